@@ -1,0 +1,75 @@
+import type { Action, Digest } from '../model/action.ts'
+import type { Approval } from '../model/approval.ts'
+import type { Caller } from '../model/caller.ts'
+import type { Assurance, Decision } from '../model/decision.ts'
+import type { Hold, HoldState, Vote } from '../model/hold.ts'
+import type { Outcome } from '../model/outcome.ts'
+
+/** How a client waits. The hold itself does not depend on it. */
+export interface Wait {
+  /** How long this client's connection may wait; 0 answers at once. `Infinity` where the protocol has no limit of its own. */
+  readonly budgetMs: number
+  /** The hold that the client says it comes back for. Then nothing but that hold counts: settled means refused, never a new one. */
+  readonly hold?: string
+  readonly idempotencyKey?: string
+  /** The agent's own words; untrusted. */
+  readonly statedReason?: string
+  /** Told once, as soon as the hold exists. */
+  readonly onHeld?: (hold: Hold) => void
+}
+
+/** What an earlier, finished run of the same action left for the same caller. */
+export interface Replay {
+  readonly hold: Hold
+  readonly result: Uint8Array
+}
+
+export interface Ballot {
+  readonly verdict: 'approve' | 'deny'
+  /** What the voter saw. Any other digest than the hold's is refused. */
+  readonly digest: Digest
+  readonly reason?: string
+  readonly by: Caller
+  readonly channel: Vote['channel']
+  readonly assurance: Assurance
+}
+
+export interface HoldFilter {
+  readonly states?: readonly HoldState[]
+  readonly service?: string
+  readonly after?: string
+  readonly limit: number
+}
+
+/** The life of holds, for the gate, the channels and the console alike. Everything throws a `Refusal` when it says no. */
+export interface Approvals {
+  /**
+   * Opens the hold for (caller, service, digest) or joins the open one, and waits for its votes.
+   * Rejects with `hold-pending` when the wait ends first, and with `hold-denied`, `hold-expired`, `hold-withdrawn`, `hold-spent`.
+   * While another attempt runs the same hold it waits for that one's result and answers with it.
+   */
+  obtain(request: { readonly attempt: string; readonly caller: Caller; readonly action: Action; readonly decision: Decision; readonly wait: Wait }, signal: AbortSignal): Promise<Approval | Replay>
+  /**
+   * The single use: approved becomes running, in one atomic step, by the store's clock, for this attempt.
+   * Checks again that the votes meet `terms` (those of the decision taken at release) and that no voter has lost the right or belongs to the caller.
+   */
+  spend(approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval>
+  /** Closes a running hold. `result` is encrypted and kept for the requester for the replay window. */
+  finish(approval: Approval, outcome: Outcome, result?: Uint8Array): Promise<void>
+  vote(id: string, ballot: Ballot): Promise<Hold>
+  withdraw(id: string, by: Caller): Promise<Hold>
+  /** What this person may see: holds they may vote on and their own. Anything else is `not-found`, like an id that does not exist. */
+  show(id: string, viewer: Caller): Promise<Hold>
+  list(filter: HoldFilter, viewer: Caller): Promise<{ readonly holds: readonly Hold[]; readonly next?: string }>
+  /** Why this person may not approve this hold, or `undefined` if they may. */
+  obstacle(hold: Hold, viewer: Caller): 'self-approval' | 'not-eligible' | 'already-voted' | undefined
+  /** Ids and states of changed holds. */
+  changes(after: string | undefined, signal: AbortSignal): AsyncIterable<{ readonly cursor: string; readonly id: string; readonly state: HoldState }>
+  /** The kept result, for the requester alone. */
+  result(id: string, caller: Caller): Promise<Uint8Array>
+  /** The hold's current state for its own requester, waiting up to `budgetMs` for it to leave `pending`. */
+  follow(id: string, caller: Caller, budgetMs: number, signal: AbortSignal): Promise<Hold>
+  /** Answers every waiter now with `hold-pending`; from then on `obtain` does not wait and `spend` refuses with `draining`. */
+  drain(): void
+  check(): Promise<void>
+}

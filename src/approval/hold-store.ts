@@ -1,0 +1,70 @@
+import type { HoldState } from '../model/hold.ts'
+
+/**
+ * A hold as a store keeps it: the sealed record, and beside it the few fields a store has to search by.
+ * Those fields are hints for finding; whoever reads a hold opens the seal and believes only what is inside.
+ */
+export interface HoldEntry {
+  readonly id: string
+  readonly revision: number
+  readonly state: HoldState
+  /** (caller, service, digest). An entry that carries it is found by it; settled entries drop it when no repeat may attach any more. */
+  readonly openKey?: string
+  readonly callerKey: string
+  readonly service: string
+  /** When the next thing happens by itself: the deadline, the end of run-within, the end of the replay window. */
+  readonly dueAt?: number
+  readonly sealed: string
+}
+
+export interface HoldQuery {
+  readonly states?: readonly HoldState[]
+  readonly service?: string
+  readonly callerKey?: string
+  /** Newest first; from `next` of the page before. */
+  readonly after?: string
+  readonly limit: number
+}
+
+/** A hold changed. Ids and states only; details are read with the reader's own rights. */
+export interface HoldChange {
+  readonly cursor: string
+  readonly id: string
+  readonly state: HoldState
+}
+
+export type OpenResult =
+  | { readonly result: 'opened' }
+  | { readonly result: 'attached'; readonly entry: HoldEntry }
+  | { readonly result: 'flooded'; readonly by: 'caller' | 'service' }
+
+/**
+ * Where holds live. Each method that writes is one atomic step at the store, seen by every replica after it returned,
+ * and judged by the store's own clock. Every method rejects with a `store-unavailable` refusal within 5 s when the store does not answer;
+ * after such a rejection of a write nobody knows whether it happened, and the caller must read before it goes on.
+ */
+export interface HoldStore extends AsyncDisposable {
+  /** The one clock by which holds live, in milliseconds. */
+  now(): Promise<number>
+  /**
+   * Finds the entry under `entry.openKey`, or writes this one if there is none and neither limit of open (pending, approved) entries is reached.
+   * `superseding` names an entry under the key that may be replaced, if it is still at that revision.
+   */
+  open(entry: HoldEntry & { readonly openKey: string }, limits: { readonly perCaller: number; readonly perService: number }, superseding?: { readonly id: string; readonly revision: number }): Promise<OpenResult>
+  read(id: string): Promise<HoldEntry | undefined>
+  /**
+   * Compare and set: writes `entry` if the stored one is at `revision` and the store's clock has not passed `notAfter` (or has passed `notBefore`).
+   * `keepMs`: when the entry is settled for good, how long it is kept from now on.
+   */
+  replace(entry: HoldEntry, expected: { readonly revision: number; readonly notAfter?: number; readonly notBefore?: number }, keepMs?: number): Promise<'replaced' | 'conflict' | 'late' | 'early' | 'missing'>
+  list(query: HoldQuery): Promise<{ readonly entries: readonly HoldEntry[]; readonly next?: string }>
+  /** Entries whose `dueAt` has passed by the store's clock, oldest first. */
+  due(limit: number): Promise<readonly HoldEntry[]>
+  /** Changes after the cursor (from now on if there is none), by any replica, within a second of the change. Ends with the signal. A cursor too old yields what is left. */
+  changes(after: string | undefined, signal: AbortSignal): AsyncIterable<HoldChange>
+  /** Keeps an encrypted result for its requester; replaces an older one. */
+  putResult(id: string, sealed: Uint8Array, keepMs: number): Promise<void>
+  getResult(id: string): Promise<Uint8Array | undefined>
+  /** Cheap round trip for readiness. */
+  check(): Promise<void>
+}

@@ -1,0 +1,7 @@
+import type { Credential } from '../model/credential.ts'
+import type { Permit } from '../model/permit.ts'
+
+export interface Vault {
+  /** Lends the credential with which this one action runs upstream. */
+  lend(permit: Permit): Promise<Credential>
+}

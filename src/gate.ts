@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto'
+import type { Approvals, Replay, Wait } from './approval/approvals.ts'
+import type { Durability, Journal } from './audit/journal.ts'
+import type { Vault } from './credentials/vault.ts'
+import { defined } from './lib/defined.ts'
+import type { Action, Digest } from './model/action.ts'
+import type { Approval } from './model/approval.ts'
+import { actionRecord, callerRecord, decisionRecord } from './model/audit-event.ts'
+import type { Caller } from './model/caller.ts'
+import type { Credential } from './model/credential.ts'
+import type { Decision } from './model/decision.ts'
+import type { Outcome } from './model/outcome.ts'
+import type { Permit } from './model/permit.ts'
+import { causeText, Refusal } from './model/refusal.ts'
+import type { PolicySet } from './policy/policy-set.ts'
+
+/** One protocol's way to run one action once. */
+export interface Attempt {
+  /** Who is asking, looked at again after a wait. Throws when they may no longer ask. */
+  recheck(): Promise<Caller>
+  /**
+   * Redeems the permit against the digest of what it is about to send, sends it, and delivers the answer.
+   * A `Refusal` means that no byte went upstream. Once a byte did, it answers the client itself and returns what is known.
+   */
+  run(permit: Permit, credential: Credential): Promise<Outcome>
+  /** Delivers what an earlier run of the same action left. */
+  replay(replay: Replay): Promise<Outcome>
+  /** The answer to keep for a repeat, asked for after `run`; `undefined` where it is too large or must not be kept. */
+  result(): Uint8Array | undefined
+}
+
+export interface Gate {
+  /** The only way to an upstream. Resolves when the action has ended; rejects with the `Refusal` that the client must hear. */
+  pass(request: { readonly caller: Caller; readonly action: Action; readonly wait: Wait }, attempt: Attempt, signal: AbortSignal): Promise<Outcome>
+}
+
+export interface GateParts {
+  readonly policies: () => PolicySet
+  readonly approvals: Approvals
+  readonly vault: Vault
+  readonly journal: Journal
+  /** How durable the record must be before the action runs. */
+  readonly durability: () => { readonly read: Durability; readonly write: Durability; readonly held: Durability }
+}
+
+export const makeGate = ({ policies, approvals, vault, journal, durability }: GateParts): Gate => {
+  const pass: Gate['pass'] = async ({ caller: asked, action, wait }, attempt, signal) => {
+    const id = randomUUID()
+    let caller = asked
+    let approval: Approval | undefined
+    try {
+      let decision = policies().decide(caller, action, Date.now())
+      if (decision.verdict !== 'allow') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision) }, 'written')
+      if (decision.verdict === 'hold') {
+        const obtained = await approvals.obtain({ attempt: id, caller, action, decision, wait }, signal)
+        if ('result' in obtained) return await attempt.replay(obtained)
+        approval = obtained
+        caller = await attempt.recheck()
+        decision = policies().decide(caller, action, Date.now()) // the policy may have changed while it waited
+        if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), hold: obtained.hold.id }, 'written')
+        else approval = await approvals.spend(obtained, id, caller, decision)
+      }
+      const permit = issuePermit(id, caller, action, decision, approval)
+      return await execute(permit, approval, attempt)
+    } catch (error) {
+      if (error instanceof Refusal && error.code !== 'denied') {
+        const hold = (approval ?? error.detail).hold?.id
+        await journal.append({ type: 'refused', ...subject(id, caller, action), code: error.code, ...defined({ cause: causeText(error.cause), hold }) }, 'queued').catch(() => {})
+      }
+      throw error
+    }
+  }
+
+  const execute = async (permit: Permit, approval: Approval | undefined, attempt: Attempt): Promise<Outcome> => {
+    const hold = approval?.hold.id
+    const records = subject(permit.attempt, permit.caller, permit.action)
+    let outcome: Outcome = { result: 'failed', ms: 0, cause: 'refused before it started' }
+    let started = false
+    try {
+      await using credential = await vault.lend(permit)
+      const needed = approval ? durability().held : durability()[permit.action.effect]
+      await journal.append({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, lease: credential.lease }) }, needed) // recorded before the effect, or nothing runs
+      started = true
+      outcome = await attempt.run(permit, credential)
+      return outcome
+    } catch (error) {
+      outcome = { result: error instanceof Refusal ? 'failed' : 'unknown', ms: outcome.ms, ...defined({ cause: causeText(error) }) }
+      throw error
+    } finally {
+      if (started) await journal.append({ type: 'finished', attempt: permit.attempt, outcome, ...defined({ hold }) }, approval ? 'written' : 'queued').catch(() => {})
+      if (approval) await approvals.finish(approval, outcome, started ? attempt.result() : undefined)
+    }
+  }
+
+  return { pass }
+}
+
+const subject = (attempt: string, caller: Caller, action: Action) => ({ attempt, caller: callerRecord(caller), action: actionRecord(action) })
+
+/** Permits that have been issued and not yet redeemed. Identity is the proof: no copy of a permit is in here. */
+const live = new WeakSet<Permit>()
+
+const issuePermit = (attempt: string, caller: Caller, action: Action, decision: Decision, approval: Approval | undefined): Permit => {
+  if (decision.verdict === 'deny') throw denial(decision)
+  if (decision.verdict === 'hold' && approval === undefined) throw new Error('a held action reached its permit without an approval')
+  if (approval) {
+    const { hold } = approval
+    if (hold.state !== 'running' || hold.spent?.attempt !== attempt) throw new Error('an approval reached its permit unspent')
+    if (hold.action.digest !== action.digest) throw new Error('an approval reached the permit of another action')
+  }
+  const permit: Permit = Object.freeze({ attempt, caller, action, decision, ...defined({ hold: approval?.hold.id }) })
+  live.add(permit)
+  return permit
+}
+
+/** Uses the permit up. Throws for a permit that this gate did not issue, a copy, a second use, or bytes other than those that were judged. */
+export const redeem = (permit: Permit, digest: Digest): void => {
+  if (!live.delete(permit)) throw new Error('permit is not live: forged, copied or used before')
+  if (permit.action.digest !== digest) throw new Error('permit was issued for another digest')
+}
+
+const denial = (decision: Decision): Refusal => {
+  const rule = decision.matched.find((match) => match.then === 'deny' && !match.observed)
+  if (rule === undefined) return new Refusal('denied', 'No policy allows this action.')
+  return new Refusal('denied', rule.because ?? `Denied by rule ${rule.rule}.`, defined({ rule: rule.rule, instead: rule.instead }))
+}

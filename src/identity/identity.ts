@@ -1,0 +1,9 @@
+import type { Caller } from '../model/caller.ts'
+import type { Claim } from '../model/claim.ts'
+
+export interface Identity {
+  /** Throws `bad-identity` or `identity-unavailable`; the cause says which step failed, the public text does not. */
+  authenticate(claim: Claim): Promise<Caller>
+  /** Before a held action is released: still valid now, still who it was, in the groups it has now. Never answered from a cache. */
+  recheck(caller: Caller, claim: Claim): Promise<Caller>
+}

@@ -1,0 +1,77 @@
+import type { Action, Digest } from './action.ts'
+import type { Caller, Party, Principal } from './caller.ts'
+import type { Decision, MatchedRule, Terms, Verdict } from './decision.ts'
+import type { HoldState, Vote } from './hold.ts'
+import type { Outcome } from './outcome.ts'
+import type { RefusalCode } from './refusal.ts'
+
+/** The part of a caller that every record carries: who, for whom, from where, by which session. */
+export type CallerRecord = Pick<
+  Caller,
+  'issuer' | 'subject' | 'kind' | 'groups' | 'email' | 'name' | 'clientId' | 'owner' | 'session' | 'address' | 'onBehalfOf'
+>
+
+/** The part of an action that every record carries. Never a body, a parameter value or a header. */
+export type ActionRecord = Pick<Action, 'protocol' | 'service' | 'verb' | 'resources' | 'tags' | 'digest' | 'shape'>
+
+export interface DecisionRecord {
+  readonly verdict: Verdict
+  readonly matched: readonly MatchedRule[]
+  readonly policyVersion: string
+  readonly terms?: Terms
+}
+
+interface Subject {
+  /** One try of one action; every record of that try carries it. */
+  readonly attempt: string
+  readonly caller: CallerRecord
+  readonly action: ActionRecord
+}
+
+interface HoldSubject {
+  readonly hold: string
+  readonly code: string
+  readonly digest: Digest
+}
+
+/** One thing worth recording. */
+export type AuditEvent =
+  /** A decision that is not followed by running right away: a deny, a hold, or an allow that waits for `started`. */
+  | ({ readonly type: 'decided'; readonly decision: DecisionRecord; readonly hold?: string } & Subject)
+  /** Written before the first byte goes upstream. For an action that needs no hold it carries the decision as well. */
+  | ({ readonly type: 'started'; readonly decision: DecisionRecord; readonly hold?: string; readonly lease?: string } & Subject)
+  | { readonly type: 'finished'; readonly attempt: string; readonly hold?: string; readonly outcome: Outcome }
+  /** Closed at boot: `started` was recorded and no end was. */
+  | { readonly type: 'outcome-unknown'; readonly attempt: string; readonly hold?: string; readonly digest: Digest }
+  | ({ readonly type: 'refused'; readonly code: RefusalCode; readonly cause?: string; readonly hold?: string } & Subject)
+  | ({ readonly type: 'held'; readonly deadline: number; readonly terms: Terms } & HoldSubject & Subject)
+  /** A repeat of an action that already waits. */
+  | ({ readonly type: 'attached' } & HoldSubject & Subject)
+  | ({ readonly type: 'voted'; readonly vote: Vote; readonly state: HoldState } & HoldSubject)
+  | ({ readonly type: 'vote-refused'; readonly by: Principal; readonly code: RefusalCode; readonly cause?: string } & HoldSubject)
+  /** A vote that stopped counting because its author lost the right before the terms were met. */
+  | ({ readonly type: 'vote-dropped'; readonly by: Party; readonly cause: string } & HoldSubject)
+  | ({ readonly type: 'hold-expired'; readonly from: HoldState } & HoldSubject)
+  | ({ readonly type: 'hold-withdrawn'; readonly by: Party } & HoldSubject)
+  /** Spent: the one atomic step that turns an approval into one execution. */
+  | ({ readonly type: 'released'; readonly attempt: string; readonly votes: readonly Vote[]; readonly policyVersion: string; readonly heldUnder: string } & HoldSubject)
+  | { readonly type: 'store-tampered'; readonly hold: string; readonly cause: string }
+  | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string }
+  | { readonly type: 'session-ended'; readonly session: string; readonly cause: string }
+  | { readonly type: 'config-loaded'; readonly policyVersion: string; readonly generation: number; readonly previous?: string }
+  | { readonly type: 'config-rejected'; readonly problems: readonly string[]; readonly policyVersion: string }
+  | { readonly type: 'replica-started'; readonly version: string; readonly policyVersion: string }
+  | { readonly type: 'replica-stopped'; readonly cause: string }
+  | { readonly type: 'records-lost'; readonly sink: string; readonly count: number; readonly cause: string }
+
+export type AuditEventType = AuditEvent['type']
+
+export const callerRecord = (caller: Caller): CallerRecord => {
+  const { claims: _claims, authenticatedAt: _at, expiresAt: _until, ...record } = caller
+  return record
+}
+
+export const actionRecord = ({ protocol, service, verb, resources, tags, digest, shape }: Action): ActionRecord => ({ protocol, service, verb, resources, tags, digest, shape })
+
+export const decisionRecord = ({ verdict, matched, policyVersion, terms }: Decision): DecisionRecord =>
+  terms === undefined ? { verdict, matched, policyVersion } : { verdict, matched, policyVersion, terms }

@@ -1,0 +1,59 @@
+import type { Party } from './caller.ts'
+
+export type Verdict = 'allow' | 'hold' | 'deny'
+
+/** How sure we must be of an approver: a chat account, a login at the console or API, a passkey signature. */
+export type Assurance = 'chat' | 'console' | 'passkey'
+
+export type Mask = 'none' | 'partial' | 'hash' | 'redact'
+
+export interface MatchedRule {
+  readonly policy: string
+  readonly rule: string
+  readonly then: Verdict
+  /** `file:line` of the rule. */
+  readonly at: string
+  /** Why the rule exists, in its author's words. */
+  readonly because?: string
+  /** What the caller should do instead. */
+  readonly instead?: string
+  /** The rule's policy only observes: recorded, without effect on the verdict. */
+  readonly observed: boolean
+}
+
+/** So many people out of these groups or accounts. */
+export interface Requirement {
+  readonly policy: string
+  readonly rule: string
+  readonly groups: readonly string[]
+  readonly users: readonly Party[]
+  readonly count: number
+  readonly assurance: Assurance
+  /** One person may serve this requirement and another one that says the same. */
+  readonly sharesPeople: boolean
+}
+
+/** What releases a hold. Every requirement must be met, each by people of its own. */
+export interface Terms {
+  readonly requirements: readonly Requirement[]
+  readonly withinMs: number
+  readonly runWithinMs: number
+  readonly askReason: boolean
+  readonly run: 'attached' | 'when-approved'
+}
+
+export interface Obligations {
+  /** Strictest mask by `tag:pii` or `column:public.customers.email`. */
+  readonly masks: Readonly<Record<string, Mask>>
+  readonly limits: Readonly<{ rows?: number; ms?: number }>
+}
+
+export interface Decision {
+  readonly verdict: Verdict
+  readonly matched: readonly MatchedRule[]
+  /** Present exactly when the verdict is `hold`. */
+  readonly terms?: Terms
+  readonly obligations: Obligations
+  /** Hash of the policy set that decided. */
+  readonly policyVersion: string
+}

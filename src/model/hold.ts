@@ -1,0 +1,56 @@
+import type { Action, Digest } from './action.ts'
+import type { Caller, Principal } from './caller.ts'
+import type { Assurance, MatchedRule, Terms } from './decision.ts'
+import type { Outcome } from './outcome.ts'
+
+export type HoldState =
+  | 'pending'
+  | 'approved'
+  | 'denied'
+  | 'expired'
+  | 'withdrawn'
+  | 'running'
+  | 'executed'
+  | 'failed'
+  | 'unknown'
+
+/** A pending or approved hold can still change what happens; all others are settled. */
+export const isOpen = (state: HoldState): boolean => state === 'pending' || state === 'approved'
+
+export interface Vote {
+  readonly verdict: 'approve' | 'deny'
+  readonly by: Principal
+  readonly channel: 'api' | 'console' | 'cli' | 'slack' | 'teams' | 'webhook'
+  readonly assurance: Assurance
+  readonly digest: Digest
+  readonly reason?: string
+  /** The store's clock, like every time in a hold. */
+  readonly at: number
+}
+
+/** An action that waits. A value: each change is a new one with the next revision. */
+export interface Hold {
+  readonly id: string
+  /** `CS-7F3K`, made from the digest; the same in every channel and every message. */
+  readonly code: string
+  readonly revision: number
+  readonly state: HoldState
+  readonly caller: Caller
+  readonly action: Action
+  readonly terms: Terms
+  readonly matched: readonly MatchedRule[]
+  readonly policyVersion: string
+  readonly votes: readonly Vote[]
+  readonly openedAt: number
+  /** Until when people may decide. */
+  readonly deadline: number
+  /** Until when an approved hold may be spent. */
+  readonly runBy?: number
+  readonly settledAt?: number
+  /** The agent's own words on why it asks; untrusted. */
+  readonly statedReason?: string
+  readonly idempotencyKey?: string
+  /** Which replica spent it, for which attempt. */
+  readonly spent?: { readonly replica: string; readonly attempt: string; readonly at: number }
+  readonly outcome?: Outcome
+}

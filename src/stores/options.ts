@@ -1,0 +1,15 @@
+import type { Secret } from '../lib/secret.ts'
+
+export type StoreOptions =
+  | { readonly kind: 'embedded'; readonly path: string }
+  | {
+      readonly kind: 'redis'
+      readonly connect:
+        | { readonly mode: 'single'; readonly url: Secret }
+        | { readonly mode: 'sentinel'; readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string; readonly password?: Secret; readonly sentinelPassword?: Secret; readonly tls: boolean }
+        | { readonly mode: 'cluster'; readonly nodes: readonly { readonly host: string; readonly port: number }[]; readonly password?: Secret; readonly tls: boolean }
+      /** Prefix and hash tag of every key: `{prefix}:…`. */
+      readonly prefix: string
+      /** Replicas that must have acknowledged before a hold counts as spent; 0: none. */
+      readonly acknowledgingReplicas: number
+    }
