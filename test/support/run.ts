@@ -1,0 +1,40 @@
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { offerPackages } from './system-packages.ts'
+
+/**
+ * `npm test`: what the tests need, then the type check, the linter, and every test, with node's own summary last.
+ * Arguments are test files (or globs), to run only those.
+ */
+const root = resolve(import.meta.dirname, '..', '..')
+const bin = (name: string): string => join(root, 'node_modules', '.bin', name)
+
+const step = (title: string, command: string, args: readonly string[]): boolean => {
+  process.stdout.write(`\n${title}\n`)
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (error) process.stdout.write(`${command}: ${error.message}\n`)
+  if (status !== 0) process.stdout.write(`${title}: failed\n`)
+  return status === 0
+}
+
+const tests = (args: readonly string[]): readonly string[] => {
+  const files = globSync(args.length > 0 ? [...args] : ['test/**/*.test.ts'], { cwd: root }).sort()
+  // What is wrong with the shape of the program is worth knowing before anything else.
+  const first = files.filter((file) => file.endsWith('architecture.test.ts'))
+  return [...first, ...files.filter((file) => !first.includes(file))]
+}
+
+const run = (): number => {
+  if (!offerPackages([{ command: 'redis-server', package: 'redis-server', why: 'the tests of the Redis store run against a real one' }])) return 1
+  const sound = [step('type check', bin('tsc'), ['--noEmit']), step('lint', bin('oxlint'), ['--deny-warnings'])].every(Boolean)
+  const files = tests(process.argv.slice(2))
+  if (files.length === 0) {
+    process.stdout.write('no test file matches\n')
+    return 1
+  }
+  const passed = step('tests', process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...files])
+  return sound && passed ? 0 : 1
+}
+
+process.exitCode = run()
