@@ -52,9 +52,12 @@ export interface HoldStore extends AsyncDisposable {
    */
   open(entry: HoldEntry & { readonly openKey: string }, limits: { readonly perCaller: number; readonly perService: number }, superseding?: { readonly id: string; readonly revision: number }): Promise<OpenResult>
   read(id: string): Promise<HoldEntry | undefined>
+  /** The stored revision of each id, in the order asked; a cheap look whether anything moved. At most 1 000 ids. */
+  revisions(ids: readonly string[]): Promise<readonly (number | undefined)[]>
   /**
    * Compare and set: writes `entry` if the stored one is at `revision` and the store's clock has not passed `notAfter` (or has passed `notBefore`).
    * `keepMs`: when the entry is settled for good, how long it is kept from now on.
+   * An entry that becomes `running` is only reported as replaced once as many copies of the store as configured have acknowledged it.
    */
   replace(entry: HoldEntry, expected: { readonly revision: number; readonly notAfter?: number; readonly notBefore?: number }, keepMs?: number): Promise<'replaced' | 'conflict' | 'late' | 'early' | 'missing'>
   list(query: HoldQuery): Promise<{ readonly entries: readonly HoldEntry[]; readonly next?: string }>
@@ -65,6 +68,15 @@ export interface HoldStore extends AsyncDisposable {
   /** Keeps an encrypted result for its requester; replaces an older one. */
   putResult(id: string, sealed: Uint8Array, keepMs: number): Promise<void>
   getResult(id: string): Promise<Uint8Array | undefined>
+  /**
+   * A replica's sign of life, and the holds that clients began or ceased to wait for at it since the last one.
+   * `fresh`: the first of a process; forgets what an earlier process of that name left.
+   */
+  beat(replica: string, presence: { readonly arrived: readonly string[]; readonly left: readonly string[]; readonly fresh: boolean }): Promise<void>
+  /** Which of these holds have a client waiting at a replica that gave a sign of life within `aliveMs`. At most 1 000 ids. */
+  attended(ids: readonly string[], aliveMs: number): Promise<ReadonlySet<string>>
+  /** Replicas seen within the last day, with the store's time of their last sign of life. */
+  replicas(): Promise<ReadonlyMap<string, number>>
   /** Cheap round trip for readiness. */
   check(): Promise<void>
 }

@@ -53,4 +53,6 @@ export interface Hold {
   /** Which replica spent it, for which attempt. */
   readonly spent?: { readonly replica: string; readonly attempt: string; readonly at: number }
   readonly outcome?: Outcome
+  /** Whether a client is connected and waits for it. Filled in when a hold is shown or listed; no part of the record. */
+  readonly waiting?: boolean
 }

@@ -1,0 +1,23 @@
+import { partyKey, type Party, type Principal } from '../model/caller.ts'
+
+/** Who was seen when: what is known here of people between their own requests. Fed by every login, token check and vote. */
+export interface Roster {
+  see(principal: Principal): void
+  /** When is this process's wall clock, in milliseconds. */
+  last(party: Party): { readonly principal: Principal; readonly at: number } | undefined
+}
+
+/** Remembers the people of this process, least recently seen forgotten first. Agents and workloads never vote and are not kept. */
+export const makeRoster = (now: () => number, limit = 50_000): Roster => {
+  const seen = new Map<string, { readonly principal: Principal; readonly at: number }>()
+  return {
+    see({ issuer, subject, kind, groups, email, name }) {
+      const key = partyKey({ issuer, subject })
+      if (kind !== 'human' && !seen.has(key)) return
+      seen.delete(key)
+      seen.set(key, { principal: { issuer, subject, kind, groups, ...(email === undefined ? {} : { email }), ...(name === undefined ? {} : { name }) }, at: now() })
+      if (seen.size > limit) seen.delete(seen.keys().next().value!)
+    },
+    last: (party) => seen.get(partyKey(party)),
+  }
+}
