@@ -1,0 +1,168 @@
+import type { Action } from '../model/action.ts'
+import type { Caller, Principal } from '../model/caller.ts'
+import type { Service } from '../model/service.ts'
+
+/*
+ * What conditions see. The expression engine tells types by constructor, hence the small classes;
+ * each has exactly the declared fields as own properties, so nothing else of an object can be reached.
+ */
+
+class PrincipalFacts {
+  readonly issuer: string
+  readonly subject: string
+  readonly kind: string
+  readonly email: string | undefined
+  readonly groups: readonly string[] | undefined
+  constructor(principal: Principal) {
+    this.issuer = principal.issuer
+    this.subject = principal.subject
+    this.kind = principal.kind
+    this.email = principal.email
+    this.groups = principal.groups
+  }
+}
+
+class CallerFacts {
+  readonly issuer: string
+  readonly subject: string
+  readonly kind: string
+  readonly email: string | undefined
+  readonly groups: readonly string[] | undefined
+  readonly clientId: string | undefined
+  readonly claims: Readonly<Record<string, unknown>>
+  readonly onBehalfOf: readonly PrincipalFacts[]
+  readonly address: string
+  readonly authenticatedAt: Date
+  constructor(caller: Caller) {
+    this.issuer = caller.issuer
+    this.subject = caller.subject
+    this.kind = caller.kind
+    this.email = caller.email
+    this.groups = caller.groups
+    this.clientId = caller.clientId
+    this.claims = caller.claims
+    this.onBehalfOf = caller.onBehalfOf.map((principal) => new PrincipalFacts(principal))
+    this.address = caller.address
+    this.authenticatedAt = new Date(caller.authenticatedAt)
+  }
+}
+
+class ActionFacts {
+  readonly protocol: string
+  readonly verb: string
+  readonly effect: string
+  readonly tags: readonly string[]
+  readonly textLength: bigint
+  readonly paths: readonly string[]
+  readonly tables: readonly string[]
+  readonly columns: readonly string[]
+  readonly functions: readonly string[]
+  readonly tools: readonly string[]
+  constructor(action: Action) {
+    const names = (kind: Action['resources'][number]['kind']): readonly string[] => action.resources.filter((resource) => resource.kind === kind).map((resource) => resource.name)
+    this.protocol = action.protocol
+    this.verb = action.verb
+    this.effect = action.effect
+    this.tags = action.tags
+    this.textLength = BigInt(action.text.length)
+    this.paths = names('path')
+    this.tables = names('table')
+    this.columns = names('column')
+    this.functions = names('function')
+    this.tools = names('tool')
+  }
+}
+
+class ServiceFacts {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  constructor(service: Service) {
+    this.name = service.name
+    this.labels = service.labels
+  }
+}
+
+/** Copies the declared own members; a number becomes an `int` where that is declared. */
+class ProtocolFacts {
+  constructor(facts: unknown, fields: Readonly<Record<string, string>>) {
+    if (typeof facts !== 'object' || facts === null) throw new Error('the action carries no such facts')
+    for (const field in fields) {
+      if (!Object.hasOwn(facts, field)) continue
+      const value = (facts as Record<string, unknown>)[field]
+      ;(this as Record<string, unknown>)[field] = fields[field] === 'int' && typeof value === 'number' ? BigInt(Math.trunc(value)) : value
+    }
+  }
+}
+class HttpFacts extends ProtocolFacts {}
+class SqlFacts extends ProtocolFacts {}
+class McpFacts extends ProtocolFacts {}
+
+const httpFields = {
+  method: 'string', path: 'string', host: 'string', scheme: 'string',
+  query: 'map<string, list<string>>', headers: 'map<string, dyn>',
+  json: 'dyn', form: 'map<string, list<string>>', contentType: 'string', bodyBytes: 'int', graphql: 'dyn',
+} as const
+const sqlFields = {
+  statement: 'string', filtered: 'bool', statements: 'int', estimatedRows: 'int', tables: 'list<string>', columns: 'list<string>',
+  functions: 'list<string>', pure: 'bool', verbs: 'list<string>', parameters: 'dyn',
+} as const
+const mcpFields = { server: 'string', method: 'string', tool: 'string', arguments: 'dyn', annotations: 'dyn', fingerprint: 'string' } as const
+
+const principalFields = { issuer: 'string', subject: 'string', kind: 'string', email: 'string', groups: 'list<string>' } as const
+
+/** Every fact there is, by type: what an expression is checked against when the policy is loaded. */
+export const factTypes = {
+  Principal: { type: PrincipalFacts, fields: principalFields },
+  Caller: { type: CallerFacts, fields: { ...principalFields, clientId: 'string', claims: 'map<string, dyn>', onBehalfOf: 'list<Principal>', address: 'string', authenticatedAt: 'google.protobuf.Timestamp' } },
+  Action: { type: ActionFacts, fields: { protocol: 'string', verb: 'string', effect: 'string', tags: 'list<string>', textLength: 'int', paths: 'list<string>', tables: 'list<string>', columns: 'list<string>', functions: 'list<string>', tools: 'list<string>' } },
+  Service: { type: ServiceFacts, fields: { name: 'string', labels: 'map<string, string>' } },
+  Http: { type: HttpFacts, fields: httpFields },
+  Sql: { type: SqlFacts, fields: sqlFields },
+  Mcp: { type: McpFacts, fields: mcpFields },
+} as const
+
+/** The facts of one decision, each made when a condition first asks for it. */
+export class Facts {
+  readonly #caller: Caller
+  readonly #action: Action
+  readonly #service: Service
+  readonly #now: number
+  #callerFacts: CallerFacts | undefined
+  #actionFacts: ActionFacts | undefined
+  #http: HttpFacts | undefined
+  #size: number | undefined
+
+  constructor(caller: Caller, action: Action, service: Service, now: number) {
+    this.#caller = caller
+    this.#action = action
+    this.#service = service
+    this.#now = now
+  }
+
+  get caller(): CallerFacts {
+    return (this.#callerFacts ??= new CallerFacts(this.#caller))
+  }
+  get action(): ActionFacts {
+    return (this.#actionFacts ??= new ActionFacts(this.#action))
+  }
+  get service(): ServiceFacts {
+    return new ServiceFacts(this.#service)
+  }
+  get http(): HttpFacts {
+    return (this.#http ??= new HttpFacts(this.#action.facts['http'], httpFields))
+  }
+  get sql(): SqlFacts {
+    return new SqlFacts(this.#action.facts['sql'], sqlFields)
+  }
+  get mcp(): McpFacts {
+    return new McpFacts(this.#action.facts['mcp'], mcpFields)
+  }
+  get now(): Date {
+    return new Date(this.#now)
+  }
+
+  /** How large everything is that a loop could walk, measured once. */
+  size(measure: (value: unknown, limit: number) => number, limit: number): number {
+    return (this.#size ??= measure([this.#action.facts, this.#action.resources, this.#action.tags, this.#caller.groups, this.#caller.claims, this.#caller.onBehalfOf], limit))
+  }
+}
