@@ -1,5 +1,6 @@
 /**
  * holds      one row a hold; `seq` is the order of opening
+ * open_keys  which hold a repeat finds; never more than one a key
  * changes    what happened, for the wake-ups of all processes; trimmed
  * results    encrypted results, each with its end
  * replicas   last sign of life · present: which holds have a client at which replica
@@ -10,7 +11,7 @@ export const schema = `
     id text not null unique,
     revision integer not null,
     state text not null,
-    open_key text unique,
+    open_key text,
     caller_key text not null,
     service text not null,
     due_at integer,
@@ -22,6 +23,8 @@ export const schema = `
   create index if not exists holds_by_service on holds (service, state);
   create index if not exists holds_by_due on holds (due_at) where due_at is not null;
   create index if not exists holds_by_end on holds (keep_until) where keep_until is not null;
+  create table if not exists open_keys (open_key text primary key, id text not null) strict, without rowid;
+  create index if not exists open_keys_by_id on open_keys (id);
   create table if not exists changes (seq integer primary key autoincrement, id text not null, state text not null) strict;
   create table if not exists results (id text primary key, keep_until integer not null, sealed blob not null) strict, without rowid;
   create index if not exists results_by_end on results (keep_until);

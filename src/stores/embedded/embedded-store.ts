@@ -1,0 +1,243 @@
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import type { HoldChange, HoldEntry, HoldStore } from '../../approval/hold-store.ts'
+import { defined } from '../../lib/defined.ts'
+import { isOpen, type HoldState } from '../../model/hold.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type { StoreOptions } from '../options.ts'
+import { makeGroupCommit } from './group-commit.ts'
+import { schema } from './schema.ts'
+
+const deadlineMs = 4_000
+const pollMs = 40
+const maxEntryBytes = 4 << 20
+const maxResultBytes = 16 << 20
+const changesKept = 50_000
+const replicaKeptMs = 86_400_000
+
+interface Row {
+  readonly seq: number
+  readonly id: string
+  readonly revision: number
+  readonly state: HoldState
+  readonly open_key: string | null
+  readonly caller_key: string
+  readonly service: string
+  readonly due_at: number | null
+  readonly sealed: string
+}
+
+const entryOf = (row: Row): HoldEntry => ({
+  id: row.id, revision: row.revision, state: row.state, callerKey: row.caller_key, service: row.service, sealed: row.sealed,
+  ...defined({ openKey: row.open_key ?? undefined, dueAt: row.due_at ?? undefined }),
+})
+
+const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable', 'The store for holds does not answer. NOT EXECUTED. Try again later.', { cause, retryAfterSeconds: 5 })
+
+/**
+ * Holds in one SQLite file, for one process or several on one machine. Every write is synced before it is reported;
+ * a process that dies in mid write leaves either all of it or nothing. Not for network file systems.
+ * `clockSkewMs` moves the store's clock and is for tests.
+ */
+export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedded' }>, test: { readonly clockSkewMs?: () => number } = {}): HoldStore => {
+  const database = openDatabase(options.path)
+  const clock = (): number => Math.round(Date.now() + (test.clockSkewMs?.() ?? 0))
+  const closing = new AbortController()
+  const wakeups = new Set<() => void>()
+  const commits = makeGroupCommit(database, deadlineMs, () => wakeups.forEach((wake) => wake()))
+  let lastSweep = 0
+
+  const sql = {
+    byId: database.prepare('select * from holds where id = ?'),
+    byKey: database.prepare('select holds.* from open_keys join holds on holds.id = open_keys.id where open_keys.open_key = ?'),
+    openOfCaller: database.prepare("select count(*) as n from holds where caller_key = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
+    openOfService: database.prepare("select count(*) as n from holds where service = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
+    insert: database.prepare('insert into holds (id, revision, state, open_key, caller_key, service, due_at, sealed) values (?, ?, ?, ?, ?, ?, ?, ?)'),
+    point: database.prepare('insert into open_keys (open_key, id) values (?, ?) on conflict (open_key) do update set id = excluded.id'),
+    unpoint: database.prepare('delete from open_keys where open_key = ? and id = ?'),
+    update: database.prepare('update holds set revision = ?, state = ?, open_key = ?, due_at = ?, keep_until = ?, sealed = ? where id = ?'),
+    change: database.prepare('insert into changes (id, state) values (?, ?)'),
+    changesAfter: database.prepare('select seq, id, state from changes where seq > ? order by seq limit 500'),
+    lastChange: database.prepare('select coalesce(max(seq), 0) as n from changes'),
+    due: database.prepare('select * from holds where due_at < ? order by due_at limit ?'),
+    putResult: database.prepare('insert into results (id, keep_until, sealed) values (?, ?, ?) on conflict (id) do update set keep_until = excluded.keep_until, sealed = excluded.sealed'),
+    getResult: database.prepare('select sealed from results where id = ? and keep_until > ?'),
+    beat: database.prepare('insert into replicas (name, seen_at) values (?, ?) on conflict (name) do update set seen_at = excluded.seen_at'),
+    forget: database.prepare('delete from present where replica = ?'),
+    arrive: database.prepare('insert or ignore into present (replica, id) values (?, ?)'),
+    leave: database.prepare('delete from present where replica = ? and id = ?'),
+    replicas: database.prepare('select name, seen_at from replicas where seen_at > ?'),
+    attended: database.prepare('select distinct present.id from present join replicas on replicas.name = present.replica where replicas.seen_at >= ? and present.id in (select value from json_each(?))'),
+    revisions: database.prepare('select id, revision from holds where id in (select value from json_each(?))'),
+    version: database.prepare('pragma data_version'),
+    sweep: [
+      database.prepare('delete from open_keys where id in (select id from holds where keep_until < ? limit 200)'),
+      database.prepare('delete from holds where id in (select id from holds where keep_until < ? limit 200)'),
+      database.prepare('delete from results where id in (select id from results where keep_until < ? limit 50)'),
+    ],
+    trim: database.prepare('delete from changes where seq < (select max(seq) from changes) - ?'),
+    forgetReplicas: database.prepare('delete from replicas where seen_at < ?'),
+  }
+
+  const one = (statement: { get(...values: SQLInputValue[]): unknown }, ...values: SQLInputValue[]): Row | undefined => statement.get(...values) as Row | undefined
+  const number = (found: unknown): number => (found as { n: number }).n
+
+  const read = async <T>(look: () => T): Promise<T> => {
+    if (closing.signal.aborted) throw unavailable('the store is closed')
+    try {
+      return look()
+    } catch (error) {
+      throw unavailable(error)
+    }
+  }
+
+  const write = async <T>(step: (now: number) => T): Promise<T> => {
+    try {
+      return await commits.write(() => {
+        const now = clock()
+        if (Math.abs(now - lastSweep) > 1_000) {
+          lastSweep = now
+          for (const statement of sql.sweep) statement.run(now)
+          sql.trim.run(changesKept)
+          sql.forgetReplicas.run(now - replicaKeptMs)
+        }
+        return step(now)
+      })
+    } catch (error) {
+      throw unavailable(error)
+    }
+  }
+
+  const bounded = (entry: HoldEntry): void => {
+    if (entry.sealed.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
+  }
+
+  const open: HoldStore['open'] = async (entry, limits, superseding) => {
+    bounded(entry)
+    return await write((now) => {
+      const found = one(sql.byKey, entry.openKey)
+      if (found !== undefined && !(superseding?.id === found.id && superseding.revision === found.revision)) return { result: 'attached', entry: entryOf(found) } as const
+      if (number(sql.openOfCaller.get(entry.callerKey, now)) >= limits.perCaller) return { result: 'flooded', by: 'caller' } as const
+      if (number(sql.openOfService.get(entry.service, now)) >= limits.perService) return { result: 'flooded', by: 'service' } as const
+      sql.insert.run(entry.id, entry.revision, entry.state, entry.openKey, entry.callerKey, entry.service, entry.dueAt ?? null, entry.sealed)
+      sql.point.run(entry.openKey, entry.id)
+      sql.change.run(entry.id, entry.state)
+      return { result: 'opened' } as const
+    })
+  }
+
+  const replace: HoldStore['replace'] = async (entry, expected, keepMs) => {
+    bounded(entry)
+    return await write((now) => {
+      const found = one(sql.byId, entry.id)
+      if (found === undefined) return 'missing'
+      if (found.revision !== expected.revision) return 'conflict'
+      if (expected.notAfter !== undefined && now > expected.notAfter) return 'late'
+      if (expected.notBefore !== undefined && now < expected.notBefore) return 'early'
+      const keepUntil = keepMs === undefined || isOpen(entry.state) ? null : Math.round(now + keepMs)
+      sql.update.run(entry.revision, entry.state, entry.openKey ?? null, entry.dueAt ?? null, keepUntil, entry.sealed, entry.id)
+      if (found.open_key !== null && found.open_key !== entry.openKey) sql.unpoint.run(found.open_key, entry.id)
+      sql.change.run(entry.id, entry.state)
+      return 'replaced'
+    })
+  }
+
+  const list: HoldStore['list'] = ({ states, service, callerKey, after, limit }) =>
+    read(() => {
+      const before = after === undefined ? Number.MAX_SAFE_INTEGER : Number(after)
+      if (!Number.isSafeInteger(before)) throw new Refusal('malformed', 'This page does not exist.')
+      const where = ['seq < ?', ...(states ? [`state in (${states.map(() => '?').join()})`] : []), ...(service === undefined ? [] : ['service = ?']), ...(callerKey === undefined ? [] : ['caller_key = ?'])]
+      const values = [before, ...(states ?? []), ...(service === undefined ? [] : [service]), ...(callerKey === undefined ? [] : [callerKey])]
+      const rows = database.prepare(`select * from holds where ${where.join(' and ')} order by seq desc limit ?`).all(...values, Math.max(1, Math.min(limit, 1_000))) as unknown as Row[]
+      const last = rows.at(-1)
+      return { entries: rows.map(entryOf), ...(last !== undefined && rows.length >= limit ? { next: String(last.seq) } : {}) }
+    })
+
+  /** Our own commits wake at once; those of other processes show in `data_version`, looked at only while somebody listens. */
+  const changes = async function* (after: string | undefined, signal: AbortSignal): AsyncGenerator<HoldChange> {
+    const newest = await read(() => number(sql.lastChange.get()))
+    const asked = Number(after)
+    let cursor = after === undefined || !Number.isSafeInteger(asked) || asked > newest ? newest : asked
+    const ended = AbortSignal.any([signal, closing.signal])
+    let version = -1
+    while (!ended.aborted) {
+      const rows = await read(() => sql.changesAfter.all(cursor) as unknown as { seq: number; id: string; state: HoldState }[])
+      for (const row of rows) {
+        if (ended.aborted) return
+        cursor = row.seq
+        yield { cursor: String(row.seq), id: row.id, state: row.state }
+      }
+      if (rows.length === 0) version = await nextChange(version, ended)
+    }
+  }
+
+  const nextChange = (version: number, ended: AbortSignal): Promise<number> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const seen = closing.signal.aborted ? version : (sql.version.get() as { data_version: number }).data_version
+        if (seen !== version || ended.aborted) wake(seen)
+      }
+      const wake = (seen = version): void => {
+        clearInterval(poll)
+        wakeups.delete(local)
+        ended.removeEventListener('abort', local)
+        resolve(seen)
+      }
+      const local = (): void => wake()
+      const poll = setInterval(look, pollMs)
+      wakeups.add(local)
+      ended.addEventListener('abort', local, { once: true })
+      look()
+    })
+
+  return {
+    now: () => read(clock),
+    open,
+    read: (id) => read(() => { const row = one(sql.byId, id); return row && entryOf(row) }),
+    revisions: (ids) => read(() => {
+      const found = new Map((sql.revisions.all(JSON.stringify(ids)) as unknown as Row[]).map((row) => [row.id, row.revision]))
+      return ids.map((id) => found.get(id))
+    }),
+    replace,
+    list,
+    due: (limit) => read(() => (sql.due.all(clock(), limit) as unknown as Row[]).map(entryOf)),
+    changes,
+    async putResult(id, sealed, keepMs) {
+      if (sealed.byteLength > maxResultBytes) throw new Refusal('too-large', 'The result is too large to be kept.')
+      await write((now) => { sql.putResult.run(id, Math.round(now + keepMs), sealed) })
+    },
+    getResult: (id) => read(() => (sql.getResult.get(id, clock()) as { sealed: Uint8Array } | undefined)?.sealed),
+    beat: (replica, { arrived, left, fresh }) => write((now) => {
+      sql.beat.run(replica, now)
+      if (fresh) sql.forget.run(replica)
+      for (const id of left) sql.leave.run(replica, id)
+      for (const id of arrived) sql.arrive.run(replica, id)
+    }),
+    attended: (ids, aliveMs) => read(() => new Set((sql.attended.all(clock() - aliveMs, JSON.stringify(ids)) as unknown as Row[]).map(({ id }) => id))),
+    replicas: () => read(() => new Map((sql.replicas.all(clock() - replicaKeptMs) as unknown as { name: string; seen_at: number }[]).map((row) => [row.name, row.seen_at]))),
+    check: () => write(() => {}),
+    async [Symbol.asyncDispose]() {
+      if (closing.signal.aborted) return
+      await commits.close()
+      closing.abort()
+      database.close()
+    },
+  }
+}
+
+/** The file belongs to us alone before SQLite sees it; its companions inherit the mode. */
+const openDatabase = (path: string): DatabaseSync => {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  closeSync(openSync(path, 'a', 0o600))
+  chmodSync(path, 0o600)
+  const database = new DatabaseSync(path, { timeout: 4_000, enableForeignKeyConstraints: false })
+  database.exec('pragma journal_mode = wal')
+  database.exec('pragma synchronous = full')
+  database.exec('pragma trusted_schema = off')
+  database.exec('begin immediate')
+  database.exec(schema)
+  database.exec('commit')
+  database.exec('pragma busy_timeout = 0') // from now on we wait without blocking the loop
+  return database
+}
