@@ -1,0 +1,144 @@
+import { hash } from 'node:crypto'
+import type { ActionRecord, AuditEvent, CallerRecord } from '../model/audit-event.ts'
+import type { Party, Principal } from '../model/caller.ts'
+import type { Vote } from '../model/hold.ts'
+import type { Outcome } from '../model/outcome.ts'
+import { freeText } from './free-text.ts'
+
+type Member = AuditEvent extends infer E ? (E extends unknown ? keyof E : never) : never
+type ValueOf<K extends Member, E = AuditEvent> = E extends unknown ? (K extends keyof E ? Exclude<E[K], undefined> : never) : never
+
+/** The longest event that is written whole. A line with its head stays below 60 KiB, which the log formats built over it can hold. */
+export const longestEvent = 60 * 1024 - 512
+
+/**
+ * The members of an event as JSON text, `"type":…}`, without the opening brace: the head of the line comes before it.
+ * Written by schema: a member that the types do not know is left out, so nothing enters the log because it happened to be there.
+ * The text is printable ASCII. Every other character is spelled `\uXXXX`: one event is one line on any terminal, and decodes to what was given.
+ */
+export const eventText = (event: AuditEvent): string => {
+  const text = ascii(members(event))
+  return text.length <= longestEvent ? text : shortened(event, text)
+}
+
+const members = (event: AuditEvent, cut = ''): string => {
+  let text = `"type":"${event.type}"`
+  if ('attempt' in event) text += `,"attempt":${quoted(event.attempt)}`
+  for (const key in event) {
+    const write = writers.get(key)
+    const value = (event as unknown as Record<string, unknown>)[key]
+    if (write !== undefined && value !== undefined) text += `,"${key}":${write(value)}`
+  }
+  return `${text}${cut}}`
+}
+
+const quoted = (value: string): string => JSON.stringify(value)
+const plain = (value: unknown): string => JSON.stringify(value) ?? 'null'
+const free = (value: string): string => JSON.stringify(freeText(value))
+
+const partyKeys = ['issuer', 'subject', 'kind', 'groups', 'email', 'name', 'clientId', 'owner']
+const callerKeys = [...partyKeys, 'session', 'address', 'onBehalfOf']
+const party = (value: Party | Principal): string => JSON.stringify(value, partyKeys)
+
+const action = (value: ActionRecord): string =>
+  `{"protocol":"${value.protocol}","service":${quoted(value.service)},"verb":${quoted(value.verb)},"resources":${plain(value.resources)},"tags":${plain(value.tags)},"digest":${quoted(value.digest)},"shape":${quoted(value.shape)}}`
+
+const outcome = (value: Outcome): string => {
+  let text = `{"result":"${value.result}"`
+  if (value.status !== undefined) text += `,"status":${quoted(value.status)}`
+  if (value.rows !== undefined) text += `,"rows":${plain(value.rows)}`
+  if (value.bytes !== undefined) text += `,"bytes":${plain(value.bytes)}`
+  if (value.maskedValues !== undefined) text += `,"maskedValues":${plain(value.maskedValues)}`
+  text += `,"ms":${plain(value.ms)}`
+  if (value.cause !== undefined) text += `,"cause":${free(value.cause)}`
+  return `${text}}`
+}
+
+const vote = ({ verdict, by, channel, assurance, digest, reason, at }: Vote): string =>
+  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`},"at":${plain(at)}}`
+
+/**
+ * Callers come back: one session asks many times. Its text is kept, and used only while every part is the very same value,
+ * so a caller whose groups or address changed within a session is written anew.
+ */
+const callers = new Map<string, { readonly record: CallerRecord; readonly text: string }>()
+const mostCallers = 1_000
+
+const caller = (record: CallerRecord): string => {
+  const known = callers.get(record.session)
+  if (known !== undefined && sameRecord(known.record, record)) return known.text
+  const text = JSON.stringify(record, callerKeys)
+  if (callers.size >= mostCallers) callers.clear()
+  callers.set(record.session, { record, text })
+  return text
+}
+
+const sameRecord = (a: CallerRecord, b: CallerRecord): boolean =>
+  a.subject === b.subject && a.issuer === b.issuer && a.address === b.address && a.groups === b.groups && a.onBehalfOf === b.onBehalfOf &&
+  a.owner === b.owner && a.kind === b.kind && a.email === b.email && a.name === b.name && a.clientId === b.clientId && a.session === b.session
+
+/** One writer a member, whichever event it stands in. A member added to the union breaks the build until somebody says here how it is written. */
+const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: ValueOf<K>) => string } = {
+  caller,
+  action,
+  decision: ({ verdict, matched, policyVersion, terms }) => plain({ verdict, matched, policyVersion, terms }),
+  hold: quoted,
+  lease: quoted,
+  outcome,
+  digest: quoted,
+  code: quoted,
+  cause: free,
+  deadline: plain,
+  terms: plain,
+  vote,
+  votes: (votes) => `[${votes.map(vote).join(',')}]`,
+  state: quoted,
+  by: party,
+  from: quoted,
+  policyVersion: quoted,
+  heldUnder: quoted,
+  step: quoted,
+  issuer: quoted,
+  address: quoted,
+  session: quoted,
+  generation: plain,
+  previous: quoted,
+  problems: (problems) => plain(problems.map(freeText)),
+  version: quoted,
+  sink: quoted,
+  count: plain,
+}
+const writers: ReadonlyMap<string, (value: unknown) => string> = new Map(Object.entries(schema) as [string, (value: unknown) => string][])
+
+/** A character outside printable ASCII makes the UTF-8 form longer; only DEL does not. Both checks are a fraction of a pattern's cost. */
+const ascii = (text: string): string =>
+  Buffer.byteLength(text) === text.length && !text.includes('\x7f') ? text : text.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+/** Cuts what is long until the line fits, and says so: which members, how long the whole was, and its digest. */
+const shortened = (event: AuditEvent, whole: string): string => {
+  for (const [characters, items] of [[1_000, 50], [200, 16], [60, 4], [20, 1]] as const) {
+    const fields: string[] = []
+    const short = cut(event, characters, items, '', fields) as AuditEvent
+    const mark = `,"cut":${JSON.stringify({ fields: fields.slice(0, 32), bytes: whole.length, digest: `sha256:${hash('sha256', whole)}` })}`
+    const text = ascii(members(short, mark))
+    if (text.length <= longestEvent) return text
+  }
+  throw new Error(`a ${event.type} event does not fit into a line`)
+}
+
+/** What an event is found by stays whole. */
+const identifying = new Set(['attempt', 'hold', 'digest', 'kind', 'verdict'])
+
+const cut = (value: unknown, characters: number, items: number, path: string, fields: string[]): unknown => {
+  if (typeof value === 'string') {
+    if (value.length <= characters) return value
+    fields.push(path)
+    return `${value.slice(0, characters)} [cut]`
+  }
+  if (Array.isArray(value)) {
+    if (value.length > items) fields.push(path)
+    return value.slice(0, items).map((item) => cut(item, characters, items, `${path}[]`, fields))
+  }
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, identifying.has(key) ? member : cut(member, characters, items, path === '' ? key : `${path}.${key}`, fields)]))
+}

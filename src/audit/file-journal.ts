@@ -1,0 +1,165 @@
+import { readFileSync } from 'node:fs'
+import { leafHash } from '../lib/leaf-hash.ts'
+import { defined } from '../lib/defined.ts'
+import type { AuditEvent } from '../model/audit-event.ts'
+import { Refusal } from '../model/refusal.ts'
+import { realDisk, replaceFile, syncDirectory, type Disk } from './disk.ts'
+import { eventText } from './event-text.ts'
+import type { Durability, Journal } from './journal.ts'
+import { makeJournalReader } from './journal-reader.ts'
+import { replicaName } from './line.ts'
+import type { JournalOptions } from './options.ts'
+import { recover, type Unfinished } from './recovery.ts'
+import { makeSegmentWriter, type SegmentWriter } from './segment-writer.ts'
+import { listSegments } from './segment.ts'
+import { lockWriter } from './writer-lock.ts'
+
+export interface JournalParts {
+  readonly now: () => number
+  readonly disk?: Disk
+  /** Told once when the journal has failed for good, with the private cause. The program should stop taking work and end. */
+  readonly failed?: (cause: Error) => void
+}
+
+export interface RecoveredJournal extends Journal {
+  readonly epoch: number
+  /** What the start before left. The actions without an end have been closed on record as `outcome-unknown`. */
+  readonly recovered: { readonly unfinished: readonly Unfinished[]; readonly tornBytes: number }
+}
+
+/** A device that does not answer for so long is a broken one. */
+const syncDeadlineMs = 10_000
+/** Records that wait for the disk: far beyond what a working one lets pile up. */
+const mostWaiting = 50_000
+const spaceCheckMs = 1_000
+const spaceCheckBytes = 8 * 1024 * 1024
+
+/** These end what was begun. They are taken below the low mark too: refusing them frees nothing and loses the truth. */
+const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-unknown', 'hold-expired', 'hold-withdrawn', 'replica-stopped', 'records-lost', 'store-tampered'])
+
+/*
+ * {directory}/{replica}/lock            who writes
+ *                       epoch.json      the last epoch, and up to which one every action has its end
+ *                       wal/{epoch}-{seq}.ndjson
+ *                       torn/           what recovery cut
+ *                       cursors/        how far each sink is (written by the sinks)
+ */
+export const openJournal = async (options: JournalOptions, { now, disk = realDisk, failed }: JournalParts): Promise<RecoveredJournal> => {
+  if (!replicaName.test(options.replica)) throw new Error(`replica name ${JSON.stringify(options.replica)}: letters, digits, dot, dash and underscore only, 64 at most`)
+  const home = `${options.directory}/${options.replica}`
+  const wal = `${home}/wal`
+  disk.makeDirectory(wal)
+  let failure: Refusal | undefined
+  const stop = (cause: Error): Refusal => {
+    failure = unavailable(cause)
+    failed?.(cause)
+    return failure
+  }
+  let writer: SegmentWriter | undefined
+  const lock = await lockWriter(`${home}/lock`, (cause) => (writer ? writer.fail(cause) : stop(cause)))
+  try {
+    const before = readEpochs(`${home}/epoch.json`)
+    const segments = listSegments(wal)
+    const recovery = recover(disk, { wal, torn: `${home}/torn` }, segments, before.closedThrough, lock.found === 'other-boot')
+    const epoch = Math.max(before.epoch, segments.at(-1)?.epoch ?? 0) + 1
+    replaceFile(disk, home, 'epoch.json', JSON.stringify({ epoch, closedThrough: before.closedThrough }))
+    syncDirectory(disk, options.directory)
+    const reader = makeJournalReader(wal, segments)
+    const made = (writer = makeSegmentWriter({ disk, directory: wal, epoch, segmentBytes: options.segmentBytes, syncDeadlineMs, failed: stop, wrote: reader.wrote }))
+
+    const origin = `{"v":1,"id":"${options.replica}/${epoch}/`
+    let seq = 0
+    let prev = recovery.prev
+    let stampedAt = Number.NaN
+    let stamp = ''
+    let spaceAt = Number.NEGATIVE_INFINITY
+    let sinceSpace = 0
+    let low: string | undefined
+    let closed = false
+
+    /** Asks the disk now and then only: a system call for each record would cost as much as writing it. */
+    const lookAtSpace = (time: number): void => {
+      if (time - spaceAt < spaceCheckMs && time >= spaceAt && sinceSpace < spaceCheckBytes) return
+      spaceAt = time
+      sinceSpace = 0
+      try {
+        const free = disk.free(wal)
+        low = free < options.minFreeBytes ? `${free} bytes free, ${options.minFreeBytes} wanted` : undefined
+      } catch (cause) {
+        low = `free space unknown: ${String(cause)}`
+      }
+    }
+
+    const refusal = (): Refusal | undefined => {
+      if (failure) return failure
+      if (closed) return unavailable('closed')
+      if (low !== undefined) return unavailable(low)
+      return undefined
+    }
+
+    const append = (event: AuditEvent, durability: Durability): Promise<void> => {
+      const time = now()
+      lookAtSpace(time)
+      if (failure || closed || (low !== undefined && !endings.has(event.type))) return Promise.reject(refusal())
+      if (durability === 'synced' && made.waiting() >= mostWaiting) return Promise.reject(unavailable('too many records wait for the disk'))
+      if (time !== stampedAt) {
+        stampedAt = time
+        stamp = new Date(time).toISOString()
+      }
+      let line: string
+      try {
+        line = `${origin}${seq}","seq":${seq},"prev":"${prev}","time":"${stamp}",${eventText(event)}`
+      } catch (error) {
+        return Promise.reject(error)
+      }
+      prev = leafHash(line)
+      sinceSpace += line.length
+      return made.add(seq++, line, durability)
+    }
+
+    const { unfinished, tornBytes } = recovery
+    for (const [index, { attempt, hold, action }] of unfinished.entries()) {
+      await append({ type: 'outcome-unknown', attempt, digest: action.digest, ...defined({ hold }) }, index === unfinished.length - 1 ? 'synced' : 'queued')
+    }
+    replaceFile(disk, home, 'epoch.json', JSON.stringify({ epoch, closedThrough: epoch - 1 }))
+
+    return {
+      epoch,
+      recovered: { unfinished, tornBytes },
+      append,
+      check: () => {
+        lookAtSpace(now())
+        const refused = refusal()
+        if (refused) throw refused
+      },
+      read: reader.read,
+      more: reader.more,
+      [Symbol.asyncDispose]: async () => {
+        if (closed) return
+        closed = true
+        await made.close()
+        reader.end()
+        if (!failure) lock[Symbol.dispose]()
+      },
+    }
+  } catch (error) {
+    await writer?.close()
+    lock[Symbol.dispose]()
+    throw error
+  }
+}
+
+const unavailable = (cause: unknown): Refusal => new Refusal('journal-unavailable', 'The action cannot be recorded now, so it was not run.', { cause })
+
+const readEpochs = (path: string): { readonly epoch: number; readonly closedThrough: number } => {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { epoch: 0, closedThrough: 0 }
+    throw error
+  }
+  const { epoch, closedThrough } = JSON.parse(text) as { epoch?: unknown; closedThrough?: unknown }
+  if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(closedThrough)) throw new Error(`${path} does not read`)
+  return { epoch: epoch as number, closedThrough: closedThrough as number }
+}

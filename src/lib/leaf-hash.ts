@@ -1,0 +1,7 @@
+import { hash } from 'node:crypto'
+
+/** RFC 6962 leaf: SHA-256 over a zero byte and the leaf's own bytes, base64. `text` must be ASCII, so that characters are bytes. */
+export const leafHash = (text: string): string => hash('sha256', `\0${text}`, 'base64')
+
+/** What stands before the first leaf: the hash of nothing. */
+export const emptyHash: string = hash('sha256', '', 'base64')
