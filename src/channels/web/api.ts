@@ -1,0 +1,169 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Approvals } from '../../approval/approvals.ts'
+import type { Identity } from '../../identity/identity.ts'
+import { defined } from '../../lib/defined.ts'
+import { isOpen, type Hold } from '../../model/hold.ts'
+import type { Caller } from '../../model/caller.ts'
+import type { Claim } from '../../model/claim.ts'
+import { Refusal } from '../../model/refusal.ts'
+import { headerValues } from './boundary.ts'
+import { makeEventStreams } from './event-stream.ts'
+import { parseBallot, parseHoldQuery, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { holdDetail, holdSummary, isOwnPerson } from './hold-view.ts'
+import type { ConsoleOptions } from './options.ts'
+import { WrongMethod } from './problem.ts'
+import { readJson } from './request-body.ts'
+
+export interface ApiParts {
+  readonly approvals: Approvals
+  readonly identity: Identity
+  /** Told of everybody who comes with a good token, so that a vote can later be checked against what is known of its author by then. */
+  readonly roster?: { seen(caller: Caller): void | Promise<void> }
+  /** The OpenAPI document; without one there is no `/openapi.json`. */
+  readonly openapi?: unknown
+}
+
+export interface Api {
+  /** Answers the request or throws. */
+  answer(request: IncomingMessage, response: ServerResponse, target: URL): Promise<void>
+  endStreams(): void
+}
+
+interface Visit {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly query: URLSearchParams
+  /** The part of the path that stands for an id. */
+  readonly id: string
+}
+
+type Answer = { readonly status: number; readonly body: unknown } | undefined
+
+interface Resource {
+  readonly path: RegExp
+  readonly GET?: (visit: Visit) => Promise<Answer>
+  readonly POST?: (visit: Visit) => Promise<Answer>
+}
+
+const waitForAPerson = 'Only people vote, with a token of their own. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
+
+export const makeApi = ({ approvals, identity, roster, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
+  const streams = makeEventStreams(approvals, options.streams)
+
+  const claimOf = (request: IncomingMessage): Claim => {
+    const [authorization, ...more] = headerValues(request, 'authorization')
+    if (authorization === undefined) throw new Refusal('no-identity', 'Log in first: a bearer token is needed.')
+    if (more.length > 0) throw new Refusal('two-identities', 'There is more than one Authorization header.')
+    const [, token] = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(authorization) ?? []
+    if (token === undefined) throw new Refusal('bad-identity', 'The Authorization header is not a bearer token.')
+    return { token, from: 'authorization', address: request.socket.remoteAddress ?? '', ...defined({ audience: options.audience }) }
+  }
+
+  const viewerOf = async (claim: Claim): Promise<Caller> => {
+    const viewer = await identity.authenticate(claim)
+    await roster?.seen(viewer)
+    return viewer
+  }
+
+  /** Whoever decides is looked at afresh: a cached answer is good enough for reading only. */
+  const deciderOf = async (claim: Claim): Promise<Caller> => {
+    const decider = await identity.recheck(await identity.authenticate(claim), claim)
+    await roster?.seen(decider)
+    return decider
+  }
+
+  const show = async (id: string, viewer: Caller): Promise<Hold> => {
+    try {
+      return await approvals.show(id, viewer)
+    } catch (error) {
+      throw error instanceof Refusal && error.code === 'not-found' ? new Refusal('not-found', 'There is no such hold.', { cause: error }) : error
+    }
+  }
+
+  const list = async ({ request, query }: Visit): Promise<Answer> => {
+    const viewer = await viewerOf(claimOf(request))
+    const { state, service, after, limit } = parseHoldQuery(query)
+    const page = await approvals.list({ limit: limit ?? 50, ...defined({ states: state, service, after }) }, viewer)
+    return { status: 200, body: { holds: page.holds.map((hold) => holdSummary(hold, viewer, approvals)), ...defined({ next: page.next }) } }
+  }
+
+  const detail = async ({ request, id }: Visit): Promise<Answer> => {
+    const viewer = await viewerOf(claimOf(request))
+    return { status: 200, body: holdDetail(await show(id, viewer), viewer, approvals) }
+  }
+
+  const vote = async ({ request, id }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    const ballot = parseBallot(await readJson(request))
+    const by = await deciderOf(claim)
+    if (!isOwnPerson(by)) throw new Refusal('not-eligible', waitForAPerson)
+    const hold = await show(id, by) // who may not see it hears the same as for an id that does not exist
+    if (ballot.revision !== undefined && ballot.revision !== hold.revision && isOpen(hold.state)) throw new Refusal('hold-changed', 'The hold has changed since it was shown. Look at it again.', { hold })
+    const channel = by.clientId !== undefined && by.clientId === options.login?.clientId ? 'cli' : 'api'
+    const voted = await approvals.vote(id, { verdict: ballot.verdict, digest: ballot.digest, by, channel, assurance: 'console', ...defined({ reason: ballot.reason }) })
+    return { status: 200, body: holdDetail(voted, by, approvals) }
+  }
+
+  const withdraw = async ({ request, id }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    parseWithdrawal(await readJson(request))
+    const by = await deciderOf(claim)
+    await show(id, by)
+    return { status: 200, body: holdDetail(await approvals.withdraw(id, by), by, approvals) }
+  }
+
+  const events = async ({ request, response, query }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    const viewer = await viewerOf(claim)
+    const last = headerValues(request, 'last-event-id')[0]
+    const { after } = parseStreamQuery(last ? new URLSearchParams({ after: last }) : query)
+    if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': 'text/event-stream' }).end()
+    const still = async (): Promise<void> => void (await viewerOf(claim))
+    return void (await streams.serve({ viewer, after, still }, response))
+  }
+
+  const whoami = async ({ request }: Visit): Promise<Answer> => {
+    const viewer = await viewerOf(claimOf(request))
+    const { issuer, subject, kind, groups, email, name, clientId } = viewer
+    return { status: 200, body: { issuer, subject, kind, ...defined({ name, email, clientId, groups }), onBehalfOf: viewer.onBehalfOf.map((other) => ({ issuer: other.issuer, subject: other.subject, kind: other.kind })), expiresAt: new Date(viewer.expiresAt).toISOString(), mayVote: isOwnPerson(viewer) } }
+  }
+
+  const loginInfo = async (): Promise<Answer> => {
+    if (options.login === undefined) throw new Refusal('not-found', 'This server names no login for command lines.')
+    return { status: 200, body: options.login }
+  }
+
+  const document = async (): Promise<Answer> => {
+    if (openapi === undefined) throw new Refusal('not-found', 'There is no API document here.')
+    return { status: 200, body: openapi }
+  }
+
+  const resources: readonly Resource[] = [
+    { path: /^\/api\/holds$/, GET: list },
+    { path: /^\/api\/holds\/events$/, GET: events },
+    { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: detail },
+    { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/votes$/, POST: vote },
+    { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: withdraw },
+    { path: /^\/api\/whoami$/, GET: whoami },
+    { path: /^\/api\/login-info$/, GET: loginInfo },
+    { path: /^\/openapi\.json$/, GET: document },
+  ]
+
+  const answer: Api['answer'] = async (request, response, target) => {
+    for (const resource of resources) {
+      const match = resource.path.exec(target.pathname)
+      if (match === null) continue
+      // The method of the request line and no other: what a header or a query says about it is not looked at.
+      const handle = request.method === 'POST' ? resource.POST : request.method === 'GET' || request.method === 'HEAD' ? resource.GET : undefined
+      if (handle === undefined) throw new WrongMethod(resource.POST ? ['POST'] : ['GET', 'HEAD'])
+      const result = await handle({ request, response, query: target.searchParams, id: match[1] ?? '' })
+      if (result === undefined || response.headersSent) return
+      response.writeHead(result.status, { 'content-type': 'application/json' })
+      response.end(`${JSON.stringify(result.body)}\n`)
+      return
+    }
+    throw new Refusal('not-found', 'There is nothing here.')
+  }
+
+  return { answer, endStreams: streams.end }
+}

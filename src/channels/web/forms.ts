@@ -1,0 +1,54 @@
+import { z } from 'zod'
+import type { Digest } from '../../model/action.ts'
+import type { HoldState } from '../../model/hold.ts'
+import { Refusal } from '../../model/refusal.ts'
+
+/** What clients of the API may say. Anything else in a body or a query is refused, not ignored: it was meant to have an effect. */
+const states = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const satisfies readonly HoldState[]
+
+// A reason is shown to agents, in chats and in terminals.
+const words = z.string().max(2_000).refine((text) => text.isWellFormed() && !/[\p{Cc}\p{Cf}]/u.test(text.replaceAll(/[\n\t]/g, '')), 'must not contain control or invisible characters')
+
+const ballot = z.strictObject({
+  verdict: z.enum(['approve', 'deny']),
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  reason: words.optional(),
+  /** The revision of the hold that was on the screen. */
+  revision: z.int().min(0).optional(),
+})
+
+const withdrawal = z.strictObject({})
+
+const query = z.strictObject({
+  state: z.string().transform((list) => list.split(',')).pipe(z.array(z.enum(states)).min(1).max(states.length)).optional(),
+  service: z.string().min(1).max(200).optional(),
+  after: z.string().regex(/^[\x21-\x7e]{1,256}$/).optional(),
+  limit: z.string().regex(/^[1-9]\d{0,2}$/).transform(Number).pipe(z.int().max(100)).optional(),
+})
+
+const streamQuery = z.strictObject({ after: z.string().regex(/^[\x21-\x7e]{1,128}$/).optional() })
+
+export interface BallotForm {
+  readonly verdict: 'approve' | 'deny'
+  readonly digest: Digest
+  readonly reason?: string | undefined
+  readonly revision?: number | undefined
+}
+
+export const parseBallot = (value: unknown): BallotForm => checked(ballot, value) as BallotForm
+export const parseWithdrawal = (value: unknown): void => void checked(withdrawal, value)
+export const parseHoldQuery = (parameters: URLSearchParams) => checked(query, single(parameters))
+export const parseStreamQuery = (parameters: URLSearchParams) => checked(streamQuery, single(parameters))
+
+const single = (parameters: URLSearchParams): Record<string, string> => {
+  const names = [...parameters.keys()]
+  if (new Set(names).size !== names.length) throw new Refusal('malformed', 'A query parameter stands twice.')
+  return Object.fromEntries(parameters)
+}
+
+const checked = <T>(schema: z.ZodType<T>, value: unknown): T => {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const text = result.error.issues.slice(0, 3).map((issue) => (issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message)).join('; ')
+  throw new Refusal('malformed', `Not understood: ${text}.`)
+}

@@ -1,0 +1,78 @@
+import type { Approvals } from '../../approval/approvals.ts'
+import { defined } from '../../lib/defined.ts'
+import type { Caller, Party, Principal } from '../../model/caller.ts'
+import type { Hold, Vote } from '../../model/hold.ts'
+
+/** Longest part of an action's text in a list; the whole stands in the hold itself. */
+const previewLength = 300
+
+const time = (at: number): string => new Date(at).toISOString()
+const timeOf = (at: number | undefined): string | undefined => (at === undefined ? undefined : time(at))
+
+const party = ({ issuer, subject }: Party) => ({ issuer, subject })
+
+const principal = (who: Principal) => ({
+  ...party(who),
+  kind: who.kind,
+  ...defined({ name: who.name, email: who.email, clientId: who.clientId, groups: who.groups, owner: who.owner && party(who.owner) }),
+})
+
+const vote = ({ verdict, by, channel, assurance, reason, at }: Vote) => ({ verdict, by: { ...party(by), ...defined({ name: by.name, email: by.email }) }, channel, assurance, at: time(at), ...defined({ reason }) })
+
+/** A hold in a list. */
+export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle'>) => ({
+  id: hold.id,
+  code: hold.code,
+  revision: hold.revision,
+  state: hold.state,
+  service: hold.action.service,
+  verb: hold.action.verb,
+  tags: hold.action.tags,
+  preview: hold.action.text.slice(0, previewLength).toWellFormed(),
+  digest: hold.action.digest,
+  caller: principal(hold.caller),
+  onBehalfOf: hold.caller.onBehalfOf.map(principal),
+  openedAt: time(hold.openedAt),
+  deadline: time(hold.deadline),
+  approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) },
+  mayVote: obstacleOf(hold, viewer, approvals) === undefined,
+})
+
+/**
+ * Everything a person needs to decide, and nothing else of the record: no session, no claims, no header that the action's text does not show,
+ * no cause of a failure.
+ */
+export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle'>) => {
+  const { action, caller, terms, outcome } = hold
+  const obstacle = obstacleOf(hold, viewer, approvals)
+  return {
+    id: hold.id,
+    code: hold.code,
+    revision: hold.revision,
+    state: hold.state,
+    action: { protocol: action.protocol, service: action.service, verb: action.verb, effect: action.effect, resources: action.resources, tags: action.tags, text: action.text.toWellFormed(), textCut: action.textCut, digest: action.digest },
+    caller: { ...principal(caller), address: caller.address, onBehalfOf: caller.onBehalfOf.map(principal) },
+    matched: hold.matched.map(({ policy, rule, then, at, observed, because, instead }) => ({ policy, rule, verdict: then, at, observed, ...defined({ because, instead }) })),
+    policyVersion: hold.policyVersion,
+    terms: {
+      requirements: terms.requirements.map(({ policy, rule, groups, users, count, assurance, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), count, assurance, sharesPeople })),
+      askReason: terms.askReason,
+      run: terms.run,
+      runWithinMs: terms.runWithinMs,
+    },
+    votes: hold.votes.map(vote),
+    openedAt: time(hold.openedAt),
+    deadline: time(hold.deadline),
+    mayVote: obstacle === undefined,
+    ...defined({ obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
+    ...(outcome ? { outcome: { result: outcome.result, ms: outcome.ms, ...defined({ status: outcome.status, rows: outcome.rows, bytes: outcome.bytes, maskedValues: outcome.maskedValues }) } } : {}),
+  }
+}
+
+/** Whether this token is one that may vote at all: a person's own, not one that somebody acts with on behalf of another. */
+export const isOwnPerson = (caller: Caller): boolean => caller.kind === 'human' && caller.onBehalfOf.length === 0
+
+const obstacleOf = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle'>) => {
+  if (hold.state !== 'pending') return 'already-settled' as const
+  return isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : ('not-eligible' as const)
+}
