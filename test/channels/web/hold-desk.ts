@@ -1,0 +1,135 @@
+import type { Approvals } from '../../../src/approval/approvals.ts'
+import type { Identity } from '../../../src/identity/identity.ts'
+import { makeConsoleListener } from '../../../src/channels/web/listener.ts'
+import type { ConsoleOptions } from '../../../src/channels/web/options.ts'
+import { partiesOf, sameParty, type Caller, type Principal } from '../../../src/model/caller.ts'
+import type { Hold, HoldState } from '../../../src/model/hold.ts'
+import { Refusal } from '../../../src/model/refusal.ts'
+
+/** Stand-ins behind the API, small enough to be read: what they answer is known, so that the tests see what the API makes of it. */
+export const issuer = 'https://idp.test'
+export const digest = `sha256:${'a1'.repeat(32)}` as const
+
+export const person = (subject: string, ...groups: string[]): Caller => ({ issuer, subject, kind: 'human', groups, name: subject, onBehalfOf: [], claims: { secretClaim: 'never shown' }, session: `session-${subject}`, authenticatedAt: Date.now(), expiresAt: Date.now() + 600_000, address: '127.0.0.1' })
+export const agent: Caller = { ...person('invoice-agent', 'agents'), kind: 'agent', owner: { issuer, subject: 'olga' } }
+
+export const makeHold = (more: Partial<Hold> = {}): Hold => ({
+  id: 'hold_1',
+  code: 'CS-7F3K',
+  revision: 1,
+  state: 'pending',
+  caller: agent,
+  action: { protocol: 'http', service: 'orders', verb: 'http.POST', effect: 'write', resources: [{ kind: 'path', name: '/v1/exports', access: 'write', tags: ['pii'] }], tags: ['pii'], text: 'POST /v1/exports\n\n{"all":true}', textCut: false, facts: { http: { headers: { authorization: 'never shown' } } }, digest, shape: 's' },
+  terms: { requirements: [{ policy: 'p', rule: 'exports', groups: ['security'], users: [], count: 1, assurance: 'console', sharesPeople: false }], withinMs: 60_000, runWithinMs: 60_000, askReason: false, run: 'attached' },
+  matched: [{ policy: 'p', rule: 'exports', then: 'hold', at: 'p.yaml:3', because: 'Exports are looked at.', observed: false }],
+  policyVersion: 'sha256:policy',
+  votes: [],
+  openedAt: Date.now(),
+  deadline: Date.now() + 60_000,
+  ...more,
+})
+
+export interface Desk {
+  readonly holds: Map<string, Hold>
+  /** Tokens that are good, by their text. */
+  readonly tokens: Map<string, Caller>
+  /** Every call that could have changed something. */
+  readonly calls: string[]
+  change(id: string, state: HoldState): void
+}
+
+export const makeDesk = () => {
+  const holds = new Map([['hold_1', makeHold()]])
+  const tokens = new Map<string, Caller>([['alice', person('alice', 'security')], ['dave', person('dave', 'developers')], ['olga', person('olga', 'security')], ['agent', agent]])
+  tokens.set('delegated', { ...agent, onBehalfOf: [person('alice', 'security')] })
+  tokens.set('deputy', { ...person('alice', 'security'), onBehalfOf: [person('carol', 'security') as Principal] })
+  const calls: string[] = []
+  const log: { cursor: string; id: string; state: HoldState }[] = []
+  const wakers = new Set<() => void>()
+
+  const isEligible = (hold: Hold, viewer: Caller) => hold.terms.requirements.some(({ groups }) => groups.some((group) => viewer.groups?.includes(group)))
+  const find = (id: string, viewer: Caller): Hold => {
+    const hold = holds.get(id)
+    if (hold === undefined || !(isEligible(hold, viewer) || sameParty(hold.caller, viewer))) throw new Refusal('not-found', `${hold ? 'Hidden' : 'Unknown'} hold.`)
+    return hold
+  }
+  const obstacle: Approvals['obstacle'] = (hold, viewer) => (partiesOf(hold.caller).some((party) => sameParty(party, viewer)) ? 'self-approval' : isEligible(hold, viewer) ? undefined : 'not-eligible')
+
+  const approvals = {
+    async show(id, viewer) {
+      return find(id, viewer)
+    },
+    async list(filter, viewer) {
+      const visible = [...holds.values()].filter((hold) => (filter.states?.includes(hold.state) ?? true) && (isEligible(hold, viewer) || sameParty(hold.caller, viewer)))
+      return { holds: visible.slice(0, filter.limit), ...(visible.length > filter.limit ? { next: 'n1' } : {}) }
+    },
+    obstacle,
+    async vote(id, { verdict, digest: seen, by, channel, assurance, reason }) {
+      calls.push(`vote ${verdict} ${by.subject} ${channel}`)
+      const hold = find(id, by)
+      if (hold.state === 'expired' || hold.deadline < Date.now()) throw new Refusal('hold-expired', 'Too late.', { hold })
+      if (hold.state !== 'pending') throw new Refusal('already-settled', `It is ${hold.state}.`, { hold })
+      if (seen !== hold.action.digest) throw new Refusal('wrong-digest', 'Another action than you saw.', { hold })
+      const no = obstacle(hold, by)
+      if (no) throw new Refusal(no, 'You may not.')
+      const voted: Hold = { ...hold, revision: hold.revision + 1, state: verdict === 'approve' ? 'approved' : 'denied', votes: [...hold.votes, { verdict, by, channel, assurance, digest: seen, at: Date.now(), ...(reason === undefined ? {} : { reason }) }] }
+      holds.set(id, voted)
+      change(id, voted.state)
+      return voted
+    },
+    async withdraw(id, by) {
+      calls.push(`withdraw ${by.subject}`)
+      const hold = find(id, by)
+      if (!sameParty(hold.caller, by)) throw new Refusal('not-eligible', 'Only the requester.')
+      const gone: Hold = { ...hold, state: 'withdrawn' }
+      holds.set(id, gone)
+      return gone
+    },
+    async *changes(after, signal) {
+      let at = after === undefined ? log.length : Number(after.slice(1))
+      while (!signal.aborted) {
+        for (; at < log.length; at++) yield log[at]!
+        await new Promise<void>((resolve) => {
+          wakers.add(resolve)
+          signal.addEventListener('abort', () => resolve(), { once: true })
+        })
+      }
+    },
+  } as Partial<Approvals> as Approvals
+
+  const change = (id: string, state: HoldState): void => {
+    log.push({ cursor: `c${log.length + 1}`, id, state })
+    for (const wake of wakers) wake()
+    wakers.clear()
+  }
+
+  const authenticate: Identity['authenticate'] = async ({ token }) => {
+    const caller = tokens.get(token)
+    if (caller === undefined) throw new Refusal('bad-identity', 'The token is not accepted.', { cause: 'unknown token' })
+    return caller
+  }
+  const identity: Identity = { authenticate, recheck: async (caller, claim) => (calls.push(`recheck ${caller.subject}`), authenticate(claim)) }
+  const desk: Desk = { holds, tokens, calls, change }
+  return { desk, approvals, identity }
+}
+
+export const silent = { info() {}, warn() {}, error() {} }
+
+export const startDesk = async (more: Partial<ConsoleOptions> = {}, openapi?: unknown) => {
+  const { desk, approvals, identity } = makeDesk()
+  const options: ConsoleOptions = { host: '127.0.0.1', port: 0, url: 'https://approvals.example.org', hosts: ['127.0.0.1'], streams: { total: 10, perViewer: 2 }, login: { issuer, clientId: 'countersign-cli', scopes: ['openid', 'groups'] }, ...more }
+  const listener = makeConsoleListener(options, { approvals, identity, log: silent, ...(openapi === undefined ? {} : { openapi }) })
+  const { port } = await listener.listen()
+  const url = `http://127.0.0.1:${port}`
+  const call = async (method: string, path: string, { token, body, headers = {} }: { token?: string; body?: unknown; headers?: Record<string, string> } = {}) => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      signal: AbortSignal.timeout(5_000),
+      headers: { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, text, json: (text.startsWith('{') ? JSON.parse(text) : {}) as Record<string, unknown> }
+  }
+  return { ...desk, url, port, call, listener, [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose]() }
+}
