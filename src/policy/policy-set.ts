@@ -1,6 +1,6 @@
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
-import type { Decision } from '../model/decision.ts'
+import type { Decision, MatchedRule } from '../model/decision.ts'
 
 /** All policies of the deployment, compiled. Immutable; a reload makes another one. */
 export interface PolicySet {
@@ -15,4 +15,28 @@ export interface PolicySet {
   needsBody(service: string, verb: string, path: string): boolean
   /** Data tags of a resource by the classification. */
   tagsOf(service: string, kind: 'path' | 'table' | 'column' | 'tool', name: string): readonly string[]
+}
+
+/** One rule of a service, looked at for one action. */
+export interface RuleExplanation {
+  readonly rule: MatchedRule
+  readonly matched: boolean
+  /** The first line of the rule that did not fit, and what it saw instead. */
+  readonly failed?: { readonly key: string; readonly saw: string }
+  /** The condition failed while it ran; such a rule counts as matched if it holds or denies. */
+  readonly error?: string
+}
+
+export interface Explanation {
+  readonly decision: Decision
+  /** Every rule that applies to the service, matched ones first. */
+  readonly rules: readonly RuleExplanation[]
+}
+
+/** A policy set as the command line, the tests and the console use it. */
+export interface ExplainingPolicySet extends PolicySet {
+  /** Why `decide` answers as it does, rule by rule. Slow; never on the path of an action. */
+  explain(caller: Caller, action: Action, now: number): Explanation
+  /** Every rule of every policy, in no meaningful order. */
+  readonly rules: readonly MatchedRule[]
 }

@@ -1,0 +1,83 @@
+import { parseDuration } from '../lib/duration.ts'
+import type { Party } from '../model/caller.ts'
+import type { Assurance, Requirement } from '../model/decision.ts'
+import type { ApprovalSource, CallersSource } from './language.ts'
+import type { IssuerNames } from './matchers.ts'
+import { meant } from './source.ts'
+import { reaches, type HoldTerms } from './terms.ts'
+
+const DEFAULTS = { within: '30m', runWithin: '10m', assurance: 'console' } as const
+
+export interface TermsWorld {
+  /** Groups that identity may yield; `undefined`: any. */
+  readonly groups: readonly string[] | undefined
+  readonly issuers: IssuerNames
+  readonly channels: readonly Assurance[]
+}
+
+type Report = (path: readonly PropertyKey[], message: string) => void
+
+/** What releases the hold; a hold that nobody could release is reported, because it would look like a rule and be an outage. */
+export const compileTerms = (source: ApprovalSource, rule: { readonly policy: string; readonly rule: string; readonly callers: CallersSource | undefined }, world: TermsWorld, report: Report): HoldTerms => {
+  const assurance = source.assurance ?? DEFAULTS.assurance
+  if (!reaches(world.channels, assurance)) report(['assurance'], `no channel is configured that makes us sure of an approver by ${assurance}: nobody could approve`)
+  const many = Array.isArray(source.from)
+  if (many && source.count !== undefined) report(['count'], 'with a list of approver groups each has a count of its own')
+  const froms = Array.isArray(source.from) ? source.from : [source.from]
+  const requirements = froms.map((from, index): Requirement => {
+    const at = many ? ['from', index] : ['from']
+    const groups = from.groups ?? []
+    const listed = from.users ?? []
+    const count = from.count ?? (many ? 1 : (source.count ?? 1))
+    if (from.count !== undefined && source.count !== undefined) report(['count'], 'the count is given twice')
+    if (groups.length === 0 && listed.length === 0) report(at, 'names no group and no user: nobody could approve')
+    if (count < 1) report(from.count === undefined ? ['count'] : [...at, 'count'], `a count of ${count} would approve by itself`)
+    if (count > 20) report(from.count === undefined ? ['count'] : [...at, 'count'], `a count of ${count}: at most 20`)
+    for (const group of groups) if (world.groups !== undefined && !world.groups.includes(group)) report([...at, 'groups'], `no group is called "${group}"${meant(group, world.groups)}: nobody could approve`)
+    for (const { issuer } of listed) if (!world.issuers.has(issuer)) report([...at, 'users'], `no issuer is called "${issuer}"${meant(issuer, world.issuers.keys())}`)
+    const people = new Set(listed.map(({ issuer, subject }) => `${issuer}\n${subject}`))
+    if (groups.length === 0 && count > people.size) report(at, `asks for ${count} people and lists ${people.size}: nobody could approve`)
+    else if (groups.length === 0) reportSelf(people, count, rule.callers, world.issuers, (message) => report(at, message))
+    const users = listed.flatMap(({ issuer, subject }) => (world.issuers.get(issuer) ?? [issuer]).map((value): Party => Object.freeze({ issuer: value, subject })))
+    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: Object.freeze(users), count, assurance, sharesPeople: source['shares-people'] ?? false })
+  })
+  reportUnion(requirements, froms.every((from) => (from.groups ?? []).length === 0), (message) => report(['from'], message))
+  return {
+    requirements: Object.freeze(requirements),
+    withinMs: duration(source.within ?? DEFAULTS.within, (message) => report(['within'], message)),
+    runWithinMs: duration(source['run-within'] ?? DEFAULTS.runWithin, (message) => report(['run-within'], message)),
+    askReason: source['ask-reason'] ?? false,
+    run: source.run ?? 'attached',
+  }
+}
+
+const MAX_WAIT = 30 * 86_400_000
+
+const duration = (text: string, report: (message: string) => void): number => {
+  const ms = parseDuration(text)
+  if (ms === undefined) report(`"${text}" is no time such as 30m`)
+  else if (ms > MAX_WAIT) report(`"${text}" is longer than 30 days`)
+  return ms ?? 1
+}
+
+/** A rule for named callers whose only approvers are those callers. */
+const reportSelf = (people: ReadonlySet<string>, count: number, callers: CallersSource | undefined, issuers: IssuerNames, report: (message: string) => void): void => {
+  const subjects = callers?.subjects
+  if (!Array.isArray(subjects)) return
+  const named = callers?.issuers
+  for (const subject of subjects) {
+    const others = [...people].filter((person) => {
+      const [issuer = '', approver] = person.split('\n')
+      return approver !== subject || (Array.isArray(named) && !named.includes(issuer) && !named.some((one) => issuers.get(issuer)?.includes(one)))
+    })
+    if (others.length < count) report(`"${subject}" would have to approve their own action: nobody else could approve`)
+  }
+}
+
+/** Each requirement is met by people of its own. */
+const reportUnion = (requirements: readonly Requirement[], listedOnly: boolean, report: (message: string) => void): void => {
+  if (!listedOnly || requirements.length < 2 || requirements.some(({ sharesPeople }) => sharesPeople)) return
+  const people = new Set(requirements.flatMap(({ users }) => users.map(({ issuer, subject }) => `${issuer}\n${subject}`)))
+  const needed = requirements.reduce((sum, { count }) => sum + count, 0)
+  if (people.size < needed) report(`asks for ${needed} different people and lists ${people.size}: nobody could approve`)
+}

@@ -1,0 +1,50 @@
+import { compileGlob, globProblem, splitSegments, type Glob } from './glob.ts'
+import type { ClassificationSource } from './language.ts'
+import { viewsOf } from './path-views.ts'
+import { meant, type Problem, type Source } from './source.ts'
+
+export type TaggedKind = 'path' | 'table' | 'column' | 'tool'
+
+interface Entry {
+  readonly glob: Glob
+  readonly tags: readonly string[]
+}
+
+export interface Classification {
+  readonly tags: ReadonlySet<string>
+  tagsOf(service: string, kind: TaggedKind, name: string): readonly string[]
+}
+
+const SECTIONS = { path: 'paths', table: 'tables', column: 'columns', tool: 'tools' } as const
+const SEPARATORS = { path: '/', table: '.', column: '.', tool: '/' } as const
+const NONE: readonly string[] = Object.freeze([])
+
+const readings = (kind: TaggedKind, name: string): readonly (readonly string[])[] => (kind === 'path' ? viewsOf(name).all : [splitSegments(name, SEPARATORS[kind])])
+
+export const compileClassification = (files: readonly { readonly source: Source; readonly value: ClassificationSource }[], services: readonly string[], problems: Problem[]): Classification => {
+  const entries = new Map<string, Record<TaggedKind, Entry[]>>()
+  const tags = new Set<string>()
+  for (const { source, value } of files) {
+    for (const [service, sections] of Object.entries(value.classification)) {
+      if (!services.includes(service)) problems.push({ file: source.file, line: source.line(['classification', service]), message: `no service is called "${service}"${meant(service, services)}` })
+      const known = entries.get(service) ?? { path: [], table: [], column: [], tool: [] }
+      entries.set(service, known)
+      for (const kind of Object.keys(SECTIONS) as TaggedKind[]) {
+        for (const [pattern, names] of Object.entries(sections[SECTIONS[kind]] ?? {})) {
+          const problem = globProblem(pattern, SEPARATORS[kind]) ?? (kind === 'path' && !pattern.startsWith('/') ? `a path begins with "/", unlike "${pattern}"` : undefined)
+          if (problem !== undefined) problems.push({ file: source.file, line: source.line(['classification', service, SECTIONS[kind], pattern]), message: problem })
+          known[kind].push({ glob: compileGlob(pattern, SEPARATORS[kind]), tags: names })
+          for (const name of names) tags.add(name)
+        }
+      }
+    }
+  }
+  const tagsOf = (service: string, kind: TaggedKind, name: string): readonly string[] => {
+    const known = entries.get(service)?.[kind]
+    if (known === undefined || known.length === 0) return NONE
+    const views = readings(kind, name)
+    const found = known.filter(({ glob }) => views.some((view) => glob.matches(view)))
+    return found.length === 0 ? NONE : [...new Set(found.flatMap((entry) => entry.tags))].toSorted()
+  }
+  return { tags, tagsOf }
+}

@@ -1,0 +1,44 @@
+import type { Assurance, Mask, Obligations, Requirement, Terms } from '../model/decision.ts'
+
+/** What one hold rule asks for. */
+export interface HoldTerms {
+  readonly requirements: readonly Requirement[]
+  readonly withinMs: number
+  readonly runWithinMs: number
+  readonly askReason: boolean
+  readonly run: 'attached' | 'when-approved'
+}
+
+/** Every requirement of every rule; of everything else the most careful. */
+export const combineTerms = (all: readonly HoldTerms[]): Terms =>
+  Object.freeze({
+    requirements: Object.freeze(all.flatMap(({ requirements }) => requirements)),
+    withinMs: Math.min(...all.map(({ withinMs }) => withinMs)),
+    runWithinMs: Math.min(...all.map(({ runWithinMs }) => runWithinMs)),
+    askReason: all.some(({ askReason }) => askReason),
+    run: all.every(({ run }) => run === 'when-approved') ? 'when-approved' : 'attached',
+  })
+
+const STRICTNESS: Record<Mask, number> = { none: 0, partial: 1, hash: 2, redact: 3 }
+
+export const stricterMask = (a: Mask, b: Mask): Mask => (STRICTNESS[a] >= STRICTNESS[b] ? a : b)
+
+export const NO_OBLIGATIONS: Obligations = Object.freeze({ masks: Object.freeze({}), limits: Object.freeze({}) })
+
+/** All obligations together: the stricter mask, the lower limit. */
+export const combineObligations = (all: readonly Obligations[]): Obligations => {
+  if (all.length === 0) return NO_OBLIGATIONS
+  const masks: Record<string, Mask> = {}
+  const limits: { rows?: number; ms?: number } = {}
+  for (const { masks: more, limits: lower } of all) {
+    for (const [key, mask] of Object.entries(more)) masks[key] = stricterMask(masks[key] ?? 'none', mask)
+    if (lower.rows !== undefined) limits.rows = Math.min(limits.rows ?? Infinity, lower.rows)
+    if (lower.ms !== undefined) limits.ms = Math.min(limits.ms ?? Infinity, lower.ms)
+  }
+  return Object.freeze({ masks: Object.freeze(masks), limits: Object.freeze(limits) })
+}
+
+const SURENESS: Record<Assurance, number> = { chat: 0, console: 1, passkey: 2 }
+
+/** Whether some channel makes us at least this sure of an approver. */
+export const reaches = (channels: readonly Assurance[], asked: Assurance): boolean => channels.some((channel) => SURENESS[channel] >= SURENESS[asked])
