@@ -88,7 +88,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     try {
       return look()
     } catch (error) {
-      throw unavailable(error)
+      throw error instanceof Refusal ? error : unavailable(error)
     }
   }
 

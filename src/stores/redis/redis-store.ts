@@ -1,0 +1,281 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { HoldChange, HoldEntry, HoldStore } from '../../approval/hold-store.ts'
+import { isOpen, type HoldState } from '../../model/hold.ts'
+import { Refusal } from '../../model/refusal.ts'
+import { connect, primaries, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
+import { aliveScript, beatScript, dueScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
+
+const deadlineMs = 4_000
+const blockMs = 1_000
+const acknowledgeMs = 1_000
+const changesKept = 50_000
+const scanned = 1_000
+const maxEntryBytes = 4 << 20
+const maxResultBytes = 16 << 20
+const dayMs = 86_400_000
+
+/** The store is set up so that it may lose records. Stops the program; never a refusal. */
+export class UnsafeRedis extends Error {
+  override readonly name = 'UnsafeRedis'
+}
+
+const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable', 'The store for holds does not answer. NOT EXECUTED. Try again later.', { cause, retryAfterSeconds: 5 })
+
+const metaOf = ({ sealed: _sealed, ...meta }: HoldEntry): string => JSON.stringify(meta)
+const entryOf = (meta: string, sealed: string): HoldEntry => ({ ...(JSON.parse(meta) as Omit<HoldEntry, 'sealed'>), sealed })
+
+/**
+ * Holds in Redis, alone, behind Sentinel or in a Cluster. Redis answers before it has written to disk or to its replicas, as it is set up;
+ * `acknowledgingReplicas` makes a spend wait for copies, so that a failover cannot bring back a hold that was spent.
+ * Rejects with `UnsafeRedis` when Redis would evict records; a Redis that is not there yet is looked for again with every step.
+ * `clockSkewMs` moves the store's clock and is for tests.
+ */
+export const openRedisStore = async (options: RedisStoreOptions, test: { readonly clockSkewMs?: () => number } = {}): Promise<HoldStore> => {
+  const writer = connect(options, 'holds')
+  const key = (name: string): string => `{${options.prefix}}:${name}`
+  const skew = (): string => String(Math.round(test.clockSkewMs?.() ?? 0))
+  const closing = new AbortController()
+  const records = ['holds', 'meta', 'open', 'index', 'live', 'due', 'gone', 'changes'].map(key)
+  const [holds, meta] = [key('holds'), key('meta')]
+  let safe: Promise<void> | undefined
+
+  writer.on('close', () => { safe = undefined }) // after a failover another Redis answers, with settings of its own
+
+  /** Every wait on Redis ends here: with the answer, or with `store-unavailable` in time. */
+  const ask = async <T>(step: () => Promise<T>, verify = true): Promise<T> => {
+    if (closing.signal.aborted) throw unavailable('the store is closed')
+    const timer = new AbortController()
+    try {
+      const answer = (async () => {
+        if (writer.status !== 'ready') await whenReady(writer, deadlineMs / 2)
+        if (verify) await (safe ??= keepsRecords(writer))
+        return await step()
+      })()
+      const late = pause(deadlineMs, undefined, { signal: timer.signal }).then(() => {
+        if (!('nodes' in writer)) writer.disconnect(true) // the connection may be dead without anybody having said so
+        throw new Error('Redis did not answer in time')
+      })
+      return await Promise.race([answer, late])
+    } catch (error) {
+      safe = undefined
+      if (error instanceof UnsafeRedis || error instanceof Refusal) throw error
+      throw unavailable(error)
+    } finally {
+      timer.abort()
+    }
+  }
+
+  const run = async (script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> => {
+    const values = [...keys, skew(), ...args]
+    try {
+      return await writer.evalsha(script.sha, keys.length, ...values)
+    } catch (error) {
+      if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error
+      return await writer.eval(script.text, keys.length, ...values)
+    }
+  }
+
+  const counted = (entry: HoldEntry): readonly string[] => [key(`open-of-caller:${entry.callerKey}`), key(`open-of-service:${entry.service}`)]
+
+  const bounded = (entry: HoldEntry): void => {
+    if (entry.sealed.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
+  }
+
+  const open: HoldStore['open'] = async (entry, limits, superseding) => {
+    bounded(entry)
+    const args = [entry.id, metaOf(entry), entry.sealed, entry.openKey, entry.dueAt ?? '', limits.perCaller, limits.perService, superseding?.id ?? '', superseding?.revision ?? -1, changesKept, entry.state]
+    const [result, first, second] = (await ask(() => run(openScript, [...records, ...counted(entry), key('seq')], args))) as [string, string, string]
+    if (result === 'attached') return { result, entry: entryOf(first, second) }
+    if (result === 'flooded') return { result, by: first === 'caller' ? 'caller' : 'service' }
+    return { result: 'opened' }
+  }
+
+  const replace: HoldStore['replace'] = async (entry, expected, keepMs) => {
+    bounded(entry)
+    const phase = isOpen(entry.state) ? 'open' : entry.state === 'running' ? 'running' : 'settled'
+    const args = [
+      entry.id, metaOf(entry), entry.sealed, entry.openKey ?? '', entry.dueAt ?? '', expected.revision, expected.notAfter ?? '', expected.notBefore ?? '',
+      phase === 'settled' && keepMs !== undefined ? Math.round(keepMs) : '', entry.state, phase, changesKept,
+    ]
+    const keys = [...records, ...counted(entry)]
+    const acknowledged = phase === 'running' && options.acknowledgingReplicas > 0
+    return (await ask(() => (acknowledged ? runAcknowledged(replaceScript, keys, args) : run(replaceScript, keys, args)))) as Awaited<ReturnType<HoldStore['replace']>>
+  }
+
+  /** The step and the question who else has it travel together: on another connection the answer would be about other writes. */
+  const runAcknowledged = async (script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> => {
+    const node = await ownerOf(writer, keys[0]!)
+    const [step, copies] = await Promise.all([node.eval(script.text, keys.length, ...keys, skew(), ...args), node.wait(options.acknowledgingReplicas, acknowledgeMs)])
+    if (step === 'replaced' && copies < options.acknowledgingReplicas) throw new Error(`${copies} of ${options.acknowledgingReplicas} replicas have acknowledged the spend`)
+    return step
+  }
+
+  const list: HoldStore['list'] = async ({ states, service, callerKey, after, limit }) => {
+    if (after !== undefined && !/^\d{1,16}$/.test(after)) throw new Refusal('malformed', 'This page does not exist.')
+    const live = states !== undefined && states.every((state) => isOpen(state) || state === 'running')
+    const args = [after === undefined ? '+inf' : `(${after}`, Math.max(1, Math.min(limit, 1_000)), service ?? '', callerKey ?? '', scanned, ...(states ?? [])]
+    const [next, ...found] = (await ask(() => run(listScript, [holds, meta, key(live ? 'live' : 'index')], args))) as string[]
+    return { entries: pairs(found), ...(next ? { next } : {}) }
+  }
+
+  const waker = makeWaker(options, key('changes'), closing.signal)
+
+  const changes = async function* (after: string | undefined, signal: AbortSignal): AsyncGenerator<HoldChange> {
+    const ended = AbortSignal.any([signal, closing.signal])
+    let cursor = after !== undefined && /^\d{1,15}-\d{1,15}$/.test(after) ? after : await ask(() => lastChange(writer, key('changes')))
+    while (!ended.aborted) {
+      const woken = waker.next(ended) // listen first, then look: what comes in between is seen by one of the two
+      const found = await ask(() => writer.xrange(key('changes'), `(${cursor}`, '+', 'COUNT', 500))
+      for (const [at, fields] of found) {
+        if (ended.aborted) return
+        cursor = at
+        yield { cursor: at, id: fields[1] ?? '', state: fields[3] as HoldState }
+      }
+      if (found.length === 0) await woken
+    }
+  }
+
+  const beat: HoldStore['beat'] = async (replica, { arrived, left, fresh }) => {
+    const marks = [...left.map((id) => `-${id}`), ...arrived.map((id) => `+${id}`)]
+    for (let at = 0; at === 0 || at < marks.length; at += 1_000)
+      await ask(() => run(beatScript, [key('replicas'), key(`present:${replica}`)], [replica, fresh && at === 0 ? 1 : 0, ...marks.slice(at, at + 1_000)]))
+  }
+
+  const alive = async (withinMs: number): Promise<ReadonlyMap<string, number>> => {
+    const found = (await ask(() => run(aliveScript, [key('replicas')], [withinMs]))) as string[]
+    return new Map(found.flatMap((name, at) => (at % 2 === 0 ? [[name, Number(found[at + 1])] as const] : [])))
+  }
+
+  const attended: HoldStore['attended'] = async (ids, aliveMs) => {
+    if (ids.length === 0) return new Set()
+    const names = [...(await alive(aliveMs)).keys()].slice(0, 500)
+    const answers = await ask(() => Promise.all(names.map((name) => writer.smismember(key(`present:${name}`), ...ids))))
+    return new Set(ids.filter((_, at) => answers.some((answer) => answer[at] === 1)))
+  }
+
+  const store: HoldStore = {
+    now: async () => Number(await ask(() => run(nowScript, [holds], []))),
+    open,
+    read: async (id) => pairs((await ask(() => run(readScript, [holds, meta], [id]))) as string[])[0],
+    revisions: async (ids) => (ids.length === 0 ? [] : (await ask(() => writer.hmget(meta, ...ids))).map((text) => (text === null ? undefined : (JSON.parse(text) as HoldEntry).revision))),
+    replace,
+    list,
+    due: async (limit) => pairs((await ask(() => run(dueScript, [holds, meta, key('due')], [limit]))) as string[]),
+    changes,
+    async putResult(id, sealed, keepMs) {
+      if (sealed.byteLength > maxResultBytes) throw new Refusal('too-large', 'The result is too large to be kept.')
+      await ask(() => writer.set(key(`result:${id}`), Buffer.from(sealed), 'PX', Math.max(1, Math.round(keepMs))))
+    },
+    getResult: async (id) => (await ask(() => writer.getBuffer(key(`result:${id}`)))) ?? undefined,
+    beat,
+    attended,
+    replicas: () => alive(dayMs),
+    check: async () => {
+      safe = undefined
+      await ask(async () => {})
+    },
+    async [Symbol.asyncDispose]() {
+      if (closing.signal.aborted) return
+      closing.abort()
+      await waker.ended()
+      writer.disconnect()
+    },
+  }
+  await store.check().catch(async (error: unknown) => {
+    if (!(error instanceof UnsafeRedis)) return
+    await store[Symbol.asyncDispose]()
+    throw error
+  })
+  return store
+}
+
+const pairs = (found: readonly (string | null)[]): readonly HoldEntry[] => {
+  const entries: HoldEntry[] = []
+  for (let at = 0; at + 1 < found.length; at += 2) {
+    const [meta, sealed] = [found[at], found[at + 1]]
+    if (meta != null && sealed != null) entries.push(entryOf(meta, sealed))
+  }
+  return entries
+}
+
+const lastChange = async (connection: Connection, stream: string): Promise<string> => (await connection.xrevrange(stream, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0-0'
+
+/** In a Cluster: the connection to the primary that owns the key's slot. */
+const ownerOf = async (connection: Connection, key: string) => {
+  if (!('nodes' in connection)) return connection
+  const slot = Number(await connection.cluster('KEYSLOT', key))
+  const owner = connection.slots[slot]?.[0]
+  const node = connection.nodes('master').find(({ options: at }) => `${at.host}:${at.port}` === owner)
+  if (node === undefined) throw new Error('the node that owns the holds is not known')
+  return node
+}
+
+/** A policy that evicts would remove the very records that say no. */
+const keepsRecords = async (connection: Connection): Promise<void> => {
+  for (const node of primaries(connection)) {
+    const policy = await evictionPolicy((...args) => node.call(...args))
+    if (policy !== 'noeviction') throw new UnsafeRedis(`Redis may drop holds: maxmemory-policy is ${policy ?? 'unknown'}, and must be noeviction`)
+  }
+}
+
+const evictionPolicy = async (call: (command: string, ...args: string[]) => Promise<unknown>): Promise<string | undefined> => {
+  try {
+    const answer = await call('CONFIG', 'GET', 'maxmemory-policy')
+    if (Array.isArray(answer) && typeof answer[1] === 'string') return answer[1]
+  } catch (error) {
+    if (!(error instanceof Error) || !/NOPERM|unknown command|not allowed/i.test(error.message)) throw error
+  }
+  return /^maxmemory_policy:(\S+)/m.exec(String(await call('INFO', 'memory')))?.[1]
+}
+
+/** One blocked connection a process tells every listener that the stream grew. It is opened with the first listener. */
+const makeWaker = (options: RedisStoreOptions, stream: string, closing: AbortSignal) => {
+  const listeners = new Set<() => void>()
+  let loop: Promise<void> | undefined
+  let reader: Connection | undefined
+  const wakeAll = (): void => {
+    for (const wake of listeners) wake()
+  }
+  const run = async (): Promise<void> => {
+    let cursor: string | undefined
+    while (!closing.aborted) {
+      reader ??= connect(options, 'changes')
+      try {
+        await whenReady(reader, deadlineMs)
+        if (cursor === undefined) {
+          cursor = await lastChange(reader, stream)
+          wakeAll()
+        }
+        const found = await Promise.race([reader.xread('COUNT', 1_000, 'BLOCK', blockMs, 'STREAMS', stream, cursor), pause(blockMs + deadlineMs, 'late' as const, { ref: false })])
+        if (found === 'late') throw new Error('the reader of changes hangs')
+        const last = found?.[0]?.[1].at(-1)?.[0]
+        if (last === undefined) continue
+        cursor = last
+        wakeAll()
+      } catch {
+        reader.disconnect()
+        reader = undefined
+        cursor = undefined // after a failover the stream may end earlier than what we have seen
+        await pause(200, undefined, { signal: closing }).catch(() => {})
+      }
+    }
+  }
+  closing.addEventListener('abort', () => { reader?.disconnect(); wakeAll() }, { once: true })
+  return {
+    next: (signal: AbortSignal): Promise<void> =>
+      new Promise((resolve) => {
+        const wake = (): void => {
+          clearTimeout(fallback)
+          listeners.delete(wake)
+          signal.removeEventListener('abort', wake)
+          resolve()
+        }
+        const fallback = setTimeout(wake, 2_000)
+        if (signal.aborted) return wake()
+        listeners.add(wake)
+        signal.addEventListener('abort', wake, { once: true })
+        loop ??= run()
+      }),
+    ended: async (): Promise<void> => { await loop },
+  }
+}

@@ -1,0 +1,152 @@
+import { createHash } from 'node:crypto'
+
+/*
+ * Every step is one script, so it is atomic, and takes the time from Redis itself. All keys carry one hash tag.
+ *
+ * holds    id → sealed record          meta   id → what the store searches by, JSON
+ * open     open key → id               index  all ids by order of opening · live: those not yet settled
+ * due      ids by when they are due    gone   settled ids by the end of their keeping
+ * changes  stream of (id, state)       open-of-caller:…, open-of-service:…  open ids by their end, for the limits
+ */
+
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+const script = (body: string): Script => {
+  const text = `${clock}\n${body}`
+  return { text, sha: createHash('sha1').update(text).digest('hex') }
+}
+
+/** ARGV[1] is added to the clock: 0, but in tests. */
+const clock = `
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[1])
+local function text(number) return string.format('%.0f', number) end`
+
+/** Removes what has been kept long enough, a little with each write. */
+const purge = `
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', text(now), 'LIMIT', 0, 20)) do
+  local meta = redis.call('HGET', KEYS[2], id)
+  if meta then
+    local key = cjson.decode(meta).openKey
+    if key and redis.call('HGET', KEYS[3], key) == id then redis.call('HDEL', KEYS[3], key) end
+  end
+  redis.call('HDEL', KEYS[1], id)
+  redis.call('HDEL', KEYS[2], id)
+  for i = 4, 7 do redis.call('ZREM', KEYS[i], id) end
+end`
+
+/** KEYS holds meta open index live due gone changes caller service seq. ARGV skew id meta sealed openKey dueAt perCaller perService supersededId supersededRevision changesKept state */
+export const openScript = script(`${purge}
+local found = redis.call('HGET', KEYS[3], ARGV[5])
+if found then
+  local meta = redis.call('HGET', KEYS[2], found)
+  local sealed = redis.call('HGET', KEYS[1], found)
+  if meta and sealed and not (found == ARGV[9] and cjson.decode(meta).revision == tonumber(ARGV[10])) then return {'attached', meta, sealed} end
+end
+for i = 9, 10 do redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', text(now - 86400000)) end
+if redis.call('ZCOUNT', KEYS[9], text(now), '+inf') >= tonumber(ARGV[7]) then return {'flooded', 'caller'} end
+if redis.call('ZCOUNT', KEYS[10], text(now), '+inf') >= tonumber(ARGV[8]) then return {'flooded', 'service'} end
+local seq = redis.call('INCR', KEYS[11])
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[5], ARGV[2])
+redis.call('ZADD', KEYS[4], seq, ARGV[2])
+redis.call('ZADD', KEYS[5], seq, ARGV[2])
+local due = '+inf'
+if ARGV[6] ~= '' then
+  due = ARGV[6]
+  redis.call('ZADD', KEYS[6], due, ARGV[2])
+end
+for i = 9, 10 do redis.call('ZADD', KEYS[i], due, ARGV[2]) end
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[11], '*', 'id', ARGV[2], 'state', ARGV[12])
+return {'opened'}`)
+
+/** KEYS holds meta open index live due gone changes caller service. ARGV skew id meta sealed openKey dueAt revision notAfter notBefore keepMs state phase changesKept; phase: open, running, settled */
+export const replaceScript = script(`${purge}
+local meta = redis.call('HGET', KEYS[2], ARGV[2])
+if not meta then return 'missing' end
+local old = cjson.decode(meta)
+if old.revision ~= tonumber(ARGV[7]) then return 'conflict' end
+if ARGV[8] ~= '' and now > tonumber(ARGV[8]) then return 'late' end
+if ARGV[9] ~= '' and now < tonumber(ARGV[9]) then return 'early' end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+if old.openKey and old.openKey ~= ARGV[5] and redis.call('HGET', KEYS[3], old.openKey) == ARGV[2] then redis.call('HDEL', KEYS[3], old.openKey) end
+local due = '+inf'
+if ARGV[6] ~= '' then
+  due = ARGV[6]
+  redis.call('ZADD', KEYS[6], due, ARGV[2])
+else
+  redis.call('ZREM', KEYS[6], ARGV[2])
+end
+for i = 9, 10 do
+  if ARGV[12] == 'open' then redis.call('ZADD', KEYS[i], due, ARGV[2]) else redis.call('ZREM', KEYS[i], ARGV[2]) end
+end
+if ARGV[12] == 'settled' then redis.call('ZREM', KEYS[5], ARGV[2]) end
+if ARGV[10] ~= '' then redis.call('ZADD', KEYS[7], text(now + tonumber(ARGV[10])), ARGV[2]) else redis.call('ZREM', KEYS[7], ARGV[2]) end
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[13], '*', 'id', ARGV[2], 'state', ARGV[11])
+return 'replaced'`)
+
+/** KEYS holds meta. ARGV skew id */
+export const readScript = script(`return {redis.call('HGET', KEYS[2], ARGV[2]), redis.call('HGET', KEYS[1], ARGV[2])}`)
+
+/** KEYS holds meta ordered. ARGV skew before limit service callerKey scan state… Answers with where to go on, then meta and record in turn. */
+export const listScript = script(`
+local found = redis.call('ZREVRANGEBYSCORE', KEYS[3], ARGV[2], '-inf', 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[6]))
+local states = {}
+for i = 7, #ARGV do states[ARGV[i]] = true end
+local page = {''}
+local limit = tonumber(ARGV[3])
+for i = 1, #found, 2 do
+  local meta = redis.call('HGET', KEYS[2], found[i])
+  local sealed = redis.call('HGET', KEYS[1], found[i])
+  if meta and sealed then
+    local entry = cjson.decode(meta)
+    if (#ARGV < 7 or states[entry.state]) and (ARGV[4] == '' or entry.service == ARGV[4]) and (ARGV[5] == '' or entry.callerKey == ARGV[5]) then
+      page[#page + 1] = meta
+      page[#page + 1] = sealed
+      if #page > 2 * limit then
+        page[1] = found[i + 1]
+        return page
+      end
+    end
+  end
+end
+if #found >= 2 * tonumber(ARGV[6]) then page[1] = found[#found] end
+return page`)
+
+/** KEYS holds meta due. ARGV skew limit */
+export const dueScript = script(`
+local page = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. text(now), 'LIMIT', 0, tonumber(ARGV[2]))) do
+  local meta = redis.call('HGET', KEYS[2], id)
+  local sealed = redis.call('HGET', KEYS[1], id)
+  if meta and sealed then
+    page[#page + 1] = meta
+    page[#page + 1] = sealed
+  else
+    redis.call('ZREM', KEYS[3], id)
+  end
+end
+return page`)
+
+/** KEYS replicas present. ARGV skew replica fresh id… with + for arrived and - for left in front */
+export const beatScript = script(`
+redis.call('ZADD', KEYS[1], text(now), ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(now - 86400000))
+if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end
+for i = 4, #ARGV do
+  local id = string.sub(ARGV[i], 2)
+  if string.sub(ARGV[i], 1, 1) == '+' then redis.call('SADD', KEYS[2], id) else redis.call('SREM', KEYS[2], id) end
+end
+redis.call('PEXPIRE', KEYS[2], 86400000)
+return text(now)`)
+
+/** KEYS replicas. ARGV skew aliveMs */
+export const aliveScript = script(`return redis.call('ZRANGEBYSCORE', KEYS[1], text(now - tonumber(ARGV[2])), '+inf', 'WITHSCORES')`)
+
+/** KEYS any. */
+export const nowScript = script(`return text(now)`)

@@ -1,0 +1,63 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+
+export const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+export interface RedisServer extends AsyncDisposable {
+  readonly port: number
+  readonly process: ChildProcess
+  /** Sends one inline command on a connection of its own. */
+  command(...words: string[]): Promise<string>
+  kill(signal: NodeJS.Signals): Promise<void>
+}
+
+/** A real Redis (or Sentinel) of our own on a free port, without persistence. */
+export const startRedis = async (extra: readonly string[] = [], given: { readonly port?: number; readonly config?: string } = {}): Promise<RedisServer> => {
+  const port = given.port ?? (await freePort())
+  const dir = await mkdtemp(join(tmpdir(), 'countersign-redis-'))
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir, ...extra]
+  const child = spawn('redis-server', given.config === undefined ? args : [given.config, ...args.slice(0, 4), ...extra], { stdio: 'ignore' })
+  const ended = once(child, 'exit')
+  const command = (...words: string[]): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`))
+      socket.setTimeout(3_000, () => socket.destroy(new Error('no answer')))
+      socket.once('data', (data) => {
+        resolve(data.toString())
+        socket.destroy()
+      })
+      socket.once('error', reject)
+    })
+  for (let tries = 0; ; tries++) {
+    const answer = await command('PING').catch(() => '')
+    if (answer.startsWith('+PONG')) break
+    if (tries > 200) throw new Error('redis-server did not start')
+    await pause(25)
+  }
+  return {
+    port, process: child, command,
+    async kill(signal) {
+      child.kill(signal)
+      if (signal === 'SIGKILL' || signal === 'SIGTERM') await ended
+    },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGKILL')
+        await ended
+      }
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
