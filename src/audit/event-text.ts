@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
-import type { ActionRecord, AuditEvent, CallerRecord } from '../model/audit-event.ts'
+import type { Resource } from '../model/action.ts'
+import type { ActionRecord, AuditEvent, CallerRecord, DecisionRecord } from '../model/audit-event.ts'
 import type { Party, Principal } from '../model/caller.ts'
+import type { MatchedRule } from '../model/decision.ts'
 import type { Vote } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { freeText } from './free-text.ts'
@@ -33,7 +35,25 @@ const members = (event: AuditEvent, cut = ''): string => {
 }
 
 const quoted = (value: string): string => JSON.stringify(value)
+
+/** For words of which there are few (verbs, services, versions): their quoted form is kept. */
+const word = (value: string): string => {
+  const known = words.get(value)
+  if (known !== undefined) return known
+  if (words.size >= 1_000) words.clear()
+  const text = JSON.stringify(value)
+  if (value.length <= 200) words.set(value, text)
+  return text
+}
+const words = new Map<string, string>()
+
 const plain = (value: unknown): string => JSON.stringify(value) ?? 'null'
+const list = <T>(values: readonly T[], write: (value: T) => string): string => {
+  if (values.length === 0) return '[]'
+  let text = ''
+  for (const value of values) text += text === '' ? write(value) : `,${write(value)}`
+  return `[${text}]`
+}
 const free = (value: string): string => JSON.stringify(freeText(value))
 
 const partyKeys = ['issuer', 'subject', 'kind', 'groups', 'email', 'name', 'clientId', 'owner']
@@ -41,7 +61,23 @@ const callerKeys = [...partyKeys, 'session', 'address', 'onBehalfOf']
 const party = (value: Party | Principal): string => JSON.stringify(value, partyKeys)
 
 const action = (value: ActionRecord): string =>
-  `{"protocol":"${value.protocol}","service":${quoted(value.service)},"verb":${quoted(value.verb)},"resources":${plain(value.resources)},"tags":${plain(value.tags)},"digest":${quoted(value.digest)},"shape":${quoted(value.shape)}}`
+  `{"protocol":${word(value.protocol)},"service":${word(value.service)},"verb":${word(value.verb)},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${quoted(value.shape)}}`
+
+const resource = ({ kind, name, access, tags }: Resource): string => `{"kind":${word(kind)},"name":${quoted(name)},"access":${word(access)},"tags":${list(tags, word)}}`
+
+const decision = ({ verdict, matched: rules, policyVersion, terms }: DecisionRecord): string =>
+  `{"verdict":${word(verdict)},"matched":${list(rules, matched)},"policyVersion":${word(policyVersion)}${terms === undefined ? '' : `,"terms":${plain(terms)}`}}`
+
+/** A rule that matched is the policy's own value, the same for every action until the policy changes. */
+const rules = new WeakMap<MatchedRule, string>()
+
+const matched = (rule: MatchedRule): string => {
+  const known = rules.get(rule)
+  if (known !== undefined) return known
+  const text = JSON.stringify(rule, ['policy', 'rule', 'then', 'at', 'because', 'instead', 'observed'])
+  rules.set(rule, text)
+  return text
+}
 
 const outcome = (value: Outcome): string => {
   let text = `{"result":"${value.result}"`
@@ -81,7 +117,7 @@ const sameRecord = (a: CallerRecord, b: CallerRecord): boolean =>
 const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: ValueOf<K>) => string } = {
   caller,
   action,
-  decision: ({ verdict, matched, policyVersion, terms }) => plain({ verdict, matched, policyVersion, terms }),
+  decision,
   hold: quoted,
   lease: quoted,
   outcome,
@@ -91,7 +127,7 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   deadline: plain,
   terms: plain,
   vote,
-  votes: (votes) => `[${votes.map(vote).join(',')}]`,
+  votes: (votes) => list(votes, vote),
   state: quoted,
   by: party,
   from: quoted,

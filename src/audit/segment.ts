@@ -55,9 +55,13 @@ export function* linesOf(path: string, from = 0): Generator<RawLine> {
   }
 }
 
-/** Bytes of a file from an offset up to `length`, fewer at its end. */
+/** Bytes of a file from an offset up to `length`, fewer at its end, none of a file that has been deleted. */
 export const readBytes = async (path: string, offset: number, length: number): Promise<string> => {
-  const file = await open(path, 'r')
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (file === undefined) return ''
   try {
     const buffer = Buffer.allocUnsafe(length)
     const { bytesRead } = await file.read(buffer, 0, length, offset)

@@ -1,0 +1,45 @@
+import { Redis } from 'ioredis'
+import type { SinkOptions } from './options.ts'
+import type { Sink } from './sink.ts'
+
+type RedisOptions = Extract<SinkOptions, { readonly kind: 'redis' }>
+
+const timeoutMs = 5_000
+
+/**
+ * Adds lines to a stream, fields `id` and `event`. A batch is one transaction: all of it is in the stream, or none, so lines never overtake each other.
+ * The stream is trimmed at about `maxLength`: it is a feed to read from soon, not an archive.
+ */
+export const makeRedisSink = (options: RedisOptions): Sink => {
+  const redis = new Redis(options.url.reveal(), {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    retryStrategy: () => null, // the tail decides when to try again
+    connectionName: 'countersign-audit',
+  })
+  redis.on('error', () => {}) // every command's own rejection tells the tail
+
+  const connected = async (): Promise<void> => {
+    if (redis.status === 'ready') return
+    if (redis.status !== 'wait' && redis.status !== 'end') redis.disconnect()
+    await redis.connect()
+  }
+
+  return {
+    limits: { lines: 500, bytes: 256 * 1024 },
+    timeoutMs: 2 * timeoutMs,
+    deliver: async (lines) => {
+      await connected()
+      const batch = redis.multi()
+      for (const { id, text } of lines) batch.xadd(options.stream, 'MAXLEN', '~', options.maxLength, '*', 'id', id, 'event', text)
+      const results = await batch.exec()
+      if (results === null) throw new Error('the transaction was discarded')
+      const failed = results.find(([error]) => error !== null)
+      if (failed?.[0]) throw failed[0]
+    },
+    [Symbol.asyncDispose]: async () => redis.disconnect(),
+  }
+}

@@ -1,0 +1,30 @@
+import type { JournalLine } from '../audit/journal.ts'
+
+/** A place outside that takes lines of the journal. Driven by one tail; never called twice at the same time. */
+export interface Sink extends AsyncDisposable {
+  /** The largest batch it wants. */
+  readonly limits: { readonly lines: number; readonly bytes: number }
+  /** How long one delivery may take. */
+  readonly timeoutMs: number
+  /**
+   * Resolves when the place has taken all lines, as durably as it can say. Rejects with `LineRefused` when it will never take them as they are,
+   * with `Busy` when it named a time to come back, with anything else when the same lines may go through later. Lines may then have arrived: the tail sends them again.
+   */
+  deliver(lines: readonly JournalLine[], signal: AbortSignal): Promise<void>
+  /** After the log file was moved away; only files care. */
+  reopen?(): void
+}
+
+export class LineRefused extends Error {
+  override readonly name = 'LineRefused'
+}
+
+export class Busy extends Error {
+  override readonly name = 'Busy'
+  readonly retryAfterMs: number
+
+  constructor(message: string, retryAfterMs: number) {
+    super(message)
+    this.retryAfterMs = retryAfterMs
+  }
+}

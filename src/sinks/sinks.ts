@@ -1,0 +1,70 @@
+import type { Journal } from '../audit/journal.ts'
+import { openBookmark } from './bookmark.ts'
+import { openDeadLetters } from './dead-letters.ts'
+import { makeFileSink } from './file.ts'
+import { makeHttpSink } from './http.ts'
+import type { SinkOptions } from './options.ts'
+import { makeRedisSink } from './redis.ts'
+import type { Sink } from './sink.ts'
+import { makeStdoutSink } from './stdout.ts'
+import { makeTail, type SinkState, type usualPace } from './tail.ts'
+
+export interface SinksParts {
+  readonly journal: Pick<Journal, 'read' | 'more' | 'append'>
+  /** Those of the journal: positions are kept beside its files. */
+  readonly directory: string
+  readonly replica: string
+  readonly log: { warn(fields: object, message: string): void }
+  readonly pace?: Partial<typeof usualPace>
+}
+
+export interface Sinks extends AsyncDisposable {
+  state(): readonly SinkState[]
+  /** Before the program ends: waits until every sink has all that stands in the journal, but no longer than this. */
+  drain(ms: number): Promise<void>
+  /** Log files were moved: open them anew. Wired to SIGHUP. */
+  reopen(): void
+}
+
+/** The name becomes part of file names. */
+const sinkName = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
+
+/** Starts one tail for each sink. None of them can delay an action: they read what is in the files, at their own pace. */
+export const makeSinks = (options: readonly SinkOptions[], { journal, directory, replica, log, pace }: SinksParts): Sinks => {
+  const names = options.map(({ name }) => name)
+  for (const name of names) if (!sinkName.test(name)) throw new Error(`sink name ${JSON.stringify(name)}: letters, digits, dash and underscore only`)
+  if (new Set(names).size !== names.length) throw new Error('two audit sinks have one name, and would share one position')
+  const warn = log.warn.bind(log)
+  const home = `${directory}/${replica}`
+  const started = options.map((option) => {
+    const sink = makeSink(option)
+    const { name, kind } = option
+    return { sink, tail: makeTail({ name, kind, sink, journal, bookmark: openBookmark(`${home}/cursors`, name, warn), deadLetters: openDeadLetters(`${home}/${name}.dead`, warn), warn, ...(pace ? { pace } : {}) }) }
+  })
+  return {
+    state: () => started.map(({ tail }) => tail.state()),
+    drain: async (ms) => {
+      const deadline = AbortSignal.timeout(ms)
+      await Promise.all(started.map(({ tail }) => tail.caughtUp(deadline)))
+    },
+    reopen: () => {
+      for (const { sink } of started) sink.reopen?.()
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(started.map(({ tail }) => tail[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+const makeSink = (options: SinkOptions): Sink => {
+  switch (options.kind) {
+    case 'stdout':
+      return makeStdoutSink()
+    case 'file':
+      return makeFileSink(options.path)
+    case 'http':
+      return makeHttpSink(options)
+    case 'redis':
+      return makeRedisSink(options)
+  }
+}

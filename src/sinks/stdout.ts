@@ -1,0 +1,43 @@
+import { pino } from 'pino'
+import type { Sink } from './sink.ts'
+
+/**
+ * Journal lines as they are, one JSON object each, through pino's destination, which survives a slow reader (EAGAIN) and half-taken writes.
+ * The events are not logged through pino's formatter: they are JSON already, and parsing and printing them again would cost more than writing them did.
+ * Taken means: the kernel has it. A pipe can promise no more.
+ */
+export const makeStdoutSink = (fd = 1): Sink => {
+  const out = pino.destination({ fd, sync: false, minLength: 0 })
+  let broken: Error | undefined
+  out.on('error', (error: Error) => {
+    broken = error
+  })
+  /** What was handed over stays handed over: a second try of the same lines waits for the first one to get through. */
+  let handed: { readonly first: string; readonly count: number; readonly taken: Promise<void> } | undefined
+
+  const hand = (text: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      out.write(text)
+      out.flush((error) => (error ? reject(error) : resolve()))
+    })
+
+  return {
+    limits: { lines: 1_000, bytes: 256 * 1024 },
+    timeoutMs: 10_000,
+    deliver: async (lines) => {
+      if (broken) throw broken
+      const first = lines[0]?.id ?? ''
+      if (handed?.first !== first || handed.count !== lines.length) handed = { first, count: lines.length, taken: hand(`${lines.map(({ text }) => text).join('\n')}\n`) }
+      try {
+        await handed.taken
+      } catch (error) {
+        handed = undefined
+        throw error
+      }
+      handed = undefined
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (!broken && fd > 2) out.end()
+    },
+  }
+}

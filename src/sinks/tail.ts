@@ -1,0 +1,175 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Journal, JournalCursor, JournalLine } from '../audit/journal.ts'
+import { freeText } from '../audit/free-text.ts'
+import { causeText } from '../model/refusal.ts'
+import type { Bookmark } from './bookmark.ts'
+import type { DeadLetters } from './dead-letters.ts'
+import { Busy, LineRefused, type Sink } from './sink.ts'
+
+export interface SinkState {
+  readonly sink: string
+  readonly kind: string
+  readonly delivered: number
+  /** Lines that the place refused for good. */
+  readonly dead: number
+  /** How old the oldest line is that has not arrived; 0 when nothing waits. */
+  readonly behindMs: number
+  readonly lastId?: string
+  /** Since the last delivery that went through. */
+  readonly lastError?: string
+}
+
+export interface Tail extends AsyncDisposable {
+  state(): SinkState
+  /** Resolves when everything that stands in the journal by now has arrived, or when the signal fires. */
+  caughtUp(signal: AbortSignal): Promise<void>
+}
+
+export interface TailParts {
+  readonly name: string
+  readonly kind: string
+  readonly sink: Sink
+  readonly journal: Pick<Journal, 'read' | 'more' | 'append'>
+  readonly bookmark: Bookmark
+  readonly deadLetters: DeadLetters
+  readonly warn: (fields: object, message: string) => void
+  readonly pace?: Partial<typeof usualPace>
+}
+
+/** Lines gather for `linger` so that a busy journal leaves in batches. Waits between tries grow from `first` to `longest`, each shortened by chance, so that replicas do not come back together. */
+export const usualPace = { lingerMs: 50, firstMs: 200, longestMs: 30_000, triesOfOneLine: 3, lostEveryMs: 60_000 }
+
+/*
+ * read ─▶ deliver ─▶ remember the position ─▶ read …
+ *            └ failed: the same lines again, later, for ever. What stands in the journal is the queue; nothing is kept here but one batch.
+ *            └ refused for good: halves, down to the one line that it is about; after some tries that line goes to the dead letters.
+ */
+export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, warn, pace = {} }: TailParts): Tail => {
+  const { lingerMs, firstMs, longestMs, triesOfOneLine, lostEveryMs } = { ...usualPace, ...pace }
+  const stop = new AbortController()
+  const { signal } = stop
+  let cursor: JournalCursor | undefined = bookmark.read()
+  let delivered = 0
+  let lost = 0
+  let untold = 0
+  let toldAt = Number.NEGATIVE_INFINITY
+  let lastId: string | undefined
+  let lastError: string | undefined
+  let oldest: number | undefined
+  let idleSince = 0
+  const idle = new Set<() => void>()
+
+  const attempt = async (lines: readonly JournalLine[]): Promise<void> => {
+    const deadline = AbortSignal.timeout(sink.timeoutMs)
+    const either = AbortSignal.any([deadline, signal])
+    await Promise.race([sink.deliver(lines, either), fired(either).then(() => Promise.reject(new Error(signal.aborted ? 'stopped' : `no answer within ${sink.timeoutMs} ms`)))])
+    delivered += lines.length
+    lastId = lines.at(-1)?.id
+    lastError = undefined
+  }
+
+  /** Returns when each of the lines has arrived or is a dead letter; throws only when stopped. */
+  const deliver = async (lines: readonly JournalLine[]): Promise<void> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await attempt(lines)
+      } catch (error) {
+        if (signal.aborted) throw error
+        const told = freeText(causeText(error) ?? 'unknown')
+        if (lastError !== told) warn({ sink: name, cause: told }, 'audit sink does not take records; they wait in the journal')
+        lastError = told
+        if (error instanceof LineRefused) {
+          if (lines.length > 1) {
+            const half = lines.length >> 1
+            await deliver(lines.slice(0, half))
+            return await deliver(lines.slice(half))
+          }
+          if (tries >= triesOfOneLine) return bury(lines[0]!, told)
+        }
+        await pause(error instanceof Busy ? error.retryAfterMs : waitAfter(tries), undefined, { signal })
+      }
+    }
+  }
+
+  const waitAfter = (tries: number): number => Math.min(firstMs * 2 ** Math.min(tries - 1, 20), longestMs) * (0.5 + Math.random() / 2)
+
+  const bury = (line: JournalLine, cause: string): void => {
+    deadLetters.keep(line, cause)
+    lost++
+    // The news that this sink lost something may itself be refused: that is not news, or it would never end.
+    if (!(line.text.includes('"type":"records-lost"') && line.text.includes(`"sink":${JSON.stringify(name)}`))) untold++
+  }
+
+  const tellLost = (): void => {
+    if (untold === 0 || Date.now() - toldAt < lostEveryMs) return
+    toldAt = Date.now()
+    const count = untold
+    untold = 0
+    journal.append({ type: 'records-lost', sink: name, count, cause: lastError ?? 'refused for good' }, 'queued').catch(() => {})
+  }
+
+  const run = async (): Promise<void> => {
+    let news: Promise<void> | undefined
+    while (!signal.aborted) {
+      news ??= journal.more(signal).then(() => void (news = undefined))
+      const from = Date.now()
+      const batch = await journal.read(cursor, sink.limits)
+      if (batch.lines.length === 0) {
+        oldest = undefined
+        idleSince = from
+        bookmark.save()
+        for (const wake of idle) wake()
+        await Promise.race([news, ...(untold > 0 ? [pause(lostEveryMs, undefined, { signal, ref: false }).catch(() => {})] : [])])
+        tellLost()
+        if (!signal.aborted) await pause(lingerMs, undefined, { signal, ref: false })
+        continue
+      }
+      oldest = timeOf(batch.lines[0]!)
+      await deliver(batch.lines)
+      cursor = batch.cursor
+      if (cursor !== undefined) bookmark.move(cursor)
+      tellLost()
+    }
+  }
+
+  const running = (async () => {
+    for (let tries = 1; !signal.aborted; tries++) {
+      try {
+        await run()
+      } catch (error) {
+        if (signal.aborted) return
+        lastError = freeText(causeText(error) ?? 'unknown')
+        warn({ sink: name, cause: lastError }, 'audit sink could not go on')
+        await pause(waitAfter(tries), undefined, { signal, ref: false }).catch(() => {})
+      }
+    }
+  })()
+
+  return {
+    state: () => ({ sink: name, kind, delivered, dead: lost, behindMs: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest), ...(lastId === undefined ? {} : { lastId }), ...(lastError === undefined ? {} : { lastError }) }),
+    caughtUp: async (until) => {
+      const asked = Date.now()
+      while (!until.aborted && !signal.aborted && idleSince <= asked) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        idle.add(resolve)
+        // An idle tail looks again only when something is written: its empty read may lie before this question.
+        await Promise.race([promise, pause(lingerMs, undefined, { signal: until }).catch(() => {})])
+        idle.delete(resolve)
+        if (oldest === undefined && idleSince <= asked && (await journal.read(cursor, { lines: 1, bytes: 1 })).lines.length === 0) return
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      stop.abort()
+      await running
+      bookmark.save()
+      await sink[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const fired = (signal: AbortSignal): Promise<void> => new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))
+
+const timeOf = ({ text }: JournalLine): number => {
+  const time = Date.parse(/"time":"([^"]+)"/.exec(text.slice(0, 400))?.[1] ?? '')
+  return Number.isFinite(time) ? time : Date.now()
+}
