@@ -15,7 +15,7 @@ const distance = (a: string, b: string): number => {
 export const nearest = (name: string, known: Iterable<string>): string | undefined => {
   const wanted = name.slice(0, 64).toLowerCase()
   let best: string | undefined
-  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1
+  let least = Math.max(2, Math.floor(wanted.length / 3)) + 1
   for (const candidate of known) {
     const far = distance(wanted, candidate.slice(0, 64).toLowerCase())
     if (far < least) [best, least] = [candidate, far]
