@@ -1,0 +1,71 @@
+import { defined } from '../lib/defined.ts'
+import type { Caller, Principal } from '../model/caller.ts'
+import type { Hold, Vote } from '../model/hold.ts'
+import { isOpen } from '../model/hold.ts'
+import { Refusal } from '../model/refusal.ts'
+import type { Approvals } from './approvals.ts'
+import { expire, holdSubject, isOwn, maySee, type Desk } from './desk.ts'
+import { isHoldId } from './hold-name.ts'
+import * as no from './no.ts'
+import { settle, type Dropped } from './settle.ts'
+
+const maxTries = 100
+const maxReason = 4_000
+
+export const principalOf = ({ issuer, subject, kind, groups, email, name, clientId, owner }: Caller): Principal => ({ issuer, subject, kind, groups, ...defined({ email, name, clientId, owner }) })
+
+/** One person's yes or no. Read, settle, compare and set: a race costs another round and never a vote. */
+export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) => {
+  const { ledger, people, roster, record, now } = desk
+  if ((ballot.reason?.length ?? 0) > maxReason) throw new Refusal('too-large', `A reason has at most ${maxReason} characters.`)
+  const by = principalOf(ballot.by)
+  roster.see(by)
+  for (let tries = 0; tries < maxTries; tries++) {
+    const hold = isHoldId(id) ? await ledger.read(id) : undefined
+    if (hold === undefined) throw no.unknownHold()
+    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason }) }
+    // Somebody who acts for another is not that other: only a person's own login votes.
+    const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : settle(hold, vote, people, vote.at)
+    if ('refused' in settled) {
+      if (settled.refused === 'hold-expired' && isOpen(hold.state)) await expire(desk, hold)
+      throw await refuse(desk, hold, ballot.by, settled.refused, settled.cause)
+    }
+    const result = await ledger.write(settled.hold, { notAfter: hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline })
+    if (result === 'conflict' || result === 'early') continue
+    if (result === 'missing') throw no.unknownHold()
+    if (result === 'late') {
+      await expire(desk, hold)
+      throw await refuse(desk, hold, ballot.by, 'hold-expired', 'the vote came after the end')
+    }
+    await recordDropped(desk, settled.hold, settled.dropped)
+    await record({ type: 'voted', vote, state: settled.hold.state, ...holdSubject(hold) }, 'synced')
+    return settled.hold
+  }
+  throw no.busy()
+}
+
+const refuse = async ({ record, people }: Desk, hold: Hold, by: Caller, code: Refusal['code'], cause: string): Promise<Refusal> => {
+  await record({ ...holdSubject(hold), type: 'vote-refused', by: principalOf(by), code, cause }, 'written') // its `code` is the refusal's, not the hold's
+  return no.voteRefused(code, hold, cause, maySee(hold, by, people))
+}
+
+export const recordDropped = async ({ record }: Desk, hold: Hold, dropped: readonly Dropped[]): Promise<void> => {
+  for (const { vote, cause } of dropped) await record({ type: 'vote-dropped', by: { issuer: vote.by.issuer, subject: vote.by.subject }, cause, ...holdSubject(hold) }, 'written')
+}
+
+/** The requester, or a person behind the request, takes it back. */
+export const makeWithdraw = (desk: Desk): Approvals['withdraw'] => async (id, by) => {
+  for (let tries = 0; tries < maxTries; tries++) {
+    const hold = isHoldId(id) ? await desk.ledger.read(id) : undefined
+    if (hold === undefined || !maySee(hold, by, desk.people)) throw no.unknownHold()
+    if (!isOwn(hold, by, desk.people)) throw new Refusal('not-eligible', 'Only the requester can take this back. To stop it, vote against it.', { hold })
+    if (!isOpen(hold.state)) throw new Refusal('already-settled', `This is settled already: ${hold.state}. Nothing was changed.`, { hold })
+    const withdrawn: Hold = { ...hold, state: 'withdrawn', revision: hold.revision + 1, settledAt: await desk.now() }
+    const result = await desk.ledger.write(withdrawn)
+    if (result === 'missing') throw no.unknownHold()
+    if (result !== 'replaced') continue
+    await desk.record({ type: 'hold-withdrawn', by: { issuer: by.issuer, subject: by.subject }, ...holdSubject(hold) }, 'synced')
+    return withdrawn
+  }
+  throw no.busy()
+}

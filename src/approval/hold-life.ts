@@ -1,0 +1,104 @@
+import type { Journal } from '../audit/journal.ts'
+import type { Outcome } from '../model/outcome.ts'
+import type { Approvals } from './approvals.ts'
+import { makeVote, makeWithdraw } from './ballots.ts'
+import { isUnavailable, recorder, type Desk } from './desk.ts'
+import type { HoldStore } from './hold-store.ts'
+import { makeLedger, type Warn } from './ledger.ts'
+import { makeObtain } from './obtain.ts'
+import type { ApprovalOptions } from './options.ts'
+import { personKeys, type People } from './people.ts'
+import type { Roster } from './roster.ts'
+import { makeSeal } from './seal.ts'
+import { close, makeFinish, makeSpend } from './spend.ts'
+import { makeTimekeeper, runningHolds } from './timekeeper.ts'
+import { makeViews } from './views.ts'
+import { makeWaitingRoom } from './waiting-room.ts'
+
+/** What this replica's journal says about an attempt: nothing, that it started, or how it ended. */
+export type JournalEnds = (attempt: string) => 'never-started' | 'started' | Outcome
+
+export interface HoldLife extends Approvals, AsyncDisposable {
+  /**
+   * At boot, before anything is accepted: closes what this replica was running when it died, by what its journal says.
+   * Never started: failed. Started and not ended: unknown. Nothing is run again. Resolves with what was closed.
+   */
+  reconcile(ends: JournalEnds): Promise<readonly { readonly hold: string; readonly attempt: string; readonly result: Outcome['result'] }[]>
+}
+
+export interface ApprovalParts {
+  readonly store: HoldStore
+  readonly journal: Journal
+  readonly roster: Roster
+  readonly warn?: Warn
+}
+
+/** More than this between our clock and the store's is worth a word. Nothing is decided by ours. */
+const clockGapMs = 5_000
+
+export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, warn = () => {} }: ApprovalParts): HoldLife => {
+  const seal = makeSeal(options.keys)
+  const ledger = makeLedger(options, store, seal, journal, warn)
+  const room = makeWaitingRoom(store, ledger, options.replica, warn)
+  const person = personKeys(options.people)
+  let draining = false
+  let clockGap = 0
+  let clockWarned = false
+
+  const now = async (): Promise<number> => {
+    const at = await store.now()
+    clockGap = at - Date.now()
+    if (Math.abs(clockGap) > clockGapMs && !clockWarned) {
+      clockWarned = true
+      warn('the clock of this replica differs from that of the store', { byMs: clockGap })
+    } else if (Math.abs(clockGap) <= clockGapMs) clockWarned = false
+    return at
+  }
+
+  const people: People = {
+    person,
+    current(principal, since) {
+      const seen = roster.last(principal)
+      return seen !== undefined && seen.at + clockGap > since ? seen.principal : principal
+    },
+  }
+
+  const timekeeper = makeTimekeeper(() => desk)
+  const desk: Desk = { options, store, ledger, seal, room, people, roster, warn, now, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
+
+  const reconcile: HoldLife['reconcile'] = async (ends) => {
+    const closed: { hold: string; attempt: string; result: Outcome['result'] }[] = []
+    for await (const hold of runningHolds(desk)) {
+      const attempt = hold.spent?.attempt
+      if (attempt === undefined || hold.spent?.replica !== options.replica || desk.running.has(attempt)) continue
+      const end = ends(attempt)
+      const outcome: Outcome =
+        end === 'never-started' ? { result: 'failed', ms: 0, cause: 'never started: the process ended between the release and the start' }
+        : end === 'started' ? { result: 'unknown', ms: 0, cause: 'the process ended while the action was running' }
+        : end
+      if (await close(desk, hold, outcome)) closed.push({ hold: hold.id, attempt, result: outcome.result })
+    }
+    return closed
+  }
+
+  return {
+    obtain: makeObtain(desk),
+    spend: makeSpend(desk),
+    finish: makeFinish(desk),
+    vote: makeVote(desk),
+    withdraw: makeWithdraw(desk),
+    ...makeViews(desk),
+    changes: (after, signal) => store.changes(after, signal),
+    drain() {
+      draining = true
+      room.drain()
+    },
+    check: () => store.check(),
+    reconcile,
+    async [Symbol.asyncDispose]() {
+      draining = true
+      await room[Symbol.asyncDispose]()
+      await timekeeper[Symbol.asyncDispose]().catch((error: unknown) => { if (!isUnavailable(error)) throw error })
+    },
+  }
+}

@@ -1,0 +1,94 @@
+import type { Journal } from '../audit/journal.ts'
+import { defined } from '../lib/defined.ts'
+import { isOpen, type Hold } from '../model/hold.ts'
+import type { HoldEntry, HoldStore } from './hold-store.ts'
+import { untrusted } from './no.ts'
+import type { ApprovalOptions } from './options.ts'
+import { openKey, Tampered, type Finding, type Seal } from './seal.ts'
+
+export type Warn = (message: string, fields: Readonly<Record<string, unknown>>) => void
+
+/** Holds in the store, sealed and believed. */
+export interface Ledger {
+  /** Throws `store-unavailable` for a record that cannot be trusted, after saying so in the journal. */
+  read(id: string): Promise<Hold | undefined>
+  /** Believes an entry that the store handed out, or throws as `read` does. */
+  believe(entry: HoldEntry, id?: string): Promise<Hold>
+  /** The entry as it is to be stored. `lapsed`: no repeat may find it any more. */
+  entry(hold: Hold, lapsed?: boolean): HoldEntry
+  /** Puts the next revision in place of the one before it. */
+  write(hold: Hold, bounds?: { readonly notAfter?: number; readonly notBefore?: number }, lapsed?: boolean): ReturnType<HoldStore['replace']>
+}
+
+const remembered = 20_000
+
+export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Seal, journal: Journal, warn: Warn): Ledger => {
+  /** The newest revision of each hold that was seen here. A seal cannot tell that somebody put an older record back; this can. */
+  const newest = new Map<string, number>()
+  const alarmed = new Set<string>()
+
+  const note = (id: string, revision: number): void => {
+    newest.delete(id)
+    newest.set(id, revision)
+    if (newest.size > remembered) newest.delete(newest.keys().next().value!)
+  }
+
+  const finding = (hold: Hold, lapsed: boolean): Finding => {
+    const key = openKey(hold.caller, hold.action.service, hold.action.digest)
+    if (hold.state === 'pending') return { openKey: key, dueAt: hold.deadline }
+    if (hold.state === 'approved') return { openKey: key, dueAt: hold.runBy ?? hold.deadline }
+    if (hold.state === 'running') return { openKey: key }
+    const replays = (hold.state === 'executed' || hold.state === 'unknown') && options.replayWindowMs > 0 && !lapsed
+    return replays ? { openKey: key, dueAt: (hold.settledAt ?? 0) + options.replayWindowMs } : {}
+  }
+
+  const alarm = async (id: string, error: Tampered): Promise<never> => {
+    const once = `${id} ${error.message}`
+    if (!alarmed.has(once)) {
+      if (alarmed.size > remembered) alarmed.clear()
+      alarmed.add(once)
+      warn('a hold was changed behind our back', { hold: id, cause: error.message })
+      await journal.append({ type: 'store-tampered', hold: id, cause: error.message }, 'synced')
+    }
+    throw untrusted(error)
+  }
+
+  const believe: Ledger['believe'] = async (given, id = given.id) => {
+    let entry: HoldEntry | undefined = given
+    for (let again = false; ; again = true) {
+      let hold: Hold
+      try {
+        hold = seal.open(entry, id).hold
+      } catch (error) {
+        if (error instanceof Tampered) return await alarm(id, error)
+        throw error
+      }
+      const seen = newest.get(id) ?? 0
+      if (hold.revision >= seen) {
+        note(id, hold.revision)
+        return hold
+      }
+      // An answer may have been overtaken by a newer one on its way here; then a second look shows the newer one.
+      if (again) return await alarm(id, new Tampered(`revision ${seen} has been seen, and the store has ${hold.revision}`))
+      entry = await store.read(id)
+      if (entry === undefined) return await alarm(id, new Tampered('the record is gone'))
+    }
+  }
+
+  const entry: Ledger['entry'] = (hold, lapsed = false) => seal.close(hold, finding(hold, lapsed))
+
+  return {
+    believe,
+    entry,
+    async read(id) {
+      const found = await store.read(id)
+      return found && (await believe(found, id))
+    },
+    async write(hold, bounds = {}, lapsed = false) {
+      const keepMs = isOpen(hold.state) || hold.state === 'running' ? undefined : Math.max(options.settledKeptMs, options.replayWindowMs + 60_000)
+      const result = await store.replace(entry(hold, lapsed), { revision: hold.revision - 1, ...defined(bounds) }, keepMs)
+      if (result === 'replaced') note(hold.id, hold.revision)
+      return result
+    },
+  }
+}

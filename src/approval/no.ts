@@ -1,0 +1,69 @@
+import { defined } from '../lib/defined.ts'
+import type { Hold } from '../model/hold.ts'
+import { Refusal, type RefusalCode } from '../model/refusal.ts'
+
+/*
+ * What people and agents read when a hold says no. Each text says what happened, whether the action ran, and what to do next.
+ */
+
+const until = (at: number): string => `${new Date(at).toISOString().slice(0, 19)}Z`
+const rules = (hold: Hold): string | undefined => hold.matched.find((match) => match.then === 'hold' && !match.observed)?.rule
+const lastReason = (hold: Hold): string => {
+  const reason = hold.votes.findLast((vote) => vote.verdict === 'deny')?.reason
+  return reason ? ` Their reason: ${reason}` : ''
+}
+
+const about = (hold: Hold, extra: { readonly retryAfterSeconds?: number; readonly cause?: unknown; readonly instead?: string } = {}) => ({ hold, ...extra, ...defined({ rule: rules(hold) }) })
+
+export const pending = (hold: Hold, cause?: string): Refusal =>
+  new Refusal('hold-pending', `NOT EXECUTED. Waiting for approval ${hold.code} until ${until(hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline)}. Repeat the identical request to keep waiting.`, about(hold, { retryAfterSeconds: 5, ...defined({ cause }) }))
+
+export const denied = (hold: Hold): Refusal =>
+  new Refusal('hold-denied', `NOT EXECUTED. An approver said no to ${hold.code}.${lastReason(hold)} Do not repeat it; do something else or ask a person.`, about(hold, defined({ instead: hold.matched.find((match) => match.instead !== undefined)?.instead })))
+
+export const expired = (hold: Hold): Refusal =>
+  new Refusal('hold-expired', `NOT EXECUTED. ${hold.runBy === undefined ? `Nobody decided about ${hold.code} in time.` : `The approval ${hold.code} was not used in time.`} Send the request again, without naming this hold, to ask anew.`, about(hold))
+
+export const withdrawn = (hold: Hold): Refusal => new Refusal('hold-withdrawn', `NOT EXECUTED. The request ${hold.code} was taken back. Send it again, without naming this hold, to ask anew.`, about(hold))
+
+export const spent = (hold: Hold): Refusal => {
+  const [happened, next] =
+    hold.state === 'running' ? ['is being used by another attempt, which is running now', 'Do not send it again; look at the hold for how it ended.']
+    : hold.state === 'executed' ? ['has been used: the action was executed once', 'This attempt did nothing. An approval works once.']
+    : hold.state === 'failed' ? ['has been used: the action was tried once and failed', 'This attempt did nothing. Send the request again, without naming this hold, to ask anew.']
+    : ['has been used, and nobody can say whether the action took effect', 'This attempt did nothing. Check at the target before you ask for it again.']
+  return new Refusal('hold-spent', `The approval ${hold.code} ${happened}. ${next}`, about(hold, hold.state === 'running' ? { retryAfterSeconds: 5 } : {}))
+}
+
+export const changed = (hold: Hold, cause: string): Refusal =>
+  new Refusal('hold-changed', `NOT EXECUTED. ${cause} The approval ${hold.code} does not suffice any more${hold.state === 'pending' ? '; it waits for approval again. Repeat the identical request to keep waiting.' : '. Send the request again to ask anew.'}`, about(hold, { retryAfterSeconds: 5 }))
+
+export const flooded = (by: 'caller' | 'service'): Refusal =>
+  new Refusal('too-many-holds', `NOT EXECUTED. Too many actions ${by === 'caller' ? 'of this caller' : 'for this service'} wait for approval already. Wait until some are decided, or take some back.`, { retryAfterSeconds: 30 })
+
+export const crowded = (hold: Hold): Refusal =>
+  new Refusal('too-many-waiting', `NOT EXECUTED. ${hold.code} waits for approval, but this connection cannot wait with it: too many do. Repeat the identical request later.`, about(hold, { retryAfterSeconds: 15 }))
+
+export const draining = (hold: Hold): Refusal => new Refusal('draining', `NOT EXECUTED. This server is shutting down; the approval ${hold.code} is still good. Repeat the identical request at once.`, about(hold, { retryAfterSeconds: 1 }))
+
+export const unknownHold = (): Refusal => new Refusal('not-found', 'There is no such hold.')
+
+export const anotherAction = (): Refusal => new Refusal('wrong-digest', 'NOT EXECUTED. This request is not the one that the named hold is for: something in it differs. Send it without naming a hold to ask for approval.')
+
+export const untrusted = (cause: unknown): Refusal =>
+  new Refusal('store-unavailable', 'NOT EXECUTED. The record of this hold cannot be trusted: it is not what this system wrote. It will not be used; the operators have to look at it.', { cause })
+
+export const busy = (): Refusal => new Refusal('store-unavailable', 'This hold is changing too fast. NOT EXECUTED. Try again.', { retryAfterSeconds: 1 })
+
+const votes: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
+  'not-eligible': () => 'You are not among those who may decide about this action, or not signed in as surely as it asks. Agents and service accounts never vote: wait for a person.',
+  'self-approval': () => 'You are behind this action yourself: as its caller, as the one it acts for, as an owner, or by another account. Somebody else has to decide.',
+  'already-voted': () => 'You have voted already. Each person counts once.',
+  'already-settled': (hold) => `This is decided already: ${hold.state}. Your vote changed nothing.`,
+  'wrong-digest': () => 'What you saw is not what is waiting. Your vote changed nothing. Load the page again and look at the action once more.',
+  'reason-required': () => 'Please give a reason: the rule asks for one.',
+  'hold-expired': () => 'The time to decide is over. Your vote changed nothing.',
+}
+
+export const voteRefused = (code: RefusalCode, hold: Hold, cause: string, shown: boolean): Refusal =>
+  new Refusal(code, votes[code]?.(hold) ?? 'This vote does not count.', shown ? { cause, hold } : { cause })

@@ -1,0 +1,122 @@
+import { defined } from '../lib/defined.ts'
+import { actionRecord, callerRecord } from '../model/audit-event.ts'
+import type { Approval } from '../model/approval.ts'
+import type { Hold } from '../model/hold.ts'
+import type { Terms } from '../model/decision.ts'
+import type { Approvals, Replay } from './approvals.ts'
+import { expire, holdSubject, type Desk } from './desk.ts'
+import { holdId, isHoldId, shortCode } from './hold-name.ts'
+import * as no from './no.ts'
+import { callerKey } from './seal.ts'
+
+type Request = Parameters<Approvals['obtain']>[0]
+
+const maxTries = 20
+const maxStatedReason = 2_000
+
+/** From a decision to hold, to the approval or the no. The hold outlives the wait. */
+export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, signal) => {
+  const { wait } = request
+  const end = performance.now() + wait.budgetMs
+  let hold = wait.hold === undefined ? await openOrJoin(desk, request) : await joinNamed(desk, request, wait.hold)
+  wait.onHeld?.(hold)
+  for (;;) {
+    const answer = await conclude(desk, hold, wait.hold !== undefined)
+    if (answer !== undefined) return answer
+    const stopped = hold.state === 'running' ? no.spent : no.pending
+    const budget = end - performance.now()
+    if (desk.isDraining() || !(budget > 0)) throw stopped(hold)
+    if (desk.room.size() >= desk.options.maxWaiting) throw no.crowded(hold)
+    const { state } = hold
+    const ended = await desk.room.wait(hold, (next) => next.state !== state, budget, signal)
+    if (ended.end === 'failed') throw ended.error
+    if (ended.end !== 'hold') throw hold.state === 'running' ? no.spent(hold) : no.pending(hold, ended.end)
+    hold = ended.hold
+  }
+}
+
+/** What a hold's state means for somebody who asks for its action; `undefined`: wait. */
+const conclude = async ({ seal, store }: Desk, hold: Hold, named: boolean): Promise<Approval | Replay | undefined> => {
+  if (hold.state === 'pending') return undefined
+  if (hold.state === 'approved') return { hold }
+  if (hold.state === 'denied') throw no.denied(hold)
+  if (hold.state === 'expired') throw no.expired(hold)
+  if (hold.state === 'withdrawn') throw no.withdrawn(hold)
+  if (named) throw no.spent(hold)
+  if (hold.state === 'running') return undefined
+  if (hold.state !== 'executed') throw no.spent(hold)
+  const sealed = await store.getResult(hold.id)
+  if (sealed === undefined) throw no.spent(hold)
+  return { hold, result: seal.openResult(hold, sealed) }
+}
+
+/** The client comes back for one hold: nothing else will do. */
+const joinNamed = async (desk: Desk, { caller, action, attempt }: Request, id: string): Promise<Hold> => {
+  const hold = isHoldId(id) ? await desk.ledger.read(id) : undefined
+  if (hold === undefined || callerKey(hold.caller) !== callerKey(caller)) throw no.unknownHold()
+  if (hold.action.digest !== action.digest || hold.action.service !== action.service) throw no.anotherAction()
+  await attached(desk, hold, attempt, { caller, action })
+  return (await lapsed(desk, hold)) ? ((await expire(desk, hold)) ?? (await desk.ledger.read(id)) ?? hold) : hold
+}
+
+const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
+  const { caller, action, decision, wait, attempt } = request
+  if (decision.terms === undefined) throw new Error('a decision to hold came without terms')
+  let superseding: Hold | undefined
+  for (let tries = 0; tries < maxTries; tries++) {
+    const fresh = newHold(request, decision.terms, await desk.now())
+    const entry = desk.ledger.entry(fresh)
+    const opened = await desk.store.open({ ...entry, openKey: entry.openKey! }, { perCaller: desk.options.openPerCaller, perService: desk.options.openPerService }, superseding && { id: superseding.id, revision: superseding.revision })
+    if (opened.result === 'flooded') throw no.flooded(opened.by)
+    if (opened.result === 'opened') return await announce(desk, fresh, attempt)
+    const hold = await desk.ledger.believe(opened.entry)
+    if (callerKey(hold.caller) !== callerKey(caller) || hold.action.digest !== action.digest || hold.action.service !== action.service) throw no.untrusted(new Error('the store led to the hold of another action'))
+    superseding = undefined
+    if (await lapsed(desk, hold)) {
+      if (hold.state === 'executed' || hold.state === 'unknown') superseding = hold
+      else await expire(desk, hold) // somebody may have been faster; look again
+      continue
+    }
+    if (!sticks(hold) || isAnotherRequest(hold, wait.idempotencyKey)) {
+      superseding = hold
+      continue
+    }
+    await attached(desk, hold, attempt, request)
+    return hold
+  }
+  throw no.busy()
+}
+
+/** The time of the hold, by the store's clock, is over. */
+const lapsed = async ({ now, options }: Desk, hold: Hold): Promise<boolean> => {
+  if (hold.state === 'pending') return (await now()) > hold.deadline
+  if (hold.state === 'approved') return (await now()) > (hold.runBy ?? hold.deadline)
+  if (hold.state === 'executed' || hold.state === 'unknown') return (await now()) > (hold.settledAt ?? 0) + options.replayWindowMs
+  return false
+}
+
+/** States in which a repeat means this hold and not a new one. */
+const sticks = ({ state }: Hold): boolean => state === 'pending' || state === 'approved' || state === 'running' || state === 'executed' || state === 'unknown'
+
+/** The same action again, but by its idempotency key a new wish. Only what is over makes room for it. */
+const isAnotherRequest = (hold: Hold, key: string | undefined): boolean => hold.state === 'executed' && key !== undefined && key !== hold.idempotencyKey
+
+const newHold = ({ caller, action, decision, wait }: Request, terms: Terms, now: number): Hold => ({
+  id: holdId(), code: shortCode(action.digest), revision: 1, state: 'pending', caller, action, terms, matched: decision.matched, policyVersion: decision.policyVersion,
+  votes: [], openedAt: now, deadline: now + terms.withinMs,
+  ...defined({ statedReason: wait.statedReason?.slice(0, maxStatedReason), idempotencyKey: wait.idempotencyKey }),
+})
+
+/** Nobody hears of a hold whose record is not safe: without the record it is taken back. */
+const announce = async ({ record, ledger, now, warn }: Desk, hold: Hold, attempt: string): Promise<Hold> => {
+  try {
+    await record({ type: 'held', attempt, caller: callerRecord(hold.caller), action: actionRecord(hold.action), deadline: hold.deadline, terms: hold.terms, ...holdSubject(hold) }, 'synced')
+    return hold
+  } catch (error) {
+    await ledger.write({ ...hold, state: 'withdrawn', revision: 2, settledAt: await now() }).catch((cause: unknown) => warn('a hold without its record could not be taken back', { hold: hold.id, cause }))
+    throw error
+  }
+}
+
+const attached = async ({ record }: Desk, hold: Hold, attempt: string, { caller, action }: Pick<Request, 'caller' | 'action'>): Promise<void> =>
+  await record({ type: 'attached', attempt, caller: callerRecord(caller), action: actionRecord(action), ...holdSubject(hold) }, 'written')

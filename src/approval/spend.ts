@@ -1,0 +1,95 @@
+import type { Approval } from '../model/approval.ts'
+import type { Hold } from '../model/hold.ts'
+import type { Outcome } from '../model/outcome.ts'
+import type { Approvals } from './approvals.ts'
+import { recordDropped } from './ballots.ts'
+import { expire, holdSubject, isUnavailable, type Desk } from './desk.ts'
+import * as no from './no.ts'
+import { callerKey } from './seal.ts'
+import { resettle } from './settle.ts'
+
+const maxTries = 20
+
+/** Approved becomes running, once. */
+export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, attempt, caller, decision) => {
+  const { ledger, people, record, now, options } = desk
+  for (let tries = 0; tries < maxTries; tries++) {
+    if (desk.isDraining()) throw no.draining(approval.hold)
+    const hold = spendable(await ledger.read(approval.hold.id))
+    if (callerKey(hold.caller) !== callerKey(caller)) throw new Error('an approval is spent by another caller than asked for it')
+    if (hold.action.digest !== approval.hold.action.digest) throw new Error('an approval is spent for another digest than it was given for')
+    const at = await now()
+    const { hold: counted, dropped } = resettle(hold, { terms: decision.terms, policyVersion: decision.policyVersion, caller }, people, at)
+    if (counted.state !== 'approved') {
+      if ((await ledger.write(counted)) !== 'replaced') continue
+      await recordDropped(desk, counted, dropped)
+      if (counted.state === 'expired') await record({ type: 'hold-expired', from: hold.state, ...holdSubject(hold) }, 'written')
+      throw no.changed(counted, dropped.length > 0 ? 'A vote does not count any more.' : 'The policy asks for other approvers now.')
+    }
+    const running: Hold = { ...counted, state: 'running', spent: { replica: options.replica, attempt, at } }
+    desk.running.add(attempt)
+    const result = await ledger.write(running, { notAfter: counted.runBy ?? counted.deadline }).catch((error: unknown) => {
+      // Nobody knows whether it is spent now. This attempt will not run; if it is, that has to be said.
+      if (isUnavailable(error)) desk.later('close a spend that was not confirmed', () => neverStarted(desk, hold.id, attempt))
+      desk.running.delete(attempt)
+      throw error
+    })
+    if (result !== 'replaced') desk.running.delete(attempt)
+    if (result === 'late') {
+      throw no.expired((await expire(desk, hold, counted.runBy)) ?? hold)
+    }
+    if (result !== 'replaced') continue
+    await recordDropped(desk, running, dropped)
+    try {
+      await record({ type: 'released', attempt, votes: running.votes, policyVersion: decision.policyVersion, heldUnder: hold.policyVersion, ...holdSubject(hold) }, 'synced')
+    } catch (error) {
+      await neverStarted(desk, hold.id, attempt).catch(() => desk.later('close a spend that was not recorded', () => neverStarted(desk, hold.id, attempt)))
+      throw error
+    }
+    return { hold: running }
+  }
+  throw no.busy()
+}
+
+const spendable = (hold: Hold | undefined): Hold => {
+  if (hold === undefined) throw no.unknownHold()
+  if (hold.state === 'approved') return hold
+  if (hold.state === 'pending') throw no.changed(hold, 'It went back to waiting in the meantime.')
+  if (hold.state === 'denied') throw no.denied(hold)
+  if (hold.state === 'expired') throw no.expired(hold)
+  if (hold.state === 'withdrawn') throw no.withdrawn(hold)
+  throw no.spent(hold)
+}
+
+const neverStarted = async (desk: Desk, id: string, attempt: string): Promise<void> => {
+  const hold = await desk.ledger.read(id)
+  desk.running.delete(attempt)
+  if (hold?.state === 'running' && hold.spent?.attempt === attempt) await close(desk, hold, { result: 'failed', ms: 0, cause: 'never started: the release could not be confirmed' })
+}
+
+/** Running becomes what it came to. Only from running: nothing that is settled is ever rewritten. */
+export const close = async ({ ledger, now }: Desk, hold: Hold, outcome: Outcome): Promise<Hold | undefined> => {
+  const closed: Hold = { ...hold, state: outcome.result, outcome, revision: hold.revision + 1, settledAt: await now() }
+  return (await ledger.write(closed)) === 'replaced' ? closed : undefined
+}
+
+/** Never throws for a store that is away: the action has run, and its end is written as soon as it can be. */
+export const makeFinish = (desk: Desk): Approvals['finish'] => async ({ hold: { id, spent } }: Approval, outcome, result) => {
+  const { options, ledger, store, seal, warn } = desk
+  const step = async (): Promise<void> => {
+    const hold = await ledger.read(id)
+    if (hold?.state !== 'running' || hold.spent?.attempt !== spent?.attempt) return warn('a hold was not running when its action ended', { hold: id, state: hold?.state })
+    const keepMs = Math.max(options.resultKeptMs, options.replayWindowMs)
+    // The result first: whoever sees `executed` finds it.
+    if (result !== undefined && keepMs > 0) await store.putResult(id, seal.closeResult(hold, result), keepMs).catch((cause: unknown) => { if (isUnavailable(cause)) throw cause; warn('a result could not be kept', { hold: id, cause }) })
+    await close(desk, hold, outcome)
+  }
+  try {
+    await step()
+  } catch (error) {
+    warn('the end of an action could not be written to its hold yet', { hold: id, cause: error })
+    desk.later('write the end of an action to its hold', step)
+  } finally {
+    if (spent) desk.running.delete(spent.attempt)
+  }
+}

@@ -1,0 +1,118 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { isOpen, type Hold } from '../model/hold.ts'
+import { expire, isUnavailable, type Desk } from './desk.ts'
+import { close } from './spend.ts'
+
+export interface Timekeeper extends AsyncDisposable {
+  readonly later: Desk['later']
+}
+
+const sweepMs = 400
+const dueAtOnce = 500
+const goneLookMs = 10_000
+const maxLater = 10_000
+
+/** How long a replica may be silent before what it was running counts as lost. */
+export const goneAfterMs = 60_000
+
+/** What happens without anybody asking: deadlines, the end of replay windows, replicas that never came back, and writes that the store missed. */
+export const makeTimekeeper = (desk: () => Desk): Timekeeper => {
+  const closing = new AbortController()
+  const missed: { readonly what: string; readonly step: () => Promise<void> }[] = []
+  let lookedForGone = performance.now()
+
+  const sweep = async (): Promise<void> => {
+    for (const entry of await desk().store.due(dueAtOnce)) {
+      if (closing.signal.aborted) return
+      try {
+        const hold = await desk().ledger.believe(entry)
+        if (isOpen(hold.state)) await expire(desk(), hold)
+        else await lapse(desk(), hold)
+      } catch (error) {
+        if (isUnavailable(error) && !isDistrust(error)) throw error // a record that is not believed has been reported; the others go on
+      }
+    }
+  }
+
+  const catchUp = async (): Promise<void> => {
+    for (let left = missed.length; left > 0; left--) {
+      const { what, step } = missed.shift()!
+      try {
+        await step()
+      } catch (error) {
+        if (!isUnavailable(error) || isDistrust(error)) desk().warn(`could not ${what}`, { cause: error })
+        else {
+          missed.push({ what, step })
+          return
+        }
+      }
+    }
+  }
+
+  const run = async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      await pause(sweepMs, undefined, { signal: closing.signal, ref: false }).catch(() => {})
+      if (closing.signal.aborted) return
+      try {
+        await sweep()
+        await catchUp()
+        if (performance.now() - lookedForGone > goneLookMs) {
+          lookedForGone = performance.now()
+          await closeGone(desk())
+        }
+      } catch (error) {
+        if (!isUnavailable(error)) desk().warn('the sweep over holds failed', { cause: error })
+      }
+    }
+  }
+  const running = run()
+
+  return {
+    later(what, step) {
+      if (missed.length >= maxLater) return desk().warn(`will not ${what}: too much is waiting for the store`, {})
+      missed.push({ what, step })
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort()
+      await running
+      await catchUp()
+    },
+  }
+}
+
+/** After the replay window no repeat may find the hold any more. */
+const lapse = async ({ ledger }: Desk, hold: Hold): Promise<void> => {
+  await ledger.write({ ...hold, revision: hold.revision + 1 }, {}, true)
+}
+
+/** What a replica was running when it fell silent for good has an unknown end. It is never run again. */
+export const closeGone = async (desk: Desk): Promise<void> => {
+  const { store, options, record } = desk
+  const [replicas, now] = [await store.replicas(), await desk.now()]
+  const isGone = (hold: Hold): boolean => {
+    const { spent } = hold
+    if (spent === undefined || spent.replica === options.replica) return false
+    return now - Math.max(spent.at, replicas.get(spent.replica) ?? 0) > goneAfterMs
+  }
+  for await (const hold of runningHolds(desk)) {
+    if (!isGone(hold)) continue
+    const closed = await close(desk, hold, { result: 'unknown', ms: 0, cause: `replica ${hold.spent?.replica} has been gone for long` })
+    if (closed) await record({ type: 'outcome-unknown', attempt: hold.spent?.attempt ?? '', hold: hold.id, digest: hold.action.digest }, 'synced')
+  }
+}
+
+/** Skips records that are not believed; those have been reported. */
+export const runningHolds = async function* ({ store, ledger }: Desk): AsyncGenerator<Hold> {
+  for (let after: string | undefined; ; ) {
+    const page = await store.list({ states: ['running'], limit: 200, ...(after === undefined ? {} : { after }) })
+    for (const entry of page.entries) {
+      const hold = await ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
+      if (hold?.state === 'running') yield hold
+    }
+    if (page.next === undefined) return
+    after = page.next
+  }
+}
+
+export const isDistrust = (error: unknown): boolean => error instanceof Error && error.cause instanceof Error && error.cause.name === 'Tampered'
+

@@ -1,0 +1,74 @@
+import { defined } from '../lib/defined.ts'
+import type { Hold } from '../model/hold.ts'
+import { Refusal } from '../model/refusal.ts'
+import type { Approvals } from './approvals.ts'
+import { isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
+import { isHoldId } from './hold-name.ts'
+import * as no from './no.ts'
+import { callerKey } from './seal.ts'
+import { obstacleTo } from './settle.ts'
+import { isDistrust } from './timekeeper.ts'
+
+const pageLimit = 200
+/** So many pages of the store are looked through for one page of a viewer; then the viewer goes on from there. */
+const maxPages = 10
+/** A replica beats once a second. */
+const aliveMs = 3_000
+
+type Views = Pick<Approvals, 'show' | 'list' | 'obstacle' | 'result' | 'follow'>
+
+/** Looking at holds, each with the viewer's own rights. */
+export const makeViews = (desk: Desk): Views => {
+  const { store, ledger, people, room, seal } = desk
+
+  const find = async (id: string, may: (hold: Hold) => boolean): Promise<Hold> => {
+    const hold = isHoldId(id) ? await ledger.read(id) : undefined
+    if (hold === undefined || !may(hold)) throw no.unknownHold()
+    return hold
+  }
+
+  const withWaiting = async (holds: readonly Hold[]): Promise<readonly Hold[]> => {
+    const attended = await store.attended(holds.map(({ id }) => id), aliveMs)
+    return holds.map((hold) => ({ ...hold, waiting: attended.has(hold.id) }))
+  }
+
+  const list: Views['list'] = async (filter, viewer) => {
+    desk.roster.see(viewer)
+    const limit = Math.max(1, Math.min(filter.limit, pageLimit))
+    const holds: Hold[] = []
+    let after = filter.after
+    for (let pages = 0; pages < maxPages; pages++) {
+      const mine = viewer.kind === 'human' ? {} : { callerKey: callerKey(viewer) }
+      const page = await store.list({ limit: limit - holds.length, ...mine, ...defined({ states: filter.states, service: filter.service, after }) })
+      for (const entry of page.entries) {
+        const hold = await ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
+        if (hold !== undefined && maySee(hold, viewer, people)) holds.push(hold)
+      }
+      after = page.next
+      if (after === undefined || holds.length >= limit) break
+    }
+    return { holds: await withWaiting(holds), ...defined({ next: after }) }
+  }
+
+  return {
+    list,
+    async show(id, viewer) {
+      desk.roster.see(viewer)
+      return (await withWaiting([await find(id, (hold) => maySee(hold, viewer, people))]))[0]!
+    },
+    obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
+    async result(id, caller) {
+      const hold = await find(id, (found) => callerKey(found.caller) === callerKey(caller))
+      const sealed = await store.getResult(id)
+      if (sealed === undefined) throw new Refusal('hold-expired', hold.state === 'executed' ? 'The result of this action is not kept any more. The action was executed once; do not send it again for its result.' : `There is no result: the hold is ${hold.state}.`, { hold })
+      return seal.openResult(hold, sealed)
+    },
+    async follow(id, caller, budgetMs, signal) {
+      const hold = await find(id, (found) => isOwn(found, caller, people))
+      if (hold.state !== 'pending' || !(budgetMs > 0) || room.size() >= desk.options.maxWaiting) return hold
+      const ended = await room.wait(hold, (next) => next.state !== 'pending', budgetMs, signal)
+      if (ended.end === 'failed') throw ended.error
+      return ended.end === 'hold' ? ended.hold : hold
+    },
+  }
+}

@@ -1,0 +1,210 @@
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
+import type { Hold } from '../model/hold.ts'
+import type { HoldStore } from './hold-store.ts'
+import type { Ledger, Warn } from './ledger.ts'
+
+export type WaitEnd = { readonly end: 'hold'; readonly hold: Hold } | { readonly end: 'budget' | 'left' | 'drained' } | { readonly end: 'failed'; readonly error: unknown }
+
+interface Waiter {
+  readonly enough: (hold: Hold) => boolean
+  readonly finish: (end: WaitEnd) => void
+}
+
+interface Group {
+  revision: number
+  readonly waiters: Set<Waiter>
+}
+
+/** Everybody who waits at this process. */
+export interface WaitingRoom extends AsyncDisposable {
+  readonly size: () => number
+  /** Waits from the given revision on for a hold that is enough. */
+  wait(hold: Hold, enough: (hold: Hold) => boolean, budgetMs: number, signal: AbortSignal): Promise<WaitEnd>
+  /** Sends everybody away now, and whoever comes later. */
+  drain(): void
+}
+
+const slice = 200
+const readsAtOnce = 64
+const looksAtOnce = 1_000
+const longestTimer = 2 ** 31 - 1
+
+/**
+ * One reader of the store's changes wakes all. A lost change costs time and nothing else: every waiter's hold is looked at when it comes in
+ * and again every few seconds, a thousand a query. Many that wake at once are let go in slices, so that the loop stays free.
+ */
+export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: string, warn: Warn, timing: { readonly lookMs: number; readonly beatMs: number } = { lookMs: 500, beatMs: 1_000 }): WaitingRoom => {
+  const groups = new Map<string, Group>()
+  const closing = new AbortController()
+  const unseen = new Set<string>()
+  const woken = new Set<string>()
+  const arrived = new Set<string>()
+  const left = new Set<string>()
+  let count = 0
+  let drained = false
+  let fresh = true
+  let pumping: Promise<void> | undefined
+  let listening: Promise<void> | undefined
+  let round: string[] = []
+
+  const wake = (id: string): void => {
+    woken.add(id)
+    pumping ??= pump().finally(() => { pumping = undefined })
+  }
+
+  const pump = async (): Promise<void> => {
+    while (woken.size > 0) {
+      await turn()
+      const ids = first(woken, readsAtOnce)
+      for (const id of ids) woken.delete(id)
+      await Promise.all(ids.map(serve))
+    }
+  }
+
+  const serve = async (id: string): Promise<void> => {
+    const group = groups.get(id)
+    if (group === undefined) return
+    try {
+      const hold = await ledger.read(id)
+      if (hold === undefined) throw new Error('the record of the hold is gone')
+      group.revision = Math.max(group.revision, hold.revision)
+      await release(group, (waiter) => { if (waiter.enough(hold)) waiter.finish({ end: 'hold', hold }) })
+    } catch (error) {
+      if (isPassing(error)) unseen.add(id) // looked at again when the store is back
+      else await release(group, (waiter) => waiter.finish({ end: 'failed', error }))
+    }
+  }
+
+  const release = async (group: Group, tell: (waiter: Waiter) => void): Promise<void> => {
+    let told = 0
+    for (const waiter of [...group.waiters]) {
+      if (!group.waiters.has(waiter)) continue
+      tell(waiter)
+      if (++told % slice === 0) await turn()
+    }
+  }
+
+  const listen = async (): Promise<void> => {
+    let cursor: string | undefined
+    while (!closing.signal.aborted) {
+      try {
+        for await (const change of store.changes(cursor, closing.signal)) {
+          cursor = change.cursor
+          if (groups.has(change.id)) wake(change.id)
+        }
+      } catch (error) {
+        warn('the changes of holds cannot be read', { cause: error })
+        await pause(500, undefined, { signal: closing.signal }).catch(() => {})
+      }
+    }
+  }
+
+  const look = async (ids: readonly string[]): Promise<void> => {
+    const revisions = await store.revisions(ids)
+    for (const [at, id] of ids.entries()) {
+      const group = groups.get(id)
+      if (group !== undefined && revisions[at] !== group.revision) wake(id)
+    }
+  }
+
+  /** New ones at once, all others in turn. */
+  const lookAround = async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      await pause(unseen.size > 0 ? 50 : timing.lookMs, undefined, { signal: closing.signal, ref: false }).catch(() => {})
+      if (groups.size === 0 || closing.signal.aborted) continue
+      if (unseen.size === 0 && round.length === 0) round = [...groups.keys()]
+      const ids = unseen.size > 0 ? first(unseen, looksAtOnce) : round.splice(0, looksAtOnce)
+      for (const id of ids) unseen.delete(id)
+      await look(ids).catch(() => { for (const id of ids) unseen.add(id) })
+      if (unseen.size > 0 && ids.length > 0) await pause(50, undefined, { ref: false })
+    }
+  }
+
+  const beat = async (): Promise<void> => {
+    let next = 0
+    while (!closing.signal.aborted) {
+      await pause(100, undefined, { signal: closing.signal, ref: false }).catch(() => {})
+      if (closing.signal.aborted || (arrived.size + left.size === 0 && performance.now() < next)) continue
+      next = performance.now() + timing.beatMs
+      const news = { arrived: fresh ? [...groups.keys()] : [...arrived], left: fresh ? [] : [...left], fresh }
+      arrived.clear()
+      left.clear()
+      fresh = false
+      await store.beat(replica, news).catch(() => { fresh = true })
+    }
+  }
+  const loops = [lookAround(), beat()]
+
+  const enter = (id: string, revision: number, waiter: Waiter): void => {
+    const group = groups.get(id) ?? { revision, waiters: new Set() }
+    if (group.waiters.size === 0) {
+      arrived.add(id)
+      left.delete(id)
+    }
+    group.waiters.add(waiter)
+    groups.set(id, group)
+    unseen.add(id)
+    count++
+    listening ??= listen()
+  }
+
+  const leave = (id: string, waiter: Waiter): void => {
+    const group = groups.get(id)
+    if (group === undefined || !group.waiters.delete(waiter)) return
+    count--
+    if (group.waiters.size > 0) return
+    groups.delete(id)
+    unseen.delete(id)
+    if (!arrived.delete(id)) left.add(id)
+  }
+
+  const wait: WaitingRoom['wait'] = (hold, enough, budgetMs, signal) =>
+    new Promise((resolve) => {
+      if (drained) return resolve({ end: 'drained' })
+      if (signal.aborted) return resolve({ end: 'left' })
+      const finish = (end: WaitEnd): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', gone)
+        leave(hold.id, waiter)
+        resolve(end)
+      }
+      const waiter: Waiter = { enough, finish }
+      const gone = (): void => finish({ end: 'left' })
+      const timer = setTimeout(() => finish({ end: 'budget' }), Math.min(budgetMs, longestTimer))
+      signal.addEventListener('abort', gone, { once: true })
+      enter(hold.id, hold.revision, waiter)
+    })
+
+  const sendAway = async (): Promise<void> => {
+    for (const group of [...groups.values()]) {
+      await release(group, (waiter) => waiter.finish({ end: 'drained' }))
+      await turn()
+    }
+  }
+
+  return {
+    size: () => count,
+    wait,
+    drain() {
+      if (drained) return
+      drained = true
+      void sendAway()
+    },
+    async [Symbol.asyncDispose]() {
+      drained = true
+      await sendAway()
+      closing.abort()
+      await Promise.all([...loops, listening, pumping])
+      await store.beat(replica, { arrived: [], left: [], fresh: true }).catch(() => {})
+    },
+  }
+}
+
+const first = (ids: ReadonlySet<string>, limit: number): string[] => {
+  const taken: string[] = []
+  for (const id of ids) if (taken.push(id) === limit) break
+  return taken
+}
+
+/** The store is away, as opposed to: the record cannot be trusted. */
+const isPassing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'store-unavailable' && !(error.cause instanceof Error && error.cause.name === 'Tampered')
