@@ -1,31 +1,32 @@
 import { mkdirSync, readFileSync } from 'node:fs'
-import { realDisk, replaceFile, type Disk } from '../audit/disk.ts'
+import { open, rename } from 'node:fs/promises'
 import type { JournalCursor } from '../audit/journal.ts'
 
 /** How far a sink is, kept on disk. It may lag behind what arrived, never run ahead of it: after a crash some lines are sent again. */
 export interface Bookmark {
   read(): JournalCursor | undefined
-  /** Remembers a position; on disk at the next `save`, or when enough time has passed since the last. */
-  move(cursor: JournalCursor): void
-  /** Puts the last position on disk. Failing to only means more repeats. */
-  save(): void
+  /** Remembers a position; it goes to the disk with the next `save`, or now if the last one is a while ago. */
+  move(cursor: JournalCursor): Promise<void>
+  /** Puts the last position on disk, off the main thread. Failing to only means more repeats: it warns and resolves. */
+  save(): Promise<void>
 }
 
 const everyMs = 500
 
-export const openBookmark = (directory: string, sink: string, warn: (fields: object, message: string) => void, disk: Disk = realDisk): Bookmark => {
+export const openBookmark = (directory: string, sink: string, warn: (fields: object, message: string) => void): Bookmark => {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const name = `${sink}.json`
+  const path = `${directory}/${sink}.json`
   let last: JournalCursor | undefined
   let onDisk: JournalCursor | undefined
   let savedAt = 0
 
-  const save = (): void => {
-    if (last === undefined || last === onDisk) return
+  const save = async (): Promise<void> => {
+    const cursor = last
+    if (cursor === undefined || cursor === onDisk) return
     savedAt = Date.now()
     try {
-      replaceFile(disk, directory, name, JSON.stringify({ cursor: last }))
-      onDisk = last
+      await replace(directory, path, JSON.stringify({ cursor }))
+      onDisk = cursor
     } catch (error) {
       warn({ sink, cause: String(error) }, 'the position of an audit sink could not be saved')
     }
@@ -35,19 +36,38 @@ export const openBookmark = (directory: string, sink: string, warn: (fields: obj
     read: () => {
       let text: string
       try {
-        text = readFileSync(`${directory}/${name}`, 'utf8')
+        text = readFileSync(path, 'utf8')
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
         throw error
       }
       const { cursor } = JSON.parse(text) as { cursor?: unknown }
-      if (typeof cursor !== 'string') throw new Error(`${directory}/${name} does not read`)
+      if (typeof cursor !== 'string') throw new Error(`${path} does not read; without it every record is sent again`)
       return (last = onDisk = cursor)
     },
-    move: (cursor) => {
+    move: async (cursor) => {
       last = cursor
-      if (Date.now() - savedAt >= everyMs) save()
+      if (Date.now() - savedAt >= everyMs) await save()
     },
     save,
+  }
+}
+
+/** Write aside, sync, rename, sync the directory: after a power cut there is the old position or the new one. */
+const replace = async (directory: string, path: string, text: string): Promise<void> => {
+  const temporary = `${path}.new`
+  const file = await open(temporary, 'w', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  const folder = await open(directory, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
   }
 }

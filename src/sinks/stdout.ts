@@ -12,9 +12,6 @@ export const makeStdoutSink = (fd = 1): Sink => {
   out.on('error', (error: Error) => {
     broken = error
   })
-  /** What was handed over stays handed over: a second try of the same lines waits for the first one to get through. */
-  let handed: { readonly first: string; readonly count: number; readonly taken: Promise<void> } | undefined
-
   const hand = (text: string): Promise<void> =>
     new Promise((resolve, reject) => {
       out.write(text)
@@ -26,15 +23,7 @@ export const makeStdoutSink = (fd = 1): Sink => {
     timeoutMs: 10_000,
     deliver: async (lines) => {
       if (broken) throw broken
-      const first = lines[0]?.id ?? ''
-      if (handed?.first !== first || handed.count !== lines.length) handed = { first, count: lines.length, taken: hand(`${lines.map(({ text }) => text).join('\n')}\n`) }
-      try {
-        await handed.taken
-      } catch (error) {
-        handed = undefined
-        throw error
-      }
-      handed = undefined
+      await hand(`${lines.map(({ text }) => text).join('\n')}\n`)
     },
     [Symbol.asyncDispose]: async () => {
       if (!broken && fd > 2) out.end()

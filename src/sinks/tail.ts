@@ -58,11 +58,19 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
   let oldest: number | undefined
   let idleSince = 0
   const idle = new Set<() => void>()
+  const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true }))
+  stopped.catch(() => {})
 
   const attempt = async (lines: readonly JournalLine[]): Promise<void> => {
     const deadline = AbortSignal.timeout(sink.timeoutMs)
-    const either = AbortSignal.any([deadline, signal])
-    await Promise.race([sink.deliver(lines, either), fired(either).then(() => Promise.reject(new Error(signal.aborted ? 'stopped' : `no answer within ${sink.timeoutMs} ms`)))])
+    const late = (): void => complain(`no answer within ${sink.timeoutMs} ms`)
+    deadline.addEventListener('abort', late, { once: true })
+    try {
+      // A sink that cannot be stopped (a full pipe, a hanging disk) is waited for, never handed the same lines beside themselves.
+      await Promise.race([sink.deliver(lines, AbortSignal.any([deadline, signal])), stopped])
+    } finally {
+      deadline.removeEventListener('abort', late)
+    }
     delivered += lines.length
     lastId = lines.at(-1)?.id
     lastError = undefined
@@ -75,20 +83,23 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
         return await attempt(lines)
       } catch (error) {
         if (signal.aborted) throw error
-        const told = freeText(causeText(error) ?? 'unknown')
-        if (lastError !== told) warn({ sink: name, cause: told }, 'audit sink does not take records; they wait in the journal')
-        lastError = told
+        complain(freeText(causeText(error) ?? 'unknown'))
         if (error instanceof LineRefused) {
           if (lines.length > 1) {
             const half = lines.length >> 1
             await deliver(lines.slice(0, half))
             return await deliver(lines.slice(half))
           }
-          if (tries >= triesOfOneLine) return bury(lines[0]!, told)
+          if (tries >= triesOfOneLine) return bury(lines[0]!, error.message)
         }
         await pause(error instanceof Busy ? error.retryAfterMs : waitAfter(tries), undefined, { signal })
       }
     }
+  }
+
+  const complain = (cause: string): void => {
+    if (lastError !== cause) warn({ sink: name, cause }, 'audit sink does not take records; they wait in the journal')
+    lastError = cause
   }
 
   const waitAfter = (tries: number): number => Math.min(firstMs * 2 ** Math.min(tries - 1, 20), longestMs) * (0.5 + Math.random() / 2)
@@ -117,7 +128,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
       if (batch.lines.length === 0) {
         oldest = undefined
         idleSince = from
-        bookmark.save()
+        await bookmark.save()
         for (const wake of idle) wake()
         await Promise.race([news, ...(untold > 0 ? [pause(lostEveryMs, undefined, { signal, ref: false }).catch(() => {})] : [])])
         tellLost()
@@ -127,7 +138,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
       oldest = timeOf(batch.lines[0]!)
       await deliver(batch.lines)
       cursor = batch.cursor
-      if (cursor !== undefined) bookmark.move(cursor)
+      if (cursor !== undefined) await bookmark.move(cursor)
       tellLost()
     }
   }
@@ -161,13 +172,11 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     [Symbol.asyncDispose]: async () => {
       stop.abort()
       await running
-      bookmark.save()
+      await bookmark.save()
       await sink[Symbol.asyncDispose]()
     },
   }
 }
-
-const fired = (signal: AbortSignal): Promise<void> => new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))
 
 const timeOf = ({ text }: JournalLine): number => {
   const time = Date.parse(/"time":"([^"]+)"/.exec(text.slice(0, 400))?.[1] ?? '')
