@@ -1,0 +1,36 @@
+import { parseOptions, type Command, type Options } from './command.ts'
+import { exit, Failure, type Io } from './io.ts'
+import { toJson } from './rendering.ts'
+
+const probes = { live: '/healthz', ready: '/readyz', started: '/startupz' } as const
+
+const options = {
+  url: { type: 'string', value: 'URL', help: 'the admin listener (COUNTERSIGN_ADMIN_URL, or http://127.0.0.1:9901)' },
+  probe: { type: 'string', value: 'PROBE', help: 'what to ask', choices: Object.keys(probes) },
+  config: { type: 'string', short: 'c', value: 'FILE', help: 'taken and not looked at, so that it can stand beside serve' },
+} as const satisfies Options
+
+const run = async (args: readonly string[], io: Io): Promise<number> => {
+  const { values } = parseOptions(args, options)
+  const base = values.url ?? io.env['COUNTERSIGN_ADMIN_URL'] ?? 'http://127.0.0.1:9901'
+  if (!URL.canParse(base)) throw new Failure(`${base} is not an address`, exit.usage)
+  const url = new URL(probes[(values.probe as keyof typeof probes | undefined) ?? 'ready'], base)
+  try {
+    const response = await fetch(url, { redirect: 'error', signal: AbortSignal.any([io.signal, AbortSignal.timeout(3_000)]) })
+    const body: unknown = await response.json()
+    io.stdout.write(toJson(body))
+    return response.ok ? exit.ok : exit.failure
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
+    throw new Failure(`${url.href} does not answer: ${cause}`)
+  }
+}
+
+export const healthcheckCommand: Command = {
+  path: ['healthcheck'],
+  summary: 'Ask a running server how it is; for containers without curl',
+  usage: '[--probe live|ready|started] [--url URL]',
+  options,
+  examples: ['countersign healthcheck', 'countersign healthcheck --probe live --url http://127.0.0.1:9901'],
+  run,
+}

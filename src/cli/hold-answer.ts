@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { terminalText } from '../lib/terminal-text.ts'
+import type { ApiClient } from './api-client.ts'
+import { exit, Failure, type Io } from './io.ts'
+import { quotedText, stateText } from './rendering.ts'
+
+/** What the command line reads of the server's answers. More may be in them, and is passed on with `-o json`. */
+const principal = z.looseObject({ issuer: z.string(), subject: z.string(), kind: z.string(), name: z.string().optional(), email: z.string().optional() })
+
+const summaryShape = z.looseObject({ id: z.string(), code: z.string(), state: z.string(), service: z.string(), verb: z.string(), preview: z.string(), digest: z.string(), caller: principal, deadline: z.string(), approvals: z.object({ given: z.number(), needed: z.number() }), mayVote: z.boolean() })
+const pageShape = z.looseObject({ holds: z.array(summaryShape), next: z.string().optional() })
+
+const detailShape = z.looseObject({
+  id: z.string(),
+  code: z.string(),
+  revision: z.number(),
+  state: z.string(),
+  action: z.looseObject({ protocol: z.string(), service: z.string(), verb: z.string(), tags: z.array(z.string()), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string() })) }),
+  caller: principal.extend({ address: z.string(), onBehalfOf: z.array(principal) }),
+  matched: z.array(z.looseObject({ policy: z.string(), rule: z.string(), verdict: z.string(), because: z.string().optional() })),
+  terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), count: z.number() })), askReason: z.boolean() }),
+  votes: z.array(z.looseObject({ verdict: z.string(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
+  deadline: z.string(),
+  runBy: z.string().optional(),
+  statedReason: z.string().optional(),
+  obstacle: z.string().optional(),
+  outcome: z.looseObject({ result: z.string(), status: z.string().optional() }).optional(),
+})
+
+export type HoldSummary = z.infer<typeof summaryShape>
+export type HoldDetail = z.infer<typeof detailShape>
+
+const checked = <T>(shape: z.ZodType<T>, value: unknown): T => {
+  const result = shape.safeParse(value)
+  if (!result.success) throw new Failure('the server answers in a way that this version does not know; is it of the same version?')
+  return result.data
+}
+
+/** Pages of holds, newest first, up to so many in all. */
+export const listHolds = async (client: ApiClient, query: Readonly<Record<string, string>>, limit: number): Promise<readonly HoldSummary[]> => {
+  const holds: HoldSummary[] = []
+  let after: string | undefined
+  do {
+    const parameters = new URLSearchParams({ ...query, limit: String(Math.min(100, limit - holds.length)), ...(after === undefined ? {} : { after }) })
+    const page = checked(pageShape, await client.get(`/api/holds?${parameters}`))
+    holds.push(...page.holds)
+    after = page.next
+  } while (after !== undefined && holds.length < limit)
+  return holds
+}
+
+export const getHold = async (client: ApiClient, id: string): Promise<HoldDetail> => checked(detailShape, await client.get(`/api/holds/${id}`))
+
+export const postHold = async (client: ApiClient, id: string, what: 'votes' | 'withdraw', body: unknown): Promise<HoldDetail> => checked(detailShape, await client.post(`/api/holds/${id}/${what}`, body))
+
+/** The id that was meant: an id itself, or a short code if only one open hold (or else only one hold at all) has it. */
+export const resolveHold = async (client: ApiClient, text: string): Promise<string> => {
+  if (!/^CS-/i.test(text)) {
+    if (!/^[A-Za-z0-9_-]{1,100}$/.test(text)) throw new Failure(`'${terminalText(text)}' is neither an id nor a code`, exit.usage)
+    return text
+  }
+  const code = text.toUpperCase()
+  for (const query of [{ state: 'pending,approved,running' }, {}] as const) {
+    const found = (await listHolds(client, query, 1_000)).filter((hold) => hold.code === code)
+    if (found.length > 1) throw new Failure(`${code} is the code of more than one hold; use the id: ${found.map(({ id }) => terminalText(id)).join(', ')}`, exit.usage)
+    if (found[0]) return found[0].id
+  }
+  throw new Failure(`there is no hold ${terminalText(code)} that you may see`)
+}
+
+const who = ({ subject, name, email }: { readonly subject: string; readonly name?: string | undefined; readonly email?: string | undefined }): string => terminalText([name, email && `<${email}>`, `(${subject})`].filter(Boolean).join(' '))
+
+/** Everything there is to decide on, with the texts of strangers fenced off. */
+export const holdText = (hold: HoldDetail, io: Io): string => {
+  const { action, caller } = hold
+  const row = (name: string, text: string): string => `${name.padEnd(13)} ${text}\n`
+  const wanted = hold.terms.requirements.map(({ groups, users, count }) => `${count} of ${[...groups, ...users.map(({ subject }) => subject)].map(terminalText).join(', ')}`).join('; and ')
+  return [
+    row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),
+    row('Action', `${terminalText(action.verb)} on ${terminalText(action.service)}${action.tags.length > 0 ? `  [${action.tags.map(terminalText).join(', ')}]` : ''}`),
+    ...action.resources.slice(0, 20).map(({ kind, name, access }) => row('', `${terminalText(access)} ${terminalText(kind)} ${terminalText(name)}`)),
+    row('Asked by', `${terminalText(caller.kind)} ${who(caller)} at ${terminalText(caller.issuer)} from ${terminalText(caller.address)}`),
+    ...caller.onBehalfOf.map((other) => row('  for', `${terminalText(other.kind)} ${who(other)} at ${terminalText(other.issuer)}`)),
+    ...hold.matched.filter(({ verdict }) => verdict === 'hold').map(({ policy, rule, because }) => row('Rule', `${terminalText(policy)}/${terminalText(rule)}${because === undefined ? '' : `: ${terminalText(because)}`}`)),
+    row('Needs', wanted),
+    ...hold.votes.map(({ verdict, by, channel, reason }) => row('Vote', `${terminalText(verdict)} by ${who(by)} (${terminalText(channel)})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
+    row('Decide by', terminalText(hold.deadline)),
+    hold.runBy === undefined ? '' : row('Run by', terminalText(hold.runBy)),
+    hold.outcome === undefined ? '' : row('Outcome', terminalText([hold.outcome.result, hold.outcome.status].filter(Boolean).join(' '))),
+    row('Digest', terminalText(action.digest)),
+    hold.statedReason === undefined ? '' : `\nThe requester says (nobody has checked it):\n${quotedText(hold.statedReason)}`,
+    `\nWhat will run:\n${quotedText(action.text)}`,
+    action.textCut ? '\nThe text is cut: there is more to this action than is shown.\n' : '',
+  ].join('')
+}

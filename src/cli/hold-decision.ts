@@ -1,0 +1,96 @@
+import { createInterface } from 'node:readline'
+import { terminalText } from '../lib/terminal-text.ts'
+import { connect, serverOptions } from './api-client.ts'
+import { parseOptions, type Command, type Options } from './command.ts'
+import { getHold, holdText, postHold, resolveHold, type HoldDetail } from './hold-answer.ts'
+import { exit, Failure, type Io } from './io.ts'
+import { outputOption, toJson, toYaml } from './rendering.ts'
+
+const output = outputOption('table', 'json', 'yaml')
+const reason = { type: 'string', short: 'r', value: 'TEXT', help: 'why; the requester reads it' } as const
+
+const approveOptions = {
+  ...serverOptions,
+  reason,
+  digest: { type: 'string', value: 'sha256:…', help: 'the digest that you have looked at; for scripts' },
+  yes: { type: 'boolean', short: 'y', help: 'do not ask; needs --code' },
+  code: { type: 'string', value: 'CS-XXXX', help: 'with --yes: the short code of the action that you have looked at' },
+  output,
+} as const satisfies Options
+
+const approve = async (args: readonly string[], io: Io): Promise<number> => {
+  const { values, positionals } = parseOptions(args, approveOptions, { min: 1, max: 1 })
+  const interactive = io.stdin.isTTY === true && io.stderr.isTTY === true
+  if (values.digest !== undefined && !/^sha256:[0-9a-f]{64}$/.test(values.digest)) throw new Failure('--digest is sha256: and 64 hex digits', exit.usage)
+  if (values.yes && values.code === undefined) throw new Failure('--yes needs --code, so that it is clear what is approved', exit.usage)
+  if (values.digest === undefined && !values.yes && !interactive) throw new Failure('without a terminal to ask at, name what you approve: --digest sha256:… or --yes --code CS-XXXX', exit.usage)
+
+  const client = await connect(values, io)
+  const hold = await getHold(client, await resolveHold(client, positionals[0] ?? ''))
+  if (values.code !== undefined && values.code.toUpperCase() !== hold.code) throw new Failure('the hold has another code than --code says; nothing was approved')
+  let given = values.reason
+  if (values.digest === undefined) {
+    if (hold.action.textCut) throw new Failure('the action is longer than can be shown here, so it cannot be approved by its text alone. Look at it whole and give its --digest.')
+    if (!values.yes) given = await confirm(hold, given, io)
+  }
+  return settled(await postHold(client, hold.id, 'votes', { verdict: 'approve', digest: values.digest ?? hold.action.digest, revision: hold.revision, ...(given === undefined ? {} : { reason: given }) }), values.output, io)
+}
+
+/** The code must be typed: a habit of pressing Enter approves nothing. */
+const confirm = async (hold: HoldDetail, given: string | undefined, io: Io): Promise<string | undefined> => {
+  io.stderr.write(`${holdText(hold, io)}\n`)
+  if (hold.obstacle !== undefined) throw new Failure(`you may not approve this: ${terminalText(hold.obstacle)}`, exit.denied)
+  const lines = createInterface({ input: io.stdin as unknown as NodeJS.ReadableStream, terminal: false, signal: io.signal })
+  const answers = lines[Symbol.asyncIterator]()
+  const ask = async (question: string): Promise<string> => {
+    io.stderr.write(question)
+    const answer = await answers.next()
+    return answer.done ? '' : answer.value.trim()
+  }
+  try {
+    const why = given ?? (hold.terms.askReason ? await ask('Why? ') : undefined)
+    if ((await ask(`Type ${terminalText(hold.code)} to approve exactly this, anything else to leave it: `)).toUpperCase() !== hold.code) throw new Failure('nothing was approved')
+    return why === '' ? undefined : why
+  } finally {
+    lines.close()
+  }
+}
+
+const denyOptions = { ...serverOptions, reason, output } as const satisfies Options
+
+const deny = async (args: readonly string[], io: Io): Promise<number> => {
+  const { values, positionals } = parseOptions(args, denyOptions, { min: 1, max: 1 })
+  if (values.reason === undefined) throw new Failure('say why: --reason TEXT (the requester reads it)', exit.usage)
+  const client = await connect(values, io)
+  const hold = await getHold(client, await resolveHold(client, positionals[0] ?? ''))
+  return settled(await postHold(client, hold.id, 'votes', { verdict: 'deny', digest: hold.action.digest, reason: values.reason }), values.output, io)
+}
+
+const withdrawOptions = { ...serverOptions, output } as const satisfies Options
+
+const withdraw = async (args: readonly string[], io: Io): Promise<number> => {
+  const { values, positionals } = parseOptions(args, withdrawOptions, { min: 1, max: 1 })
+  const client = await connect(values, io)
+  return settled(await postHold(client, await resolveHold(client, positionals[0] ?? ''), 'withdraw', {}), values.output, io)
+}
+
+const settled = (hold: HoldDetail, format: string | undefined, io: Io): number => {
+  if (format === 'json') io.stdout.write(toJson(hold))
+  else if (format === 'yaml') io.stdout.write(toYaml(hold))
+  else io.stdout.write(`${terminalText(hold.code)} is ${terminalText(hold.state)}\n`)
+  return exit.ok
+}
+
+export const decisionCommands: readonly Command[] = [
+  {
+    path: ['holds', 'approve'],
+    summary: 'Approve a held action',
+    usage: 'ID|CODE [--reason TEXT] [--digest sha256:… | --yes --code CS-XXXX]',
+    details: 'At a terminal it shows the whole action and asks for its code. In a script it needs the digest (or the code) of the action that was looked at; if another action hides behind the id, nothing is approved.',
+    options: approveOptions,
+    examples: ['countersign holds approve CS-7F3K', 'countersign holds approve hold_9f2c --digest sha256:…', 'countersign holds approve hold_9f2c --yes --code CS-7F3K'],
+    run: approve,
+  },
+  { path: ['holds', 'deny'], summary: 'Deny a held action', usage: 'ID|CODE --reason TEXT', options: denyOptions, examples: ["countersign holds deny CS-7F3K --reason 'Use the masked view.'"], run: deny },
+  { path: ['holds', 'withdraw'], summary: 'Take back an action of your own', usage: 'ID|CODE', options: withdrawOptions, examples: ['countersign holds withdraw CS-7F3K'], run: withdraw },
+]
