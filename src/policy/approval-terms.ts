@@ -3,7 +3,7 @@ import type { Party } from '../model/caller.ts'
 import type { Assurance, Requirement } from '../model/decision.ts'
 import type { ApprovalSource, CallersSource } from './language.ts'
 import type { IssuerNames } from './matchers.ts'
-import { meant } from './source.ts'
+import { meant } from './meant.ts'
 import { reaches, type HoldTerms } from './terms.ts'
 
 const DEFAULTS = { within: '30m', runWithin: '10m', assurance: 'console' } as const

@@ -1,7 +1,9 @@
+import type { Problem } from '../lib/problem.ts'
+import { problemAt, type YamlSource } from '../lib/yaml-source.ts'
 import { compileGlob, globProblem, splitSegments, type Glob } from './glob.ts'
 import type { ClassificationSource } from './language.ts'
 import { viewsOf } from './path-views.ts'
-import { meant, type Problem, type Source } from './source.ts'
+import { meant } from './meant.ts'
 
 export type TaggedKind = 'path' | 'table' | 'column' | 'tool'
 
@@ -21,18 +23,18 @@ const NONE: readonly string[] = Object.freeze([])
 
 const readings = (kind: TaggedKind, name: string): readonly (readonly string[])[] => (kind === 'path' ? viewsOf(name).all : [splitSegments(name, SEPARATORS[kind])])
 
-export const compileClassification = (files: readonly { readonly source: Source; readonly value: ClassificationSource }[], services: readonly string[], problems: Problem[]): Classification => {
+export const compileClassification = (files: readonly { readonly source: YamlSource; readonly value: ClassificationSource }[], services: readonly string[], problems: Problem[]): Classification => {
   const entries = new Map<string, Record<TaggedKind, Entry[]>>()
   const tags = new Set<string>()
   for (const { source, value } of files) {
     for (const [service, sections] of Object.entries(value.classification)) {
-      if (!services.includes(service)) problems.push({ file: source.file, line: source.line(['classification', service]), message: `no service is called "${service}"${meant(service, services)}` })
+      if (!services.includes(service)) problems.push(problemAt(source, ['classification', service], `no service is called "${service}"${meant(service, services)}`, { on: 'key', quote: true }))
       const known = entries.get(service) ?? { path: [], table: [], column: [], tool: [] }
       entries.set(service, known)
       for (const kind of Object.keys(SECTIONS) as TaggedKind[]) {
         for (const [pattern, names] of Object.entries(sections[SECTIONS[kind]] ?? {})) {
           const problem = globProblem(pattern, SEPARATORS[kind]) ?? (kind === 'path' && !pattern.startsWith('/') ? `a path begins with "/", unlike "${pattern}"` : undefined)
-          if (problem !== undefined) problems.push({ file: source.file, line: source.line(['classification', service, SECTIONS[kind], pattern]), message: problem })
+          if (problem !== undefined) problems.push(problemAt(source, ['classification', service, SECTIONS[kind], pattern], problem, { on: 'key', quote: true }))
           known[kind].push({ glob: compileGlob(pattern, SEPARATORS[kind]), tags: names })
           for (const name of names) tags.add(name)
         }

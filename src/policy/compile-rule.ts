@@ -10,7 +10,7 @@ import type { CompiledRule } from './decide.ts'
 import { compileGlob, globProblem } from './glob.ts'
 import type { CallersSource, List, PrincipalSource, RuleSource } from './language.ts'
 import { callerMatchers, globPathTest, negated, pathMatcher, queryMatcher, regexPathTest, resourceMatcher, tagsMatcher, valuesOf, verbMatcher, type Matcher } from './matchers.ts'
-import { meant } from './source.ts'
+import { meant } from './meant.ts'
 import { knownMethods, knownVerbs, verbFamily } from './verbs.ts'
 
 export interface RuleWorld extends TermsWorld {

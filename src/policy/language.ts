@@ -93,11 +93,3 @@ export type ApprovalSource = z.infer<typeof approval>
 export type RuleSource = z.infer<typeof rule>
 export type PolicySource = z.infer<typeof policyDocument>
 export type ClassificationSource = z.infer<typeof classificationDocument>
-
-/** Every key of the language, to find the one that was meant. */
-export const knownKeys: readonly string[] = [
-  ...new Set([
-    ...Object.keys(policyDocument.shape), ...Object.keys(rule.shape), ...Object.keys(approval.shape), ...Object.keys(group.shape), ...Object.keys(principal),
-    'client-ids', 'on-behalf-of', 'addresses', 'not', 'issuer', 'subject', 'rows', 'time', 'classification', 'columns',
-  ]),
-]

@@ -1,7 +1,7 @@
+import type { Problem } from '../lib/problem.ts'
 import type { Service } from '../model/service.ts'
 import { negated, valuesOf } from './matchers.ts'
 import type { List, RuleSource } from './language.ts'
-import type { Problem } from './source.ts'
 
 /** A rule with what is known of it once all policies are read. */
 export interface LintedRule {

@@ -1,16 +1,19 @@
 import { canonicalJson } from '../lib/canonical-json.ts'
 import { defined } from '../lib/defined.ts'
+import { readDocument } from '../lib/document.ts'
+import type { Problem } from '../lib/problem.ts'
+import { problemAt, readYaml, type YamlSource } from '../lib/yaml-source.ts'
 import type { Assurance, MatchedRule } from '../model/decision.ts'
 import type { Service } from '../model/service.ts'
 import { compileClassification } from './classification.ts'
 import { compileRule, type RuleScope, type RuleWorld } from './compile-rule.ts'
 import { denyAll, makeServiceRules, type CompiledRule, type ServiceRules } from './decide.ts'
 import { compileGlob } from './glob.ts'
-import { classificationSchema, knownKeys, policySchema, type ClassificationSource, type Labels, type List, type PolicySource, type RuleSource } from './language.ts'
+import { classificationSchema, policySchema, type ClassificationSource, type Labels, type List, type PolicySource, type RuleSource } from './language.ts'
 import { lintRules, type LintedRule } from './lint.ts'
 import { negated, valuesOf } from './matchers.ts'
 import type { ExplainingPolicySet } from './policy-set.ts'
-import { checkSource, meant, readSource, type Problem, type Source } from './source.ts'
+import { meant } from './meant.ts'
 
 /** What the rest of the configuration says, as far as policies depend on it. */
 export interface PolicyWorld {
@@ -31,8 +34,8 @@ export type LoadedPolicies =
   | { readonly problems: readonly Problem[]; readonly policies?: undefined }
 
 interface ReadFiles {
-  readonly policies: { readonly source: Source; readonly value: PolicySource }[]
-  readonly classifications: { readonly source: Source; readonly value: ClassificationSource }[]
+  readonly policies: { readonly source: YamlSource; readonly value: PolicySource }[]
+  readonly classifications: { readonly source: YamlSource; readonly value: ClassificationSource }[]
 }
 
 interface PlacedRule {
@@ -83,34 +86,36 @@ const makePolicySet = (version: string, services: ReadonlyMap<string, ServiceRul
 const readFiles = (files: readonly { readonly file: string; readonly text: string }[], problems: Problem[]): ReadFiles => {
   const read: ReadFiles = { policies: [], classifications: [] }
   for (const { file, text } of files) {
-    const source = readSource(text, file)
-    if ('problems' in source) {
-      problems.push(...source.problems)
+    if (isClassification(text, file)) {
+      const found = readDocument(text, file, classificationSchema)
+      if ('problems' in found) problems.push(...found.problems)
+      else read.classifications.push(found.document)
       continue
     }
-    if (typeof source.value === 'object' && source.value !== null && 'classification' in source.value) {
-      const checked = checkSource(source, classificationSchema, knownKeys)
-      if ('problems' in checked) problems.push(...checked.problems)
-      else read.classifications.push({ source, value: checked.value })
-      continue
-    }
-    const checked = checkSource(source, policySchema, knownKeys)
-    if ('problems' in checked) problems.push(...checked.problems)
-    else if (read.policies.some(({ value }) => value.policy === checked.value.policy)) problems.push({ file, line: source.line(['policy']), message: `another policy is called "${checked.value.policy}" as well` })
-    else read.policies.push({ source, value: checked.value })
+    const found = readDocument(text, file, policySchema)
+    if ('problems' in found) problems.push(...found.problems)
+    else if (read.policies.some(({ value }) => value.policy === found.document.value.policy)) problems.push(problemAt(found.document.source, ['policy'], `another policy is called "${found.document.value.policy}" as well`, { quote: true }))
+    else read.policies.push(found.document)
   }
   return read
 }
 
-const placeRules = ({ source, value }: { readonly source: Source; readonly value: PolicySource }, ruleWorld: RuleWorld, world: PolicyWorld, problems: Problem[]): readonly PlacedRule[] => {
+/** A file is what its first-level keys say it is; the text is read for them only where it could be one. */
+const isClassification = (text: string, file: string): boolean => {
+  if (!text.includes('classification')) return false
+  const read = readYaml(text, file)
+  return 'source' in read && typeof read.source.value === 'object' && read.source.value !== null && 'classification' in read.source.value
+}
+
+const placeRules = ({ source, value }: { readonly source: YamlSource; readonly value: PolicySource }, ruleWorld: RuleWorld, world: PolicyWorld, problems: Problem[]): readonly PlacedRule[] => {
   const { policy } = value
-  const chosen = servicesOf(value, world.services, (message) => problems.push({ file: source.file, line: source.line(['services']), message, policy }))
+  const chosen = servicesOf(value, world.services, (message) => problems.push(problemAt(source, ['services'], `policy ${policy}: ${message}`, { quote: true })))
   const names = new Set<string>()
   return value.rules.map((rule, index) => {
-    const problem = (path: readonly PropertyKey[], message: string): Problem => ({ file: source.file, line: source.line(['rules', index, ...path]), message, policy, rule: rule.name })
+    const problem = (path: readonly PropertyKey[], message: string): Problem => problemAt(source, ['rules', index, ...path], `rule ${policy}/${rule.name}: ${message}`, { quote: true })
     if (names.has(rule.name)) problems.push(problem(['name'], 'another rule of this policy has the same name'))
     names.add(rule.name)
-    const matched: MatchedRule = Object.freeze({ policy, rule: rule.name, then: rule.then, at: `${source.file}:${source.line(['rules', index])}`, observed: value.mode === 'observe', ...defined({ because: rule.because, instead: rule.instead }) })
+    const matched: MatchedRule = Object.freeze({ policy, rule: rule.name, then: rule.then, at: `${source.file}:${source.locate(['rules', index]).line}`, observed: value.mode === 'observe', ...defined({ because: rule.because, instead: rule.instead }) })
     const compiled = compileRule(rule, matched, ruleWorld, (path, message) => problems.push(problem(path, message)))
     const services = chosen.filter((service) => compiled.protocols.includes(service.protocol) && (rule.labels === undefined || hasLabels(service, rule.labels, rule.then === 'allow')))
     for (const message of unenforceable(rule, services, world.enforceable)) problems.push(problem([rule.mask === undefined ? 'limits' : 'mask'], message))

@@ -10,10 +10,10 @@ const refused = (rule: string, expected: RegExp): void => {
 }
 
 test('a mistyped word does not load, and the message names place and nearest word', () => {
-  refused('- { name: r, then: alow, methods: [GET] }', /^p0\.yaml:3: .*"alow" is not known here; did you mean "allow"\?/)
+  refused('- { name: r, then: alow, methods: [GET] }', /^p0\.yaml:3:\d+ rules\[0\]\.then: "alow" is not known here; one of allow, hold, deny; did you mean "allow"\?/)
   refused('- { name: r, then: [allow] }', /then/)
   refused('- { name: r, thn: deny }', /./)
-  refused('- { name: r, then: deny, metods: [GET] }', /^p0\.yaml:3: unknown key "metods" in rules\.0; did you mean "methods"\?/)
+  refused('- { name: r, then: deny, metods: [GET] }', /^p0\.yaml:3:\d+ .*unknown key "metods" in rules\[0\]; did you mean "methods"\?/)
   refused('- { name: r, methods: [GET] }', /then/)
   refused('- { name: r, then: deny, actions: [sql.slect] }', /p\/r: no action is called "sql\.slect"; did you mean "sql\.select"\?/)
   refused('- { name: r, then: deny, methods: [GTE] }', /no method is called "GTE"; did you mean "GET"\?/)
@@ -22,7 +22,7 @@ test('a mistyped word does not load, and the message names place and nearest wor
   refused('- { name: r, then: deny, tags: [pii] }', /no tag "pii"/)
   refused('- { name: r, then: deny, callers: { kind: agnet } }', /kind/)
   refused('- { name: r, then: deny, callers: { addresses: [10.0.0.0/33] } }', /no address range/)
-  assert.match(problemsOf(policy('- { name: r, then: deny }', 'policy: p\nservices: [order-api]'))[0] ?? '', /p0\.yaml:2: policy p: no service is called "order-api"; did you mean "orders-api"\?/)
+  assert.match(problemsOf(policy('- { name: r, then: deny }', 'policy: p\nservices: [order-api]'))[0] ?? '', /p0\.yaml:2:\d+ .*policy p: no service is called "order-api"; did you mean "orders-api"\?/)
 })
 
 test('null, empty texts and an empty "not" or "callers" do not load', () => {
@@ -100,7 +100,7 @@ test('with a problem in one file there is no policy set at all', () => {
 
 test('names are unique', () => {
   assert.match(problemsOf(policy('- { name: a, then: deny }'), policy('- { name: b, then: deny }')).join(), /another policy is called "p"/)
-  assert.match(problemsOf(policy('- { name: a, then: deny }\n- { name: a, then: deny }')).join(), /p0\.yaml:4: .*same name/)
+  assert.match(problemsOf(policy('- { name: a, then: deny }\n- { name: a, then: deny }')).join(), /p0\.yaml:4:.*same name/)
 })
 
 test('what loads and is probably not meant is said', () => {

@@ -5,7 +5,7 @@ import type { Caller } from '../../src/model/caller.ts'
 import type { Service } from '../../src/model/service.ts'
 import { loadPolicies, type PolicyWorld } from '../../src/policy/load.ts'
 import type { ExplainingPolicySet } from '../../src/policy/policy-set.ts'
-import { problemText } from '../../src/policy/source.ts'
+import { formatProblem, type Problem } from '../../src/lib/problem.ts'
 
 export const service = (name: string, protocol: Service['protocol'] = 'http', labels: Service['labels'] = { environment: 'production' }): Service => ({ name, protocol, labels })
 
@@ -38,6 +38,8 @@ export const sql = (verb: string, tables: readonly string[], more: { readonly fa
   protocol: 'postgres', service: 'crm-db', verb, effect: 'read', resources: tables.map((name) => ({ kind: 'table', name, access: 'read', tags: [] })),
   tags: more.tags ?? [], text: '', textCut: false, facts: { sql: more.facts ?? {} }, digest: 'sha256:aa', shape: 's',
 })
+
+const problemText = (problem: Problem): string => formatProblem(problem).split('\n', 1)[0] ?? ''
 
 const indent = (rules: string): string => rules.trim().split('\n').map((line) => `  ${line}`).join('\n')
 

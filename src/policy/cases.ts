@@ -1,0 +1,174 @@
+import { z } from 'zod'
+import { defined } from '../lib/defined.ts'
+import { parseDuration } from '../lib/duration.ts'
+import type { Action } from '../model/action.ts'
+import type { Caller, Principal } from '../model/caller.ts'
+import type { Assurance, Decision, MatchedRule } from '../model/decision.ts'
+import type { ExplainingPolicySet } from './policy-set.ts'
+
+/* Cases beside a policy: who asks for what, and what is expected. What a case does not expect is expected to be denied. */
+
+const text = z.string().min(1)
+const principal = {
+  issuer: text.optional(), subject: text.optional(), kind: z.enum(['human', 'workload', 'agent']).optional(),
+  /** `null`: the groups could not be found out. */
+  groups: z.array(text).nullable().optional(),
+  email: text.optional(), 'client-id': text.optional(),
+}
+const caller = z.strictObject({ ...principal, address: text.optional(), claims: z.record(text, z.unknown()).optional(), 'on-behalf-of': z.array(z.strictObject(principal)).optional() })
+const duration = z.string().regex(/^(?:0|(?:\d{1,6}(?:ms|s|m|h|d))+)$/, 'a duration such as 10m')
+const values = z.union([z.string(), z.array(z.string())])
+
+const http = z.strictObject({
+  method: z.string().optional(), path: text, query: z.record(text, values).optional(), headers: z.record(text, values).optional(), json: z.unknown().optional(), body: z.string().optional(),
+})
+
+const vote = z.strictObject({ by: z.strictObject(principal), at: duration, verdict: z.enum(['approve', 'deny']).optional(), assurance: z.enum(['chat', 'console', 'passkey']).optional(), reason: text.optional() })
+
+const expectation = z.strictObject({
+  decision: z.enum(['allow', 'hold', 'deny']).optional(),
+  rules: z.array(text).optional(),
+  masks: z.record(text, z.enum(['none', 'partial', 'hash', 'redact'])).optional(),
+  limits: z.strictObject({ rows: z.int().optional(), time: duration.optional() }).optional(),
+  approvals: z.record(text, z.int()).optional(),
+  terms: z.strictObject({ within: duration.optional(), 'run-within': duration.optional(), assurance: z.enum(['chat', 'console', 'passkey']).optional(), 'ask-reason': z.boolean().optional(), run: z.enum(['attached', 'when-approved']).optional() }).optional(),
+  state: z.enum(['pending', 'approved', 'denied', 'expired']).optional(),
+})
+
+const oneCase = z.strictObject({
+  name: text, caller, service: text, now: text.optional(),
+  http: http.optional(), sql: text.optional(), mcp: z.strictObject({ tool: text, arguments: z.unknown().optional() }).optional(),
+  votes: z.array(vote).optional(),
+  /** When, after the hold was opened, its state is looked at. */
+  at: duration.optional(),
+  expect: expectation.nullable().optional(),
+})
+
+export const casesSchema = z.strictObject({
+  description: text.optional(),
+  /** Files beside this one that are loaded together; by default the policy of the same name. */
+  policies: z.array(text).min(1).optional(),
+  /** Stands in for the configuration where there is none. */
+  world: z
+    .strictObject({
+      services: z.record(text, z.strictObject({ protocol: z.enum(['http', 'mcp', 'postgres', 'mysql']).optional(), labels: z.record(text, text).optional() })),
+      groups: z.array(text).optional(),
+      issuers: z.record(text, z.union([text, z.array(text).min(1)])).optional(),
+      channels: z.array(z.enum(['chat', 'console', 'passkey'])).optional(),
+    })
+    .optional(),
+  cases: z.array(oneCase).min(1),
+})
+
+export type CasesSource = z.infer<typeof casesSchema>
+export type CaseSource = CasesSource['cases'][number]
+export type HttpCase = NonNullable<CaseSource['http']>
+
+export interface CaseVote {
+  readonly by: Principal
+  readonly atMs: number
+  readonly verdict: 'approve' | 'deny'
+  readonly assurance: Assurance
+  readonly reason?: string
+}
+
+/** What a runner of cases cannot know by itself: how a protocol reads a request, and how votes settle a hold. */
+export interface CaseParts {
+  /** A text is the protocol's refusal: no action came of the request. */
+  readonly makeAction: (service: string, request: HttpCase, tagsOf: ExplainingPolicySet['tagsOf']) => Action | string
+  readonly settle: (held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, votes: readonly CaseVote[], atMs: number) => string
+  readonly issuers: ReadonlyMap<string, string>
+}
+
+export interface CaseResult {
+  readonly name: string
+  readonly result: 'passed' | 'failed' | 'pending'
+  readonly differences: readonly string[]
+  /** Rules that matched, for the report on rules that no case touches. */
+  readonly touched: readonly MatchedRule[]
+}
+
+const DEFAULT_NOW = '2026-01-14T10:00:00Z'
+
+const principalOf = (source: CaseSource['caller'] | NonNullable<CaseSource['votes']>[number]['by'], issuers: ReadonlyMap<string, string>, kind: Principal['kind'], subject: string): Principal => ({
+  issuer: source.issuer === undefined ? ([...issuers.values()][0] ?? 'https://idp.example') : (issuers.get(source.issuer) ?? source.issuer),
+  subject: source.subject ?? subject,
+  kind: source.kind ?? kind,
+  groups: source.groups === null ? undefined : (source.groups ?? []),
+  ...defined({ email: source.email, clientId: source['client-id'] }),
+})
+
+export const callerOf = (source: CaseSource['caller'], issuers: ReadonlyMap<string, string>, now: number): Caller => ({
+  ...principalOf(source, issuers, 'human', 'somebody'),
+  onBehalfOf: (source['on-behalf-of'] ?? []).map((who, index) => principalOf(who, issuers, 'human', `principal-${index + 1}`)),
+  claims: source.claims ?? {},
+  session: 'case',
+  authenticatedAt: now,
+  expiresAt: now + 3_600_000,
+  address: source.address ?? '127.0.0.1',
+})
+
+const milliseconds = (duration: string): number => (duration === '0' ? 0 : (parseDuration(duration) ?? 0))
+
+export const runCase = (source: CaseSource, policies: ExplainingPolicySet, parts: CaseParts): CaseResult => {
+  const { name } = source
+  const now = Date.parse(source.now ?? DEFAULT_NOW)
+  if (Number.isNaN(now)) return { name, result: 'failed', differences: [`"${source.now}" is no time such as ${DEFAULT_NOW}`], touched: [] }
+  const asked = [source.http, source.sql, source.mcp].filter((action) => action !== undefined)
+  if (asked.length !== 1) return { name, result: 'failed', differences: ['a case has exactly one of http, sql and mcp'], touched: [] }
+  if (source.http === undefined) return { name, result: 'pending', differences: [`${source.sql === undefined ? 'mcp' : 'sql'} cases cannot run yet`], touched: [] }
+  const caller = callerOf(source.caller, parts.issuers, now)
+  const action = parts.makeAction(source.service, source.http, policies.tagsOf)
+  if (typeof action === 'string') {
+    const wanted = source.expect?.decision ?? 'deny'
+    return { name, result: wanted === 'deny' ? 'passed' : 'failed', differences: wanted === 'deny' ? [] : [`the request is refused before any rule is asked: ${action}`], touched: [] }
+  }
+  const decision = policies.decide(caller, action, now)
+  const differences = compare(source, decision)
+  if (source.votes !== undefined || source.expect?.state !== undefined) differences.push(...compareState(source, { caller, action, decision }, parts))
+  return { name, result: differences.length === 0 ? 'passed' : 'failed', differences, touched: decision.matched }
+}
+
+const differs = (what: string, wanted: unknown, got: unknown): readonly string[] => {
+  const [left, right] = [JSON.stringify(wanted), JSON.stringify(got)]
+  return left === right ? [] : [`${what}: expected ${left}, got ${right}`]
+}
+
+const sorted = (record: Readonly<Record<string, unknown>>): readonly (readonly [string, unknown])[] => Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1))
+
+const compare = ({ expect }: CaseSource, decision: Decision): string[] => {
+  const wanted = expect ?? {}
+  const { terms } = decision
+  const differences = [...differs('decision', wanted.decision ?? 'deny', decision.verdict)]
+  if (wanted.rules !== undefined) differences.push(...differs('rules', wanted.rules.toSorted(), decision.matched.filter(({ observed, then }) => !observed && then === decision.verdict).map(({ rule }) => rule).toSorted()))
+  if (wanted.masks !== undefined) differences.push(...differs('masks', sorted(wanted.masks), sorted(decision.obligations.masks).map(([key, mask]) => [key.slice(key.indexOf(':') + 1), mask])))
+  if (wanted.limits !== undefined) differences.push(...differs('limits', { rows: wanted.limits.rows, ms: wanted.limits.time === undefined ? undefined : milliseconds(wanted.limits.time) }, { rows: decision.obligations.limits.rows, ms: decision.obligations.limits.ms }))
+  if (wanted.approvals !== undefined) {
+    const counts: Record<string, number> = {}
+    for (const { groups, users, count } of terms?.requirements ?? []) {
+      const key = [...groups, ...users.map(({ subject }) => subject)].join('|')
+      counts[key] = (counts[key] ?? 0) + count
+    }
+    differences.push(...differs('approvals', sorted(wanted.approvals), sorted(counts)))
+  }
+  const asked = wanted.terms
+  if (asked?.within !== undefined) differences.push(...differs('terms.within', milliseconds(asked.within), terms?.withinMs))
+  if (asked?.['run-within'] !== undefined) differences.push(...differs('terms.run-within', milliseconds(asked['run-within']), terms?.runWithinMs))
+  if (asked?.['ask-reason'] !== undefined) differences.push(...differs('terms.ask-reason', asked['ask-reason'], terms?.askReason))
+  if (asked?.run !== undefined) differences.push(...differs('terms.run', asked.run, terms?.run))
+  if (asked?.assurance !== undefined && !(terms?.requirements.every(({ assurance }) => assurance === asked.assurance) ?? false)) differences.push(`terms.assurance: expected ${asked.assurance}, got ${terms?.requirements.map(({ assurance }) => assurance).join(', ') ?? 'no terms'}`)
+  return differences
+}
+
+const compareState = (source: CaseSource, held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, parts: CaseParts): readonly string[] => {
+  if (held.decision.terms === undefined) return ['votes: nothing is held, so there is nothing to vote on']
+  const votes = (source.votes ?? []).map((vote): CaseVote => ({ by: principalOf(vote.by, parts.issuers, 'human', 'approver'), atMs: milliseconds(vote.at), verdict: vote.verdict ?? 'approve', assurance: vote.assurance ?? 'console', ...defined({ reason: vote.reason }) })).toSorted((a, b) => a.atMs - b.atMs)
+  const atMs = source.at === undefined ? (votes.at(-1)?.atMs ?? 0) : milliseconds(source.at)
+  return differs('state', source.expect?.state ?? 'pending', parts.settle(held, votes.filter((vote) => vote.atMs <= atMs), atMs))
+}
+
+/** Rules that no case made match: nobody has rehearsed them. */
+export const untouchedRules = (policies: ExplainingPolicySet, results: readonly CaseResult[]): readonly MatchedRule[] => {
+  const touched = new Set(results.flatMap((result) => result.touched.map(({ policy, rule }) => `${policy}\n${rule}`)))
+  return policies.rules.filter(({ policy, rule }) => !touched.has(`${policy}\n${rule}`))
+}
