@@ -19,6 +19,7 @@ export interface JournalParts {
   readonly disk?: Disk
   /** Told once when the journal has failed for good, with the private cause. The program should stop taking work and end. */
   readonly failed?: (cause: Error) => void
+  readonly syncDeadlineMs?: number
 }
 
 export interface RecoveredJournal extends Journal {
@@ -28,7 +29,7 @@ export interface RecoveredJournal extends Journal {
 }
 
 /** A device that does not answer for so long is a broken one. */
-const syncDeadlineMs = 10_000
+const usualSyncDeadlineMs = 10_000
 /** Records that wait for the disk: far beyond what a working one lets pile up. */
 const mostWaiting = 50_000
 const spaceCheckMs = 1_000
@@ -44,7 +45,7 @@ const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-u
  *                       torn/           what recovery cut
  *                       cursors/        how far each sink is (written by the sinks)
  */
-export const openJournal = async (options: JournalOptions, { now, disk = realDisk, failed }: JournalParts): Promise<RecoveredJournal> => {
+export const openJournal = async (options: JournalOptions, { now, disk = realDisk, failed, syncDeadlineMs = usualSyncDeadlineMs }: JournalParts): Promise<RecoveredJournal> => {
   if (!replicaName.test(options.replica)) throw new Error(`replica name ${JSON.stringify(options.replica)}: letters, digits, dot, dash and underscore only, 64 at most`)
   const home = `${options.directory}/${options.replica}`
   const wal = `${home}/wal`
@@ -137,13 +138,16 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       [Symbol.asyncDispose]: async () => {
         if (closed) return
         closed = true
-        await made.close()
-        reader.end()
-        if (!failure) lock[Symbol.dispose]()
+        try {
+          await made.close()
+        } finally {
+          reader.end()
+          lock[Symbol.dispose]()
+        }
       },
     }
   } catch (error) {
-    await writer?.close()
+    writer?.fail(error instanceof Error ? error : new Error(String(error)))
     lock[Symbol.dispose]()
     throw error
   }
