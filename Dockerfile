@@ -30,6 +30,6 @@ USER 65532:65532
 # Writable: /var/lib/countersign (journal, embedded store) and nothing else. Run with --read-only.
 VOLUME ["/var/lib/countersign"]
 EXPOSE 8080 8081 9901
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["/nodejs/bin/node", "/app/src/cli/main.ts", "healthcheck", "--config", "/etc/countersign/countersign.yaml"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["/nodejs/bin/node", "/app/src/cli/main.ts", "healthcheck"]
 ENTRYPOINT ["/nodejs/bin/node", "/app/src/cli/main.ts"]
 CMD ["serve", "--config", "/etc/countersign/countersign.yaml"]

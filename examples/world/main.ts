@@ -1,0 +1,118 @@
+/**
+ * `npm start`: a small world on this machine. A real OpenID provider, a sample orders API, and Countersign between the agents and the API,
+ * started as anybody would start it: `countersign serve --config …`. Prints a tour of commands to paste.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join, relative, resolve } from 'node:path'
+import { styleText } from 'node:util'
+import { startIdp, type IdpUser } from './idp.ts'
+import { startSampleApi } from './sample-api.ts'
+
+const root = resolve(import.meta.dirname, '..', '..')
+const place = join(root, 'var', 'world')
+const shown = (path: string): string => relative(process.cwd(), path) || '.'
+const say = (text = ''): void => void process.stdout.write(`${text}\n`)
+const heading = (text: string): string => styleText('bold', text)
+
+const person = (name: string, ...groups: readonly string[]): IdpUser => ({ name, email: `${name.toLowerCase()}@example.org`, groups })
+const users = { alice: person('Alice', 'oncall'), bob: person('Bob', 'oncall', 'support'), carol: person('Carol', 'security') }
+const agents = [{ id: 'invoice-agent', secret: 'invoice-agent-secret', groups: ['agents'] }]
+
+/** The usual port if it is free, else any. */
+const portNear = (usual: number): Promise<number> =>
+  new Promise((found) => {
+    const probe = createServer()
+    probe.once('error', () => probe.listen(0, '127.0.0.1'))
+    probe.once('listening', () => {
+      const address = probe.address()
+      probe.close(() => found(typeof address === 'object' && address ? address.port : usual))
+    })
+    probe.listen(usual, '127.0.0.1')
+  })
+
+mkdirSync(place, { recursive: true, mode: 0o700 })
+chmodSync(place, 0o700)
+const [http, console_, admin] = [await portNear(8080), await portNear(8081), await portNear(9901)]
+await using idp = await startIdp({ port: await portNear(8082), users, agents, tokenSeconds: 3_600 })
+await using api = await startSampleApi({ port: await portNear(8083) })
+
+const values: Readonly<Record<string, string>> = {
+  data: join(place, 'data'),
+  http: `127.0.0.1:${http}`,
+  console: `127.0.0.1:${console_}`,
+  admin: `127.0.0.1:${admin}`,
+  issuer: idp.issuer,
+  upstream: api.url,
+  policies: join(root, 'policies'),
+}
+const configFile = join(place, 'countersign.yaml')
+writeFileSync(configFile, readFileSync(join(import.meta.dirname, 'countersign.yaml'), 'utf8').replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? ''))
+
+/** Ready-made identities, as files that only you can read. Renewed while the world runs. */
+const writeTokens = async (): Promise<void> => {
+  const tokens = { 'invoice-agent': await idp.agentToken('invoice-agent'), ...Object.fromEntries(await Promise.all(Object.keys(users).map(async (user) => [user, await idp.userToken(user)] as const))) }
+  for (const [name, token] of Object.entries(tokens)) writeFileSync(join(place, `${name}.token`), token, { mode: 0o600 })
+}
+await writeTokens()
+const renewal = setInterval(() => void writeTokens().catch((error: unknown) => say(`tokens could not be renewed: ${String(error)}`)), 30 * 60_000)
+
+const countersign: ChildProcess = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, NODE_ENV: 'development' } })
+const ended = once(countersign, 'exit') as Promise<[number | null]>
+
+const ready = async (): Promise<boolean> => {
+  for (const until = Date.now() + 20_000; Date.now() < until && countersign.exitCode === null; ) {
+    const answer = await fetch(`http://127.0.0.1:${admin}/readyz`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
+    if (answer?.ok) return true
+    await new Promise((resume) => setTimeout(resume, 100))
+  }
+  return false
+}
+
+const tour = (): void => {
+  const base = `http://127.0.0.1:${http}`
+  const agent = `-H "Authorization: Bearer $(cat ${shown(join(place, 'invoice-agent.token'))})"`
+  const bob = `--server http://127.0.0.1:${console_} --token-file ${shown(join(place, 'bob.token'))}`
+  say()
+  say(heading('Countersign is running.'))
+  say()
+  say(`  proxy      ${base}   stands in front of the orders API (${api.url})`)
+  say(`  approvals  http://127.0.0.1:${console_}   API and CLI`)
+  say(`  identity   ${idp.issuer}   people: ${Object.entries(users).map(([id, user]) => `${id} (${user.groups.join(', ')})`).join(', ')}; agent: invoice-agent, owned by alice`)
+  say(`  config     ${shown(configFile)}   policies: ${shown(join(root, 'policies'))}`)
+  say()
+  say(heading('Paste these into a second terminal, in this folder:'))
+  say()
+  say('1. The agent reads orders. Harmless, so it just works.')
+  say(`   curl -s ${base}/v1/orders ${agent}`)
+  say()
+  say('2. The agent changes settings. Denied, with a reason and what to do instead.')
+  say(`   curl -s -X PUT ${base}/admin/settings ${agent} --json '{"refunds":"manual"}'`)
+  say()
+  say('3. The agent refunds an order. That moves money, so the call waits for somebody of `oncall`.')
+  say(`   curl -s ${base}/v1/orders/o-1003/refund ${agent} --json '{"reason":"arrived broken"}'`)
+  say()
+  say(heading('While it waits, in a third terminal, as bob of `oncall`:'))
+  say()
+  say(`   npx countersign holds ls ${bob}`)
+  say(`   npx countersign holds approve CS-XXXX ${bob}      (the code that ls shows)`)
+  say()
+  say('The waiting curl answers at that moment. Alice cannot approve it: the agent is hers. Try alice.token to see.')
+  say(`What happened: npx countersign audit tail --config ${shown(configFile)}`)
+  say()
+  say('Ctrl-C ends everything.')
+}
+
+const stop = (): void => void (countersign.exitCode === null && countersign.kill('SIGTERM'))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop)
+
+if (await ready()) tour()
+else if (countersign.exitCode === null) {
+  say('Countersign did not become ready within 20 s.')
+  stop()
+}
+const [code] = await ended
+clearInterval(renewal)
+process.exitCode = code ?? 1
