@@ -95,6 +95,7 @@ export interface World extends AsyncDisposable {
   /** Holds in memory, with just enough behaviour for this listener's tests. */
   readonly holds: Map<string, { hold: Hold; result?: Uint8Array }>
   settle(id: string, state: 'approved' | 'denied' | 'expired'): void
+  drainApprovals(): void
   /** Makes every later recheck fail. */
   revoke(): void
 }
@@ -195,6 +196,7 @@ export const startWorld = async (stubPort: number, change: { readonly routes?: P
   return {
     port, listener, events, holds,
     settle: (id, state) => void patch(id, { state }),
+    drainApprovals: () => approvals.drain(),
     revoke: () => void (revoked = true),
     [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
   }

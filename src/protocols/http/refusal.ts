@@ -70,6 +70,8 @@ export interface Occasion {
   readonly consoleUrl?: string
   /** The status, where the situation has one of its own (a parser error, a header overflow). */
   readonly status?: number
+  /** This replica is going away: come back soon, on another connection. */
+  readonly draining?: boolean
 }
 
 export const holdPath = (id: string): string => `/.countersign/holds/${id}`
@@ -81,7 +83,7 @@ export const answerOf = (refusal: Refusal, occasion: Occasion = {}): Answer => {
   const pending = code === 'hold-pending' || (code === 'draining' && detail.hold !== undefined)
   const accepted = pending && occasion.respondAsync === true
   const status = accepted ? 202 : pending ? (occasion.route?.hold.pendingStatus ?? saying.status) : (occasion.status ?? saying.status)
-  const retryAfter = detail.retryAfterSeconds ?? saying.retryAfter
+  const retryAfter = pending && occasion.draining ? 1 : (detail.retryAfterSeconds ?? saying.retryAfter)
   const { hold } = detail
   const headers = ['content-type', 'application/problem+json', 'cache-control', 'no-store']
   if (retryAfter !== undefined) headers.push('retry-after', String(retryAfter))
@@ -102,7 +104,7 @@ export const answerOf = (refusal: Refusal, occasion: Occasion = {}): Answer => {
     retry_after: retryAfter,
     ...(hold ? holdMembers(hold, occasion.consoleUrl) : {}),
   }
-  return { status, headers, body: `${JSON.stringify(dressed(problem, occasion.route?.errors ?? 'problem', saying, text))}\n`, close: saying.close === true }
+  return { status, headers, body: `${JSON.stringify(dressed(problem, occasion.route?.errors ?? 'problem', saying, text))}\n`, close: saying.close === true || occasion.draining === true }
 }
 
 /** Bytes went out and nobody can say what they did. Not a refusal: a refusal promises that nothing ran. */

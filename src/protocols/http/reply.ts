@@ -66,7 +66,8 @@ export interface Exchange {
   readonly occasion: Occasion
   /** Keep a copy of the answer for a repeat. An action that was released by people then runs to its end even if the client leaves. */
   readonly keep: boolean
-  readonly closing: boolean
+  /** Whether the connection should end with this answer. */
+  readonly closing: () => boolean
 }
 
 export interface Forwarded {
@@ -118,7 +119,7 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
         announced = framedLength(headers, raw)
         keeper?.head(code, headers)
         if (response.destroyed) return true
-        if (closing || !request.complete) headers.push('connection', 'close')
+        if (closing() || !request.complete) headers.push('connection', 'close')
         try {
           response.writeHead(code, headers)
         } catch (error) {

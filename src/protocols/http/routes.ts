@@ -1,3 +1,4 @@
+import type { ForwardRules } from './codec/headers.ts'
 import type { HttpListenerOptions, HttpServiceOptions, RouteOptions } from './options.ts'
 import { makeUpstream, type Upstream } from './upstream.ts'
 
@@ -5,6 +6,9 @@ export interface Entry {
   readonly route: RouteOptions
   readonly service: HttpServiceOptions
   readonly upstream: Upstream
+  /** What the digest says about the destination. */
+  readonly upstreamId: { readonly id: string; readonly allowed: readonly string[] }
+  readonly rules: ForwardRules
 }
 
 /** Which route a request takes. Built once for a configuration; a new configuration is a new table. */
@@ -14,15 +18,18 @@ export interface Routes {
   readonly upstreams: readonly Upstream[]
 }
 
-export const makeRoutes = (options: Pick<HttpListenerOptions, 'services'>): Routes => {
+export const makeRoutes = (options: Pick<HttpListenerOptions, 'services' | 'claimHeaders'>): Routes => {
   const byHost = new Map<string, Entry[]>()
   const others: Entry[] = []
   const upstreams: Upstream[] = []
+  // Headers in which we say what a claim says: a client cannot say them.
+  const drop = new Set(Object.values(options.claimHeaders).map((name) => name.toLowerCase()))
   for (const service of options.services) {
     const upstream = makeUpstream(service)
     upstreams.push(upstream)
+    const upstreamId = { id: upstream.origin.origin, allowed: service.allowedCidrs }
     for (const route of service.routes) {
-      const entry: Entry = { route, service, upstream }
+      const entry: Entry = { route, service, upstream, upstreamId, rules: { unbound: new Set(route.unboundHeaders.map((name) => name.toLowerCase())), drop } }
       if (route.host === undefined) others.push(entry)
       else byHost.set(route.host, [...(byHost.get(route.host) ?? []), entry])
     }

@@ -42,28 +42,29 @@ const headerWish = 1_000
 export const makeSession = (parts: SessionParts, state: () => ListenerState): Session => {
   const { gate, policies, log } = parts
   const status = makeStatus(parts, state)
+  const closing = (): boolean => state().draining
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const connection = connectionOf(request.socket)
     const progress: Progress = {}
-    const { draining, options } = state()
+    const { options } = state()
     try {
       if (!connection.begin(response)) throw new Refusal('too-many-waiting', 'Too many requests are under way on this connection.')
       const received = await receive(request, parts, state(), progress)
       if ('reserved' in received) return await status.serve(request, response, received)
-      await run(request, response, received, draining, options.timeouts.bodyMs)
+      await run(request, response, received, options.timeouts.bodyMs)
     } catch (error) {
       if (connection.broken || response.destroyed) return
-      const occasion = occasionOf(progress, options.consoleUrl)
+      const occasion = { ...occasionOf(progress, options.consoleUrl), draining: closing() }
       if (!(error instanceof Refusal)) log.error({ err: error }, 'a request failed in a way that nobody foresaw')
       else if (log.isLevelEnabled('debug')) log.debug({ code: error.code, cause: causeText(error.cause) }, 'refused')
-      sendAnswer(request, response, error instanceof Refusal ? answerOf(error, occasion) : unforeseen, draining ? ['connection', 'close'] : [])
+      sendAnswer(request, response, error instanceof Refusal ? answerOf(error, occasion) : unforeseen)
     }
   }
 
-  const run = async (request: IncomingMessage, response: ServerResponse, received: Received, draining: boolean, bodyMs: number): Promise<void> => {
+  const run = async (request: IncomingMessage, response: ServerResponse, received: Received, bodyMs: number): Promise<void> => {
     const { entry, frame, caller, hasBody } = received
-    const inspect = hasBody && policies().needsBody(entry.service.name, frame.verb, frame.target.path)
+    const inspect = hasBody && (frame.mustRead || policies().needsBody(entry.service.name, frame.verb, frame.target.path))
     refuseAnnounced(received.contentLength, inspect ? entry.route.inspectBytes : entry.route.maxBodyBytes)
     if (hasBody && received.expectContinue) response.writeContinue()
     const bytes = inspect ? await readBody(request, entry.route.inspectBytes, bodyMs) : undefined
@@ -82,8 +83,8 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
         const headers = frame.headers(permit.caller, action, credential.headers)
         const body = streamed ? streamBody(request, entry.route.maxBodyBytes, bodyMs) : (bytes ?? null)
         redeem(permit, action.digest)
-        const outgoing = { method: frame.method, target: frame.forwarded, headers, body }
-        const forwarded = await forward({ request, response, upstream: entry.upstream, outgoing, occasion: occasionOf(received, undefined), keep: permit.hold !== undefined, closing: draining })
+        const outgoing = { method: frame.method, target: frame.target.raw, headers, body }
+        const forwarded = await forward({ request, response, upstream: entry.upstream, outgoing, occasion: occasionOf(received, undefined), keep: permit.hold !== undefined, closing })
         kept = forwarded.kept
         return forwarded.outcome
       },

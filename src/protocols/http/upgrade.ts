@@ -68,7 +68,7 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
       run(permit, credential) {
         const headers = [...frame.headers(permit.caller, action, credential.headers), 'connection', 'Upgrade', 'upgrade', 'websocket']
         redeem(permit, action.digest)
-        return tunnel(request, socket, head, { upstream: entry.upstream, target: frame.forwarded, headers, received, progress: { entry, notes: received.notes } }, (end) => watch(received, action, end))
+        return tunnel(request, socket, head, { upstream: entry.upstream, target: frame.target.raw, headers, received, progress: { entry, notes: received.notes } }, (end) => watch(received, action, end))
       },
       replay: async () => {
         throw new Refusal('hold-spent', 'That connection was opened once; ask again to open another one.')
