@@ -1,3 +1,4 @@
+import { auditCommands } from './audit.ts'
 import type { Command } from './command.ts'
 import { makeCompletionCommand } from './completion.ts'
 import { decisionCommands } from './hold-decision.ts'
@@ -8,4 +9,4 @@ import { serveCommand } from './serve.ts'
 import { versionCommand } from './version.ts'
 
 /** Everything that `countersign` can do. */
-export const commands: readonly Command[] = [serveCommand, ...holdCommands, ...decisionCommands, ...loginCommands, healthcheckCommand, versionCommand, makeCompletionCommand(() => commands)]
+export const commands: readonly Command[] = [serveCommand, ...holdCommands, ...decisionCommands, ...loginCommands, ...auditCommands, healthcheckCommand, versionCommand, makeCompletionCommand(() => commands)]
