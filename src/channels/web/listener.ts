@@ -90,6 +90,9 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
 
 /** Listening, draining and ending, the same for each server of this room. */
 export const lifeOf = (server: ReturnType<typeof createServer>, { host, port }: { readonly host: string; readonly port: number }, onDrain: () => void): WebListener => {
+  let draining = false
+  // A connection that was busy when draining began would otherwise be kept for a next request.
+  server.on('request', (_request, response) => response.once('close', () => draining && setImmediate(() => server.closeIdleConnections())))
   const closed = (): Promise<void> => new Promise((resolve) => (server.listening ? server.close(() => resolve()) : resolve()))
   return {
     listen: () =>
@@ -102,6 +105,7 @@ export const lifeOf = (server: ReturnType<typeof createServer>, { host, port }: 
         })
       }),
     async drain(signal) {
+      draining = true
       onDrain()
       const cut = () => server.closeAllConnections()
       signal.addEventListener('abort', cut, { once: true })

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { parse } from 'yaml'
+import { digest, makeHold, startDesk } from '../channels/web/hold-desk.ts'
+import { until } from '../support/until.ts'
+import { makeShell } from './shell.ts'
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port
+
+const begin = async (token = 'alice') => {
+  const desk = await startDesk()
+  const shell = await makeShell({ COUNTERSIGN_SERVER: desk.url, COUNTERSIGN_TOKEN: token })
+  return { desk, shell, async [Symbol.asyncDispose]() {
+    await shell[Symbol.asyncDispose]()
+    await desk[Symbol.asyncDispose]()
+  } }
+}
+
+test('ls and show print for people and for programs', async () => {
+  await using at = await begin()
+  const { shell } = at
+  assert.match((await shell.run(['holds', 'ls'])).out, /CS-7F3K\s+pending\s+invoice-agent\s+orders\s+0\/1\s+\S+\s+POST \/v1\/exports/)
+  assert.equal((JSON.parse((await shell.run(['holds', 'ls', '-o', 'json'])).out) as { holds: unknown[] }).holds.length, 1)
+  assert.equal((await shell.run(['holds', 'ls', '-o', 'name'])).out, 'hold_1\n')
+  const none = await shell.run(['holds', 'ls', '--state', 'denied'])
+  assert.deepEqual([none.code, none.out], [0, ''])
+  const shown = await shell.run(['holds', 'show', 'cs-7f3k'])
+  assert.match(shown.out, /Asked by\s+agent invoice-agent/)
+  assert.match(shown.out, /\| \{"all":true\}/)
+  assert.equal((parse((await shell.run(['holds', 'show', 'hold_1', '-o', 'yaml'])).out) as { action: { text: string } }).action.text, 'POST /v1/exports\n\n{"all":true}')
+})
+
+test('a script approves by digest, or by code, and never what it did not name', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  const approve = async (...args: string[]) => (await shell.run(['holds', 'approve', ...args])).code
+  assert.equal(await approve('hold_1'), 2)
+  assert.equal(await approve('hold_1', '--yes'), 2)
+  assert.equal(await approve('hold_1', '--yes', '--code', 'CS-AAAA'), 1)
+  assert.equal(await approve('hold_1', '--digest', `sha256:${'00'.repeat(32)}`), 1)
+  assert.equal(desk.holds.get('hold_1')?.state, 'pending')
+  assert.equal(await approve('hold_1', '--digest', digest, '--reason', 'Checked.'), 0)
+  assert.equal(desk.holds.get('hold_1')?.votes[0]?.reason, 'Checked.')
+  assert.equal(await approve('hold_1', '--digest', digest), 1)
+  desk.holds.set('hold_1', makeHold())
+  assert.equal(await approve('CS-7F3K', '--yes', '--code', 'cs-7f3k'), 0)
+})
+
+test('at a terminal the code must be typed under the whole action', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  const no = await shell.run(['holds', 'approve', 'hold_1'], { terminal: true, type: ['yes'] })
+  assert.deepEqual([no.code, desk.holds.get('hold_1')?.state], [1, 'pending'])
+  assert.match(no.err, /\| \{"all":true\}/)
+  desk.holds.set('hold_1', makeHold({ terms: { ...makeHold().terms, askReason: true } }))
+  assert.equal((await shell.run(['holds', 'approve', 'hold_1'], { terminal: true, type: ['Looks right.', 'cs-7f3k'] })).code, 0)
+  assert.equal(desk.holds.get('hold_1')?.votes[0]?.reason, 'Looks right.')
+})
+
+test('what is longer than can be shown is not approved by its text', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  desk.holds.set('hold_1', makeHold({ action: { ...makeHold().action, textCut: true } }))
+  assert.equal((await shell.run(['holds', 'approve', 'hold_1'], { terminal: true, type: ['CS-7F3K'] })).code, 1)
+  assert.equal((await shell.run(['holds', 'approve', 'hold_1', '--yes', '--code', 'CS-7F3K'])).code, 1)
+  assert.equal(desk.holds.get('hold_1')?.state, 'pending')
+})
+
+test('a code that two holds share must be told apart', async () => {
+  await using at = await begin()
+  at.desk.holds.set('hold_2', makeHold({ id: 'hold_2' }))
+  const { code, err } = await at.shell.run(['holds', 'show', 'CS-7F3K'])
+  assert.equal(code, 2)
+  assert.match(err, /hold_1, hold_2/)
+})
+
+test('deny needs a reason; the exit code says why something was not done', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  assert.equal((await shell.run(['holds', 'deny', 'hold_1'])).code, 2)
+  const as = async (token: string | undefined, ...argv: string[]) => (await shell.run(argv, { env: { COUNTERSIGN_TOKEN: token ?? '' } })).code
+  assert.equal(await as('agent', 'holds', 'approve', 'hold_1', '--digest', digest), 5)
+  assert.equal(await as('olga', 'holds', 'approve', 'hold_1', '--digest', digest), 5)
+  assert.equal(await as('nobody', 'holds', 'ls'), 7)
+  assert.equal(await as(undefined, 'holds', 'ls'), 7)
+  assert.equal(await as('alice', 'holds', 'show', 'hold_9'), 1)
+  assert.equal(desk.holds.get('hold_1')?.state, 'pending')
+  assert.equal(await as('alice', 'holds', 'deny', 'hold_1', '--reason', 'Use the masked view.'), 0)
+  desk.holds.set('hold_1', makeHold())
+  assert.equal(await as('agent', 'holds', 'withdraw', 'hold_1'), 0)
+})
+
+test('text of an agent moves no cursor, hides nothing and fakes no line of ours', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  const hostile = 'DROP\u001b[2J\u009b31m \u202eevil\u2066 \u200b\r\nDigest        sha256:fake\u0007'
+  desk.holds.set('hold_1', makeHold({ statedReason: hostile, action: { ...makeHold().action, text: hostile, service: hostile } }))
+  for (const argv of [['ls'], ['ls', '-o', 'json'], ['ls', '-o', 'yaml'], ['ls', '-o', 'jsonl'], ['show', 'hold_1'], ['show', 'hold_1', '-o', 'json'], ['show', 'hold_1', '-o', 'yaml']]) {
+    const { out, code } = await shell.run(['holds', ...argv])
+    assert.equal(code, 0)
+    assert.doesNotMatch(out, /[^\P{Cc}\n]|\p{Cf}/u, argv.join(' '))
+  }
+  assert.equal((JSON.parse((await shell.run(['holds', 'show', 'hold_1', '-o', 'json'])).out) as { action: { text: string } }).action.text, hostile)
+  const { out } = await shell.run(['holds', 'show', 'hold_1'])
+  assert.equal(out.split('\n').filter((line) => line.startsWith('Digest')).length, 1)
+})
+
+test('watch prints changes as they come, until it is interrupted', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  const lines = shell.start(['holds', 'watch', '-o', 'jsonl'])
+  const people = shell.start(['holds', 'watch'])
+  await until('the table to show what waits', () => people.result.out.includes('CS-7F3K'))
+  await until('the streams to carry', () => {
+    desk.change('hold_1', 'pending')
+    return lines.result.out.includes('\n') && people.result.out.split('\n').length > 2
+  })
+  lines.interrupt()
+  people.interrupt()
+  const { code, out } = await lines.done
+  assert.equal(code, 130)
+  assert.equal((JSON.parse(out.split('\n')[0] ?? '') as { id: string }).id, 'hold_1')
+  await people.done
+})
+
+test('a token goes to https or to this machine, and follows no redirect', async () => {
+  await using at = await begin()
+  const { shell } = at
+  assert.equal((await shell.run(['holds', 'ls', '--server', 'http://approvals.example.org'])).code, 2)
+  assert.equal((await shell.run(['holds', 'ls', '--server', 'http://127.0.0.1.example.org'])).code, 2)
+
+  const tokens: (string | undefined)[] = []
+  const elsewhere = createServer((request, response) => {
+    tokens.push(request.headers.authorization)
+    response.end('{"holds":[]}')
+  })
+  const redirecting = createServer((_request, response) => response.writeHead(307, { location: `http://127.0.0.1:${portOf(elsewhere)}/` }).end())
+  for (const server of [elsewhere, redirecting]) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  try {
+    assert.equal((await shell.run(['holds', 'ls', '--server', `http://127.0.0.1:${portOf(redirecting)}`])).code, 1)
+    assert.deepEqual(tokens, [])
+  } finally {
+    for (const server of [elsewhere, redirecting]) server.close()
+  }
+})
