@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { parse } from 'yaml'
+import { digest, makeHold, person, startDesk } from './hold-desk.ts'
+
+interface Operation {
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: object }>> }
+  readonly responses: Readonly<Record<string, unknown>>
+}
+
+const document = parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'docs', 'openapi.yaml'), 'utf8')) as { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }
+
+const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true })
+ajv.addSchema({ ...document, $id: 'https://countersign.test/api' })
+
+const covered = new Set<string>()
+
+/** Whether an answer is one that the document describes. */
+const check = (path: string, method: string, answer: { readonly status: number; readonly headers: Headers; readonly json: unknown }): void => {
+  const operation = document.paths[path]?.[method]
+  assert.ok(operation, `${method} ${path} stands in the document`)
+  const key = answer.status in operation.responses ? String(answer.status) : 'default'
+  covered.add(`${method} ${path} ${key}`)
+  const type = answer.headers.get('content-type') ?? ''
+  const escape = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')
+  const at = key === 'default' ? '/components/responses/Problem' : `/paths/${escape(path)}/${method}/responses/${key}`
+  const validate = ajv.compile({ $ref: `https://countersign.test/api#${encodeURI(at)}/content/${escape(type)}/schema` })
+  assert.ok(validate(answer.json), `${method} ${path} ${answer.status}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(answer.json, undefined, 1)}`)
+}
+
+test('every answer is one that the document describes', async () => {
+  await using desk = await startDesk({}, document)
+  const full = makeHold({ id: 'hold_2', state: 'executed', runBy: Date.now(), settledAt: Date.now(), statedReason: 'Month end.', outcome: { result: 'executed', status: '200', rows: 1, bytes: 2, maskedValues: 0, ms: 3, cause: 'private' }, votes: [{ verdict: 'approve', by: { ...person('alice'), email: 'alice@example.org' }, channel: 'cli', assurance: 'console', digest, reason: 'Yes.', at: Date.now() }], caller: { ...makeHold().caller, email: 'a@example.org', clientId: 'c', onBehalfOf: [person('bob')] } })
+  desk.holds.set('hold_2', full)
+  const call = async (method: 'get' | 'post', path: string, id: string, options: Parameters<typeof desk.call>[2] = {}, query = '') => {
+    const answer = await desk.call(method.toUpperCase(), path.replace('{id}', id) + query, options)
+    check(path, method, answer)
+    return answer
+  }
+  const alice = { token: 'alice' }
+  await call('get', '/api/holds', '', alice)
+  await call('get', '/api/holds', '', alice, '?limit=1')
+  await call('get', '/api/holds', '', alice, '?limit=x')
+  await call('get', '/api/holds/events', '', {})
+  await call('get', '/api/holds/{id}', 'hold_1', alice)
+  await call('get', '/api/holds/{id}', 'hold_2', alice)
+  await call('get', '/api/holds/{id}', 'hold_1', { token: 'agent' })
+  await call('get', '/api/holds/{id}', 'hold_3', alice)
+  for (const token of ['agent', 'olga', 'dave', 'nobody']) await call('post', '/api/holds/{id}/votes', 'hold_1', { token, body: { verdict: 'approve', digest } })
+  await call('post', '/api/holds/{id}/votes', 'hold_1', { ...alice, body: { verdict: 'approve', digest, revision: 9 } })
+  await call('post', '/api/holds/{id}/votes', 'hold_1', { ...alice, body: { verdict: 'approve', digest } })
+  await call('post', '/api/holds/{id}/votes', 'hold_1', { ...alice, body: { verdict: 'approve', digest } })
+  await call('post', '/api/holds/{id}/withdraw', 'hold_1', { ...alice, body: {} })
+  await call('post', '/api/holds/{id}/withdraw', 'hold_1', { token: 'agent', body: {} })
+  for (const path of ['/api/whoami', '/api/login-info', '/openapi.json']) await call('get', path, '', path === '/openapi.json' ? {} : alice)
+  await call('get', '/api/whoami', '')
+  assert.doesNotMatch((await desk.call('GET', '/api/holds/hold_2', alice)).text, /private/)
+
+  const described = Object.entries(document.paths).flatMap(([path, operations]) => Object.entries(operations).flatMap(([method, { responses }]) => (responses ? Object.keys(responses).map((key) => `${method} ${path} ${key}`) : [])))
+  // A stream is looked at in its own test; two resources can only fail when a server has none.
+  const elsewhere = ['get /api/holds/events 200', 'get /api/login-info default', 'get /openapi.json default']
+  assert.deepEqual(described.filter((line) => !covered.has(line) && !elsewhere.includes(line)), [])
+})
+
+test('what the document asks for is what the server takes, and the other way round', async () => {
+  await using desk = await startDesk()
+  const validate = ajv.compile({ $ref: 'https://countersign.test/api#/components/schemas/Ballot' })
+  for (const body of [{ verdict: 'approve', digest }, { verdict: 'deny', digest, reason: 'no', revision: 1 }, { verdict: 'maybe', digest }, { verdict: 'approve', digest: 'sha256:00' }, { verdict: 'approve', digest, extra: 1 }, { digest }, { verdict: 'approve', digest, reason: 'x'.repeat(2_001) }, { verdict: 'approve', digest, revision: 1.5 }]) {
+    desk.holds.set('hold_1', makeHold())
+    const { status } = await desk.call('POST', '/api/holds/hold_1/votes', { token: 'alice', body })
+    assert.equal(status === 200, validate(body), JSON.stringify(body).slice(0, 200))
+  }
+})
