@@ -2,7 +2,7 @@ import type { Journal } from '../audit/journal.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Approvals } from './approvals.ts'
 import { makeVote, makeWithdraw } from './ballots.ts'
-import { isUnavailable, recorder, type Desk } from './desk.ts'
+import { recorder, type Desk } from './desk.ts'
 import type { HoldStore } from './hold-store.ts'
 import { makeLedger, type Warn } from './ledger.ts'
 import { makeObtain } from './obtain.ts'
@@ -98,7 +98,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     async [Symbol.asyncDispose]() {
       draining = true
       await room[Symbol.asyncDispose]()
-      await timekeeper[Symbol.asyncDispose]().catch((error: unknown) => { if (!isUnavailable(error)) throw error })
+      await timekeeper[Symbol.asyncDispose]()
     },
   }
 }

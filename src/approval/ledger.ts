@@ -16,6 +16,8 @@ export interface Ledger {
   believe(entry: HoldEntry, id?: string): Promise<Hold>
   /** The entry as it is to be stored. `lapsed`: no repeat may find it any more. */
   entry(hold: Hold, lapsed?: boolean): HoldEntry
+  /** The result that was kept for the hold's requester; a foreign one is treated like a foreign record. */
+  openResult(hold: Hold, sealed: Uint8Array): Promise<Uint8Array>
   /** Puts the next revision in place of the one before it. */
   write(hold: Hold, bounds?: { readonly notAfter?: number; readonly notBefore?: number }, lapsed?: boolean): ReturnType<HoldStore['replace']>
 }
@@ -80,6 +82,14 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
   return {
     believe,
     entry,
+    async openResult(hold, sealed) {
+      try {
+        return seal.openResult(hold, sealed)
+      } catch (error) {
+        if (error instanceof Tampered) return await alarm(hold.id, error)
+        throw error
+      }
+    },
     async read(id) {
       const found = await store.read(id)
       return found && (await believe(found, id))

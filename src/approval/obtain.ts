@@ -36,7 +36,7 @@ export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, s
 }
 
 /** What a hold's state means for somebody who asks for its action; `undefined`: wait. */
-const conclude = async ({ seal, store }: Desk, hold: Hold, named: boolean): Promise<Approval | Replay | undefined> => {
+const conclude = async ({ ledger, store }: Desk, hold: Hold, named: boolean): Promise<Approval | Replay | undefined> => {
   if (hold.state === 'pending') return undefined
   if (hold.state === 'approved') return { hold }
   if (hold.state === 'denied') throw no.denied(hold)
@@ -47,7 +47,7 @@ const conclude = async ({ seal, store }: Desk, hold: Hold, named: boolean): Prom
   if (hold.state !== 'executed') throw no.spent(hold)
   const sealed = await store.getResult(hold.id)
   if (sealed === undefined) throw no.spent(hold)
-  return { hold, result: seal.openResult(hold, sealed) }
+  return { hold, result: await ledger.openResult(hold, sealed) }
 }
 
 /** The client comes back for one hold: nothing else will do. */

@@ -19,7 +19,7 @@ type Views = Pick<Approvals, 'show' | 'list' | 'obstacle' | 'result' | 'follow'>
 
 /** Looking at holds, each with the viewer's own rights. */
 export const makeViews = (desk: Desk): Views => {
-  const { store, ledger, people, room, seal } = desk
+  const { store, ledger, people, room } = desk
 
   const find = async (id: string, may: (hold: Hold) => boolean): Promise<Hold> => {
     const hold = isHoldId(id) ? await ledger.read(id) : undefined
@@ -61,7 +61,7 @@ export const makeViews = (desk: Desk): Views => {
       const hold = await find(id, (found) => callerKey(found.caller) === callerKey(caller))
       const sealed = await store.getResult(id)
       if (sealed === undefined) throw new Refusal('hold-expired', hold.state === 'executed' ? 'The result of this action is not kept any more. The action was executed once; do not send it again for its result.' : `There is no result: the hold is ${hold.state}.`, { hold })
-      return seal.openResult(hold, sealed)
+      return await ledger.openResult(hold, sealed)
     },
     async follow(id, caller, budgetMs, signal) {
       const hold = await find(id, (found) => isOwn(found, caller, people))

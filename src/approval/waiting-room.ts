@@ -77,7 +77,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
 
   const release = async (group: Group, tell: (waiter: Waiter) => void): Promise<void> => {
     let told = 0
-    for (const waiter of [...group.waiters]) {
+    for (const waiter of group.waiters) {
       if (!group.waiters.has(waiter)) continue
       tell(waiter)
       if (++told % slice === 0) await turn()
@@ -176,7 +176,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
     })
 
   const sendAway = async (): Promise<void> => {
-    for (const group of [...groups.values()]) {
+    for (const group of groups.values()) {
       await release(group, (waiter) => waiter.finish({ end: 'drained' }))
       await turn()
     }

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { isHoldId, holdId, shortCode } from '../../src/approval/hold-name.ts'
+import { makeSeal, Tampered } from '../../src/approval/seal.ts'
+import { canonicalJson } from '../../src/lib/canonical-json.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import type { Hold } from '../../src/model/hold.ts'
+import { action, agent, caller, digestOf, terms } from './world.ts'
+
+const key = (letter: string): Secret => new Secret(letter.repeat(32))
+const hold: Hold = { id: holdId(), code: 'CS-0000', revision: 3, state: 'pending', caller: agent, action: action('x "\u2028\ud83d é'), terms: terms(), matched: [], policyVersion: 'v1', votes: [], openedAt: 1, deadline: 2 }
+
+test('opens what it closed, also after the key was rotated', () => {
+  const old = makeSeal([key('a')])
+  const entry = old.close({ ...hold, waiting: true }, { openKey: 'k', dueAt: 2 })
+  assert.deepEqual(makeSeal([key('b'), key('a')]).open(entry), { hold, openKey: 'k', dueAt: 2 })
+  assert.throws(() => makeSeal([key('b')]).open(entry), Tampered)
+  assert.throws(() => old.open(entry, 'hold_other'), Tampered)
+  assert.throws(() => makeSeal([]))
+  assert.throws(() => makeSeal([new Secret('short')]))
+})
+
+test('any changed character of the record, and any changed column, is noticed', () => {
+  const seal = makeSeal([key('a')])
+  const entry = seal.close(hold, { openKey: 'k', dueAt: 2 })
+  fc.assert(
+    fc.property(fc.nat(entry.sealed.length - 1), fc.integer({ min: 1, max: 90 }), (at, shift) => {
+      const changed = String.fromCharCode(((entry.sealed.charCodeAt(at) - 32 + shift) % 95 + 95) % 95 + 32)
+      fc.pre(changed !== entry.sealed[at] && at !== 54) // 43 base64url digits carry 258 bits: two bits of the last one say nothing
+      assert.throws(() => seal.open({ ...entry, sealed: entry.sealed.slice(0, at) + changed + entry.sealed.slice(at + 1) }), Tampered)
+    }),
+    { numRuns: 500 },
+  )
+  for (const over of [{ id: holdId() }, { revision: 4 }, { state: 'approved' as const }, { openKey: 'l' }, { callerKey: 'c' }, { service: 's' }, { dueAt: 3 }]) assert.throws(() => seal.open({ ...entry, ...over }), Tampered)
+})
+
+test('a result opens for its hold and caller only, and shows nothing of itself', () => {
+  const seal = makeSeal([key('a')])
+  const sealed = seal.closeResult(hold, Buffer.from('the answer'))
+  assert.ok(!Buffer.from(sealed).includes('answer'))
+  assert.equal(Buffer.from(makeSeal([key('b'), key('a')]).openResult(hold, sealed)).toString(), 'the answer')
+  for (const other of [{ ...hold, id: holdId() }, { ...hold, caller: caller('mallory') }, { ...hold, action: action('y') }]) assert.throws(() => seal.openResult(other, sealed), Tampered)
+  for (const at of sealed.keys()) {
+    const changed = Uint8Array.from(sealed)
+    changed[at]! ^= 1
+    assert.throws(() => seal.openResult(hold, changed), Tampered)
+  }
+  assert.throws(() => seal.openResult(hold, new Uint8Array(5)), Tampered)
+})
+
+test('names: unguessable ids, speakable codes', () => {
+  const ids = new Set(Array.from({ length: 500 }, holdId))
+  assert.equal(ids.size, 500)
+  assert.ok([...ids].every(isHoldId))
+  for (const text of ['hold_', 'hold_../..', `${holdId()}x`, `hold_${'A'.repeat(26)}`]) assert.ok(!isHoldId(text))
+  assert.equal(shortCode(digestOf('a')), shortCode(digestOf('a')))
+  assert.ok(new Set(Array.from({ length: 200 }, (_, i) => shortCode(digestOf(String(i))))).size > 190)
+})
+
+test('canonical JSON: one text a value, none for what JSON cannot say', () => {
+  assert.equal(canonicalJson({ b: 1, a: [true, null, 'é'], c: undefined }), '{"a":[true,null,"é"],"b":1}')
+  fc.assert(fc.property(fc.jsonValue(), (value) => assert.deepEqual(JSON.parse(canonicalJson(value)), JSON.parse(JSON.stringify(value)))), { numRuns: 300 })
+  for (const value of [Number.NaN, Infinity, [undefined], () => 1, 1n, new Uint8Array(2), new Map()]) assert.throws(() => canonicalJson(value))
+})

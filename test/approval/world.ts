@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { Ballot, Wait } from '../../src/approval/approvals.ts'
+import { makeApprovals, type HoldLife } from '../../src/approval/hold-life.ts'
+import type { HoldStore } from '../../src/approval/hold-store.ts'
+import type { ApprovalOptions } from '../../src/approval/options.ts'
+import { makeRoster, type Roster } from '../../src/approval/roster.ts'
+import type { Journal } from '../../src/audit/journal.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import type { Action, Digest } from '../../src/model/action.ts'
+import type { AuditEvent } from '../../src/model/audit-event.ts'
+import type { Caller } from '../../src/model/caller.ts'
+import type { Decision, Requirement, Terms } from '../../src/model/decision.ts'
+import type { Hold } from '../../src/model/hold.ts'
+import { Refusal } from '../../src/model/refusal.ts'
+import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
+
+export const issuer = 'https://idp.test'
+
+export const caller = (subject: string, over: Partial<Caller> = {}): Caller => ({
+  issuer, subject, kind: 'human', groups: [], onBehalfOf: [], claims: {}, session: `s-${subject}`, authenticatedAt: 0, expiresAt: 4_000_000_000_000, address: '127.0.0.1', ...over,
+})
+export const agent = caller('invoice-agent', { kind: 'agent', groups: ['agents'] })
+export const alice = caller('alice', { groups: ['dba'] })
+export const bob = caller('bob', { groups: ['dba'] })
+export const carol = caller('carol', { groups: ['dba', 'security'] })
+
+export const digestOf = (text: string): Digest => `sha256:${createHash('sha256').update(text).digest('hex')}`
+export const action = (text = 'POST /exports', over: Partial<Action> = {}): Action => ({
+  protocol: 'http', service: 'orders', verb: 'http.POST', effect: 'write', resources: [], tags: ['pii'], text, textCut: false, facts: { http: { method: 'POST' } }, digest: digestOf(text), shape: 'POST /exports', ...over,
+})
+
+export const requirement = (over: Partial<Requirement> = {}): Requirement => ({ policy: 'p', rule: 'r', groups: ['dba'], users: [], count: 1, assurance: 'console', sharesPeople: false, ...over })
+export const terms = (requirements: readonly Requirement[] = [requirement()], over: Partial<Terms> = {}): Terms => ({ requirements, withinMs: 60_000, runWithinMs: 30_000, askReason: false, run: 'attached', ...over })
+export const decision = (needs: Terms = terms(), policyVersion = 'v1'): Decision => ({
+  verdict: 'hold', matched: [{ policy: 'p', rule: 'r', then: 'hold', at: 'p.yaml:1', observed: false }], terms: needs, obligations: { masks: {}, limits: {} }, policyVersion,
+})
+export const allowed: Decision = { verdict: 'allow', matched: [], obligations: { masks: {}, limits: {} }, policyVersion: 'v2' }
+
+export interface Replica {
+  readonly life: HoldLife
+  readonly store: HoldStore
+  readonly roster: Roster
+  readonly warnings: string[]
+}
+
+export interface World extends AsyncDisposable {
+  readonly a: Replica
+  readonly events: (AuditEvent & { readonly durability: string })[]
+  /** Moves the store's clock. */
+  skewMs: number
+  journalFails: AuditEvent['type'] | undefined
+  replica(name: string, over?: Partial<ApprovalOptions>, wrap?: (store: HoldStore) => HoldStore): Promise<Replica>
+  /** Straight into the file, as somebody who got at it would. */
+  tamper(sql: string, ...values: (string | number)[]): void
+  opened(text?: string, as?: Caller, needs?: Terms): Promise<Hold>
+  count(type: AuditEvent['type']): number
+}
+
+export const makeWorld = async (over: Partial<ApprovalOptions> = {}): Promise<World> => {
+  const dir = await mkdtemp(join(tmpdir(), 'countersign-life-'))
+  const path = join(dir, 'holds.db')
+  const replicas: Replica[] = []
+  const journal = {
+    append: async (event: AuditEvent, durability: string) => {
+      if (event.type === world.journalFails) throw new Refusal('journal-unavailable', 'no journal')
+      world.events.push({ ...event, durability })
+    },
+  } as unknown as Journal
+  const world: World = {
+    events: [], skewMs: 0, journalFails: undefined,
+    async replica(name, more = {}, wrap = (store) => store) {
+      const store = wrap(openEmbeddedStore({ kind: 'embedded', path }, { clockSkewMs: () => world.skewMs }))
+      const warnings: string[] = []
+      const roster = makeRoster(Date.now)
+      const life = makeApprovals(
+        { replica: name, openPerCaller: 100, openPerService: 1_000, maxWaiting: 1_000, replayWindowMs: 60_000, resultKeptMs: 60_000, settledKeptMs: 600_000, people: [], keys: [new Secret('0123456789abcdef0123456789abcdef')], ...over, ...more },
+        { store, journal, roster, warn: (message) => warnings.push(message) },
+      )
+      const replica = { life, store, roster, warnings }
+      replicas.push(replica)
+      return replica
+    },
+    tamper(sql, ...values) {
+      const database = new DatabaseSync(path, { timeout: 2_000 })
+      database.prepare(sql).run(...values)
+      database.close()
+    },
+    async opened(text = 'POST /exports', as = agent, needs = terms()) {
+      const refusal = await refused(obtain(world.a, text, as, { budgetMs: 0 }, decision(needs)))
+      return refusal.detail.hold!
+    },
+    count: (type) => world.events.filter((event) => event.type === type).length,
+    async [Symbol.asyncDispose]() {
+      for (const { life, store } of replicas) {
+        await life[Symbol.asyncDispose]()
+        await store[Symbol.asyncDispose]()
+      }
+      await rm(dir, { recursive: true, force: true })
+    },
+  } as Partial<World> as World
+  ;(world as { a: Replica }).a = await world.replica('a')
+  return world
+}
+
+let attempts = 0
+export const obtain = (replica: Replica, text: string, as: Caller, wait: Partial<Wait> = {}, given: Decision = decision(), signal: AbortSignal = new AbortController().signal) =>
+  replica.life.obtain({ attempt: `attempt-${++attempts}`, caller: as, action: action(text), decision: given, wait: { budgetMs: 10_000, ...wait } }, signal)
+
+export const ballot = (by: Caller, hold: Hold, over: Partial<Ballot> = {}): Ballot => ({ verdict: 'approve', digest: hold.action.digest, by, channel: 'console', assurance: 'console', ...over })
+
+/** The refusal that the promise must reject with. */
+export const refused = async (promise: Promise<unknown>): Promise<Refusal> => {
+  const value = await promise.then((got) => ({ got }), (error: unknown) => ({ error }))
+  if ('got' in value) throw new Error(`expected a refusal, got ${JSON.stringify(value.got).slice(0, 200)}`)
+  if (!(value.error instanceof Refusal)) throw value.error
+  return value.error
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { test } from 'node:test'
+import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
+import { entry } from '../contracts/hold-store-contract.ts'
+import { until } from '../support/until.ts'
+
+const place = async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'countersign-embedded-'))
+  return { path: join(dir, 'deep', 'holds.db'), [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) }
+}
+const limits = { perCaller: 1e9, perService: 1e9 }
+const start = (mode: string, path: string, name: string): ChildProcess & { text: () => string } => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'embedded-writer.ts'), mode, path, name], { stdio: ['pipe', 'pipe', 'inherit'] })
+  let text = ''
+  child.stdout.on('data', (data) => (text += String(data)))
+  return Object.assign(child, { text: () => text })
+}
+
+test('several processes race for one hold: one wins', async () => {
+  await using at = await place()
+  await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+  await store.open({ ...entry({ id: 'raced', state: 'approved', callerKey: 'c', service: 's' }), openKey: 'k' }, limits)
+  const racers = ['a', 'b', 'c'].map((name) => start('race', at.path, name))
+  for (const racer of racers) await until('ready', () => racer.text().startsWith('ready'), 10_000)
+  for (const racer of racers) racer.stdin?.write('go\n')
+  await Promise.all(racers.map((racer) => once(racer, 'exit')))
+  assert.equal(racers.map((racer) => Number(racer.text().split('\n')[1])).reduce((a, b) => a + b), 1)
+})
+
+test('a process killed in mid write leaves every hold that it was told of, and a store that goes on', async () => {
+  await using at = await place()
+  for (let round = 0; round < 3; round++) {
+    const child = start('write', at.path, `r${round}`)
+    await until('some writes', () => child.text().length > 2_000, 10_000)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+    const told = child.text().split('\n').slice(0, -1)
+    for (let i = 0; i < told.length; i += 1_000) for (const revision of await store.revisions(told.slice(i, i + 1_000))) assert.equal(revision, 1)
+    assert.deepEqual(await store.open(entry({ id: `after-${round}` }), limits), { result: 'opened' })
+  }
+  const check = new DatabaseSync(at.path)
+  assert.deepEqual({ ...check.prepare('pragma integrity_check').get() }, { integrity_check: 'ok' })
+  check.close()
+})
+
+test('the file is for its owner alone', async () => {
+  await using at = await place()
+  await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+  await store.open(entry(), limits)
+  for (const suffix of ['', '-wal', '-shm']) assert.equal((await stat(at.path + suffix)).mode & 0o777, 0o600)
+})
+
+test('a file that somebody else holds: refused in time, the loop stays free, nothing half done', async () => {
+  await using at = await place()
+  await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+  const other = new DatabaseSync(at.path)
+  other.exec('begin immediate')
+  let ticks = 0
+  const timer = setInterval(() => ticks++, 10)
+  const one = entry()
+  const begun = performance.now()
+  await assert.rejects(store.open(one, limits), { code: 'store-unavailable' })
+  clearInterval(timer)
+  assert.ok(performance.now() - begun < 5_000)
+  assert.ok(ticks > 100)
+  const second = store.open(one, limits)
+  other.exec('rollback')
+  other.close()
+  assert.deepEqual(await second, { result: 'opened' })
+})
+
+test('writes of one moment share a sync: thousands of steps a second', async () => {
+  await using at = await place()
+  await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+  const begun = performance.now()
+  await Promise.all(Array.from({ length: 3_000 }, () => store.open(entry({ sealed: 'x'.repeat(1_000) }), limits)))
+  const seconds = (performance.now() - begun) / 1_000
+  assert.ok(seconds < 3, `3000 steps took ${seconds} s`)
+})
