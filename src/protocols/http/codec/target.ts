@@ -122,8 +122,8 @@ const refuseBadEscapes = (text: string): void => {
   }
 }
 
-/** A step to nowhere or upwards, with or without parameters behind it or blanks that some file systems cut off. */
-const dotSegment = /(?:^|\/|%2F)\.{1,2}(?:%20)*(?:;|%3B|\/|%2F|$)/
+/** A step to nowhere or upwards, with or without parameters behind it or blanks around it, which some file systems cut off. */
+const dotSegment = /(?:^|\/|%2F)(?:%20)*\.{1,2}(?:%20)*(?:;|%3B|\/|%2F|$)/
 
 const refuseDotSegments = (path: string): void => {
   if (dotSegment.test(path)) throw malformed('The path contains a dot segment.')
