@@ -36,7 +36,7 @@ const MAX_NESTING = 2
 const LOOPS = new Set(['all', 'exists', 'exists_one', 'map', 'filter'])
 const FAMILIES = new Set(['http', 'sql', 'mcp'])
 /** Facts that are known from the head of an HTTP request, before its body. */
-const HEAD_FACTS = new Set(['method', 'path', 'query', 'headers', 'host', 'scheme'])
+const HEAD_FACTS = new Set(['method', 'path', 'query', 'headers', 'host', 'scheme', 'segments', 'contentType', 'upgrade'])
 
 export const protocolsOf = (family: Condition['family']): readonly Protocol[] =>
   family === undefined ? ['http', 'mcp', 'postgres', 'mysql'] : family === 'sql' ? ['postgres', 'mysql'] : [family]

@@ -9,6 +9,7 @@ import { onePath, pathsOf, type Matcher, type PathTest, type Question } from './
 import { viewsOf } from './path-views.ts'
 import type { Explanation, RuleExplanation } from './policy-set.ts'
 import { combineObligations, combineTerms, NO_OBLIGATIONS, type HoldTerms } from './terms.ts'
+import { mustBeNamed } from './verbs.ts'
 
 export interface CompiledRule {
   readonly matched: MatchedRule
@@ -64,7 +65,7 @@ const passes = (rules: readonly Matcher[], question: Question): boolean => {
   return true
 }
 
-const meetsVerb = (rule: CompiledRule, verb: string): boolean => rule.verbs.every((matcher) => matcher.verb(verb)) && !(rule.strict && rule.verbs.length === 0 && verb.endsWith('.unknown'))
+const meetsVerb = (rule: CompiledRule, verb: string): boolean => rule.verbs.every((matcher) => matcher.verb(verb)) && !(rule.strict && rule.verbs.length === 0 && mustBeNamed(verb))
 
 const makeBucket = (rules: readonly CompiledRule[], verb: string): Bucket => {
   const all = rules.filter((rule) => meetsVerb(rule, verb))

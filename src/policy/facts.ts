@@ -4,7 +4,7 @@ import type { Service } from '../model/service.ts'
 
 /*
  * What conditions see. The expression engine tells types by constructor, hence the small classes;
- * each has exactly the declared fields as own properties, so nothing else of an object can be reached.
+ * the declared fields are all that an expression can reach of them.
  */
 
 class PrincipalFacts {
@@ -52,7 +52,7 @@ class ActionFacts {
   readonly verb: string
   readonly effect: string
   readonly tags: readonly string[]
-  readonly textLength: bigint
+  readonly #action: Action
   readonly paths: readonly string[]
   readonly tables: readonly string[]
   readonly columns: readonly string[]
@@ -64,12 +64,16 @@ class ActionFacts {
     this.verb = action.verb
     this.effect = action.effect
     this.tags = action.tags
-    this.textLength = BigInt(action.text.length)
+    this.#action = action
     this.paths = names('path')
     this.tables = names('table')
     this.columns = names('column')
     this.functions = names('function')
     this.tools = names('tool')
+  }
+  /** The text is made when it is first looked at. */
+  get textLength(): bigint {
+    return BigInt(this.#action.text.length)
   }
 }
 
@@ -87,13 +91,23 @@ class ProtocolFacts {
   constructor(facts: unknown, fields: Readonly<Record<string, string>>) {
     if (typeof facts !== 'object' || facts === null) throw new Error('the action carries no such facts')
     for (const field in fields) {
-      if (!Object.hasOwn(facts, field)) continue
+      if (field === 'headers' || !Object.hasOwn(facts, field)) continue
       const value = (facts as Record<string, unknown>)[field]
       ;(this as Record<string, unknown>)[field] = fields[field] === 'int' && typeof value === 'number' ? BigInt(Math.trunc(value)) : value
     }
   }
 }
-class HttpFacts extends ProtocolFacts {}
+class HttpFacts extends ProtocolFacts {
+  readonly #facts: unknown
+  constructor(facts: unknown) {
+    super(facts, httpFields)
+    this.#facts = facts
+  }
+  /** Collected when first looked at. */
+  get headers(): unknown {
+    return Object.hasOwn(this.#facts as object, 'headers') ? (this.#facts as { readonly headers: unknown }).headers : undefined
+  }
+}
 class SqlFacts extends ProtocolFacts {}
 class McpFacts extends ProtocolFacts {}
 
@@ -101,6 +115,7 @@ const httpFields = {
   method: 'string', path: 'string', host: 'string', scheme: 'string',
   query: 'map<string, list<string>>', headers: 'map<string, dyn>',
   json: 'dyn', form: 'map<string, list<string>>', contentType: 'string', bodyBytes: 'int', graphql: 'dyn',
+  segments: 'list<string>', ambiguous: 'list<string>', upgrade: 'string',
 } as const
 const sqlFields = {
   statement: 'string', filtered: 'bool', statements: 'int', estimatedRows: 'int', tables: 'list<string>', columns: 'list<string>',
@@ -149,7 +164,7 @@ export class Facts {
     return new ServiceFacts(this.#service)
   }
   get http(): HttpFacts {
-    return (this.#http ??= new HttpFacts(this.#action.facts['http'], httpFields))
+    return (this.#http ??= new HttpFacts(this.#action.facts['http']))
   }
   get sql(): SqlFacts {
     return new SqlFacts(this.#action.facts['sql'], sqlFields)

@@ -5,6 +5,7 @@ import type { Caller, Principal } from '../model/caller.ts'
 import { compileGlob, splitSegments, type Glob } from './glob.ts'
 import type { CallersSource, List, PrincipalSource } from './language.ts'
 import { viewsOf, type PathViews } from './path-views.ts'
+import { mustBeNamed } from './verbs.ts'
 
 /** What one decision is about; path views are made once, when a rule first asks. */
 export interface Question {
@@ -168,13 +169,12 @@ export const pathMatcher = (key: 'paths' | 'path-regex', test: PathTest, not: bo
   }
 }
 
-/** A verb that means "we could not tell" is allowed only by a rule that names it. */
 export const verbMatcher = (key: 'actions' | 'methods', list: List, strict: boolean): Matcher & { readonly verb: (verb: string) => boolean } => {
   const patterns = valuesOf(list)
   const any = anyOf(patterns, '.', strict ? 'matches' : 'covers')
   const named = new Set(patterns)
   const not = negated(list)
-  const verb = (value: string): boolean => (not ? !any(value) : any(value)) && !(strict && value.endsWith('.unknown') && (not || !named.has(value)))
+  const verb = (value: string): boolean => (not ? !any(value) : any(value)) && !(strict && mustBeNamed(value) && (not || !named.has(value)))
   return { key, verb, matches: ({ action }) => verb(action.verb), saw: ({ action }) => action.verb }
 }
 

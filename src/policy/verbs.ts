@@ -18,3 +18,6 @@ export const knownVerbs: readonly string[] = [...HTTP_METHODS.map((name) => `htt
 
 /** The first segment of a protocol's verbs. */
 export const verbFamily: Record<Protocol, string> = { http: 'http', mcp: 'mcp', postgres: 'sql', mysql: 'sql' }
+
+/** What cannot be understood, and what opens a connection that nobody looks into afterwards: allowed only by a rule that names it. */
+export const mustBeNamed = (verb: string): boolean => verb === 'http.websocket' || verb.endsWith('.unknown')

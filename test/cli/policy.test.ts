@@ -3,16 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { caseAction } from '../../src/cli/case-action.ts'
 import { dispatch } from '../../src/cli/dispatch.ts'
 import type { Io } from '../../src/cli/io.ts'
 import { policyCommands } from '../../src/cli/policy.ts'
-import { http } from '../policy/world.ts'
 
 const commands = policyCommands({
-  makeAction: (service, request, tagsOf) => {
-    const action = http(request.method ?? 'GET', request.path, { service, ...('json' in request ? { json: request.json } : {}) })
-    return { ...action, tags: tagsOf(service, 'path', request.path) }
-  },
+  makeAction: caseAction,
   enforceable: () => ({ masks: false, rowLimit: false, timeLimit: false }),
   readWorld: () => Promise.reject(new Error('no configuration here')),
 })

@@ -139,6 +139,17 @@ test('an action that could not be understood is allowed only by a rule that name
   assert.equal(verdict(load(policy('- { name: u, then: allow, actions: [sql.unknown] }')), sql('sql.unknown', [])), 'allow')
 })
 
+test('a WebSocket is opened only by a rule that names it', () => {
+  const rules = load(policy(`
+- { name: paths, then: allow, paths: ["/**"] }
+- { name: wild, then: allow, actions: ["http.*"] }
+- { name: named, then: allow, actions: [http.websocket], paths: [/ws/chat] }
+- { name: closed, then: deny, paths: ["/internal/**"] }
+`))
+  const upgrade = (path: string) => verdict(rules, { ...http('GET', path), verb: 'http.websocket' })
+  assert.deepEqual([upgrade('/ws/chat'), upgrade('/other'), upgrade('/internal/x')], ['allow', 'deny', 'deny'])
+})
+
 test('terms of all matching hold rules are combined, the more careful one wins', () => {
   const held = load(policy(`
 - { name: one, then: hold, methods: [POST], approval: { from: { groups: [oncall] }, within: 20m, run-within: 5m, run: when-approved } }
