@@ -36,7 +36,7 @@ const members = (event: AuditEvent, cut = ''): string => {
 
 const quoted = (value: string): string => JSON.stringify(value)
 
-/** For words of which there are few (verbs, services, versions): their quoted form is kept. */
+/** For words of which there are few (verbs, services, shapes, versions): their quoted form is kept. */
 const word = (value: string): string => {
   const known = words.get(value)
   if (known !== undefined) return known
@@ -61,7 +61,7 @@ const callerKeys = [...partyKeys, 'session', 'address', 'onBehalfOf']
 const party = (value: Party | Principal): string => JSON.stringify(value, partyKeys)
 
 const action = (value: ActionRecord): string =>
-  `{"protocol":${word(value.protocol)},"service":${word(value.service)},"verb":${word(value.verb)},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${quoted(value.shape)}}`
+  `{"protocol":${word(value.protocol)},"service":${word(value.service)},"verb":${word(value.verb)},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}}`
 
 const resource = ({ kind, name, access, tags }: Resource): string => `{"kind":${word(kind)},"name":${quoted(name)},"access":${word(access)},"tags":${list(tags, word)}}`
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, openSync, readFileSync, readlinkSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs'
+import { closeSync, linkSync, openSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Who writes into a directory: enough to tell, on the same machine, whether that very process still lives. */
@@ -41,10 +41,7 @@ export const lockWriter = async (path: string, lost: (cause: Error) => void): Pr
       continue
     }
     found = owner !== 'unreadable' && owner.boot === own.boot ? 'same-boot' : 'other-boot'
-    // Only the lock that was judged is removed: whoever took over meanwhile has another token.
-    const still = readOwner(path)
-    if (still === 'gone' || (still !== 'unreadable' && owner !== 'unreadable' && still.token !== owner.token)) continue
-    rmSync(path, { force: true })
+    setAside(path, own.token, owner)
   }
   const ours = (): boolean => {
     const owner = readOwner(path)
@@ -67,6 +64,24 @@ export const lockWriter = async (path: string, lost: (cause: Error) => void): Pr
       if (ours()) rmSync(path, { force: true })
     },
   }
+}
+
+/**
+ * Takes the judged lock out of the way. Renaming is one step: of several who judged the same dead owner one gets its file,
+ * and who got the file of somebody else, who was faster, puts it back.
+ */
+const setAside = (path: string, token: string, judged: Owner | 'unreadable'): void => {
+  const aside = `${path}.${token}`
+  try {
+    renameSync(path, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  const got = readOwner(aside)
+  const same = typeof got === 'object' ? typeof judged === 'object' && got.token === judged.token : judged === 'unreadable'
+  if (!same) optional(() => linkSync(aside, path))
+  rmSync(aside, { force: true })
 }
 
 const create = (path: string, owner: Owner): boolean => {

@@ -15,6 +15,7 @@ const mostAnswerBytes = 64 * 1024
 /** Posts batches. A batch counts as taken when the whole of a 2xx answer has arrived. Redirects are errors: the lines and the authorization go to the configured place or nowhere. */
 export const makeHttpSink = (options: HttpOptions): Sink => {
   const url = new URL(options.url)
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new Error(`sink ${options.name}: an http or https URL is wanted`)
   if (url.username !== '' || url.password !== '') throw new Error(`sink ${options.name}: credentials belong into authorization, not into the URL`)
   const agent = new Agent({ connections: 1, pipelining: 1, connect: { timeout: options.timeoutMs }, headersTimeout: options.timeoutMs, bodyTimeout: options.timeoutMs })
   const headers = {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, readlinkSync, statSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { realDisk, type Disk } from '../../src/audit/disk.ts'
 import { openJournal } from '../../src/audit/file-journal.ts'
@@ -88,11 +88,40 @@ describe('journal', () => {
     }
     assert.equal(existsSync(`${directory.path}/r1/lock`), false)
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-    const { readlinkSync } = await import('node:fs')
     const dead = { token: 't', pid: process.pid, boot, started: '1', namespace: readlinkSync('/proc/self/ns/pid') }
     writeFileSync(`${directory.path}/r1/lock`, JSON.stringify(dead))
     await using journal = await open(directory.path)
     assert.equal(journal.epoch, 2)
+  })
+
+  test('of many who find a dead writer one succeeds it', async () => {
+    using directory = temporaryDirectory()
+    {
+      await using _journal = await open(directory.path)
+    }
+    for (let round = 0; round < 5; round++) {
+      writeFileSync(`${directory.path}/r1/lock`, JSON.stringify({ token: `t${round}`, pid: process.pid, boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(), started: '1', namespace: readlinkSync('/proc/self/ns/pid') }))
+      const results = await Promise.allSettled(Array.from({ length: 5 }, () => open(directory.path)))
+      const won = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+      assert.equal(won.length, 1)
+      await won[0]![Symbol.asyncDispose]()
+      assert.deepEqual(readdirSync(`${directory.path}/r1`).filter((name) => name.startsWith('lock')), [])
+    }
+  })
+
+  test('a writer whose lock was taken stops', async () => {
+    using directory = temporaryDirectory()
+    await using journal = await open(directory.path)
+    writeFileSync(`${directory.path}/r1/lock`, JSON.stringify({ token: 'another', pid: 1, boot: 'b', started: '1', namespace: 'n' }))
+    await until('the loss to be noticed', () => {
+      try {
+        journal.check()
+        return false
+      } catch (error) {
+        return unavailable(error)
+      }
+    })
+    await assert.rejects(() => journal.append(started('a'), 'queued'), unavailable)
   })
 
   test('a started action without an end is closed once, whatever the number of starts', async () => {
@@ -168,7 +197,6 @@ describe('journal', () => {
     const at = text.indexOf('\n', 800) + 1
     writeFileSync(path, text.slice(0, at) + '\0'.repeat(50) + text.slice(at + 50))
     writeFileSync(`${directory.path}/r1/lock`, JSON.stringify({ token: 't', pid: 1, boot: 'before', started: '1', namespace: 'n' }))
-    const { utimesSync } = await import('node:fs')
     utimesSync(`${directory.path}/r1/lock`, 0, 0)
     await using journal = await open(directory.path)
     assert.equal(journal.recovered.tornBytes, text.length - at)
