@@ -1,0 +1,168 @@
+import { readFileSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import type { ApprovalOptions } from '../approval/options.ts'
+import type { JournalOptions } from '../audit/options.ts'
+import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
+import type { CredentialOptions } from '../credentials/options.ts'
+import type { IdentityOptions } from '../identity/options.ts'
+import { readDocument } from '../lib/document.ts'
+import type { Problem } from '../lib/problem.ts'
+import type { Assurance } from '../model/decision.ts'
+import type { Service } from '../model/service.ts'
+import type { HttpListenerOptions } from '../protocols/http/options.ts'
+import type { SinkOptions } from '../sinks/options.ts'
+import type { StoreOptions } from '../stores/options.ts'
+import { type Checks, makeChecks, missing } from './checks.ts'
+import { bytes, makeIssuers, ms } from './issuers.ts'
+import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listeners.ts'
+import { makeAgents, makePeople } from './people.ts'
+import { type PolicyFile, readPolicyFiles } from './policy-files.ts'
+import { configSchema, type ConfigSource } from './schema.ts'
+import { makeServices } from './services.ts'
+import { makeSinks, makeStore } from './stores.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What policies depend on of the rest of the configuration. */
+export interface PolicyFacts {
+  readonly services: readonly Service[]
+  /** Every group name there is, where the configuration says so. */
+  readonly groups?: readonly string[]
+  readonly issuers: readonly { readonly name: string; readonly issuers: readonly string[] }[]
+  /** How sure the configured channels can make us of an approver. */
+  readonly channels: readonly Assurance[]
+}
+
+/** The whole configuration, in the words of those who use it. */
+export interface Config {
+  readonly deployment: string
+  readonly replica: string
+  readonly workers: number
+  /** Folder of the journal and the embedded store, unless they are put elsewhere. */
+  readonly data: string
+  readonly identity: IdentityOptions
+  readonly http: HttpListenerOptions
+  readonly console: ConsoleOptions
+  readonly admin: AdminOptions
+  readonly credentials: readonly CredentialOptions[]
+  readonly approval: ApprovalOptions
+  /** Where the key of the records is kept that no one has configured; `approval.keys` is then empty until it has been read or made (`approval-key.ts`). */
+  readonly approvalKeyFile?: string
+  readonly store: StoreOptions
+  readonly journal: JournalOptions
+  readonly sinks: readonly SinkOptions[]
+  readonly policyFiles: readonly PolicyFile[]
+  readonly policyFacts: PolicyFacts
+  /** The hosts that we may call ourselves, to be asked again when names are resolved; absent: any that is not forbidden. */
+  readonly outboundHosts?: readonly string[]
+  /** What the file says with every default filled in; secrets are references still. */
+  readonly effective: ConfigSource
+}
+
+export type LoadedConfig = ({ readonly config: Config; readonly problems?: undefined } | { readonly problems: readonly Problem[]; readonly config?: undefined }) & {
+  /** Every file and folder that it was read from, found or not: what to watch. */
+  readonly files: readonly string[]
+}
+
+const MAX_BYTES = 1_048_576
+
+const readText = (file: string): string | { readonly problem: string } => {
+  try {
+    const about = statSync(file)
+    if (!about.isFile()) return { problem: 'is no regular file' }
+    if (about.size > MAX_BYTES) return { problem: `is longer than ${MAX_BYTES} bytes` }
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
+  } catch (error) {
+    return { problem: error instanceof TypeError ? 'is not UTF-8' : `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})` }
+  }
+}
+
+/** Reads everything or nothing: with any problem there is no configuration. Changes nothing, opens no connection. */
+export const loadConfig = async (file: string, env: Environment): Promise<LoadedConfig> => {
+  const full = resolve(file)
+  const text = readText(full)
+  if (typeof text !== 'string') return { problems: [{ file, line: 1, column: 1, path: '', message: `the file ${text.problem}` }], files: [full] }
+  const read = readDocument(text, file, configSchema)
+  if ('problems' in read) return { problems: read.problems, files: [full] }
+  const { value, source } = read.document
+  const checks = makeChecks(source, env, dirname(full), { hosts: value.outbound?.hosts })
+  const config = makeConfig(value, checks, env)
+  const files = [full, ...checks.files, ...checks.resolver.files]
+  const problems = checks.problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
+  return problems.length > 0 ? { problems, files } : { config, files }
+}
+
+const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Config => {
+  const data = resolve(checks.folder, value.data)
+  const replica = makeReplica(value, checks, env)
+  const issuers = makeIssuers(value.issuers, checks)
+  const agents = makeAgents(value.agents, issuers, checks)
+  const { http, services, credentials } = makeServices(value.services, checks)
+  checkPorts(value.listeners, checks)
+  const console = makeConsole(value.listeners, new Map(issuers.map((issuer) => [issuer.name, issuer.issuers])), checks)
+  const keys = makeKeys(value, checks)
+  for (const [index, host] of (value.outbound?.hosts ?? []).entries()) if (!/^[A-Za-z0-9_.:-]+$/.test(host)) checks.report(['outbound', 'hosts', index], 'must be an exact host name, without scheme, port or pattern')
+  return {
+    deployment: value.deployment,
+    replica,
+    workers: value.workers,
+    data,
+    identity: { issuers, agents, cache: { entries: value.limits['cached-identities'], maxAgeMs: ms(value.limits['identity-max-age']) }, maxTokenBytes: bytes(value.limits.token) },
+    http: makeHttpListener(value.listeners, http, console.url, checks),
+    console,
+    admin: makeAdmin(value.listeners, checks),
+    credentials,
+    approval: {
+      replica,
+      openPerCaller: value.approvals['open-per-caller'],
+      openPerService: value.approvals['open-per-service'],
+      maxWaiting: value.approvals.waiting,
+      replayWindowMs: ms(value.approvals['replay-window']),
+      resultKeptMs: ms(value.approvals['results-kept']),
+      settledKeptMs: ms(value.approvals['settled-kept']),
+      people: makePeople(value.people, agents, issuers, checks),
+      keys,
+    },
+    ...(keys.length === 0 ? { approvalKeyFile: join(data, 'approval.key') } : {}),
+    store: makeStore(value, checks),
+    journal: {
+      directory: value.journal.directory === undefined ? join(data, 'journal') : resolve(checks.folder, value.journal.directory),
+      replica,
+      durability: value.journal.durability,
+      segmentBytes: bytes(value.journal['segment-size']),
+      minFreeBytes: bytes(value.journal['min-free']),
+    },
+    sinks: makeSinks(value.sinks, checks),
+    policyFiles: readPolicyFiles(value.policies, checks),
+    policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat'], ...(value.groups === undefined ? {} : { groups: value.groups }) },
+    ...(value.outbound === undefined ? {} : { outboundHosts: value.outbound.hosts }),
+    effective: value,
+  }
+}
+
+const makeReplica = ({ replica }: ConfigSource, { report }: Checks, env: Environment): string => {
+  if (replica !== undefined) return replica
+  const found = (env['HOSTNAME'] ?? hostname()).replaceAll(/[^A-Za-z0-9._-]/g, '-').slice(0, 64)
+  if (!/^[A-Za-z0-9]/.test(found)) report([], 'the host name is no name for a replica; set "replica"')
+  return found
+}
+
+/** Shorter than this is guessed. */
+const LEAST_KEY_BYTES = 32
+
+const makeKeys = ({ approvals, store }: ConfigSource, checks: Checks): ApprovalOptions['keys'] => {
+  const file = approvals['keys-file']
+  if (approvals.keys === undefined && file === undefined) {
+    if (store.kind === 'redis') checks.report(['approvals', 'keys'], 'is missing; replicas that share a store seal its records with the same key')
+    return []
+  }
+  const given = approvals.keys ?? [undefined]
+  const keys = given.map((reference, index) => {
+    const path = approvals.keys === undefined ? ['approvals', 'keys'] : ['approvals', 'keys', index]
+    const key = checks.secret(path, reference, approvals.keys === undefined || index === 0 ? file : undefined, true)
+    if (key !== undefined && key !== missing && Buffer.byteLength(key.reveal()) < LEAST_KEY_BYTES) checks.report(path, `is shorter than ${LEAST_KEY_BYTES} bytes`, { hide: true })
+    return key
+  })
+  return keys.filter((key) => key !== undefined)
+}

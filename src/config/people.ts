@@ -1,0 +1,50 @@
+import type { AgentOptions, IssuerOptions } from '../identity/options.ts'
+import type { Path } from '../lib/yaml-source.ts'
+import { type Party, partyKey } from '../model/caller.ts'
+import type { Checks } from './checks.ts'
+import type { AccountSource, ConfigSource } from './schema.ts'
+
+/**
+ * The account that a short issuer name and a subject mean. An issuer with several exact values means the first one
+ * of its only tenant; with several tenants the exact value has to be written.
+ */
+const makeParty = ({ issuer, subject }: AccountSource, path: Path, issuers: readonly IssuerOptions[], checks: Checks): Party => {
+  const named = issuers.find(({ name }) => name === issuer)
+  if (named === undefined) {
+    if (!issuers.some((other) => other.issuers.includes(issuer))) checks.known([...path, 'issuer'], issuer, issuers.map(({ name }) => name), 'issuer')
+    return { issuer, subject }
+  }
+  if (named.preset === 'entra' && named.issuers.length > 2) checks.report([...path, 'issuer'], `stands for several tenants here; write the exact one: ${named.issuers.filter((_value, index) => index % 2 === 0).join(', ')}`)
+  return { issuer: named.issuers[0] ?? issuer, subject }
+}
+
+export const makeAgents = (agents: ConfigSource['agents'], issuers: readonly IssuerOptions[], checks: Checks): readonly AgentOptions[] => {
+  const seen = new Map<string, string>()
+  const all = Object.entries(agents).map(([name, source]): AgentOptions => {
+    const path: Path = ['agents', name]
+    const party = makeParty(source, path, issuers, checks)
+    const other = seen.get(partyKey(party))
+    if (other !== undefined) checks.report(path, `is the same account as "${other}"`, { on: 'key' })
+    seen.set(partyKey(party), name)
+    return { name, ...party, kind: source.kind, groups: source.groups, owner: makeParty(source.owner, [...path, 'owner'], issuers, checks) }
+  })
+  for (const { name, owner } of all) if (seen.has(partyKey(owner))) checks.report(['agents', name, 'owner'], 'is itself a registered agent; a person has to answer for it')
+  return all
+}
+
+export const makePeople = (people: ConfigSource['people'], agents: readonly AgentOptions[], issuers: readonly IssuerOptions[], checks: Checks): readonly (readonly Party[])[] => {
+  const seen = new Map<string, string>()
+  const registered = new Map(agents.map((agent) => [partyKey(agent), agent.name]))
+  return Object.entries(people).map(([name, accounts]) =>
+    accounts.map((account, index) => {
+      const path: Path = ['people', name, index]
+      const party = makeParty(account, path, issuers, checks)
+      const other = seen.get(partyKey(party))
+      if (other !== undefined) checks.report(path, other === name ? 'stands here twice' : `belongs to "${other}" as well; one account is one person`)
+      const agent = registered.get(partyKey(party))
+      if (agent !== undefined) checks.report(path, `is the registered agent "${agent}", and an agent is no person`)
+      seen.set(partyKey(party), name)
+      return party
+    }),
+  )
+}

@@ -1,0 +1,302 @@
+import { z } from 'zod'
+import { address, count, duration, durationOrNone, flag, name, path, remote, secret, secretFile, size, text, texts } from './fields.ts'
+
+/* The shape of countersign.yaml. What cannot be said by shape is checked where the options are made. */
+
+const tls = z
+  .strictObject({ 'cert-file': path('PEM file with the certificate and its chain.'), 'key-file': path('PEM file with the private key.') })
+  .optional()
+  .describe('Serve TLS with this certificate. Without it, plain HTTP: for loopback, or behind something that ends TLS.')
+
+const httpListener = z
+  .strictObject({
+    address: address('Where clients connect.', '127.0.0.1:8080'),
+    tls,
+    'trusted-proxies': texts('Address ranges whose X-Forwarded-For and X-Forwarded-Proto are believed. Never everybody.').default([]),
+    'claim-headers': z.record(text('Claim.'), text('Header name.')).default({}).describe('Claims that the upstream gets as headers of their own: claim name to header name.'),
+    limits: z
+      .strictObject({
+        target: size('Longest request target.', '8KiB', 65_536),
+        headers: size('Longest header section.', '16KiB', 262_144),
+        'header-count': count('Most header fields of one request.', 100, 1, 1_000),
+        connections: count('Connections that may be open at one time.', 10_000),
+      })
+      .prefault({})
+      .describe('What one client or request may take.'),
+    timeouts: z
+      .strictObject({
+        headers: duration('For the whole header section.', '10s'),
+        body: duration('For each read of a request body.', '30s'),
+        'keep-alive': duration('How long an idle connection stays open.', '65s'),
+        'session-recheck': duration('How often the identity behind an open WebSocket is checked again.', '5s'),
+      })
+      .prefault({})
+      .describe('How long we wait for a client.'),
+  })
+  .prefault({})
+  .describe('The listener that faces agents and other clients.')
+
+const consoleListener = z
+  .strictObject({
+    address: address('Where the approvals API listens.', '127.0.0.1:8081'),
+    tls,
+    url: text('Where people and tools reach it: an origin such as https://approvals.example.org. Default: the address itself, where that is loopback.').optional(),
+    hosts: texts('Further values of the Host header that are ours. Others are refused.').default([]),
+    audience: text("Approvers' tokens must carry this audience, beside being valid at their issuer.").optional(),
+    login: z
+      .strictObject({
+        issuer: text('Short name of the issuer that people log in at.'),
+        'client-id': text('Public client id of the command line there.'),
+        scopes: texts('Scopes to ask for.').default(['openid', 'profile', 'email']),
+        resource: text('Resource to ask a token for, where the issuer wants one.').optional(),
+      })
+      .optional()
+      .describe('What `countersign login` needs to know.'),
+    streams: z
+      .strictObject({ total: count('Of everybody.', 500), 'per-viewer': count('Of one person.', 8) })
+      .prefault({})
+      .describe('Live event streams that may be open at one time.'),
+  })
+  .prefault({})
+  .describe('The approvals API.')
+
+const adminListener = z
+  .strictObject({
+    address: address('Where health, metrics and reload listen.', '127.0.0.1:9901'),
+    'allow-public': flag('Listen beyond loopback, where only the orchestrator can reach it: the admin listener knows no login.', false),
+  })
+  .prefault({})
+  .describe('Health and reload, for this machine and its orchestrator.')
+
+const scalar = z.union([text('A literal.'), z.number(), z.boolean()])
+const globs = z.strictObject({ glob: z.union([text('A pattern.'), texts('Any of these patterns.').min(1)]).describe('Patterns over segments: `*` is one segment, `**` any number.') })
+const claimRule = z.union([scalar, z.array(scalar).min(1, 'an empty list would match nothing'), globs])
+
+const issuer = z
+  .strictObject({
+    preset: z.enum(['generic', 'okta', 'entra', 'google', 'github-actions', 'gitlab', 'kubernetes']).default('generic').describe('Fills in what this kind of issuer is known for, and refuses its known mistakes.'),
+    issuer: text('Compared with `iss` exactly. Presets with one fixed issuer know it.').optional(),
+    tenants: texts('Entra: the tenant ids whose tokens are accepted. Both token versions of each.').optional(),
+    cloud: z.enum(['public', 'us-government', 'china']).optional().describe('Entra: which cloud the tenants are in.'),
+    'hosted-domains': texts('Google: the Workspace domains (`hd`) whose accounts are accepted.').optional(),
+    audiences: texts('Accepted values of `aud`. At least one; there is no default.').optional(),
+    keys: z
+      .strictObject({
+        'discovery-url': text('Discovery document. Default: below the issuer.').optional(),
+        'jwks-url': text('Key set.').optional(),
+        'jwks-file': path('Key set in a file, for sites without a way out.').optional(),
+        'ca-file': path('PEM file with the certificate authority of the key set server.').optional(),
+        bearer: secret('Token for the key set server.').optional(),
+        'bearer-file': secretFile('bearer').optional(),
+      })
+      .prefault({})
+      .describe('Where the keys come from that sign its tokens.'),
+    algorithms: texts('Accepted signature algorithms. Never none, never HS*. Default: RS256, ES256, EdDSA.').optional(),
+    'token-types': texts('Accepted `typ` of the token header.').optional(),
+    kind: z.enum(['human', 'workload', 'agent']).optional().describe('What its subjects are, where the registered agents do not say otherwise.'),
+    'clock-tolerance': duration('How far clocks may differ.', '30s'),
+    'max-token-age': duration('Tokens issued longer ago are refused, whatever they say.', '24h'),
+    'claim-paths': z
+      .strictObject({
+        subject: text('Who.').optional(),
+        groups: text('Groups.').optional(),
+        roles: text('Roles, counted as groups.').optional(),
+        email: text('E-mail address.').optional(),
+        'email-verified': text('Whether the issuer vouches for the address.').optional(),
+        name: text('Name to display.').optional(),
+        'client-id': text('The client that got the token.').optional(),
+      })
+      .prefault({})
+      .describe('Where a token says what: dot paths (`realm_access.roles`) or JSON pointers (`/https:~1~1x/groups`).'),
+    claims: z.record(name, text('Path.')).optional().describe('Further claims that policies may read as `caller.claims.<name>`: name to path.'),
+    required: z.record(text('Path.'), claimRule).default({}).describe('What claims must be: a literal, a list of literals, or `{ glob: … }`.'),
+    'group-names': z.record(text('Group.'), text('Name.')).default({}).describe('Group values as tokens carry them, to the names that policies use.'),
+    'email-domains': texts('Domains whose verified e-mail addresses are believed. Empty: none.').default([]),
+    delegation: z.strictObject({ 'actor-issuers': texts('Short names of the issuers whose subjects may act.').min(1, 'an empty list would allow no actor; leave delegation out') }).optional().describe('Accept tokens in which one party acts for another (`act`). Without it they are refused.'),
+    jwks: z
+      .strictObject({
+        'max-age': duration('How long keys are used before they are fetched again.', '10m'),
+        'max-stale': durationOrNone('How long old keys are used while the issuer cannot be reached.', '1h'),
+        cooldown: duration('Least time between two fetches for unknown keys.', '30s'),
+        'error-backoff': duration('Least time after a failed fetch.', '5s'),
+        'max-size': size('Longest key set.', '512KiB', 8_388_608),
+        timeout: duration('For one fetch.', '5s'),
+      })
+      .prefault({})
+      .describe('How keys are fetched.'),
+    introspection: z
+      .strictObject({
+        url: text('RFC 7662 endpoint.'),
+        'client-id': text('Our client id there.'),
+        'client-secret': secret('Our client secret there.').optional(),
+        'client-secret-file': secretFile('client-secret').optional(),
+        'opaque-tokens': flag('Ask about tokens that are no JWT.', false),
+        recheck: flag('Ask before a vote counts and before a held action is released.', true),
+      })
+      .optional()
+      .describe('Ask the issuer about tokens.'),
+  })
+  .describe('One issuer of tokens.')
+
+const account = z.strictObject({ issuer: text('Short name of the issuer, or an exact `iss`.'), subject: text('The subject there.') })
+
+const agent = z
+  .strictObject({
+    issuer: text('Short name of the issuer, or an exact `iss`.'),
+    subject: text('Subject or client id there.'),
+    kind: z.enum(['agent', 'workload']).default('agent').describe('An agent decides by itself what it does; a workload does what it was written for.'),
+    owner: account.describe('The person who answers for it, and who can never approve what it asks for.'),
+    groups: texts('Its groups, beside those in its token.').default([]),
+  })
+  .describe('A registered agent or service account.')
+
+const route = z
+  .strictObject({
+    host: text('Host name, without a port. Absent: every host that no other route names.').optional(),
+    path: text('Prefix of whole segments; / is everything.').default('/'),
+    'strip-prefix': flag('The upstream sees the path without this prefix.', false),
+    'encoded-slash': z.enum(['refuse', 'keep']).default('refuse').describe('What to do with %2F in a path.'),
+    'inspect-body': size('Longest body that is read for a rule or a hold; a longer one is refused.', '1MiB', 67_108_864),
+    'max-body': size('Longest body that is streamed.', '100MiB', 107_374_182_400),
+    'json-rpc': flag('Bodies are JSON-RPC.', false),
+    graphql: flag('Bodies are GraphQL operations.', false),
+    'case-variants': z.enum(['refuse', 'allow']).default('refuse').describe('JSON keys of one object that differ only in case.'),
+    'method-override': z.strictObject({ form: text('Form field, query key or header.').optional() }).default({}).describe('By what the upstream lets a POST become another method.'),
+    'unbound-headers': texts('Headers that may differ between what was approved and a repeat of it.').default([]),
+    upgrades: z.array(z.enum(['websocket'])).default([]).describe('Protocol upgrades that may pass.'),
+    hold: z
+      .strictObject({
+        wait: durationOrNone('How long a connection is kept waiting for an approval.', '50s'),
+        'pending-status': z.literal([503, 409, 403]).default(503).describe('Status of the answer when we stop waiting.'),
+      })
+      .prefault({})
+      .describe('What waiting looks like here.'),
+    errors: z.enum(['problem', 'openai', 'anthropic']).default('problem').describe("Adds a provider's own error shape to refusals."),
+  })
+  .describe('Which requests belong to the service.')
+
+const credential = z
+  .strictObject({
+    bearer: secret('Bearer token.').optional(),
+    'bearer-file': secretFile('bearer').optional(),
+    header: text('Name of the header that carries `value`.').optional(),
+    value: secret('Value of the header.').optional(),
+    'value-file': secretFile('value').optional(),
+    basic: z.strictObject({ user: text('User name.'), password: secret('Password.').optional(), 'password-file': secretFile('password').optional() }).optional().describe('User and password.'),
+  })
+  .describe('How we log in upstream: one of bearer, header with value, basic.')
+
+const service = z
+  .strictObject({
+    protocol: z.enum(['http']).default('http').describe('What it speaks.'),
+    upstream: text('Origin: scheme, host and port.'),
+    labels: z.record(name, text('Value.')).default({}).describe('What policies can select it by: environment, owner, compliance.'),
+    'allowed-addresses': texts('Address ranges that the name of the upstream may resolve to. Empty: any.').default([]),
+    'ca-file': path('PEM file with the certificate authority of the upstream.').optional(),
+    audience: text('Tokens must carry this audience, beside being valid at their issuer.').optional(),
+    connections: count('Connections to the upstream.', 256, 1, 65_536),
+    'connect-timeout': duration('For a connection.', '5s'),
+    'headers-timeout': duration('For the head of an answer.', '60s'),
+    'body-timeout': duration('Between two parts of an answer.', '5m'),
+    routes: z.array(route).min(1, 'a service without routes cannot be reached; leave routes out for all requests').max(1_000).default(() => [route.parse({})]).meta({ default: [{}] }).describe('Which requests belong to it. Default: all.'),
+    credential: credential.optional(),
+  })
+  .describe('A protected upstream.')
+
+const embedded = z.strictObject({ kind: z.literal('embedded').describe('In a file of this replica.'), path: path('Database file. Default: holds.db in the data folder.').optional() })
+const redis = z.strictObject({
+  kind: z.literal('redis').describe('In Redis, shared by all replicas.'),
+  url: z.unknown().optional().meta({ type: 'string', description: 'A single Redis: redis://host:6379/0, rediss:// for TLS. A password only as a reference.' }),
+  'url-file': secretFile('url').optional(),
+  sentinel: z.strictObject({ nodes: z.array(remote).min(1).describe('Sentinels, host:port.'), name: text('Name of the group.'), 'sentinel-password': secret('Password of the sentinels.').optional(), 'sentinel-password-file': secretFile('sentinel-password').optional() }).optional().describe('A primary that sentinels name.'),
+  cluster: z.strictObject({ nodes: z.array(remote).min(1).describe('Some nodes, host:port.') }).optional().describe('A cluster.'),
+  password: secret('Password, for sentinel and cluster.').optional(),
+  'password-file': secretFile('password').optional(),
+  tls: flag('TLS, for sentinel and cluster.', false),
+  prefix: text('Prefix of every key.').default('countersign'),
+  'acknowledging-replicas': count('Replicas that must have acknowledged before a hold counts as spent.', 0, 0, 10),
+})
+const store = z.discriminatedUnion('kind', [embedded, redis]).prefault({ kind: 'embedded' }).describe('Where holds live.')
+
+const durability = (description: string, standard: 'queued' | 'written' | 'synced') => z.enum(['queued', 'written', 'synced']).default(standard).describe(description)
+
+const journal = z
+  .strictObject({
+    directory: path('Its folder. Default: journal in the data folder.').optional(),
+    durability: z
+      .strictObject({ read: durability('For actions that only read.', 'written'), write: durability('For actions that change something.', 'synced'), held: durability('For actions that were approved.', 'synced') })
+      .prefault({})
+      .describe('How safe a record must be before its action runs: queued in memory, written to the operating system, synced to the disk.'),
+    'segment-size': size('A file is closed at this size.', '64MiB', 4_294_967_296),
+    'min-free': size('With less free space nothing runs.', '256MiB', 109_951_162_777_600),
+  })
+  .prefault({})
+  .describe('The one ordered record of this replica.')
+
+const sink = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('stdout').describe('Standard output.') }),
+    z.strictObject({ kind: z.literal('file').describe('A file.'), path: path('The file.') }),
+    z.strictObject({
+      kind: z.literal('http').describe('Batches by HTTP POST.'),
+      url: text('Where to.'),
+      authorization: secret('Value of the Authorization header.').optional(),
+      'authorization-file': secretFile('authorization').optional(),
+      'batch-lines': count('Most lines of a batch.', 500, 1, 10_000),
+      'batch-size': size('Most bytes of a batch.', '1MiB', 67_108_864),
+      timeout: duration('For one batch.', '10s'),
+      format: z.enum(['ndjson', 'json-array']).default('ndjson').describe('Lines, or one JSON array.'),
+    }),
+    z.strictObject({ kind: z.literal('redis').describe('A Redis stream.'), url: z.unknown().optional().meta({ type: 'string', description: 'redis://host:6379/0. A password only as a reference.' }), 'url-file': secretFile('url').optional(), stream: text('Name of the stream.').default('countersign:audit'), 'max-length': count('Entries that are kept.', 1_000_000, 1, 1_000_000_000) }),
+  ])
+  .describe('Where audit events go beside the journal.')
+
+const approvals = z
+  .strictObject({
+    keys: z.array(secret('32 bytes or more.')).min(1).optional().describe('Keys that seal the records of holds; the same on all replicas. The first is used, the others are still read. With the embedded store one is made at the first start.'),
+    'keys-file': secretFile('keys').optional(),
+    'open-per-caller': count('Open holds of one caller.', 20),
+    'open-per-service': count('Open holds of one service.', 1_000),
+    waiting: count('Connections of one process that may wait at one time.', 5_000),
+    'replay-window': durationOrNone('How long after it ran a repeat of an approved action gets the stored answer.', '10m'),
+    'results-kept': duration('How long an answer is kept for its requester.', '1h'),
+    'settled-kept': duration('How long a settled hold stays in the store.', '30d'),
+  })
+  .prefault({})
+  .describe('Holds and approvals.')
+
+const limits = z
+  .strictObject({
+    token: size('Longest token.', '16KiB', 262_144),
+    'cached-identities': count('Verified tokens that are remembered.', 10_000),
+    'identity-max-age': duration('How long a verified token is believed without looking again.', '60s'),
+  })
+  .prefault({})
+  .describe('Limits of the whole process.')
+
+export const configSchema = z
+  .strictObject({
+    deployment: name.default('countersign').describe('Name of this installation, for records and people.'),
+    replica: name.optional().describe('Name of this replica, different for each. Default: the host name.'),
+    data: path('Folder for the journal and the embedded store.').default('./data'),
+    workers: count('Processes that serve clients. More than one needs the Redis store.', 1, 1, 64),
+    listeners: z.strictObject({ http: httpListener, console: consoleListener, admin: adminListener }).prefault({}).describe('Where we listen.'),
+    issuers: z.record(name, issuer).refine((all) => Object.keys(all).length > 0, 'names no issuer, so nobody could call').describe('Who says who is calling, by the short names that policies use.'),
+    groups: z.array(name).optional().describe('Every group name there is. If it is given, policies that name another do not load.'),
+    agents: z.record(name, agent).default({}).describe('Registered agents and service accounts, each with the person who answers for it.'),
+    people: z.record(name, z.array(account).min(2, 'links two accounts or more')).default({}).describe('Accounts of one and the same person, who counts once.'),
+    services: z.record(name, service).refine((all) => Object.keys(all).length > 0, 'names no service, so there is nothing to reach').describe('The protected upstreams, by the names that policies use.'),
+    policies: z.array(path('A file or a folder.')).min(1, 'names no policy, so nothing would be allowed').max(100).describe('Policy files and folders of them.'),
+    approvals,
+    store,
+    journal,
+    sinks: z.record(name, sink).default({}).describe('Where audit events go beside the journal, by name.'),
+    limits,
+    outbound: z.strictObject({ hosts: texts('Exact host names.') }).optional().describe('If given: the only hosts that issuers, keys and sinks may be on.'),
+  })
+  .describe('Configuration of Countersign.')
+
+export type ConfigSource = z.infer<typeof configSchema>
+export type IssuerSource = z.infer<typeof issuer>
+export type ServiceSource = z.infer<typeof service>
+export type AccountSource = z.infer<typeof account>
