@@ -3,9 +3,11 @@ import { actionRecord, callerRecord } from '../model/audit-event.ts'
 import type { Approval } from '../model/approval.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Terms } from '../model/decision.ts'
+import { Refusal } from '../model/refusal.ts'
 import type { Approvals, Replay } from './approvals.ts'
 import { expire, holdSubject, type Desk } from './desk.ts'
 import { holdId, isHoldId, shortCode } from './hold-name.ts'
+import type { HoldEntry } from './hold-store.ts'
 import * as no from './no.ts'
 import { callerKey } from './seal.ts'
 
@@ -65,7 +67,7 @@ const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
   let superseding: Hold | undefined
   for (let tries = 0; tries < maxTries; tries++) {
     const fresh = newHold(request, decision.terms, await desk.now())
-    const entry = desk.ledger.entry(fresh)
+    const entry = record(desk, fresh)
     const opened = await desk.store.open({ ...entry, openKey: entry.openKey! }, { perCaller: desk.options.openPerCaller, perService: desk.options.openPerService }, superseding && { id: superseding.id, revision: superseding.revision })
     if (opened.result === 'flooded') throw no.flooded(opened.by)
     if (opened.result === 'opened') return await announce(desk, fresh, attempt)
@@ -87,6 +89,15 @@ const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
   throw no.busy()
 }
 
+/** What cannot be written down exactly cannot be shown and approved exactly. */
+const record = ({ ledger }: Desk, hold: Hold): HoldEntry => {
+  try {
+    return ledger.entry(hold)
+  } catch (cause) {
+    throw new Refusal('malformed', 'NOT EXECUTED. This action contains text that cannot be recorded exactly, so it cannot be approved.', { cause })
+  }
+}
+
 /** The time of the hold, by the store's clock, is over. */
 const lapsed = async ({ now, options }: Desk, hold: Hold): Promise<boolean> => {
   if (hold.state === 'pending') return (await now()) > hold.deadline
@@ -104,7 +115,7 @@ const isAnotherRequest = (hold: Hold, key: string | undefined): boolean => hold.
 const newHold = ({ caller, action, decision, wait }: Request, terms: Terms, now: number): Hold => ({
   id: holdId(), code: shortCode(action.digest), revision: 1, state: 'pending', caller, action, terms, matched: decision.matched, policyVersion: decision.policyVersion,
   votes: [], openedAt: now, deadline: now + terms.withinMs,
-  ...defined({ statedReason: wait.statedReason?.slice(0, maxStatedReason), idempotencyKey: wait.idempotencyKey }),
+  ...defined({ statedReason: wait.statedReason?.slice(0, maxStatedReason).toWellFormed(), idempotencyKey: wait.idempotencyKey }),
 })
 
 /** Nobody hears of a hold whose record is not safe: without the record it is taken back. */

@@ -92,6 +92,12 @@ describe('obtaining', () => {
     assert.equal((await world.a.life.list({ states: ['pending'], limit: 10 }, alice)).holds.length, 0)
   })
 
+  it('refuses to hold what cannot be written down exactly', async () => {
+    await using world = await makeWorld()
+    assert.equal((await refused(obtain(world.a, 'POST /x \ud83d', agent))).code, 'malformed')
+    assert.equal((await refused(obtain(world.a, 'POST /x', agent, { budgetMs: 0, statedReason: `${'x'.repeat(1_999)}\ud83d\ude00` }))).code, 'hold-pending')
+  })
+
   it('a client that names its hold gets that one or a no, never a new one', async () => {
     await using world = await makeWorld()
     const hold = await approved(world)

@@ -9,7 +9,7 @@ import type { Hold } from '../../src/model/hold.ts'
 import { action, agent, caller, digestOf, terms } from './world.ts'
 
 const key = (letter: string): Secret => new Secret(letter.repeat(32))
-const hold: Hold = { id: holdId(), code: 'CS-0000', revision: 3, state: 'pending', caller: agent, action: action('x "\u2028\ud83d é'), terms: terms(), matched: [], policyVersion: 'v1', votes: [], openedAt: 1, deadline: 2 }
+const hold: Hold = { id: holdId(), code: 'CS-0000', revision: 3, state: 'pending', caller: agent, action: action('x "\u2028 é'), terms: terms(), matched: [], policyVersion: 'v1', votes: [], openedAt: 1, deadline: 2 }
 
 test('opens what it closed, also after the key was rotated', () => {
   const old = makeSeal([key('a')])
