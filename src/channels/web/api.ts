@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Approvals } from '../../approval/approvals.ts'
+import type { Roster } from '../../approval/roster.ts'
 import type { Identity } from '../../identity/identity.ts'
 import { defined } from '../../lib/defined.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
@@ -18,7 +19,7 @@ export interface ApiParts {
   readonly approvals: Approvals
   readonly identity: Identity
   /** Told of everybody who comes with a good token, so that a vote can later be checked against what is known of its author by then. */
-  readonly roster?: { seen(caller: Caller): void | Promise<void> }
+  readonly roster?: Pick<Roster, 'see'>
   /** The OpenAPI document; without one there is no `/openapi.json`. */
   readonly openapi?: unknown
 }
@@ -61,14 +62,14 @@ export const makeApi = ({ approvals, identity, roster, openapi }: ApiParts, opti
 
   const viewerOf = async (claim: Claim): Promise<Caller> => {
     const viewer = await identity.authenticate(claim)
-    await roster?.seen(viewer)
+    roster?.see(viewer)
     return viewer
   }
 
   /** Whoever decides is looked at afresh: a cached answer is good enough for reading only. */
   const deciderOf = async (claim: Claim): Promise<Caller> => {
     const decider = await identity.recheck(await identity.authenticate(claim), claim)
-    await roster?.seen(decider)
+    roster?.see(decider)
     return decider
   }
 
