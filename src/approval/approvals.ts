@@ -14,7 +14,7 @@ export interface Wait {
   readonly idempotencyKey?: string
   /** The agent's own words; untrusted. */
   readonly statedReason?: string
-  /** Told once, as soon as the hold exists. */
+  /** Told once, as soon as there is a hold to wait for; not when it is decided already. */
   readonly onHeld?: (hold: Hold) => void
 }
 

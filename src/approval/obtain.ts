@@ -21,7 +21,7 @@ export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, s
   const { wait } = request
   const end = performance.now() + wait.budgetMs
   let hold = wait.hold === undefined ? await openOrJoin(desk, request) : await joinNamed(desk, request, wait.hold)
-  wait.onHeld?.(hold)
+  if (hold.state === 'pending') wait.onHeld?.(hold)
   for (;;) {
     const answer = await conclude(desk, hold, wait.hold !== undefined)
     if (answer !== undefined) return answer
