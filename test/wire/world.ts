@@ -85,8 +85,10 @@ export const testPolicies: PolicySet = {
   tagsOf: () => [],
 }
 
+const expiresAt = Date.now() + 3_600_000
+
 /** The token is the subject; `bad` is nobody. */
-const callerOf = (token: string, address: string): Caller => ({ issuer: 'https://idp.test', subject: token, kind: 'agent', groups: ['agents'], onBehalfOf: [], claims: {}, session: `s-${token}`, authenticatedAt: 0, expiresAt: Date.now() + 3_600_000, address })
+const callerOf = (token: string, address: string): Caller => ({ issuer: 'https://idp.test', subject: token, kind: 'agent', groups: ['agents'], onBehalfOf: [], claims: {}, session: `s-${token}`, authenticatedAt: 0, expiresAt, address })
 
 export interface World extends AsyncDisposable {
   readonly port: number

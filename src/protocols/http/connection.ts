@@ -10,6 +10,8 @@ export interface Connection {
   broken: boolean
   /** Fires when the client has gone. Made on first use: only those who wait need it. */
   readonly gone: AbortSignal
+  /** The client's address where no proxy is trusted to say another one. */
+  peer: string | undefined
   /** False when there are too many already. */
   begin(response: ServerResponse): boolean
   /** No answer is under way. */
@@ -32,6 +34,7 @@ export const connectionOf = (socket: Socket): Connection => {
   let controller: AbortController | undefined
   const connection: Connection = {
     broken: false,
+    peer: undefined,
     get gone() {
       if (controller === undefined) {
         const made = new AbortController()

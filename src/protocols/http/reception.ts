@@ -11,6 +11,7 @@ import { claimOf, refuseCrossSite } from './claim.ts'
 import { checkRequestHeaders } from './codec/headers.ts'
 import { canonicalHost } from './codec/host.ts'
 import { parseTarget } from './codec/target.ts'
+import { connectionOf } from './connection.ts'
 import { type Frame, makeFrame } from './frame.ts'
 import type { ListenerState } from './listener.ts'
 import { readNotes, type RequestNotes } from './request-notes.ts'
@@ -69,7 +70,8 @@ export const receive = async (request: IncomingMessage, parts: ReceptionParts, {
   if (typeof servername === 'string' && servername !== '' && canonicalHost(servername) !== host) throw new Refusal('misdirected', 'Host and TLS server name differ.')
   const target = sized(progress, 414, () => parseTarget(request.url ?? '', { maxBytes: options.limits.targetBytes, encodedSlash: 'keep' }))
   if (socket.remoteAddress === undefined) throw new Refusal('malformed', 'The client has gone.')
-  const address = clientAddress(socket.remoteAddress, notes.forwardedFor, trusted)
+  const connection = connectionOf(socket)
+  const address = trusted.length === 0 ? (connection.peer ??= clientAddress(socket.remoteAddress, [], [])) : clientAddress(socket.remoteAddress, notes.forwardedFor, trusted)
 
   const authenticate = async (audience: string | undefined, safe: boolean): Promise<{ caller: Caller; claim: Claim }> => {
     const claim = claimOf(notes, address, audience)

@@ -9,6 +9,7 @@ import type { Outgoing, ReplySink, Upstream, UpstreamFailure } from './upstream.
 /** How much of an upload we still read, and for how long, so that the client can hear an answer that came early. */
 const lingerBytes = 1 << 20
 const lingerMs = 1_000
+const smallBytes = 16 << 10
 
 /** Ends the answer; if the client is still sending, only after it had a chance to read the answer. */
 const endReply = (request: IncomingMessage, response: ServerResponse, last?: Buffer | string): void => {
@@ -153,7 +154,10 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
       end() {
         if (over) return
         settle('executed')
-        if (!response.destroyed) endReply(request, response, whole)
+        if (response.destroyed) return
+        // Head and a small body as one string are one write to the socket; latin1 maps bytes to characters one to one.
+        if (whole !== undefined && whole.length <= smallBytes && request.complete) response.end(whole.toString('latin1'), 'latin1')
+        else endReply(request, response, whole)
       },
       fail({ sent, timedOut, cause }: UpstreamFailure) {
         if (over) return
