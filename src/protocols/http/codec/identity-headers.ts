@@ -2,13 +2,13 @@ import type { Action } from '../../../model/action.ts'
 import type { Caller } from '../../../model/caller.ts'
 
 /**
- * A value that any header can carry: UTF-8, every byte that is not a visible ASCII character escaped as `%XX`, and `%` and `,` as well,
- * so that lists split at commas and `decodeURIComponent` gives back exactly what was there.
+ * A value that any header can carry: UTF-8, every byte that is not a visible ASCII character escaped as `%XX`, and `%`, `,` and `#` as well,
+ * so that lists split at commas, chains at `#`, and `decodeURIComponent` gives back exactly what was there.
  */
-export const headerValue = (text: string): string => {
-  if (/^[!-$&-+\--~]*$/.test(text)) return text
-  return text.toWellFormed().replace(/[^!-$&-+\--~]/gu, (character) => (character === '%' ? '%25' : character === ',' ? '%2C' : character === '!' ? '%21' : encodeURIComponent(character)))
-}
+export const headerValue = (text: string): string => (harmless.test(text) ? text : text.toWellFormed().replace(others, encodeURIComponent))
+
+const harmless = /^[!"$&-+\--~]*$/
+const others = /[^!"$&-+\--~]/gu
 
 export interface CallerHeaders {
   /** A signed statement about the caller that upstreams can verify. */
