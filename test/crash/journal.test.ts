@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 import { emptyHash, leafHash } from '../../src/lib/leaf-hash.ts'
 import { open, readAll, temporaryDirectory } from '../audit/audit-samples.ts'
 
-const budgetMs = 12_000
+const budgetMs = 8_000
 
 /** Starts the writers, lets them run until they acknowledged some records, and kills them where they stand. */
 const runAndKill = async (directory: string, run: number): Promise<string[]> => {
@@ -30,7 +30,7 @@ describe('killed while it writes', () => {
     const acknowledged: string[] = []
     const end = Date.now() + budgetMs
     let cycles = 0
-    for (; Date.now() < end && cycles < 40; cycles++) acknowledged.push(...(await runAndKill(directory.path, cycles)))
+    for (; Date.now() < end && cycles < 25; cycles++) acknowledged.push(...(await runAndKill(directory.path, cycles)))
     await using journal = await open(directory.path)
     const all = await readAll(journal, 1_000_000)
     const recorded = new Set(all.filter(({ type }) => type === 'started').map(({ attempt }) => attempt))
