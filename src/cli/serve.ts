@@ -3,7 +3,7 @@ import { exit, type Io } from './io.ts'
 
 const options = { config: { type: 'string', short: 'c', value: 'FILE', help: 'the configuration (COUNTERSIGN_CONFIG, or countersign.yaml here)' } } as const satisfies Options
 
-export const configFileOf = (given: string | undefined, io: Io): string => given ?? io.env['COUNTERSIGN_CONFIG'] ?? 'countersign.yaml'
+export const configFileOf = (given: string | undefined, io: Pick<Io, 'env'>): string => given ?? io.env['COUNTERSIGN_CONFIG'] ?? 'countersign.yaml'
 
 interface Program {
   serve(request: { readonly configFile: string; readonly io: Io }): Promise<number | void>

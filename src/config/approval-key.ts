@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Secret } from '../lib/secret.ts'
-import type { Config } from './load.ts'
+import type { Config } from './config.ts'
 
 /**
  * The configuration with a key for the records of holds: its own, or the one that the first start made beside the data.

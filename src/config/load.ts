@@ -2,68 +2,16 @@ import { readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { ApprovalOptions } from '../approval/options.ts'
-import type { JournalOptions } from '../audit/options.ts'
-import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
-import type { CredentialOptions } from '../credentials/options.ts'
-import type { IdentityOptions } from '../identity/options.ts'
 import { readDocument } from '../lib/document.ts'
-import type { Problem } from '../lib/problem.ts'
-import type { Assurance } from '../model/decision.ts'
-import type { Service } from '../model/service.ts'
-import type { HttpListenerOptions } from '../protocols/http/options.ts'
-import type { SinkOptions } from '../sinks/options.ts'
-import type { StoreOptions } from '../stores/options.ts'
 import { type Checks, makeChecks, missing } from './checks.ts'
+import type { Config, Environment, LoadedConfig } from './config.ts'
 import { bytes, makeIssuers, ms } from './issuers.ts'
 import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listeners.ts'
 import { makeAgents, makePeople } from './people.ts'
-import { type PolicyFile, readPolicyFiles } from './policy-files.ts'
+import { readPolicyFiles } from './policy-files.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
 import { makeSinks, makeStore } from './stores.ts'
-
-export type Environment = Readonly<Record<string, string | undefined>>
-
-/** What policies depend on of the rest of the configuration. */
-export interface PolicyFacts {
-  readonly services: readonly Service[]
-  /** Every group name there is, where the configuration says so. */
-  readonly groups?: readonly string[]
-  readonly issuers: readonly { readonly name: string; readonly issuers: readonly string[] }[]
-  /** How sure the configured channels can make us of an approver. */
-  readonly channels: readonly Assurance[]
-}
-
-/** The whole configuration, in the words of those who use it. */
-export interface Config {
-  readonly deployment: string
-  readonly replica: string
-  readonly workers: number
-  /** Folder of the journal and the embedded store, unless they are put elsewhere. */
-  readonly data: string
-  readonly identity: IdentityOptions
-  readonly http: HttpListenerOptions
-  readonly console: ConsoleOptions
-  readonly admin: AdminOptions
-  readonly credentials: readonly CredentialOptions[]
-  readonly approval: ApprovalOptions
-  /** Where the key of the records is kept that no one has configured; `approval.keys` is then empty until it has been read or made (`approval-key.ts`). */
-  readonly approvalKeyFile?: string
-  readonly store: StoreOptions
-  readonly journal: JournalOptions
-  readonly sinks: readonly SinkOptions[]
-  readonly policyFiles: readonly PolicyFile[]
-  readonly policyFacts: PolicyFacts
-  /** The hosts that we may call ourselves, to be asked again when names are resolved; absent: any that is not forbidden. */
-  readonly outboundHosts?: readonly string[]
-  /** What the file says with every default filled in; secrets are references still. */
-  readonly effective: ConfigSource
-}
-
-export type LoadedConfig = ({ readonly config: Config; readonly problems?: undefined } | { readonly problems: readonly Problem[]; readonly config?: undefined }) & {
-  /** Every file and folder that it was read from, found or not: what to watch. */
-  readonly files: readonly string[]
-}
 
 const MAX_BYTES = 1_048_576
 

@@ -19,12 +19,15 @@ export const pathText = (path: readonly PropertyKey[]): string =>
 
 const LONGEST_EXCERPT = 120
 
+/** Without what could move a cursor or hide text on a terminal. */
+const visible = (text: string): string => text.replace(/\p{C}/gu, ' ')
+
 /** `file:line:col path: message`, then the line with a caret under the place. */
 export const formatProblem = ({ file, line, column, path, message, nearest, excerpt }: Problem): string => {
-  const head = `${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${message}${nearest === undefined ? '' : `; did you mean "${nearest}"?`}`
+  const head = visible(`${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${message}${nearest === undefined ? '' : `; did you mean "${nearest}"?`}`)
   if (excerpt === undefined || excerpt.trim() === '') return head
-  const from = Math.max(0, column - 1 - LONGEST_EXCERPT / 2)
-  const shown = excerpt.slice(from, from + LONGEST_EXCERPT).replace(/[^\P{C}]/gu, ' ')
+  const from = Math.max(0, Math.min(column - 1 - LONGEST_EXCERPT / 2, excerpt.length - LONGEST_EXCERPT))
+  const shown = visible(excerpt.slice(from, from + LONGEST_EXCERPT))
   const caret = Math.min(column - 1 - from, shown.length)
   return `${head}\n  | ${shown}\n  | ${' '.repeat(Math.max(0, caret))}^`
 }

@@ -148,6 +148,10 @@ const makeSource = (file: string, document: Document, place: (offset: number) =>
 /** A problem of the value, or of the key, at a path. */
 export const problemAt = (source: YamlSource, path: Path, message: string, how: { readonly nearest?: string | undefined; readonly on?: 'key' | 'value'; readonly quote?: boolean } = {}): Problem => {
   const { line, column } = how.on === 'key' ? source.locateKey(path) : source.locate(path)
-  const excerpt = how.quote === true ? source.lineAt(line) : source.keyOnly(line)
+  const whole = source.lineAt(line)
+  const excerpt = how.quote === true && isHarmless(whole) ? whole : source.keyOnly(line)
   return { file: source.file, line, column, path: pathText(path), message, ...(how.nearest === undefined ? {} : { nearest: how.nearest }), ...(excerpt === '' ? {} : { excerpt }) }
 }
+
+/** A line with one member at most, and no credentials in a URL: nothing else than the value that the problem is about can be seen. */
+const isHarmless = (line: string): boolean => !line.includes('{') && (line.match(/:(?=\s|$)/g)?.length ?? 0) <= 1 && !/:\/\/[^\s/]*@/.test(line)
