@@ -20,7 +20,7 @@ const foldPath = (path: string): string => (/[\d@]/.test(path) || path.length > 
 export const shapeOf = (service: string, verb: string, path: string, query: Fields, body: Body | undefined): string => {
   let shape = `${service} ${verb} ${foldPath(path)}`
   const keys = Object.keys(query)
-  if (keys.length > 0) shape += `?${keys.toSorted().join('&')}`
+  if (keys.length > 0) shape += `?${keys.length === 1 ? keys[0] : keys.sort().join('&')}`
   if (body?.kind === 'json') shape += ` ${keyPaths(body.value).join(',')}`
   else if (body?.kind === 'form') shape += ` ${Object.keys(body.fields.values).toSorted().join(',')}`
   return shape.length <= longest ? shape : `${shape.slice(0, longest).toWellFormed()}#${hash('sha256', shape, 'hex').slice(0, 16)}`

@@ -66,10 +66,12 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
   const verb = verbOf(upgrade === undefined ? { method: acts } : { method: acts, upgrade })
   const effect = upgrade === undefined && (graphql?.kind === 'query' || (reads.has(acts) && graphql === undefined)) ? 'read' : 'write'
   const bodyHash = bytes === undefined ? undefined : hash('sha256', bytes, 'hex')
-  const tags = Object.freeze([...tagsOf(target.path)])
+  const given = tagsOf(target.path)
+  const tags = Object.isFrozen(given) ? given : Object.freeze([...given])
 
+  let facts: Readonly<Record<string, unknown>> | undefined
   let shown: { readonly text: string; readonly cut: boolean } | undefined
-  // Only what is held is ever shown, so the text is made when somebody first looks. All it is made of is final.
+  // Only what is held is shown, and few rules look inside: text and facts are made when somebody first asks. All they are made of is final.
   const show = () => (shown ??= actionText({ method, actsAs: acts, target: target.raw, host, headers: headers.bound, body: bytes === undefined || content === undefined ? (body === 'streamed' ? body : undefined) : { bytes, sha256: bodyHash ?? '', content } }))
 
   return Object.freeze({
@@ -85,7 +87,11 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
     get textCut() {
       return show().cut
     },
-    facts: Object.freeze({ http: httpFacts({ frame, method: acts, query, content, contentType: essence, graphql, bodyBytes: body === undefined ? 0 : bytes?.length }) }),
+    facts: Object.freeze({
+      get http() {
+        return (facts ??= httpFacts({ frame, method: acts, query, content, contentType: essence, graphql, bodyBytes: body === undefined ? 0 : bytes?.length }))
+      },
+    }),
     digest: digestOf(frame, verb, body === 'streamed' ? 'streamed' : bodyHash === undefined ? null : { bytes: bytes?.length ?? 0, sha256: bodyHash }),
     shape: shapeOf(service, verb, target.path, query.values, content),
   })

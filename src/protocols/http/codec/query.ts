@@ -31,14 +31,19 @@ const maxFields = 1000
 export const parseFields = (text: string): FieldList => {
   if (text === '') return nothing
   const values = Object.create(null) as Record<string, string[]>
-  const spellings = new Map<string, string>()
-  const found = new Set<Ambiguity>()
+  /** First spelling of a key, where it differs from the key. */
+  let spellings: Map<string, string> | undefined
+  let found: Set<Ambiguity> | undefined
   let count = 0
+  let foldable = false
+  const find = (ambiguity: Ambiguity): void => void (found ??= new Set()).add(ambiguity)
   const put = (key: string, value: string): void => {
     const list = values[key]
-    if (list === undefined) values[key] = [value]
-    else {
-      found.add('repeated')
+    if (list === undefined) {
+      values[key] = [value]
+      foldable ||= uncommon.test(key)
+    } else {
+      find('repeated')
       list.push(value)
     }
   }
@@ -49,34 +54,35 @@ export const parseFields = (text: string): FieldList => {
     const spelled = at < 0 ? part : part.slice(0, at)
     const key = decodeField(spelled)
     const value = at < 0 ? '' : decodeField(part.slice(at + 1))
-    if (at < 0) found.add('bare')
-    const seen = spellings.get(key)
-    if (seen === undefined) spellings.set(key, spelled)
-    else if (seen !== spelled) found.add('respelled')
+    if (at < 0) find('bare')
+    if (key in values && (spellings?.get(key) ?? key) !== spelled) find('respelled')
+    else if (spelled !== key) (spellings ??= new Map()).set(key, spelled)
     put(key, value)
     const bracket = key.indexOf('[')
     if (bracket > 0) {
-      found.add('bracketed')
+      find('bracketed')
       put(key.slice(0, bracket), value)
     }
   }
   for (const part of text.split('&')) {
     read(part)
     if (!part.includes(';')) continue
-    found.add('semicolon')
+    find('semicolon')
     const [, ...rest] = part.split(';')
     for (const piece of rest) read(piece)
   }
-  const folded = new Set<string>()
-  for (const key in values) folded.add(key.toLowerCase())
-  if (folded.size !== Object.keys(values).length) found.add('cased')
-  return freezeFields(values, found)
+  if (foldable) {
+    const keys = Object.keys(values)
+    if (new Set(keys.map((key) => key.toLowerCase())).size !== keys.length) find('cased')
+  }
+  for (const key in values) Object.freeze(values[key])
+  return { values: Object.freeze(values), ambiguities: found === undefined ? clear : Object.freeze([...found]) }
 }
 
-const freezeFields = (values: Record<string, string[]>, found: ReadonlySet<Ambiguity>): FieldList => {
-  for (const key in values) Object.freeze(values[key])
-  return Object.freeze({ values: Object.freeze(values), ambiguities: Object.freeze([...found]) })
-}
+const clear: readonly Ambiguity[] = Object.freeze([])
+
+/** A key that another one could equal but for case. */
+const uncommon = /[^a-z0-9_.[\]-]/
 
 const decodeField = (text: string): string => {
   const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text
