@@ -4,20 +4,17 @@ import type { Approvals, Wait } from '../../approval/approvals.ts'
 import { type Attempt, type Gate, redeem } from '../../gate.ts'
 import type { Identity } from '../../identity/identity.ts'
 import { defined } from '../../lib/defined.ts'
-import type { Action } from '../../model/action.ts'
-import type { Hold } from '../../model/hold.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import type { Assertions } from './assertion.ts'
 import { connectionOf } from './connection.ts'
-import type { Deferred } from './deferred.ts'
 import { readKept } from './kept-reply.ts'
 import type { ListenerState } from './listener.ts'
 import { type Progress, receive, type Received } from './reception.ts'
 import { answerOf, type Occasion } from './refusal.ts'
 import { forward, sendAnswer } from './reply.ts'
 import { refuseAnnounced, readBody, streamBody } from './request-body.ts'
-import { type Preference, readPreference } from './request-notes.ts'
+import { readPreference } from './request-notes.ts'
 import { makeStatus } from './status.ts'
 
 export interface SessionParts {
@@ -27,8 +24,6 @@ export interface SessionParts {
   readonly approvals: Approvals
   readonly log: Logger
   readonly assertions: Assertions
-  /** Keeps and runs what a rule says to run when approved; absent where nothing may. */
-  readonly deferred?: Deferred
 }
 
 export interface Session {
@@ -70,7 +65,6 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
     const bytes = inspect ? await readBody(request, entry.route.inspectBytes, bodyMs) : undefined
     const action = frame.action(hasBody ? (bytes === undefined ? 'streamed' : { bytes }) : undefined)
     const streamed = hasBody && bytes === undefined
-    const preference = readPreference(received.notes.prefer)
     let kept: Uint8Array | undefined
 
     const attempt: Attempt = {
@@ -95,27 +89,22 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
       },
       result: () => kept,
     }
-    await gate.pass({ caller, action, wait: waitOf(received, preference, action, request, bytes) }, attempt, connectionOf(request.socket).gone)
-  }
-
-  const waitOf = (received: Received, preference: Preference, action: Action, request: IncomingMessage, bytes: Buffer | undefined): Wait => {
-    const { entry, notes } = received
-    const most = entry.route.hold.waitMs
-    const budgetMs = Math.min(most, preference.waitMs ?? (preference.respondAsync ? 0 : most))
-    if (notes.hold === undefined && notes.idempotencyKey === undefined && notes.reason === undefined && parts.deferred === undefined) return { budgetMs }
-    const { deferred } = parts
-    return {
-      budgetMs,
-      ...defined({
-        hold: notes.hold?.slice(0, headerWish),
-        idempotencyKey: notes.idempotencyKey?.slice(0, headerWish),
-        statedReason: notes.reason?.slice(0, headerWish),
-        onHeld: deferred && ((hold: Hold) => deferred.keep(hold, { request, received, action, body: bytes })),
-      }),
-    }
+    await gate.pass({ caller, action, wait: waitOf(received) }, attempt, connectionOf(request.socket).gone)
   }
 
   return { serve }
+}
+
+/** How this client waits, in its own words and within what its route allows. */
+const waitOf = ({ entry, notes }: Received): Wait => {
+  const most = entry.route.hold.waitMs
+  const { respondAsync, waitMs } = readPreference(notes.prefer)
+  const budgetMs = Math.min(most, waitMs ?? (respondAsync ? 0 : most))
+  if (notes.hold === undefined && notes.idempotencyKey === undefined && notes.reason === undefined) return { budgetMs }
+  return {
+    budgetMs,
+    ...defined({ hold: notes.hold?.slice(0, headerWish), idempotencyKey: notes.idempotencyKey?.slice(0, headerWish), statedReason: notes.reason?.slice(0, headerWish) }),
+  }
 }
 
 const unforeseen = { status: 500, headers: ['content-type', 'application/problem+json'], body: '{"type":"urn:countersign:internal-error","title":"Internal error","status":500}\n', close: true }

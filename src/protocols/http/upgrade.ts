@@ -160,11 +160,11 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
             settle({ result: 'executed', status: String(answer.statusCode), cause: 'the handshake was not completed' })
             answerSocket(socket, answerOf(new Refusal('upgrade-refused', 'The service did not open a WebSocket.'), { ...occasion, status: 502 }))
             wire.destroy()
-            socket.destroySoon()
             return
           }
           open = true
           clearTimeout(deadline)
+          Reflect.deleteProperty(socket, 'destroySoon')
           answer.headers = passedOn(answer.rawHeaders)
           const edge = makeFrameEdge()
           const end: End = (code, reason) => {
@@ -199,6 +199,8 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
         if (open || over) return
         proxied?.destroy(new Error('the client went away'))
       })
+      // The library closes the client's socket as soon as the upstream fails, before our answer is written. Until a tunnel stands, closing is ours.
+      socket.destroySoon = () => {}
       proxy.on('proxyReqWs', onProxyRequest)
       proxy.ws(request, socket, head, { target: upstream.origin.origin, agent, ignorePath: true }, onFailure)
       proxy.off('proxyReqWs', onProxyRequest)
