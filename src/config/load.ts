@@ -13,6 +13,8 @@ import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
 import { makeSinks, makeStore } from './stores.ts'
 
+export type { Config, LoadedConfig } from './config.ts'
+
 const MAX_BYTES = 1_048_576
 
 const readText = (file: string): string | { readonly problem: string } => {

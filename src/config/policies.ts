@@ -11,7 +11,10 @@ const enforceable: Record<Protocol, { readonly masks: boolean; readonly rowLimit
   mysql: { masks: false, rowLimit: false, timeLimit: false },
 }
 
-/** The policies of a configuration, compiled against what it says about services, issuers, groups and channels. */
-export const compilePolicies = (config: Pick<Config, 'policyFiles' | 'policyFacts'>): LoadedPolicies => loadPolicies(config.policyFiles, policyWorld(config.policyFacts))
+export const protocolEnforces: PolicyWorld['enforceable'] = ({ protocol }) => enforceable[protocol]
 
-export const policyWorld = (facts: PolicyFacts): PolicyWorld => ({ ...facts, enforceable: ({ protocol }) => enforceable[protocol], hash: (text) => `sha256:${hash('sha256', text)}` })
+/** The policies of a configuration, compiled against what it says about services, issuers, groups and channels. */
+export const compilePolicies = (config: Pick<Config, 'policyFiles' | 'policyFacts'>): LoadedPolicies => loadPolicies(config.policyFiles, policyWorldOf(config.policyFacts))
+
+/** What the policy room asks of the rest of the configuration. */
+export const policyWorldOf = (facts: PolicyFacts): PolicyWorld => ({ ...facts, enforceable: protocolEnforces, hash: (text) => `sha256:${hash('sha256', text)}` })
