@@ -2,11 +2,11 @@ import { resolve } from 'node:path'
 import type { LoadedConfig } from '../config/config.ts'
 import { configJsonSchemaText } from '../config/json-schema.ts'
 import { loadConfig } from '../config/load.ts'
-import { compilePolicies } from '../config/policies.ts'
+import { compilePolicies, policyWorld } from '../config/policies.ts'
 import { renderConfig } from '../config/render.ts'
-import { nearest } from '../lib/nearest.ts'
 import { formatProblem, type Problem } from '../lib/problem.ts'
-import { type Options, parseOptions } from './command.ts'
+import type { PolicyWorld } from '../policy/load.ts'
+import { type Command, type Options, parseOptions } from './command.ts'
 import { exit, Failure, type Io } from './io.ts'
 import { configFileOf } from './serve.ts'
 
@@ -75,13 +75,16 @@ export const showSchema = async (args: readonly string[], io: ConfigIo): Promise
   return exit.ok
 }
 
-const verbs: Readonly<Record<string, (args: readonly string[], io: ConfigIo) => Promise<number>>> = { check: checkConfig, render: showConfig, schema: showSchema }
-
-/** `countersign config VERB …`: 0 fine, 2 not understood, 3 not valid. */
-export const configCommand = async ([verb = '', ...args]: readonly string[], io: ConfigIo): Promise<number> => {
-  const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
-  if (run) return run(args, io)
-  const near = nearest(verb, Object.keys(verbs))
-  io.stderr.write(`countersign: there is no command "config ${verb}"${near === undefined ? '' : `, did you mean config ${near}?`}\n`)
-  return exit.usage
+/** The world of a configuration file, for the policy commands. */
+export const readWorld = async (file: string, io: ConfigIo): Promise<PolicyWorld> => {
+  const { config, problems } = await load(file, io)
+  if (config) return policyWorld(config.policyFacts)
+  tell(problems, io)
+  throw new Failure(`${file} does not load`, exit.invalid)
 }
+
+export const configCommands: readonly Command[] = [
+  { path: ['config', 'check'], summary: 'Read the configuration and the policies, and tell every problem', usage: '[FILE]', details: 'Opens no connection and changes nothing. Exit code 3 if anything is wrong.', options: checkOptions, examples: ['countersign config check', 'countersign config check --json /etc/countersign/countersign.yaml'], run: checkConfig },
+  { path: ['config', 'render'], summary: 'Show the configuration with every default filled in', usage: '[FILE]', details: 'Secrets are shown as the references to them.', options: fileOption, examples: ['countersign config render'], run: showConfig },
+  { path: ['config', 'schema'], summary: 'Print the JSON schema of the configuration, for editors', usage: '', options: {}, examples: ['countersign config schema > countersign.schema.json'], run: showSchema },
+]

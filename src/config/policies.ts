@@ -14,7 +14,7 @@ const enforceable: Record<Protocol, { readonly masks: boolean; readonly rowLimit
 export const protocolEnforces: PolicyWorld['enforceable'] = ({ protocol }) => enforceable[protocol]
 
 /** The policies of a configuration, compiled against what it says about services, issuers, groups and channels. */
-export const compilePolicies = (config: Pick<Config, 'policyFiles' | 'policyFacts'>): LoadedPolicies => loadPolicies(config.policyFiles, policyWorldOf(config.policyFacts))
+export const compilePolicies = (config: Pick<Config, 'policyFiles' | 'policyFacts'>): LoadedPolicies => loadPolicies(config.policyFiles, policyWorld(config.policyFacts))
 
 /** What the policy room asks of the rest of the configuration. */
-export const policyWorldOf = (facts: PolicyFacts): PolicyWorld => ({ ...facts, enforceable: protocolEnforces, hash: (text) => `sha256:${hash('sha256', text)}` })
+export const policyWorld = (facts: PolicyFacts): PolicyWorld => ({ ...facts, enforceable: protocolEnforces, hash: (text) => `sha256:${hash('sha256', text)}` })
