@@ -1,6 +1,7 @@
 import { auditCommands } from './audit.ts'
 import type { Command } from './command.ts'
 import { makeCompletionCommand } from './completion.ts'
+import { configCommands } from './config-commands.ts'
 import { decisionCommands } from './hold-decision.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { holdCommands } from './holds.ts'
@@ -9,4 +10,14 @@ import { serveCommand } from './serve.ts'
 import { versionCommand } from './version.ts'
 
 /** Everything that `countersign` can do. */
-export const commands: readonly Command[] = [serveCommand, ...holdCommands, ...decisionCommands, ...loginCommands, ...auditCommands, healthcheckCommand, versionCommand, makeCompletionCommand(() => commands)]
+export const commands: readonly Command[] = [
+  serveCommand,
+  ...holdCommands,
+  ...decisionCommands,
+  ...loginCommands,
+  ...configCommands,
+  ...auditCommands,
+  healthcheckCommand,
+  versionCommand,
+  makeCompletionCommand(() => commands),
+]
