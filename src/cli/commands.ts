@@ -1,11 +1,14 @@
+import { protocolEnforces } from '../config/policies.ts'
 import { auditCommands } from './audit.ts'
+import { caseAction } from './case-action.ts'
 import type { Command } from './command.ts'
 import { makeCompletionCommand } from './completion.ts'
-import { configCommands } from './config-commands.ts'
+import { configCommands, readWorld } from './config.ts'
 import { decisionCommands } from './hold-decision.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { holdCommands } from './holds.ts'
 import { loginCommands } from './login.ts'
+import { policyCommands } from './policy.ts'
 import { serveCommand } from './serve.ts'
 import { versionCommand } from './version.ts'
 
@@ -16,6 +19,7 @@ export const commands: readonly Command[] = [
   ...decisionCommands,
   ...loginCommands,
   ...configCommands,
+  ...policyCommands({ makeAction: caseAction, enforceable: protocolEnforces, readWorld }),
   ...auditCommands,
   healthcheckCommand,
   versionCommand,
