@@ -106,6 +106,25 @@ export const inRange = ({ base, bits }: AddressRange, address: Address): boolean
   return true
 }
 
+interface Peer {
+  readonly address: Address
+  readonly text: string
+}
+
+/** Connections carry many requests, and most come from few places. */
+const peers = new Map<string, Peer>()
+const keptPeers = 1000
+
+const peerOf = (peer: string): Peer => {
+  const known = peers.get(peer)
+  if (known) return known
+  const address = parsePeer(peer)
+  const made = { address, text: formatAddress(address) }
+  if (peers.size >= keptPeers) peers.clear()
+  peers.set(peer, made)
+  return made
+}
+
 /** The address of a socket: a zone says through which interface of ours, not who. */
 const parsePeer = (peer: string): Address => {
   const zone = peer.indexOf('%')
@@ -125,8 +144,9 @@ const parseHop = (text: string): Address | undefined => {
  * Throws `malformed` when a trusted hop names something that is no address. If all are trusted it is the farthest one.
  */
 export const clientAddress = (peer: string, forwardedFor: readonly string[], trusted: readonly AddressRange[]): string => {
-  let address = parsePeer(peer)
-  if (trusted.length === 0 || forwardedFor.length === 0) return formatAddress(address)
+  const known = peerOf(peer)
+  if (trusted.length === 0 || forwardedFor.length === 0) return known.text
+  let { address } = known
   const hops = forwardedFor.join(',').split(',')
   while (hops.length > 0 && isTrusted(address, trusted)) {
     const hop = hops.pop()?.trim() ?? ''

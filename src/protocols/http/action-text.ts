@@ -15,7 +15,7 @@ export interface TextSource {
 }
 
 /** Values that open doors. They are bound into the digest and shown to nobody. */
-const secretName = /(?:^|[-_.])(?:cookie|token|secret|password|passwd|signature|credentials?|api-?key|access-?key|session-?id|jwt|auth)$/
+const secretName = /(?:^|[-_.])(?:cookie|token|secret|password|passwd|signature|credentials?|api-?key|access-?key|session-?id|jwt|auth|authorization)$|apikey$/
 
 export const isSecretHeader = (lower: string): boolean => secretName.test(lower)
 

@@ -58,7 +58,7 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
   const contentType = singleValue(headers.pairs, 'content-type')
   const content = bytes === undefined ? undefined : readBody(bytes, contentType, singleValue(headers.pairs, 'content-encoding'), route)
   const essence = contentType === undefined ? undefined : parseContentType(contentType).essence
-  if (route.jsonRpc && content !== undefined && content.kind !== 'empty') checkMcpHeaders(headers.pairs, readJsonRpc(requireJson(content)))
+  if (route.jsonRpc) checkJsonRpc(method, headers, content)
   const graphql = route.graphql && carriesGraphql(method, query.values, content)
     ? readGraphql({ method, essence, query, body: bytes, json: content?.kind === 'json' ? content.value : undefined, sha256: hexHash })
     : undefined
@@ -106,6 +106,12 @@ const singleValue = (pairs: readonly string[], name: string): string | undefined
     if (candidate.length === name.length && candidate.toLowerCase() === name) return pairs[index + 1]
   }
   return undefined
+}
+
+/** Calls are posted; what any other method would carry is for nobody. */
+const checkJsonRpc = (method: string, headers: ForwardedHeaders, content: Body | undefined): void => {
+  if (method === 'POST') return checkMcpHeaders(headers.pairs, readJsonRpc(requireJson(content ?? { kind: 'empty' })))
+  if (content !== undefined && content.kind !== 'empty') throw new Refusal('malformed', 'JSON-RPC messages are sent by POST.')
 }
 
 /** On a GraphQL route everything is GraphQL but a preflight and the bare page that some servers show to browsers. */

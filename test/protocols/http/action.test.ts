@@ -155,7 +155,10 @@ describe('routes that read more', () => {
     const route = { ...plain, jsonRpc: true }
     const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_item"}}'
     assert.equal(action({ route, headers: [...json, 'Mcp-Name', 'read_item'] }, call).verb, 'http.POST')
-    for (const [headers, body] of [[json, `[${call}]`], [[...json, 'Mcp-Method', 'tools/list'], call], [['Content-Type', 'text/plain'], call], [[], call], [[...json, 'Content-Encoding', 'gzip'], call]] as const) assert.throws(() => action({ route, headers }, body), Refusal)
+    assert.equal(action({ route, method: 'GET' }).effect, 'read')
+    assert.throws(() => action({ route, method: 'GET', headers: json }, call), Refusal)
+    assert.throws(() => action({ route, headers: json }), Refusal)
+    for (const [headers, body] of [[json, ''], [json, `[${call}]`], [[...json, 'Mcp-Method', 'tools/list'], call], [['Content-Type', 'text/plain'], call], [[], call], [[...json, 'Content-Encoding', 'gzip'], call]] as const) assert.throws(() => action({ route, headers }, body), Refusal)
   })
 })
 

@@ -36,5 +36,6 @@ export const readBody = (bytes: Uint8Array, contentType: string | undefined, con
 /** The body of a JSON-RPC route, which is JSON and says so. */
 export const requireJson = (body: Body): JsonValue => {
   if (body.kind === 'json') return body.value
+  if (body.kind === 'empty') throw new Refusal('malformed', 'The request has no body.')
   throw new Refusal('unsupported-media', 'This route takes JSON bodies only.')
 }

@@ -20,14 +20,17 @@ const dropped: ReadonlySet<string> = new Set([
   // The client's own credentials are for us.
   'authorization', 'x-api-key',
   // Say where a request came from and where it goes: ours to say.
-  'forwarded', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'x-remote-ip', 'x-remote-addr', 'x-host', 'x-http-host-override', 'x-http-destinationurl', 'true-client-ip', 'cf-connecting-ip', 'client-ip', 'via-ip',
-  'x-envoy-original-path', 'x-envoy-external-address', 'x-waws-unencoded-url', 'x-request-uri', 'x-path-override',
+  'forwarded', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'x-host', 'x-http-host-override', 'x-http-destinationurl', 'true-client-ip', 'cf-connecting-ip', 'client-ip', 'via-ip',
+  'remote-user', 'x-waws-unencoded-url', 'x-request-uri', 'x-path-override',
   // Would make the upstream run another method than the one that was judged.
   'x-http-method-override', 'x-method-override', 'x-http-method', 'http-method-override', 'x-override-method',
 ])
 
-/** Whole families: `x-forwarded-for`, `x-countersign-user`, `proxy-authorization` … */
-const droppedPrefixes: readonly string[] = ['x-forwarded-', 'x-countersign-', 'countersign-', 'proxy-', 'x-original-', 'x-rewrite-', 'x-replaced-']
+/** Whole families: `x-forwarded-for`, `x-countersign-user`, `proxy-authorization` … and what other proxies say about callers to services that believe them. */
+const droppedPrefixes: readonly string[] = [
+  'x-forwarded-', 'x-countersign-', 'countersign-', 'proxy-', 'x-original-', 'x-rewrite-', 'x-replaced-', 'x-envoy-',
+  'x-auth-request-', 'x-authenticated-', 'x-remote-', 'x-webauth-', 'x-amzn-oidc-', 'x-ms-client-principal', 'x-goog-authenticated-user-', 'x-goog-iap-', 'cf-access-', 'x-pomerium-', 'ssl-client-', 'x-ssl-client-', 'x-client-cert',
+]
 
 /** Forwarded, not bound. Documented: a route can add to this list but not take from it. */
 export const volatileNames: readonly string[] = [
@@ -58,6 +61,23 @@ export const fateOf = (lower: string): Fate => {
   if (fates.size >= keptFates) fates.clear()
   if (lower.length <= 64) fates.set(lower, fate)
   return fate
+}
+
+/** Of an answer: meant for one hop, ours to say, or (`alt-svc`) a way round us. */
+const droppedFromAnswers: ReadonlySet<string> = new Set([
+  'connection', 'keep-alive', 'te', 'trailer', 'trailers', 'transfer-encoding', 'upgrade', 'http2-settings', 'proxy-connection', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization', 'alt-svc',
+])
+const answerFates = new Map<string, boolean>()
+
+/** Whether a header of an answer goes on to the client. */
+export const passesInAnswers = (lower: string): boolean => {
+  const known = answerFates.get(lower)
+  if (known !== undefined) return known
+  const folded = foldedName(lower)
+  const passes = !droppedFromAnswers.has(folded) && !folded.startsWith('x-countersign-') && !folded.startsWith('countersign-')
+  if (answerFates.size >= keptFates) answerFates.clear()
+  if (lower.length <= 64) answerFates.set(lower, passes)
+  return passes
 }
 
 const tokenCharacters = new Uint8Array(256)

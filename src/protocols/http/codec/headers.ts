@@ -1,5 +1,5 @@
 import { Refusal } from '../../../model/refusal.ts'
-import { fateOf, foldedName, isToken, type Fate } from './header-names.ts'
+import { type Fate, fateOf, foldedName, isToken, passesInAnswers } from './header-names.ts'
 
 /** What the framing and routing headers of a request say; each at most once. */
 export interface RequestHead {
@@ -214,12 +214,8 @@ export const responseHeaders = (rawHeaders: readonly string[]): string[] => {
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string
     const lower = name.toLowerCase()
-    if (fateOf(lower) === 'drop' && !allowedInResponses.has(lower)) continue
-    if (listed?.has(lower) === true) continue
+    if (!passesInAnswers(lower) || listed?.has(lower) === true) continue
     pairs.push(name, rawHeaders[index + 1] as string)
   }
   return pairs
 }
-
-/** Dropped from requests for reasons that do not hold for answers. */
-const allowedInResponses: ReadonlySet<string> = new Set(['content-length'])
