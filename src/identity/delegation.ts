@@ -1,6 +1,6 @@
 import { partyKey, type Party, type Principal } from '../model/caller.ts'
 import type { Issuer, Registry } from './issuer.ts'
-import { namedPrincipal } from './principal.ts'
+import { clientOf, namedPrincipal } from './principal.ts'
 import { isName, shown, TokenProblem, type Trail } from './steps.ts'
 import type { Claims } from './token-shape.ts'
 
@@ -23,7 +23,7 @@ export const resolveDelegation = (issuer: Issuer, registry: Registry, iss: strin
   const seen = new Set([partyKey(subject)])
   for (let act: unknown = claims['act']; act !== undefined; act = (act as Record<string, unknown>)['act']) {
     if (actors.length === maxActors) throw new TokenProblem('delegation', `more than ${maxActors} actors`, `at most ${maxActors}`)
-    const actor = actorOf(issuer, registry, iss, act)
+    const actor = actorOf(issuer, registry, iss, act, actors.length === 0 ? clientOf(issuer, claims) : undefined)
     if (seen.has(partyKey(actor))) throw new TokenProblem('delegation', `${shown(actor.subject)} twice`, 'everybody once')
     seen.add(partyKey(actor))
     actors.push(actor)
@@ -34,12 +34,14 @@ export const resolveDelegation = (issuer: Issuer, registry: Registry, iss: strin
   return [now, ...before, subject]
 }
 
-const actorOf = (issuer: Issuer, registry: Registry, iss: string, act: unknown): Principal => {
+/** `holder` is the client that the token was made for, where it speaks of this actor. */
+const actorOf = (issuer: Issuer, registry: Registry, iss: string, act: unknown, holder: string | undefined): Principal => {
   if (typeof act !== 'object' || act === null || Array.isArray(act)) throw new TokenProblem('delegation', `act ${shown(act)}`, 'an actor with a "sub"')
   const { sub, iss: from = iss, client_id: clientId } = act as { sub?: unknown; iss?: unknown; client_id?: unknown }
   if (!isName(sub)) throw new TokenProblem('delegation', `act.sub ${shown(sub)}`, 'a text of one line')
   if (typeof from !== 'string' || (from !== iss && !issuer.actorIssuers.has(from))) throw new TokenProblem('delegation', `an actor of ${shown(from)}`, `an actor of ${[iss, ...issuer.actorIssuers].join(' or ')}`)
   if (clientId !== undefined && !isName(clientId)) throw new TokenProblem('delegation', `act.client_id ${shown(clientId)}`, 'a text of one line')
   const party: Party = { issuer: registry.canonicalIssuer(from), subject: sub }
-  return namedPrincipal(party, clientId, registry.agentAt(party.issuer, sub, clientId))
+  const client = clientId ?? (from === iss ? holder : undefined)
+  return namedPrincipal(party, client, registry.agentAt(party.issuer, sub, client))
 }

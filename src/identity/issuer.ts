@@ -13,7 +13,7 @@ export interface Issuer {
   readonly emailDomains: ReadonlySet<string>
   /** Other issuers, by their exact `iss`, whose parties may stand in an `act` of this one. */
   readonly actorIssuers: ReadonlySet<string>
-  /** The names under which an account of this entry is known: for a directory the first of `issuers`, whichever of its versions signed. */
+  /** The issuer under which an account is known: for a directory the first value of the same tenant, whichever version of it signed. */
   canonical(iss: string): string
 }
 
@@ -67,9 +67,12 @@ const makeIssuer = (options: IssuerOptions, issuersOf: (name: string) => readonl
     required: Object.entries(options.required).map(([claim, rule]) => ({ name: claim, path: parseClaimPath(claim), rule })),
     emailDomains: new Set(options.emailDomains.map((domain) => domain.toLowerCase())),
     actorIssuers: new Set(options.delegation.actorIssuers.flatMap(issuersOf)),
-    canonical: (iss) => (options.preset === 'entra' ? (options.issuers[0] ?? iss) : iss),
+    canonical: (iss) => (options.preset === 'entra' ? (options.issuers.find((first) => tenantOf(first) === tenantOf(iss)) ?? iss) : iss),
   }
 }
+
+/** The tenant in a directory's issuer, where it names one. */
+export const tenantOf = (iss: string): string | undefined => /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/i.exec(iss)?.[1]?.toLowerCase()
 
 const problemWith = (options: IssuerOptions): string | undefined => {
   if (options.issuers.length === 0) return 'it names no issuer'

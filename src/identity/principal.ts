@@ -3,7 +3,7 @@ import { defined } from '../lib/defined.ts'
 import { readClaim, type ClaimPath } from './claim-path.ts'
 import { nameIn } from './claim-checks.ts'
 import { emailIn } from './email.ts'
-import type { Issuer, Registry } from './issuer.ts'
+import { tenantOf, type Issuer, type Registry } from './issuer.ts'
 import type { AgentOptions } from './options.ts'
 import { isName, shown, TokenProblem } from './steps.ts'
 import type { Claims } from './token-shape.ts'
@@ -14,8 +14,8 @@ const maxGroups = 2_000
 export const principalOf = (issuer: Issuer, registry: Registry, iss: string, claims: Claims): Principal => {
   const { paths, options } = issuer
   const party: Party = { issuer: issuer.canonical(iss), subject: options.preset === 'entra' ? directorySubject(iss, claims) : nameIn(claims, paths.subject, 'subject') }
-  // The older tokens of a directory name the client otherwise.
-  const clientId = textAt(claims, paths.clientId) ?? (options.preset === 'entra' ? textAt(claims, ['appid']) : undefined)
+  // With an actor, the client is the actor's: the subject is somebody it acts for.
+  const clientId = Object.hasOwn(claims, 'act') ? undefined : clientOf(issuer, claims)
   const agent = registry.agentAt(party.issuer, party.subject, textAt(claims, ['sub']), clientId)
   const groups = groupsOf(issuer, claims)
   return {
@@ -25,6 +25,9 @@ export const principalOf = (issuer: Issuer, registry: Registry, iss: string, cla
     ...defined({ email: verifiedEmail(issuer, claims), name: agent?.name ?? textAt(claims, paths.name), clientId, owner: agent?.owner }),
   }
 }
+
+/** Which client holds this token. The older tokens of a directory name it otherwise. */
+export const clientOf = ({ paths, options }: Issuer, claims: Claims): string | undefined => textAt(claims, paths.clientId) ?? (options.preset === 'entra' ? textAt(claims, ['appid']) : undefined)
 
 /** Somebody of whom the token only tells the name: what else is known stands in the configuration, or nowhere. */
 export const namedPrincipal = (party: Party, clientId: string | undefined, agent: AgentOptions | undefined): Principal => ({
@@ -42,8 +45,8 @@ const directorySubject = (iss: string, claims: Claims): string => {
   const tenant = nameIn(claims, ['tid'], 'tid')
   const object = nameIn(claims, ['oid'], 'oid')
   if (tenant.includes('/') || object.includes('/')) throw new TokenProblem('subject', `tid ${shown(tenant)}, oid ${shown(object)}`, 'identifiers without a slash')
-  const signer = /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/i.exec(iss)?.[1]
-  if (signer !== undefined && signer.toLowerCase() !== tenant.toLowerCase()) throw new TokenProblem('subject', `tid ${shown(tenant)}`, `the tenant that signed, ${signer}`)
+  const signer = tenantOf(iss)
+  if (signer !== undefined && signer !== tenant.toLowerCase()) throw new TokenProblem('subject', `tid ${shown(tenant)}`, `the tenant that signed, ${signer}`)
   return `${tenant}/${object}`
 }
 
