@@ -36,6 +36,7 @@ const portNear = (usual: number): Promise<number> =>
 mkdirSync(place, { recursive: true, mode: 0o700 })
 chmodSync(place, 0o700)
 const [http, console_, admin] = [await portNear(8080), await portNear(8081), await portNear(9901)]
+console.warn = () => {} // the provider's notices that it is for development; the tour says so itself
 await using idp = await startIdp({ port: await portNear(8082), users, agents, tokenSeconds: 3_600 })
 await using api = await startSampleApi({ port: await portNear(8083) })
 
@@ -46,7 +47,7 @@ const values: Readonly<Record<string, string>> = {
   admin: `127.0.0.1:${admin}`,
   issuer: idp.issuer,
   upstream: api.url,
-  policies: join(root, 'policies'),
+  policies: ['classification', 'agents-baseline', 'personal-data', 'production-changes'].map((name) => JSON.stringify(join(root, 'policies', `${name}.yaml`))).join(', '),
 }
 const configFile = join(place, 'countersign.yaml')
 writeFileSync(configFile, readFileSync(join(import.meta.dirname, 'countersign.yaml'), 'utf8').replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? ''))
@@ -100,7 +101,7 @@ const tour = (): void => {
   say(`   npx countersign holds approve CS-XXXX ${bob}      (the code that ls shows)`)
   say()
   say('The waiting curl answers at that moment. Alice cannot approve it: the agent is hers. Try alice.token to see.')
-  say(`What happened: npx countersign audit tail --config ${shown(configFile)}`)
+  say(`What happened: npx countersign audit tail --directory ${shown(join(place, 'data/journal'))}`)
   say()
   say('Ctrl-C ends everything.')
 }

@@ -15,8 +15,8 @@ import { makeTimekeeper, runningHolds } from './timekeeper.ts'
 import { makeViews } from './views.ts'
 import { makeWaitingRoom } from './waiting-room.ts'
 
-/** What this replica's journal says about an attempt: nothing, that it started, or how it ended. */
-export type JournalEnds = (attempt: string) => 'never-started' | 'started' | Outcome
+/** What this replica's journal says about an attempt: nothing, that it started, or how it ended. `spentAt` is by the store's clock. */
+export type JournalEnds = (attempt: string, spentAt: number) => 'never-started' | 'started' | Outcome
 
 export interface HoldLife extends Approvals, AsyncDisposable {
   /**
@@ -71,7 +71,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     for await (const hold of runningHolds(desk)) {
       const attempt = hold.spent?.attempt
       if (attempt === undefined || hold.spent?.replica !== options.replica || desk.running.has(attempt)) continue
-      const end = ends(attempt)
+      const end = ends(attempt, hold.spent.at)
       const outcome: Outcome =
         end === 'never-started' ? { result: 'failed', ms: 0, cause: 'never started: the process ended between the release and the start' }
         : end === 'started' ? { result: 'unknown', ms: 0, cause: 'the process ended while the action was running' }

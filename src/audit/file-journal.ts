@@ -9,7 +9,7 @@ import type { Durability, Journal } from './journal.ts'
 import { makeJournalReader } from './journal-reader.ts'
 import { replicaName } from './line.ts'
 import type { JournalOptions } from './options.ts'
-import { recover, type Unfinished } from './recovery.ts'
+import { recover, type Recovery } from './recovery.ts'
 import { makeSegmentWriter, type SegmentWriter } from './segment-writer.ts'
 import { listSegments } from './segment.ts'
 import { lockWriter } from './writer-lock.ts'
@@ -25,7 +25,7 @@ export interface JournalParts {
 export interface RecoveredJournal extends Journal {
   readonly epoch: number
   /** What the start before left. The actions without an end have been closed on record as `outcome-unknown`. */
-  readonly recovered: { readonly unfinished: readonly Unfinished[]; readonly tornBytes: number }
+  readonly recovered: Pick<Recovery, 'unfinished' | 'ended' | 'since' | 'tornBytes'>
 }
 
 /** A device that does not answer for so long is a broken one. */
@@ -118,7 +118,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       return made.add(seq++, line, durability)
     }
 
-    const { unfinished, tornBytes } = recovery
+    const { unfinished, ended, since, tornBytes } = recovery
     for (const [index, { attempt, hold, action }] of unfinished.entries()) {
       await append({ type: 'outcome-unknown', attempt, digest: action.digest, ...defined({ hold }) }, index === unfinished.length - 1 ? 'synced' : 'queued')
     }
@@ -126,7 +126,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
 
     return {
       epoch,
-      recovered: { unfinished, tornBytes },
+      recovered: { unfinished, ended, since, tornBytes },
       append,
       check: () => {
         lookAtSpace(now())

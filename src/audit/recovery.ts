@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { AuditEvent } from '../model/audit-event.ts'
+import type { Outcome } from '../model/outcome.ts'
 import { emptyHash, leafHash } from '../lib/leaf-hash.ts'
 import { syncDirectory, type Disk } from './disk.ts'
 import { lineHead, parseLine } from './line.ts'
@@ -12,7 +13,17 @@ export interface Recovery {
   /** Leaf hash of the last line: what the next line carries as `prev`. */
   readonly prev: string
   readonly unfinished: readonly Unfinished[]
+  /** How the approved actions ended that are on record since `since`, by attempt. */
+  readonly ended: ReadonlyMap<string, Outcome>
+  /** Time of the first record that was read; what happened before it is not known here. `Infinity`: none was read. */
+  readonly since: number
   readonly tornBytes: number
+}
+
+interface Found {
+  readonly open: Map<string, string>
+  readonly ended: Map<string, Outcome>
+  since: number
 }
 
 /** A kill leaves at most the batch that was being written. */
@@ -27,7 +38,7 @@ const mostTorn = 1024 * 1024 + 64 * 1024
  * None of those was acknowledged as synced, because a sync covers everything before it.
  */
 export const recover = (disk: Disk, { wal, torn }: { readonly wal: string; readonly torn: string }, segments: readonly Segment[], closedThrough: number, powerLost: boolean): Recovery => {
-  const open = new Map<string, string>()
+  const found: Found = { open: new Map(), ended: new Map(), since: Number.POSITIVE_INFINITY }
   let prev: string | undefined
   let tornBytes = 0
   const last = segments.at(-1)
@@ -35,16 +46,16 @@ export const recover = (disk: Disk, { wal, torn }: { readonly wal: string; reado
   for (const [index, segment] of segments.entries()) {
     // Older epochs have their ends; the last segment with lines is read for the hash to go on from.
     if (segment.epoch <= closedThrough && index < withLines) continue
-    const read = readSegment(wal, segment, prev, open)
+    const read = readSegment(wal, segment, prev, found)
     prev = read.prev
     if (read.bad === undefined) continue
     if (segment !== last) throw new Error(`${wal}/${segment.name} is damaged at byte ${read.bad}, and is not the last segment. Keep a copy of the directory, find out why, then start with a new one`)
     tornBytes = cutTail(disk, { wal, torn }, segment, read.bad, powerLost)
   }
-  return { prev: prev ?? emptyHash, unfinished: [...open.values()].map((text) => JSON.parse(text) as Unfinished), tornBytes }
+  return { prev: prev ?? emptyHash, unfinished: [...found.open.values()].map((text) => JSON.parse(text) as Unfinished), ended: found.ended, since: found.since, tornBytes }
 }
 
-const readSegment = (wal: string, segment: Segment, before: string | undefined, open: Map<string, string>): { readonly prev: string | undefined; readonly bad?: number } => {
+const readSegment = (wal: string, segment: Segment, before: string | undefined, found: Found): { readonly prev: string | undefined; readonly bad?: number } => {
   let prev = before
   let seq = segment.firstSeq
   let text: string | undefined
@@ -54,9 +65,11 @@ const readSegment = (wal: string, segment: Segment, before: string | undefined, 
     if (head === undefined || head.seq !== seq || (prev !== undefined && head.prev !== prev)) return endOf(line.offset)
     if (!line.text.endsWith('}')) return endOf(line.offset)
     if (head.attempt !== undefined) {
-      if (head.type === 'started') open.set(head.attempt, line.text)
-      else if (head.type === 'finished' || head.type === 'outcome-unknown') open.delete(head.attempt)
+      if (head.type === 'started') found.open.set(head.attempt, line.text)
+      else if (head.type === 'finished' || head.type === 'outcome-unknown') found.open.delete(head.attempt)
+      if (head.type === 'finished') noteEnd(found.ended, head.attempt, line.text)
     }
+    if (found.since === Number.POSITIVE_INFINITY) found.since = timeOf(line.text)
     text = line.text
     at = line.offset
     prev = leafHash(text)
@@ -69,6 +82,18 @@ const readSegment = (wal: string, segment: Segment, before: string | undefined, 
     if (text !== undefined && bad > at && parseLine(text) === undefined) throw new Error(`${wal}/${segment.name} is damaged at byte ${at}`)
     return { prev, bad }
   }
+}
+
+/** Only ends of approved actions: all others need no second place that says how they ended. */
+const noteEnd = (ended: Map<string, Outcome>, attempt: string, text: string): void => {
+  if (!text.includes('"hold":')) return
+  const { outcome, hold } = (parseLine(text) ?? {}) as { readonly outcome?: Outcome; readonly hold?: unknown }
+  if (typeof hold === 'string' && outcome !== undefined) ended.set(attempt, outcome)
+}
+
+const timeOf = (text: string): number => {
+  const time = Date.parse(String(parseLine(text)?.['time']))
+  return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
 }
 
 const cutTail = (disk: Disk, { wal, torn }: { readonly wal: string; readonly torn: string }, segment: Segment, from: number, powerLost: boolean): number => {

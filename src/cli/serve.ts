@@ -1,20 +1,15 @@
 import { parseOptions, type Command, type Options } from './command.ts'
-import { exit, type Io } from './io.ts'
+import type { Io } from './io.ts'
 
 const options = { config: { type: 'string', short: 'c', value: 'FILE', help: 'the configuration (COUNTERSIGN_CONFIG, or countersign.yaml here)' } } as const satisfies Options
 
 export const configFileOf = (given: string | undefined, io: Pick<Io, 'env'>): string => given ?? io.env['COUNTERSIGN_CONFIG'] ?? 'countersign.yaml'
 
-interface Program {
-  serve(request: { readonly configFile: string; readonly io: Io }): Promise<number | void>
-}
-
 const run = async (args: readonly string[], io: Io): Promise<number> => {
   const { values } = parseOptions(args, options)
   // Loaded only now: no other command should wait for the whole program.
-  const program = (await import(new URL('../main.ts', import.meta.url).href)) as Program
-  const code = await program.serve({ configFile: configFileOf(values.config, io), io })
-  return typeof code === 'number' ? code : exit.ok
+  const { serve } = await import('./serving.ts')
+  return serve(configFileOf(values.config, io), io)
 }
 
 export const serveCommand: Command = {

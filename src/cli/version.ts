@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { version } from '../lib/version.ts'
 import { parseOptions, type Command } from './command.ts'
 import { exit } from './io.ts'
-
-export const versionOfProgram = (): string => (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
 export const versionCommand: Command = {
   path: ['version'],
@@ -12,7 +10,7 @@ export const versionCommand: Command = {
   examples: ['countersign version'],
   run: async (args, io) => {
     parseOptions(args, {})
-    io.stdout.write(`countersign ${versionOfProgram()} (node ${process.versions.node})\n`)
+    io.stdout.write(`countersign ${version} (node ${process.versions.node})\n`)
     return exit.ok
   },
 }

@@ -1,0 +1,205 @@
+import { createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Logger } from 'pino'
+import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
+import type { HoldStore } from './approval/hold-store.ts'
+import { makeRoster } from './approval/roster.ts'
+import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
+import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
+import { makeConsoleListener } from './channels/web/listener.ts'
+import type { Config } from './config/config.ts'
+import { makeStaticVault } from './credentials/static-vault.ts'
+import { makeGate } from './gate.ts'
+import type { Fetch } from './identity/bounded-fetch.ts'
+import type { Identity } from './identity/identity.ts'
+import { makeIdentity, type TokenIdentity } from './identity/make-identity.ts'
+import { Secret } from './lib/secret.ts'
+import { version } from './lib/version.ts'
+import type { AuditEvent } from './model/audit-event.ts'
+import { causeText } from './model/refusal.ts'
+import type { PolicySet } from './policy/policy-set.ts'
+import { makeAssertions } from './protocols/http/assertion.ts'
+import { makeHttpListener } from './protocols/http/listener.ts'
+import { makeSinks } from './sinks/sinks.ts'
+import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
+import type { StoreOptions } from './stores/options.ts'
+import { openRedisStore } from './stores/redis/redis-store.ts'
+
+/** One process that serves: everything below, wired by hand. */
+export interface Replica extends AsyncDisposable {
+  readonly addresses: { readonly http: string; readonly console: string; readonly admin: string }
+  readonly policyVersion: () => string
+  /** The second phase of a reload: everything at once. What needs a restart has been refused before. */
+  adopt(config: Config, policies: PolicySet): Promise<void>
+  /** A reload that was refused: on record, and visible until the next one succeeds. */
+  rejected(problems: readonly string[]): Promise<void>
+  health(): Promise<Health>
+  /** Audit files were moved away: open them anew. */
+  reopen(): void
+  /** Answers who waits, lets run what runs, and closes the listeners after `graceMs` at the latest. */
+  drain(graceMs: number): Promise<void>
+}
+
+export interface ReplicaParts {
+  readonly log: Logger
+  readonly openapi?: unknown
+  /** Loads the configuration anew, for the admin listener. */
+  readonly reload?: () => Promise<ReloadResult>
+  /** For tests: a store of their own, a clock, another way out. */
+  readonly store?: HoldStore
+  readonly now?: () => number
+  readonly storeSkewMs?: () => number
+  readonly fetch?: Fetch
+}
+
+interface Current {
+  readonly config: Config
+  readonly policies: PolicySet
+  readonly identity: TokenIdentity
+}
+
+/** With unknown ends, a hold that was spent so close before the journal's first readable record is not declared unstarted. */
+const clockMarginMs = 60_000
+const lastWordsMs = 5_000
+
+export const startReplica = async (config: Config, policies: PolicySet, parts: ReplicaParts): Promise<Replica> => {
+  const { log, now = Date.now } = parts
+  await using started = new AsyncDisposableStack()
+  const journal = started.use(await openJournal(config.journal, { now, failed: (cause) => log.error({ cause: causeText(cause) }, 'the journal cannot be written: nothing runs any more, restart after the cause is mended') }))
+  const store = started.use(parts.store ?? (await openStore(config.store, parts.storeSkewMs)))
+  const note = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
+  const identityOf = ({ identity }: Config): TokenIdentity => makeIdentity(identity, { now, events: note, ...(parts.fetch ? { fetch: parts.fetch } : {}) })
+
+  let current: Current = { config, policies, identity: identityOf(config) }
+  started.defer(() => current.identity[Symbol.asyncDispose]())
+  let generation = 1
+  let lastProblems: readonly string[] = []
+  let draining = false
+
+  const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim) }
+  const roster = makeRoster(now)
+  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, warn: (text, detail) => log.warn(detail ?? {}, text) }))
+  await reconcile(approvals, journal, log)
+
+  const vault = makeStaticVault(() => current.config.credentials)
+  const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, durability: () => current.config.journal.durability })
+  const assertions = makeAssertions(assertionKey(config), config.console.url)
+  const sinks = started.use(makeSinks(config.sinks, { journal, directory: config.journal.directory, replica: config.replica, log }))
+  const loop = monitorEventLoopDelay({ resolution: 20 })
+  loop.enable()
+  started.defer(() => void loop.disable())
+
+  const health = async (): Promise<Health> => {
+    const problems = { journal: refusalOf(() => journal.check()), store: await answerOf(store.check()) }
+    const ready = !draining && problems.journal === undefined && problems.store === undefined
+    return {
+      live: problems.journal === undefined,
+      ready,
+      started: true,
+      detail: {
+        version,
+        deployment: config.deployment,
+        replica: config.replica,
+        draining,
+        journal: problems.journal ?? 'ok',
+        store: problems.store ?? 'ok',
+        policy: { version: current.policies.version, generation, ...(lastProblems.length > 0 ? { lastReload: 'refused', problems: lastProblems } : {}) },
+        issuers: current.identity.state(),
+        sinks: sinks.state(),
+        eventLoop: { p99Ms: round(loop.percentile(99) / 1e6), maxMs: round(loop.max / 1e6) },
+      },
+    }
+  }
+
+  const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions }))
+  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi }))
+  const admin = started.use(makeAdminListener(config.admin, { health, reload: parts.reload ?? noReload(() => current.policies.version), log }))
+
+  await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
+  await journal.append({ type: 'config-loaded', policyVersion: policies.version, generation }, 'written')
+  await current.identity.prefetch()
+  const addresses = { admin: addressOf(await admin.listen()), console: addressOf(await web.listen()), http: addressOf(await http.listen()) }
+
+  const life = started.move()
+  return {
+    addresses,
+    policyVersion: () => current.policies.version,
+    health,
+    reopen: () => sinks.reopen(),
+    async adopt(next, nextPolicies) {
+      const before = current
+      const same = fingerprint(next.identity) === fingerprint(before.config.identity)
+      const nextIdentity = same ? before.identity : identityOf(next)
+      if (!same) await nextIdentity.prefetch()
+      await journal.append({ type: 'config-loaded', policyVersion: nextPolicies.version, generation: generation + 1, previous: before.policies.version }, 'written')
+      http.reconfigure(next.http)
+      current = { config: next, policies: nextPolicies, identity: nextIdentity }
+      generation++
+      lastProblems = []
+      if (!same) await before.identity[Symbol.asyncDispose]()
+    },
+    async rejected(problems) {
+      lastProblems = problems
+      await journal.append({ type: 'config-rejected', problems, policyVersion: current.policies.version }, 'written')
+    },
+    async drain(graceMs) {
+      draining = true
+      approvals.drain()
+      await Promise.all([http.drain(graceMs), web.drain(AbortSignal.timeout(graceMs))])
+    },
+    async [Symbol.asyncDispose]() {
+      await journal.append({ type: 'replica-stopped', cause: draining ? 'drained' : 'stopped' }, 'synced').catch(() => {})
+      await sinks.drain(lastWordsMs)
+      await life.disposeAsync()
+    },
+  }
+}
+
+const openStore = async (options: StoreOptions, clockSkewMs: (() => number) | undefined): Promise<HoldStore> => {
+  const test = clockSkewMs ? { clockSkewMs } : {}
+  return options.kind === 'embedded' ? openEmbeddedStore(options, test) : await openRedisStore(options, test)
+}
+
+/** Closes what this replica was running when it died. What its journal cannot tell is unknown, never "not executed". */
+const reconcile = async (approvals: HoldLife, journal: RecoveredJournal, log: Logger): Promise<void> => {
+  const { unfinished, ended, since } = journal.recovered
+  const open = new Set(unfinished.map(({ attempt }) => attempt))
+  try {
+    const closed = await approvals.reconcile((attempt, spentAt) => (open.has(attempt) ? 'started' : (ended.get(attempt) ?? (spentAt - clockMarginMs > since ? 'never-started' : 'started'))))
+    for (const one of closed) log.warn(one, 'closed what the last start of this replica left open')
+  } catch (error) {
+    log.error({ cause: causeText(error) }, 'the store does not answer: what the last start left open is closed later, and is never run again')
+  }
+}
+
+/** All replicas of a deployment share the first approval key, so they sign alike; no other use of that key can yield this one. */
+const assertionKey = ({ approval, deployment }: Config): KeyObject => {
+  const [key] = approval.keys
+  if (key === undefined) throw new Error('no approval key')
+  const seed = Buffer.from(hkdfSync('sha256', key.reveal(), deployment, 'countersign assertion key', 32))
+  const prefix = Buffer.from('302e020100300506032b657004220420', 'hex') // PKCS #8 of an Ed25519 seed
+  return createPrivateKey({ key: Buffer.concat([prefix, seed]), format: 'der', type: 'pkcs8' })
+}
+
+/** Equal for options that say the same, secrets included. Stays in this process. */
+const fingerprint = (options: unknown): string => JSON.stringify(options, (_, value: unknown) => (value instanceof Secret ? value.reveal() : value))
+
+const noReload = (policyVersion: () => string) => async (): Promise<ReloadResult> => ({ applied: false, policyVersion: policyVersion(), problems: ['this process does not reload'] })
+
+const refusalOf = (check: () => void): string | undefined => {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    return causeText(error)
+  }
+}
+
+const answerOf = (promise: Promise<void>): Promise<string | undefined> => promise.then(() => undefined, causeText)
+
+const addressOf = (address: { readonly port: number } & ({ readonly address: string } | { readonly host: string })): string => {
+  const host = 'address' in address ? address.address : address.host
+  return `${host.includes(':') ? `[${host}]` : host}:${address.port}`
+}
+
+const round = (value: number): number => Math.round(value * 10) / 10
