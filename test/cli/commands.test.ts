@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { makeAdminListener } from '../../src/channels/web/health.ts'
 import { commands } from '../../src/cli/commands.ts'
+import { silent } from '../channels/web/hold-desk.ts'
 import { makeShell } from './shell.ts'
 
 const main = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
@@ -74,12 +78,25 @@ test('the process: exit codes, no colour and no noise in pipes, and readers that
   const broken = run('"$NODE" "$MAIN" completion fish | head -c 10; echo "${PIPESTATUS[0]}"')
   assert.equal(broken.stderr, '')
   assert.match(broken.stdout, /0\n$/)
-  assert.doesNotMatch(run('"$NODE" "$MAIN" --help').stdout, /\u001b/)
+  assert.ok(!run('"$NODE" "$MAIN" --help').stdout.includes('\u001b'))
 })
 
-test('healthcheck asks the admin listener and nobody else', async () => {
+test('healthcheck asks the admin listener: the default one, a named one, or that of a configuration', async () => {
   await using shell = await makeShell()
+  await using listener = makeAdminListener({ host: '127.0.0.1', port: 0 }, { log: silent, health: () => ({ live: true, ready: false, started: true, detail: { store: 'down' } }), reload: () => Promise.reject(new Error('not here')) })
+  const { port } = await listener.listen()
+  const url = `http://127.0.0.1:${port}`
+  const ready = await shell.run(['healthcheck', '--url', url])
+  assert.deepEqual([ready.code, JSON.parse(ready.out)], [1, { status: 'failing', store: 'down' }])
+  assert.equal((await shell.run(['healthcheck', '--probe', 'live'], { env: { COUNTERSIGN_ADMIN_URL: url } })).code, 0)
+  await writeFile(join(shell.home, 'c.yaml'), `listeners: { admin: { address: '0.0.0.0:${port}' } }\n`)
+  assert.equal((await shell.run(['healthcheck', '--probe', 'live', '--config', 'c.yaml'])).code, 0)
   assert.equal((await shell.run(['healthcheck', '--url', 'http://127.0.0.1:9'])).code, 1)
   assert.equal((await shell.run(['healthcheck', '--url', 'nonsense'])).code, 2)
   assert.equal((await shell.run(['healthcheck', '--probe', 'lively'])).code, 2)
+})
+
+test('the page about the command line knows every command', () => {
+  const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'cli.md'), 'utf8')
+  assert.deepEqual(commands.map(({ path }) => path.join(' ')).filter((name) => !page.includes(name)), [], 'docs/cli.md does not name these commands')
 })
