@@ -146,3 +146,13 @@ test('how a request is cut into segments changes nothing', async () => {
   )
   assert.deepEqual(await play(Array.from({ length: bytes.length - 1 }, (_, n) => n + 1)), whole)
 })
+
+test('a client that never reads its answer does not keep an upstream connection', async () => {
+  await using stub = await startStub((_request, response) => (response.writeHead(200).end(Buffer.alloc(64 << 20)), true))
+  await using world = await startWorld(stub.port, { service: { bodyTimeoutMs: 200 } })
+  const client = dial(world.port)
+  client.socket.pause()
+  client.write(head('GET /public/big HTTP/1.1'))
+  await until('the upstream request is ended', () => stub.requests[0]?.aborted)
+  client.socket.destroy()
+})

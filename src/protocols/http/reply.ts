@@ -111,6 +111,17 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
       if (!flushed && !over) response.flushHeaders()
     }
 
+    /** While the client does not read, nothing is read from the upstream; who never reads again does not keep a connection of it. */
+    const waitForReader = (): void => {
+      const stalled = setTimeout(() => response.destroy(), upstream.stallMs)
+      const go = (): void => {
+        clearTimeout(stalled)
+        response.off('drain', go).off('close', go)
+        resumeUpstream?.()
+      }
+      response.on('drain', go).on('close', go)
+    }
+
     const sink: ReplySink = {
       head(code, raw, resume) {
         if (over) return true
@@ -148,7 +159,7 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
           return true
         }
         if (response.write(chunk)) return true
-        response.once('drain', resumeUpstream as () => void)
+        waitForReader()
         return false
       },
       end() {

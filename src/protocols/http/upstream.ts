@@ -37,6 +37,8 @@ export interface Upstream extends AsyncDisposable {
   readonly ca: string | undefined
   /** How long the answer to a handshake may take. */
   readonly handshakeMs: number
+  /** How long a client may leave its answer unread. */
+  readonly stallMs: number
   /** Whether this address may be connected to. */
   mayReach(address: string): boolean
   /** Sends once, never again. Ends with exactly one of `end` and `fail`. What it returns gives up: the request ends in `fail`, and its connection is never used again. */
@@ -161,6 +163,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
     lookup,
     ca,
     handshakeMs: options.connectTimeoutMs + options.headersTimeoutMs,
+    stallMs: options.bodyTimeoutMs,
     mayReach: (address) => !barred && mayReach(address),
     send,
     retire() {
