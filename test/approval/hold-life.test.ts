@@ -139,7 +139,7 @@ describe('obtaining', () => {
 
   it('a change that nobody heard of is found by looking', async () => {
     await using world = await makeWorld()
-    const deaf = await world.replica('deaf', {}, (store) => ({ ...store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](), changes: async function* (_after, signal) { await new Promise((resolve) => signal.addEventListener('abort', resolve)) } }))
+    const deaf = await world.replica('deaf', {}, (store) => ({ ...store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](), changes: async function* (_after, signal) { await new Promise((resolve) => signal.addEventListener('abort', resolve)); yield* [] } }))
     const hold = await world.opened()
     const waiting = obtain(deaf, 'POST /exports', agent, { budgetMs: 20_000 })
     await until('waiting', async () => (await world.a.life.show(hold.id, alice)).waiting)

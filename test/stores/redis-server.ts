@@ -25,15 +25,24 @@ export interface RedisServer extends AsyncDisposable {
 
 /** A real Redis (or Sentinel) of our own on a free port, without persistence. */
 export const startRedis = async (extra: readonly string[] = [], given: { readonly port?: number; readonly config?: string } = {}): Promise<RedisServer> => {
+  for (let tries = 1; ; tries++) {
+    const server = await startOnce(extra, given)
+    if (server !== undefined) return server
+    if (tries === 3) throw new Error('redis-server did not start')
+  }
+}
+
+/** `undefined` when it ended at once: somebody else may have been faster to take the port. */
+const startOnce = async (extra: readonly string[], given: { readonly port?: number; readonly config?: string }): Promise<RedisServer | undefined> => {
   const port = given.port ?? (await freePort())
   const dir = await mkdtemp(join(tmpdir(), 'countersign-redis-'))
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir, ...extra]
-  const child = spawn('redis-server', given.config === undefined ? args : [given.config, ...args.slice(0, 4), ...extra], { stdio: 'ignore' })
+  const child: ChildProcess = spawn('redis-server', given.config === undefined ? args : [given.config, ...args.slice(0, 4), ...extra], { stdio: 'ignore' })
   const ended = once(child, 'exit')
   const command = (...words: string[]): Promise<string> =>
     new Promise((resolve, reject) => {
       const socket = connect(port, '127.0.0.1', () => socket.write(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`))
-      socket.setTimeout(3_000, () => socket.destroy(new Error('no answer')))
+      socket.setTimeout(1_000, () => socket.destroy(new Error('no answer')))
       socket.once('data', (data) => {
         resolve(data.toString())
         socket.destroy()
@@ -43,7 +52,11 @@ export const startRedis = async (extra: readonly string[] = [], given: { readonl
   for (let tries = 0; ; tries++) {
     const answer = await command('PING').catch(() => '')
     if (answer.startsWith('+PONG')) break
-    if (tries > 200) throw new Error('redis-server did not start')
+    if (child.exitCode !== null || tries > 200) {
+      child.kill('SIGKILL')
+      await rm(dir, { recursive: true, force: true })
+      return undefined
+    }
     await pause(25)
   }
   return {

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Secret } from '../../src/lib/secret.ts'
+import type { Hold } from '../../src/model/hold.ts'
+import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
+import { startRedis } from '../stores/redis-server.ts'
+import { until } from '../support/until.ts'
+import { agent, alice, allowed, ballot, makeWorld, obtain, refused } from './world.ts'
+
+const overRedis = async (port: number) => openRedisStore({ kind: 'redis', connect: { mode: 'single', url: new Secret(`redis://127.0.0.1:${port}`) }, prefix: 'cs', acknowledgingReplicas: 0 })
+
+test('over Redis: held at one replica, decided at another, spent once, replayed, expired', { timeout: 30_000 }, async () => {
+  await using server = await startRedis()
+  const [first, second] = [await overRedis(server.port), await overRedis(server.port)]
+  await using world = await makeWorld()
+  const a = await world.replica('ra', {}, () => first)
+  const b = await world.replica('rb', {}, () => second)
+  const told: Hold[] = []
+  const waiting = obtain(a, 'POST /x', agent, { onHeld: (hold) => told.push(hold) })
+  const hold = await until('held', () => told[0])
+  await until('seen waiting', async () => (await b.life.show(hold.id, alice)).waiting, 2_000)
+  const begun = performance.now()
+  await b.life.vote(hold.id, ballot(alice, hold))
+  await waiting
+  assert.ok(performance.now() - begun < 1_000)
+  const tries = await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 ? a : b).life.spend({ hold }, `try-${i}`, agent, allowed).catch(() => undefined)))
+  const won = tries.filter((one) => one !== undefined)
+  assert.equal(won.length, 1)
+  await b.life.finish(won[0]!, { result: 'executed', ms: 1 }, Buffer.from('answer'))
+  const replay = await obtain(a, 'POST /x', agent)
+  assert.ok('result' in replay)
+  assert.equal(Buffer.from(replay.result).toString(), 'answer')
+  await server.command('HSET', '{cs}:holds', hold.id, 'v1.00000000.forged.{}')
+  assert.equal((await refused(a.life.show(hold.id, alice))).code, 'store-unavailable')
+  assert.ok(world.count('store-tampered') > 0)
+})
+
+test('the store is down: nothing is held, voted or spent; the end of what ran is written when it is back', { timeout: 60_000 }, async () => {
+  await using server = await startRedis()
+  const store = await overRedis(server.port)
+  await using world = await makeWorld()
+  const a = await world.replica('ra', {}, () => store)
+  const open = async (text: string) => (await refused(obtain(a, text, agent, { budgetMs: 0 }))).detail.hold!
+  const [one, two, three] = [await open('POST /one'), await open('POST /two'), await open('POST /three')]
+  for (const hold of [one, two]) await a.life.vote(hold.id, ballot(alice, hold))
+  const running = await a.life.spend({ hold: one }, 'one', agent, allowed)
+  await server.kill('SIGSTOP')
+  const begun = performance.now()
+  const codes = await Promise.all([
+    refused(obtain(a, 'POST /new', agent)), refused(a.life.vote(three.id, ballot(alice, three))), refused(a.life.spend({ hold: two }, 'two', agent, allowed)), refused(a.life.check()),
+  ])
+  assert.ok(codes.every(({ code }) => code === 'store-unavailable'))
+  assert.ok(performance.now() - begun < 5_500)
+  await a.life.finish(running, { result: 'executed', ms: 1 })
+  await server.kill('SIGCONT')
+  await until('the end to be written', async () => (await a.life.show(one.id, alice).catch(() => undefined))?.state === 'executed', 15_000)
+  assert.equal(world.count('released'), 1)
+})
