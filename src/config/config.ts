@@ -4,6 +4,7 @@ import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
 import type { CredentialOptions } from '../credentials/options.ts'
 import type { IdentityOptions } from '../identity/options.ts'
 import type { Problem } from '../lib/problem.ts'
+import type { Path } from '../lib/yaml-source.ts'
 import type { Assurance } from '../model/decision.ts'
 import type { Service } from '../model/service.ts'
 import type { HttpListenerOptions } from '../protocols/http/options.ts'
@@ -50,7 +51,15 @@ export interface Config {
   readonly effective: ConfigSource
 }
 
-export type LoadedConfig = ({ readonly config: Config; readonly problems?: undefined } | { readonly problems: readonly Problem[]; readonly config?: undefined }) & {
+export type LoadedConfig = (
+  | {
+      readonly config: Config
+      readonly problems?: undefined
+      /** A problem at a path of the file, found by whoever uses it. */
+      readonly place: (path: Path, message: string) => Problem
+    }
+  | { readonly problems: readonly Problem[]; readonly config?: undefined }
+) & {
   /** Every file and folder that it was read from, found or not: what to watch. */
   readonly files: readonly string[]
 }

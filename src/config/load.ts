@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { ApprovalOptions } from '../approval/options.ts'
 import { readDocument } from '../lib/document.ts'
+import { problemAt } from '../lib/yaml-source.ts'
 import { type Checks, makeChecks, missing } from './checks.ts'
 import type { Config, Environment, LoadedConfig } from './config.ts'
 import { bytes, makeIssuers, ms } from './issuers.ts'
@@ -12,8 +13,6 @@ import { readPolicyFiles } from './policy-files.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
 import { makeSinks, makeStore } from './stores.ts'
-
-export type { Config, LoadedConfig } from './config.ts'
 
 const MAX_BYTES = 1_048_576
 
@@ -40,7 +39,7 @@ export const loadConfig = async (file: string, env: Environment): Promise<Loaded
   const config = makeConfig(value, checks, env)
   const files = [full, ...checks.files, ...checks.resolver.files]
   const problems = checks.problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
-  return problems.length > 0 ? { problems, files } : { config, files }
+  return problems.length > 0 ? { problems, files } : { config, files, place: (path, message) => problemAt(source, path, message, { on: 'key' }) }
 }
 
 const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Config => {

@@ -1,0 +1,30 @@
+import type { Problem } from '../lib/problem.ts'
+import { Secret } from '../lib/secret.ts'
+import type { Path } from '../lib/yaml-source.ts'
+import type { Config } from './config.ts'
+
+/** What a running process cannot take over, and where it stands in the file. */
+const fixed: readonly (readonly [path: Path, part: (config: Config) => unknown])[] = [
+  [['deployment'], ({ deployment }) => deployment],
+  [['replica'], ({ replica }) => replica],
+  [['data'], ({ data }) => data],
+  [['workers'], ({ workers }) => workers],
+  [['listeners', 'http', 'address'], ({ http }) => [http.host, http.port]],
+  [['listeners', 'http', 'tls'], ({ http }) => http.tls !== undefined],
+  [['listeners', 'http', 'limits'], ({ http: { limits } }) => [limits.connections, limits.headerBytes + limits.targetBytes]],
+  [['listeners', 'http', 'timeouts'], ({ http: { timeouts } }) => [timeouts.headersMs, timeouts.keepAliveMs]],
+  [['listeners', 'console'], ({ console }) => console],
+  [['listeners', 'admin'], ({ admin }) => admin],
+  [['store'], ({ store }) => store],
+  [['journal'], ({ journal: { directory, segmentBytes, minFreeBytes } }) => [directory, segmentBytes, minFreeBytes]],
+  [['sinks'], ({ sinks }) => sinks],
+  [['approvals'], ({ approval: { people: _people, ...rest } }) => rest],
+  [['people'], ({ approval }) => approval.people],
+]
+
+/** Equal for values that say the same, secrets included. Never leaves the process. */
+export const sameness = (value: unknown): string => JSON.stringify(value, (_key, member: unknown) => (member instanceof Secret ? { secret: member.reveal() } : member))
+
+/** One problem for each change that would otherwise be silently ignored. */
+export const needsRestart = (before: Config, after: Config, place: (path: Path, message: string) => Problem): readonly Problem[] =>
+  fixed.filter(([, part]) => sameness(part(before)) !== sameness(part(after))).map(([path]) => place(path, 'has changed, and that needs a restart'))
