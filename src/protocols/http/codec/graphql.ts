@@ -37,6 +37,9 @@ const requestMembers: readonly string[] = ['query', 'operationName', 'variables'
 /** Under these names servers look for a document of their own. */
 const documentIds: readonly string[] = ['id', 'queryId', 'documentId', 'doc_id', 'query_id', 'document_id', 'operationId', 'hash', 'sha256Hash']
 
+const exactNames: ReadonlySet<string> = new Set([...requestMembers, ...documentIds])
+const foldedNames: ReadonlySet<string> = new Set([...exactNames].map((name) => name.toLowerCase()))
+
 /** What a GraphQL request over HTTP will run. One operation per request; what could run two ways is refused. */
 export const readGraphql = (input: GraphqlInput): GraphqlFacts => {
   const { method, query, body } = input
@@ -74,6 +77,7 @@ const membersOfBody = ({ essence, body, json }: GraphqlInput): JsonObject => {
 }
 
 const factsOf = (members: JsonObject, sha256: (text: string) => string): GraphqlFacts => {
+  for (const name of Object.keys(members)) if (!exactNames.has(name) && foldedNames.has(name.toLowerCase())) throw malformed('The GraphQL request spells a member in another case.')
   const { query, operationName, variables, extensions } = members
   if (query !== undefined && query !== null && typeof query !== 'string') throw malformed('The GraphQL document is not a text.')
   if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') throw malformed('The GraphQL operation name is not a text.')

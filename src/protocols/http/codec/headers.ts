@@ -124,6 +124,9 @@ export interface ForwardRules {
 
 const nothing: ForwardRules = {}
 
+/** Rules from names as configuration spells them. `ours`: headers that only we may say. */
+export const forwardRules = (unbound: readonly string[], ours: readonly string[]): ForwardRules => ({ unbound: new Set(unbound.map((name) => name.toLowerCase())), drop: new Set(ours.map(foldedName)) })
+
 /**
  * What may go upstream of a client's headers. `Connection` is applied here, to the client's own headers:
  * ours are added to the result, so that nothing a client lists can take them away.

@@ -40,6 +40,7 @@ describe('GraphQL', () => {
     refuses(() => get('query={a}&query=mutation{b}'))
     refuses(() => get('query={a}&%71uery={b}'))
     refuses(() => get('query={a}&Query={b}'))
+    refuses(() => readGraphql({ method: 'POST', essence: 'application/json', query: parseFields(''), body: Buffer.from('{}'), json: { query: '{a}', Query: 'mutation{b}' }, sha256 }))
   })
 
   test('over GET, queries only', () => {
