@@ -140,7 +140,8 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
           response.destroy()
           return true
         }
-        if (announced !== 0) process.nextTick(flushSoon)
+        // A small body of known length comes with its head; what may come slowly shows its head at once.
+        if (announced < 0 || announced > smallBytes) process.nextTick(flushSoon)
         return true
       },
       data(chunk) {
