@@ -123,8 +123,14 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
   }
 }
 
-/** The whole question: what is asked for, then what was given. An audience cannot contain the line break that parts them. */
-const keyOf = ({ audience, token }: Claim): string => hash('sha256', audience === undefined ? `\n${token}` : `${audience}\n${token}`, 'base64')
+/**
+ * The whole question: what was given, as a hash of one length, then what it was asked for. Hashing the token as it stands
+ * costs half of what hashing a new text made of both does.
+ */
+const keyOf = ({ audience, token }: Claim): string => {
+  const digest = hash('sha256', token, 'base64')
+  return audience === undefined ? digest : digest + audience
+}
 
 const questionOf = ({ token, audience, address }: Claim, fresh: boolean): Question => ({ token, audience, address, fresh })
 

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { errors, jwtVerify } from 'jose'
 import type { Caller } from '../model/caller.ts'
-import { checkClaims } from './claim-checks.ts'
+import { checkClaims, nameIn } from './claim-checks.ts'
 import { readClaim } from './claim-path.ts'
 import { resolveDelegation } from './delegation.ts'
 import type { Introspect } from './introspection.ts'
@@ -138,6 +138,7 @@ const renew = ({ paths, options }: Issuer, signed: Claims, answer: Claims): Clai
 const callerOf = ({ registry, now }: Verification, issuer: Issuer, claims: Claims, { token, audience, address }: Omit<Question, 'fresh'>, note: Trail, signed: boolean): Caller => {
   const iss = issOf(claims)
   const times = checkClaims(issuer, claims, audience, now(), note, signed)
+  nameIn(claims, ['sub'], 'sub') // also where another claim names the account
   const subject = principalOf(issuer, registry, iss, claims)
   note('subject', `${subject.kind} ${shown(subject.subject)}, groups ${subject.groups === undefined ? 'unknown' : shown(subject.groups)}`, 'a subject of one line')
   const [acting, ...onBehalfOf] = resolveDelegation(issuer, registry, iss, claims, subject, note)
