@@ -1,4 +1,5 @@
 import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
+import { compileCidrs } from '../lib/cidr.ts'
 import { defined } from '../lib/defined.ts'
 import { isLoopbackHost } from '../lib/outbound-address.ts'
 import type { Path } from '../lib/yaml-source.ts'
@@ -55,13 +56,23 @@ export const makeAdmin = ({ admin: source }: Listeners, { report }: Checks): Adm
   return at
 }
 
+const strangers = ['1.1.1.1', '9.9.9.9', '93.184.216.34', '203.0.113.7', '2001:db8::1', '2606:4700::1', '2a00:1450::1']
+
+/** So wide that no set of proxies is meant, by its length or, for IPv4 inside IPv6, by whom it takes in. */
+const isEverybody = (range: string): boolean => {
+  const [base = '', bits] = range.split('/')
+  try {
+    const isInside = compileCidrs([range])
+    return (bits !== undefined && Number(bits) < (base.includes(':') ? 16 : 8)) || strangers.filter(isInside).length > 1
+  } catch {
+    return false
+  }
+}
+
 export const makeHttpListener = ({ http: source }: Listeners, services: readonly HttpServiceOptions[], consoleUrl: string, checks: Checks): HttpListenerOptions => {
   const path: Path = ['listeners', 'http']
   checkRanges(source['trusted-proxies'], [...path, 'trusted-proxies'], checks)
-  for (const [index, range] of source['trusted-proxies'].entries()) {
-    const bits = Number(range.split('/')[1] ?? 32)
-    if (bits < (range.includes(':') ? 16 : 8)) checks.report([...path, 'trusted-proxies', index], 'trusts more or less everybody to say who they are; name the proxies')
-  }
+  for (const [index, range] of source['trusted-proxies'].entries()) if (isEverybody(range)) checks.report([...path, 'trusted-proxies', index], 'trusts more or less everybody to say who they are; name the proxies')
   for (const [claim, header] of Object.entries(source['claim-headers'])) if (!/^x-[A-Za-z0-9-]{1,64}$/i.test(header)) checks.report([...path, 'claim-headers', claim], 'must be a header that begins with x-')
   return {
     ...splitAddress(source.address),

@@ -12,6 +12,13 @@ import { outboundProblem } from './outbound.ts'
 import type { ConfigSource } from './schema.ts'
 import { parseTemplate } from './secret-reference.ts'
 
+/** Whether a password stands in the URL itself, and not a reference to one. */
+const holdsPassword = (url: string): boolean => {
+  const shape = url.replaceAll(/\$\{[^{}]*\}/g, '\0')
+  const password = /^[a-z]+:\/\/[^/?#@:]*:([^/?#]*)@/i.exec(shape)?.[1] ?? /[?&]password=([^&#]*)/i.exec(shape)?.[1] ?? ''
+  return password !== '' && password !== '\0'
+}
+
 /** A Redis URL may be written down as long as its password is not. What a reference gives inside of one is encoded for its place. */
 const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => {
   const hidden = (message: string): Secret => {
@@ -22,7 +29,7 @@ const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, chec
   if (typeof value === 'string') {
     const template = parseTemplate(value)
     if ('problem' in template) return hidden(template.problem)
-    if (/^[a-z]+:\/\/[^/?#]*:(?!\$\{)[^@/?#]+@/.test(value) || /[?&]password=(?!\$\{)/.test(value)) return hidden('holds a password; use a reference for it, such as redis://:${env:REDIS_PASSWORD}@redis:6379')
+    if (holdsPassword(value)) return hidden('holds a password; use a reference for it, such as redis://:${env:REDIS_PASSWORD}@redis:6379')
     const whole = template.references.length === 1 && template.literals.every((part) => part === '')
     const resolved = checks.resolver.template(value, whole ? undefined : encodeURIComponent)
     if (!(resolved instanceof Secret)) return hidden(resolved.problem)
