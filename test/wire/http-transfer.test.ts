@@ -156,3 +156,19 @@ test('a client that never reads its answer does not keep an upstream connection'
   await until('the upstream request is ended', () => stub.requests[0]?.aborted)
   client.socket.destroy()
 })
+
+test('a new configuration takes new requests elsewhere and lets the running one end', async () => {
+  let finish = (): void => {}
+  await using before = await startStub((_request, response) => ((finish = () => response.end('old')), true))
+  await using after = await startStub((_request, response) => (response.end('new'), true))
+  await using world = await startWorld(before.port)
+  const running = dial(world.port)
+  running.write(head('GET /public/1 HTTP/1.1'))
+  await until('it is under way', () => before.requests.length === 1)
+  world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service, upstream: `http://127.0.0.1:${after.port}` })) })
+  assert.match(await rawHttp(world.port, head('GET /public/2 HTTP/1.1', 'Connection: close')), /new/)
+  finish()
+  await until('the old answer', () => running.text().includes('old'))
+  running.socket.destroy()
+  assert.equal(before.requests.length, 1)
+})

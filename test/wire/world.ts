@@ -93,6 +93,7 @@ const callerOf = (token: string, address: string): Caller => ({ issuer: 'https:/
 export interface World extends AsyncDisposable {
   readonly port: number
   readonly listener: ReturnType<typeof makeHttpListener>
+  readonly options: HttpListenerOptions
   readonly events: AuditEvent[]
   /** Holds in memory, with just enough behaviour for this listener's tests. */
   readonly holds: Map<string, { hold: Hold; result?: Uint8Array }>
@@ -196,7 +197,7 @@ export const startWorld = async (stubPort: number, change: { readonly routes?: P
   const listener = makeHttpListener(options, { gate, identity, policies, approvals, log: pino({ level: process.env['LOG'] ?? 'silent' }), assertions: makeAssertions(key, 'https://countersign.test') })
   const { port } = await listener.listen()
   return {
-    port, listener, events, holds,
+    port, listener, options, events, holds,
     settle: (id, state) => void patch(id, { state }),
     drainApprovals: () => approvals.drain(),
     revoke: () => void (revoked = true),
