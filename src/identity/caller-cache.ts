@@ -13,6 +13,7 @@ export interface CachedCaller {
 export interface CallerCache {
   get(key: string, now: number): CachedCaller | undefined
   set(key: string, entry: CachedCaller): void
+  drop(key: string): void
   readonly size: number
 }
 
@@ -49,6 +50,10 @@ export const makeCallerCache = (entries: number): CallerCache => {
     set(key, entry) {
       old.delete(key)
       keep(key, entry)
+    },
+    drop(key) {
+      young.delete(key)
+      old.delete(key)
     },
     get size() {
       return young.size + old.size

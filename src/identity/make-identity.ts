@@ -99,6 +99,7 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
         if (!sameChain(caller, again)) throw new TokenProblem('same-caller', 'another caller behind the token', 'the caller who asked')
         return again
       } catch (error) {
+        cache.drop(keyOf(claim)) // what is known to be over is not remembered as good
         throw refuse(error, claim)
       }
     },

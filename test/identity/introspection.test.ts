@@ -64,6 +64,8 @@ describe('introspection', () => {
       server.answer(json(changed))
       await assert.rejects(world.identity.recheck(caller, claim(token)), { code: 'bad-identity' })
     }
+    assert.notEqual(await world.identity.authenticate(claim(token)), caller, 'a failed recheck forgets what was remembered')
+    assert.equal(world.failures[0]?.issuer, 'a')
     server.answer((response) => void response.destroy())
     await assert.rejects(world.identity.recheck(caller, claim(token)), { code: 'identity-unavailable' })
   })
