@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test, before, after } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { ask, heldFor, listHolds, vote, type Ask, type Reply } from './client.ts'
 import { startDeployment, type Deployment } from './deployment.ts'
 import type { Replica } from './process.ts'
@@ -43,7 +43,7 @@ for (const kind of ['embedded', 'redis'] as const) {
     }
     const digestOf = (path: string): string => {
       const held = world.records().find((record) => record.type === 'held' && JSON.stringify(record['action']).includes(path))
-      return (held?.['action'] as { digest: string }).digest
+      return (held?.['action'] as { readonly digest: string } | undefined)?.digest ?? assert.fail(`nothing was held for ${path}`)
     }
 
     test('all wait, somebody approves: one execution, the same answer for everybody', async () => {

@@ -16,7 +16,7 @@ export interface Replica extends AsyncDisposable {
   /** Its log, as it stands. */
   log(): string
   /** Its log lines as data. */
-  lines(): readonly Readonly<Record<string, unknown>>[]
+  lines(): readonly Line[]
   /** Resolves with the exit code, or the signal that ended it. */
   ended(): Promise<number | NodeJS.Signals | null>
   kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
@@ -40,18 +40,20 @@ export const launch = (configFile: string, { env = {}, node = [], under = [] }: 
   return { child, log: () => log, exited }
 }
 
-const parse = (line: string): Readonly<Record<string, unknown>> | undefined => {
+type Line = Readonly<Record<string, unknown>>
+
+const parse = (line: string): readonly Line[] => {
   try {
-    return JSON.parse(line) as Record<string, unknown>
+    return [JSON.parse(line) as Line]
   } catch {
-    return undefined
+    return []
   }
 }
 
 /** Resolves once it serves. */
 export const startProcess = async (name: string, configFile: string, options: LaunchOptions = {}): Promise<Replica> => {
   const { child, log, exited } = launch(configFile, options)
-  const lines = () => log().split('\n').flatMap((line) => parse(line) ?? [])
+  const lines = (): readonly Line[] => log().split('\n').flatMap((line): readonly Line[] => parse(line))
   let over: unknown
   void exited.then((how) => (over = how ?? 'ended'))
   const ready = await until(`${name} to serve`, () => {
