@@ -25,6 +25,7 @@ COPY --from=production /app/node_modules ./node_modules
 COPY package.json ./
 COPY src ./src
 COPY schema ./schema
+COPY docs/openapi.yaml ./docs/openapi.yaml
 ENV NODE_ENV=production
 USER 65532:65532
 # Writable: /var/lib/countersign (journal, embedded store) and nothing else. Run with --read-only.

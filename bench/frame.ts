@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { cpus, release, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -166,5 +166,6 @@ export const machine = (): string => {
 
 export const scratch = (): { readonly directory: string } & Disposable => {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-bench-'))
+  chmodSync(directory, 0o755) // nginx's worker may be another user
   return { directory, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) }
 }

@@ -13,6 +13,7 @@ import { makeGate } from './gate.ts'
 import type { Fetch } from './identity/bounded-fetch.ts'
 import type { Identity } from './identity/identity.ts'
 import { makeIdentity, type TokenIdentity } from './identity/make-identity.ts'
+import { formatProblem, type Problem } from './lib/problem.ts'
 import { Secret } from './lib/secret.ts'
 import { version } from './lib/version.ts'
 import type { AuditEvent } from './model/audit-event.ts'
@@ -31,7 +32,7 @@ export interface Replica extends AsyncDisposable {
   readonly policyVersion: () => string
   /** The second phase of a reload: everything at once. What needs a restart has been refused before. */
   adopt(config: Config, policies: PolicySet): Promise<void>
-  /** A reload that was refused: on record, and visible until the next one succeeds. */
+  /** A reload that was refused: on record. */
   rejected(problems: readonly string[]): Promise<void>
   health(): Promise<Health>
   /** Audit files were moved away: open them anew. */
@@ -43,8 +44,8 @@ export interface Replica extends AsyncDisposable {
 export interface ReplicaParts {
   readonly log: Logger
   readonly openapi?: unknown
-  /** Loads the configuration anew, for the admin listener. */
-  readonly reload?: () => Promise<ReloadResult>
+  /** Loads the configuration anew when the admin listener is asked to, and says what became of the last time. */
+  readonly reload?: { run(): Promise<ReloadResult>; state(): { readonly lastProblems: readonly Problem[] } }
   /** For tests: a store of their own, a clock, another way out. */
   readonly store?: HoldStore
   readonly now?: () => number
@@ -73,7 +74,6 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   let current: Current = { config, policies, identity: identityOf(config) }
   started.defer(() => current.identity[Symbol.asyncDispose]())
   let generation = 1
-  let lastProblems: readonly string[] = []
   let draining = false
 
   const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim) }
@@ -103,7 +103,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
         draining,
         journal: problems.journal ?? 'ok',
         store: problems.store ?? 'ok',
-        policy: { version: current.policies.version, generation, ...(lastProblems.length > 0 ? { lastReload: 'refused', problems: lastProblems } : {}) },
+        policy: { version: current.policies.version, generation, ...lastReload(parts) },
         issuers: current.identity.state(),
         sinks: sinks.state(),
         eventLoop: { p99Ms: round(loop.percentile(99) / 1e6), maxMs: round(loop.max / 1e6) },
@@ -113,7 +113,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
 
   const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions }))
   const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi }))
-  const admin = started.use(makeAdminListener(config.admin, { health, reload: parts.reload ?? noReload(() => current.policies.version), log }))
+  const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
   await journal.append({ type: 'config-loaded', policyVersion: policies.version, generation }, 'written')
@@ -135,11 +135,9 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
       http.reconfigure(next.http)
       current = { config: next, policies: nextPolicies, identity: nextIdentity }
       generation++
-      lastProblems = []
       if (!same) await before.identity[Symbol.asyncDispose]()
     },
     async rejected(problems) {
-      lastProblems = problems
       await journal.append({ type: 'config-rejected', problems, policyVersion: current.policies.version }, 'written')
     },
     async drain(graceMs) {
@@ -184,7 +182,12 @@ const assertionKey = ({ approval, deployment }: Config): KeyObject => {
 /** Equal for options that say the same, secrets included. Stays in this process. */
 const fingerprint = (options: unknown): string => JSON.stringify(options, (_, value: unknown) => (value instanceof Secret ? value.reveal() : value))
 
-const noReload = (policyVersion: () => string) => async (): Promise<ReloadResult> => ({ applied: false, policyVersion: policyVersion(), problems: ['this process does not reload'] })
+const noReload = async (policyVersion: string): Promise<ReloadResult> => ({ applied: false, policyVersion, problems: ['this process does not reload'] })
+
+const lastReload = ({ reload }: ReplicaParts): object => {
+  const problems = reload?.state().lastProblems ?? []
+  return problems.length > 0 ? { lastReload: 'refused', problems: problems.map(formatProblem) } : {}
+}
 
 const refusalOf = (check: () => void): string | undefined => {
   try {

@@ -45,7 +45,7 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
 }
 
 const refuse = async ({ record, people }: Desk, hold: Hold, by: Caller, code: Refusal['code'], cause: string): Promise<Refusal> => {
-  await record({ ...holdSubject(hold), type: 'vote-refused', by: principalOf(by), code, cause }, 'written') // its `code` is the refusal's, not the hold's
+  await record({ type: 'vote-refused', ...holdSubject(hold), by: principalOf(by), refusal: code, cause }, 'written')
   return no.voteRefused(code, hold, cause, maySee(hold, by, people))
 }
 

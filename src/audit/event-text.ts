@@ -123,6 +123,7 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   outcome,
   digest: quoted,
   code: quoted,
+  refusal: quoted,
   cause: free,
   deadline: plain,
   terms: plain,

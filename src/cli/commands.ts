@@ -7,6 +7,7 @@ import { configCommands, readWorld } from './config.ts'
 import { decisionCommands } from './hold-decision.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { holdCommands } from './holds.ts'
+import { identityCommands } from './identity.ts'
 import { loginCommands } from './login.ts'
 import { policyCommands } from './policy.ts'
 import { serveCommand } from './serve.ts'
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   ...loginCommands,
   ...configCommands,
   ...policyCommands({ makeAction: caseAction, enforceable: protocolEnforces, readWorld }),
+  ...identityCommands,
   ...auditCommands,
   healthcheckCommand,
   versionCommand,

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { commands } from './commands.ts'
 import { dispatch } from './dispatch.ts'
 import { exit, type Io } from './io.ts'
@@ -12,7 +13,9 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const ending = new AbortController()
 let last: NodeJS.Signals | undefined
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+// A terminal sends SIGINT to every process of the group; a worker ends when its supervisor says so.
+if (cluster.isWorker) process.on('SIGINT', () => {})
+for (const signal of cluster.isWorker ? (['SIGTERM'] as const) : (['SIGINT', 'SIGTERM'] as const)) {
   process.on(signal, () => {
     if (last !== undefined) process.exit(exit.interrupted) // asked twice: at once
     last = signal

@@ -279,7 +279,7 @@ export const configSchema = z
     deployment: name.default('countersign').describe('Name of this installation, for records and people.'),
     replica: name.optional().describe('Name of this replica, different for each. Default: the host name.'),
     data: path('Folder for the journal and the embedded store.').default('./data'),
-    workers: count('Processes that serve clients. More than one needs the Redis store.', 1, 1, 64),
+    workers: count('Processes of this machine that share the listeners. Each has a journal of its own, named after the replica and its number.', 1, 1, 64),
     listeners: z.strictObject({ http: httpListener, console: consoleListener, admin: adminListener }).prefault({}).describe('Where we listen.'),
     issuers: z.record(name, issuer).refine((all) => Object.keys(all).length > 0, 'names no issuer, so nobody could call').describe('Who says who is calling, by the short names that policies use.'),
     groups: z.array(name).optional().describe('Every group name there is. If it is given, policies that name another do not load.'),

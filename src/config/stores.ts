@@ -44,9 +44,8 @@ const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, chec
   return found
 }
 
-export const makeStore = ({ store: source, workers, data }: ConfigSource, checks: Checks): StoreOptions => {
+export const makeStore = ({ store: source, data }: ConfigSource, checks: Checks): StoreOptions => {
   if (source.kind === 'embedded') {
-    if (workers > 1) checks.report(['workers'], 'more than one process needs the Redis store, because the embedded one belongs to one process')
     return { kind: 'embedded', path: source.path === undefined ? join(resolve(checks.folder, data), 'holds.db') : resolve(checks.folder, source.path) }
   }
   return { kind: 'redis', connect: makeConnect(source, checks), prefix: makePrefix(source.prefix, checks), acknowledgingReplicas: source['acknowledging-replicas'] }

@@ -48,7 +48,7 @@ export type AuditEvent =
   /** A repeat of an action that already waits. */
   | ({ readonly type: 'attached' } & HoldSubject & Subject)
   | ({ readonly type: 'voted'; readonly vote: Vote; readonly state: HoldState } & HoldSubject)
-  | ({ readonly type: 'vote-refused'; readonly by: Principal; readonly code: RefusalCode; readonly cause?: string } & HoldSubject)
+  | ({ readonly type: 'vote-refused'; readonly by: Principal; readonly refusal: RefusalCode; readonly cause?: string } & HoldSubject)
   /** A vote that stopped counting because its author lost the right before the terms were met. */
   | ({ readonly type: 'vote-dropped'; readonly by: Party; readonly cause: string } & HoldSubject)
   | ({ readonly type: 'hold-expired'; readonly from: HoldState } & HoldSubject)

@@ -18,7 +18,7 @@ const samples: readonly AuditEvent[] = [
   { type: 'outcome-unknown', attempt: 'a', digest: action.digest },
   { type: 'held', attempt: 'a', caller, action, ...hold, deadline: 99, terms: { requirements: [], withinMs: 1, runWithinMs: 2, askReason: true, run: 'attached' } },
   { type: 'voted', ...hold, vote, state: 'approved' },
-  { type: 'vote-refused', ...hold, by: vote.by, code: 'self-approval' },
+  { type: 'vote-refused', ...hold, by: vote.by, refusal: 'self-approval' },
   { type: 'released', ...hold, attempt: 'a', votes: [vote, vote], policyVersion: 'v2', heldUnder: 'v1' },
   { type: 'hold-withdrawn', ...hold, by: { issuer: 'i', subject: 's' } },
   { type: 'authentication-failed', step: 'signature', issuer: 'x', address: '::1', from: 'authorization', cause: 'expired' },
