@@ -44,6 +44,17 @@ test('what a client lists in Connection is gone, and ours is not', async () => {
   assert.equal(header(stub.requests[0]?.rawHeaders ?? [], 'x-countersign-user').length, 1)
 })
 
+test('a header that we say ourselves is nobody else’s in any spelling', async () => {
+  await using stub = await startStub()
+  await using world = await startWorld(stub.port, { options: { claimHeaders: { team: 'X-Agent-Team' } } })
+  const spellings = ['X_Agent_Team: mine', 'x.agent-team: mine', 'X-AGENT-TEAM: mine', 'X_Upstream_Key: mine', 'x-upstream.key: mine', 'X-Upstream-Key: mine']
+  assert.equal(statusOf(await rawHttp(world.port, head('GET /public/x HTTP/1.1', close, 'X-Other: 1', ...spellings))), 200)
+  const raw = stub.requests[0]?.rawHeaders ?? []
+  assert.equal(raw.includes('mine'), false, raw.join(' '))
+  assert.deepEqual(header(raw, 'x-upstream-key'), ['lent'])
+  assert.deepEqual(header(raw, 'x-other'), ['1'])
+})
+
 const malformed: readonly (readonly [string, string])[] = [
   ['dots', head('GET /a/../b HTTP/1.1')],
   ['encoded dots', head('GET /a/%2e%2e/b HTTP/1.1')],

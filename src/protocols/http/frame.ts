@@ -4,7 +4,7 @@ import { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import { type HttpBody, type HttpFrame, makeHttpAction, mustReadBody, verbOf } from './action.ts'
 import type { Assertions } from './assertion.ts'
-import { forwardableHeaders } from './codec/headers.ts'
+import { forwardableHeaders, withOurHeaders } from './codec/headers.ts'
 import { forwardingHeaders, identityHeaders } from './codec/identity-headers.ts'
 import { parseTarget, stripPrefix, type Target } from './codec/target.ts'
 import type { Entry } from './routes.ts'
@@ -66,14 +66,10 @@ export const makeFrame = (source: FrameSource): Frame => {
         ...identityHeaders(caller, action, { assertion, claims: source.claimHeaders }),
         ...forwardingHeaders({ address: source.address, scheme, host }),
       ]
-      for (const [name, value] of credential) ours.push(name, value)
+      // Nothing that the client may send has one of our own names: only a lent credential can meet one of its headers.
       if (credential.length === 0) return ours.concat(headers.pairs)
-      const lent = new Set(credential.map(([name]) => name.toLowerCase()))
-      for (let n = 0; n + 1 < headers.pairs.length; n += 2) {
-        const name = headers.pairs[n] as string
-        if (!lent.has(name.toLowerCase())) ours.push(name, headers.pairs[n + 1] as string)
-      }
-      return ours
+      for (const [name, value] of credential) ours.push(name, value)
+      return withOurHeaders(headers.pairs, ours)
     },
   }
 }

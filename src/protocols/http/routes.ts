@@ -1,4 +1,4 @@
-import type { ForwardRules } from './codec/headers.ts'
+import { type ForwardRules, forwardRules } from './codec/headers.ts'
 import type { HttpListenerOptions, HttpServiceOptions, RouteOptions } from './options.ts'
 import { makeUpstream, type Upstream } from './upstream.ts'
 
@@ -23,13 +23,13 @@ export const makeRoutes = (options: Pick<HttpListenerOptions, 'services' | 'clai
   const others: Entry[] = []
   const upstreams: Upstream[] = []
   // Headers in which we say what a claim says: a client cannot say them.
-  const drop = new Set(Object.values(options.claimHeaders).map((name) => name.toLowerCase()))
+  const ours = Object.values(options.claimHeaders)
   for (const service of options.services) {
     const upstream = makeUpstream(service)
     upstreams.push(upstream)
     const upstreamId = { id: upstream.origin.origin, allowed: service.allowedCidrs }
     for (const route of service.routes) {
-      const entry: Entry = { route, service, upstream, upstreamId, rules: { unbound: new Set(route.unboundHeaders.map((name) => name.toLowerCase())), drop } }
+      const entry: Entry = { route, service, upstream, upstreamId, rules: forwardRules(route.unboundHeaders, ours) }
       if (route.host === undefined) others.push(entry)
       else byHost.set(route.host, [...(byHost.get(route.host) ?? []), entry])
     }
