@@ -12,4 +12,4 @@ const walk = (value: unknown): unknown => {
 }
 
 /** The configuration with every default filled in, as YAML. A secret is shown as the reference to it, never as its value. */
-export const renderConfig = ({ effective, replica }: Config): string => stringify(walk({ ...effective, replica }), { lineWidth: 0, aliasDuplicateObjects: false })
+export const renderConfig = ({ effective, replica }: Config): string => stringify(walk({ deployment: effective.deployment, replica, ...effective }), { lineWidth: 0, aliasDuplicateObjects: false })

@@ -87,7 +87,6 @@ test('references between parts are checked', async () => {
   only(await folder.problems(configText('people: { alice: [{ issuer: corp, subject: a }, { issuer: corp, subject: a2 }], bob: [{ issuer: corp, subject: a2 }, { issuer: corp, subject: b }] }\n')), /belongs to "alice" as well/)
   only(await folder.problems(configText('agents: { bot: { issuer: corp, subject: bot, owner: { issuer: corp, subject: bot } } }\n')), /itself a registered agent/)
   only(await folder.problems(configText('listeners: { console: { login: { issuer: okta, client-id: cli } } }\n')), /no issuer is called "okta"/)
-  only(await folder.problems(configText('workers: 4\n')), /needs the Redis store/)
   only(await folder.problems(configText('store: { kind: redis, url: "redis://redis:6379" }\n')), /approvals\.keys: is missing/)
   const { identity, approval } = await folder.config(configText('agents: { bot: { issuer: corp, subject: bot, owner: { issuer: corp, subject: alice } } }\npeople: { alice: [{ issuer: corp, subject: alice }, { issuer: "https://login.example.com", subject: alice2 }] }\n'))
   assert.deepEqual(identity.agents[0]?.owner, { issuer: 'https://login.example.com', subject: 'alice' })

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Ajv } from 'ajv'
+import { parse } from 'yaml'
+import { configJsonSchema, configJsonSchemaText } from '../../src/config/json-schema.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { formatProblem } from '../../src/lib/problem.ts'
+import { configText } from './folder.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const example = join(root, 'examples', 'countersign.yaml')
+
+interface Node {
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, Node>>
+  readonly items?: Node
+  readonly additionalProperties?: Node | boolean
+  readonly anyOf?: readonly Node[]
+  readonly oneOf?: readonly Node[]
+}
+
+const undescribed = (node: Node, path: string): readonly string[] => [
+  ...Object.entries(node.properties ?? {}).flatMap(([key, inner]) => [...(inner.description === undefined ? [`${path}.${key}`] : []), ...undescribed(inner, `${path}.${key}`)]),
+  ...(node.items ? undescribed(node.items, `${path}[]`) : []),
+  ...(typeof node.additionalProperties === 'object' ? undescribed(node.additionalProperties, `${path}.*`) : []),
+  ...[...(node.anyOf ?? []), ...(node.oneOf ?? [])].flatMap((inner) => undescribed(inner, path)),
+]
+
+const makeCheck = () => new Ajv({ strict: false, validateFormats: false, unicodeRegExp: true }).compile(configJsonSchema())
+
+test('the published schema is the one of the program (node schema/write.ts)', () => {
+  assert.equal(readFileSync(join(root, 'schema', 'countersign.schema.json'), 'utf8'), configJsonSchemaText())
+})
+
+test('every key says what it is for', () => assert.deepEqual(undescribed(configJsonSchema(), ''), []))
+
+test('editors accept what the program accepts, and refuse what it refuses', () => {
+  const check = makeCheck()
+  for (const text of [configText(), readFileSync(example, 'utf8'), configText('', ', credential: { bearer: "${env:A}" }')]) assert.ok(check(parse(text)), JSON.stringify(check.errors))
+  for (const text of [configText('unknown: 1\n'), configText('workers: many\n'), configText('', ', credential: { bearer: hunter2 }'), configText('', ', routes: [{ hold: { wait: 5 } }]'), 'policies: [x]\n']) assert.ok(!check(parse(text)), text)
+})
+
+test('the example loads', async () => {
+  const env = { ORDERS_API_TOKEN: 'x', BILLING_PASSWORD: 'x', REDIS_PASSWORD: 'x', COUNTERSIGN_KEY: 'k'.repeat(64), INTROSPECTION_SECRET: 'x', SIEM_TOKEN: 'x' }
+  const { problems } = await loadConfig(example, env)
+  assert.equal((problems ?? []).map(formatProblem).join('\n'), '')
+})
+
+test('the example shows every part that there is', () => {
+  const shown = parse(readFileSync(example, 'utf8')) as Record<string, unknown>
+  const { properties = {} } = configJsonSchema() as Node
+  assert.deepEqual(Object.keys(properties).filter((key) => key !== 'replica' && !(key in shown)), [])
+})
