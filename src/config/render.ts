@@ -11,5 +11,8 @@ const walk = (value: unknown): unknown => {
   return value
 }
 
+/** Says which replica this is, beside the name of the deployment. */
+const inOrder = ({ deployment, replica: _given, ...rest }: Config['effective'], replica: string) => ({ deployment, replica, ...rest })
+
 /** The configuration with every default filled in, as YAML. A secret is shown as the reference to it, never as its value. */
-export const renderConfig = ({ effective, replica }: Config): string => stringify(walk({ deployment: effective.deployment, replica, ...effective }), { lineWidth: 0, aliasDuplicateObjects: false })
+export const renderConfig = ({ effective, replica }: Config): string => stringify(walk(inOrder(effective, replica)), { lineWidth: 0, aliasDuplicateObjects: false })
