@@ -11,11 +11,18 @@ import type { AccountSource, ConfigSource } from './schema.ts'
 const makeParty = ({ issuer, subject }: AccountSource, path: Path, issuers: readonly IssuerOptions[], checks: Checks): Party => {
   const named = issuers.find(({ name }) => name === issuer)
   if (named === undefined) {
-    if (!issuers.some((other) => other.issuers.includes(issuer))) checks.known([...path, 'issuer'], issuer, issuers.map(({ name }) => name), 'issuer')
-    return { issuer, subject }
+    const exact = issuers.find((other) => other.issuers.includes(issuer))
+    if (exact === undefined) checks.known([...path, 'issuer'], issuer, issuers.map(({ name }) => name), 'issuer')
+    return { issuer: exact?.preset === 'entra' ? firstOfTenant(exact.issuers, issuer) : issuer, subject }
   }
   if (named.preset === 'entra' && named.issuers.length > 2) checks.report([...path, 'issuer'], `stands for several tenants here; write the exact one: ${named.issuers.filter((_value, index) => index % 2 === 0).join(', ')}`)
   return { issuer: named.issuers[0] ?? issuer, subject }
+}
+
+/** A tenant has two values, one for each token version, and callers carry the first: so must whoever is compared with them. */
+const firstOfTenant = (values: readonly string[], value: string): string => {
+  const at = values.indexOf(value)
+  return values[at - (at % 2)] ?? value
 }
 
 export const makeAgents = (agents: ConfigSource['agents'], issuers: readonly IssuerOptions[], checks: Checks): readonly AgentOptions[] => {

@@ -20,6 +20,13 @@ test('entra: both token versions of a tenant, and no other tenant', async () => 
   for (const bad of ['tenants: [common]', 'tenants: [organizations]', 'tenants: []', 'issuer: https://sts.windows.net/x/']) assert.ok((await folder.problems(withIssuer(`preset: entra, audiences: [api], ${bad}`))).length > 0, bad)
 })
 
+test('entra: an account is one account, whichever token version it is named by', async () => {
+  using folder = makeFolder()
+  const { approval } = await folder.config(withIssuer(`preset: entra, tenants: [${tenant}], audiences: [api]`) + `people: { alice: [{ issuer: "https://sts.windows.net/${tenant}/", subject: a }, { issuer: corp, subject: b }] }\n`)
+  assert.deepEqual(approval.people, [[{ issuer: `https://login.microsoftonline.com/${tenant}/v2.0`, subject: 'a' }, { issuer: `https://login.microsoftonline.com/${tenant}/v2.0`, subject: 'b' }]])
+  assert.match((await folder.problems(withIssuer(`preset: entra, tenants: [${tenant}], audiences: [api]`) + `people: { alice: [{ issuer: "https://sts.windows.net/${tenant}/", subject: a }, { issuer: corp, subject: a }] }\n`)).join(), /stands here twice/)
+})
+
 test('github-actions: ids, never names by pattern', async () => {
   using folder = makeFolder()
   const github = 'preset: github-actions, audiences: [countersign]'
