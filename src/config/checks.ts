@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { nearest } from '../lib/nearest.ts'
@@ -21,6 +22,8 @@ export interface Checks {
   readonly folder: string
   /** Every file that the configuration names. */
   readonly files: Set<string>
+  /** Hashes of the certificates and key sets among them. */
+  readonly fileHashes: Map<string, string>
   readonly outbound: OutboundRule
   readonly problems: readonly Problem[]
 }
@@ -33,6 +36,7 @@ const MAX_BYTES = 1_048_576
 export const makeChecks = (source: YamlSource, env: Readonly<Record<string, string | undefined>>, folder: string, outbound: OutboundRule): Checks => {
   const problems: Problem[] = []
   const files = new Set<string>()
+  const fileHashes = new Map<string, string>()
   const resolver = makeResolver(env, folder)
   const report: Checks['report'] = (path, message, how = {}) => void problems.push(problemAt(source, path, message, { nearest: how.nearest, on: how.on ?? 'value', quote: how.hide !== true }))
   return {
@@ -60,7 +64,11 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
       files.add(full)
       try {
         const about = statSync(full)
-        if (about.isFile() && about.size <= MAX_BYTES) return { path: full, text: readFileSync(full, 'utf8') }
+        if (about.isFile() && about.size <= MAX_BYTES) {
+          const text = readFileSync(full, 'utf8')
+          fileHashes.set(full, hash('sha256', text))
+          return { path: full, text }
+        }
         report(path, about.isFile() ? `is longer than ${MAX_BYTES} bytes` : 'is no regular file')
       } catch (error) {
         report(path, `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
@@ -70,6 +78,7 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
     resolver,
     folder,
     files,
+    fileHashes,
     outbound,
     problems,
   }

@@ -47,6 +47,8 @@ export interface Config {
   readonly policyFacts: PolicyFacts
   /** The hosts that we may call ourselves, to be asked again when names are resolved; absent: any that is not forbidden. */
   readonly outboundHosts?: readonly string[]
+  /** Hashes of the certificates that options name by their path: another certificate is another configuration. */
+  readonly fileHashes: Readonly<Record<string, string>>
   /** What the file says with every default filled in; secrets are references still. */
   readonly effective: ConfigSource
 }

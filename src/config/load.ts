@@ -39,7 +39,7 @@ export const loadConfig = async (file: string, env: Environment): Promise<Loaded
   const config = makeConfig(value, checks, env)
   const files = [full, ...checks.files, ...checks.resolver.files]
   const problems = checks.problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
-  return problems.length > 0 ? { problems, files } : { config, files, place: (path, message) => problemAt(source, path, message, { on: 'key' }) }
+  return problems.length > 0 ? { problems, files } : { config: { ...config, fileHashes: Object.fromEntries(checks.fileHashes) }, files, place: (path, message) => problemAt(source, path, message, { on: 'key' }) }
 }
 
 const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Config => {
@@ -86,6 +86,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
     policyFiles: readPolicyFiles(value.policies, checks),
     policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat'], ...(value.groups === undefined ? {} : { groups: value.groups }) },
     ...(value.outbound === undefined ? {} : { outboundHosts: value.outbound.hosts }),
+    fileHashes: {},
     effective: value,
   }
 }

@@ -61,6 +61,15 @@ test('what has not changed is not taken over again', async () => {
   assert.deepEqual([adopted.length, reload.state().generation], [0, 1])
 })
 
+test('a certificate that was renewed in place is taken over', async () => {
+  using folder = makeFolder()
+  folder.write('ca.pem', 'one')
+  const { reload, adopted } = await start(folder, configText('', ', ca-file: ca.pem'))
+  folder.write('ca.pem', 'two')
+  assert.equal((await reload.run()).applied, true)
+  assert.equal(adopted.length, 1)
+})
+
 test('what needs a restart is told, and then nothing else is taken over either', async () => {
   using folder = makeFolder()
   const { reload, adopted } = await start(folder)
