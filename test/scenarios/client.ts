@@ -1,4 +1,5 @@
 import { request as send } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import { until } from '../support/until.ts'
 import type { Replica } from './process.ts'
 
@@ -69,9 +70,17 @@ export const listHolds = async (replica: Pick<Replica, 'console'>, token: string
   return reply.json['holds'] as readonly (HoldView & { readonly digest: string; readonly preview: string })[]
 }
 
-/** The one pending hold whose text names this path, once it is there. */
-export const heldFor = (replica: Pick<Replica, 'console'>, token: string, path: string, state = 'pending') =>
-  until(`a ${state} hold for ${path}`, async () => (await listHolds(replica, token, state)).find((hold) => hold.preview.includes(path)), 10_000)
+/** The one hold in this state whose text names this path, once it is there. `given` says that there is no use in waiting any more. */
+export const heldFor = (replica: Pick<Replica, 'console'>, token: string, path: string, state = 'pending', given: () => boolean = () => false) =>
+  until(`a ${state} hold for ${path}`, async () => {
+    if (given()) throw new Error(`no ${state} hold for ${path}`)
+    const found = (await listHolds(replica, token, state)).find((hold) => names(hold.preview, path))
+    if (found === undefined) await pause(25) // a list costs more than a look at a variable
+    return found
+  }, 10_000)
+
+/** Whether a hold's text is about this very path and not one that begins alike. */
+export const names = (text: string, path: string): boolean => text.split(/\s/).some((word) => word.endsWith(path))
 
 export const vote = async (replica: Pick<Replica, 'console'>, id: string, token: string, verdict: 'approve' | 'deny' = 'approve', reason?: string): Promise<Reply> => {
   const { action } = await showHold(replica, id, token)

@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path'
 import { until } from '../support/until.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
+/** Tests start many processes; each is there in half the time when it need not compile what the one before compiled. */
+const compiled = join(root, 'node_modules/.cache/countersign-tests')
 export const program = join(root, 'src/cli/countersign.js')
 
 export interface Replica extends AsyncDisposable {
@@ -33,7 +35,7 @@ export interface LaunchOptions {
 /** `countersign serve` as anybody would start it, without waiting for it. */
 export const launch = (configFile: string, { env = {}, node = [], under = [] }: LaunchOptions = {}) => {
   const line = [...under, process.execPath, ...node, program, 'serve', '--config', configFile]
-  const child = spawn(line[0]!, line.slice(1), { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: 'info', ...env } })
+  const child = spawn(line[0]!, line.slice(1), { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: 'info', NODE_COMPILE_CACHE: compiled, ...env } })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
   const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)

@@ -1,0 +1,3 @@
+import { everyStep, killAt } from './gate-kills.ts'
+
+killAt('embedded', everyStep)
