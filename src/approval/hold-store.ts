@@ -33,6 +33,12 @@ export interface HoldChange {
   readonly state: HoldState
 }
 
+/**
+ * Bytes kept beside a hold, sealed by whoever keeps them.
+ * `request`: what is needed to run it without its client. `result`: what running it answered.
+ */
+export type AttachmentName = 'request' | 'result'
+
 export type OpenResult =
   | { readonly result: 'opened' }
   | { readonly result: 'attached'; readonly entry: HoldEntry }
@@ -49,8 +55,14 @@ export interface HoldStore extends AsyncDisposable {
   /**
    * Finds the entry under `entry.openKey`, or writes this one if there is none and neither limit of open (pending, approved) entries is reached.
    * `superseding` names an entry under the key that may be replaced, if it is still at that revision.
+   * `request` is attached in the same step, so that nobody ever sees the entry without it.
    */
-  open(entry: HoldEntry & { readonly openKey: string }, limits: { readonly perCaller: number; readonly perService: number }, superseding?: { readonly id: string; readonly revision: number }): Promise<OpenResult>
+  open(
+    entry: HoldEntry & { readonly openKey: string },
+    limits: { readonly perCaller: number; readonly perService: number },
+    superseding?: { readonly id: string; readonly revision: number },
+    request?: { readonly sealed: Uint8Array; readonly keepMs: number },
+  ): Promise<OpenResult>
   read(id: string): Promise<HoldEntry | undefined>
   /** The stored revision of each id, in the order asked; a cheap look whether anything moved. At most 1 000 ids. */
   revisions(ids: readonly string[]): Promise<readonly (number | undefined)[]>
@@ -65,9 +77,10 @@ export interface HoldStore extends AsyncDisposable {
   due(limit: number): Promise<readonly HoldEntry[]>
   /** Changes after the cursor (from now on if there is none), by any replica, within a second of the change. Ends with the signal. A cursor too old yields what is left. */
   changes(after: string | undefined, signal: AbortSignal): AsyncIterable<HoldChange>
-  /** Keeps an encrypted result for its requester; replaces an older one. */
-  putResult(id: string, sealed: Uint8Array, keepMs: number): Promise<void>
-  getResult(id: string): Promise<Uint8Array | undefined>
+  /** Replaces an older one of that name. Refuses with `too-large` more than 16 MiB. */
+  putAttachment(id: string, name: AttachmentName, sealed: Uint8Array, keepMs: number): Promise<void>
+  getAttachment(id: string, name: AttachmentName): Promise<Uint8Array | undefined>
+  dropAttachment(id: string, name: AttachmentName): Promise<void>
   /**
    * A replica's sign of life, and the holds that clients began or ceased to wait for at it since the last one.
    * `fresh`: the first of a process; forgets what an earlier process of that name left.

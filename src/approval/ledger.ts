@@ -1,7 +1,7 @@
 import type { Journal } from '../audit/journal.ts'
 import { defined } from '../lib/defined.ts'
 import { isOpen, type Hold } from '../model/hold.ts'
-import type { HoldEntry, HoldStore } from './hold-store.ts'
+import type { AttachmentName, HoldEntry, HoldStore } from './hold-store.ts'
 import { untrusted } from './no.ts'
 import type { ApprovalOptions } from './options.ts'
 import { openKey, Tampered, type Finding, type Seal } from './seal.ts'
@@ -16,8 +16,8 @@ export interface Ledger {
   believe(entry: HoldEntry, id?: string): Promise<Hold>
   /** The entry as it is to be stored. `lapsed`: no repeat may find it any more. */
   entry(hold: Hold, lapsed?: boolean): HoldEntry
-  /** The result that was kept for the hold's requester; a foreign one is treated like a foreign record. */
-  openResult(hold: Hold, sealed: Uint8Array): Promise<Uint8Array>
+  /** What was kept beside the hold, if it still is; a foreign one is treated like a foreign record. */
+  attachment(hold: Hold, name: AttachmentName): Promise<Uint8Array | undefined>
   /** Puts the next revision in place of the one before it. */
   write(hold: Hold, bounds?: { readonly notAfter?: number; readonly notBefore?: number }, lapsed?: boolean): ReturnType<HoldStore['replace']>
 }
@@ -82,9 +82,11 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
   return {
     believe,
     entry,
-    async openResult(hold, sealed) {
+    async attachment(hold, name) {
+      const sealed = await store.getAttachment(hold.id, name)
+      if (sealed === undefined) return undefined
       try {
-        return seal.openResult(hold, sealed)
+        return seal.openAttachment(hold, name, sealed)
       } catch (error) {
         if (error instanceof Tampered) return await alarm(hold.id, error)
         throw error

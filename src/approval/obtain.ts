@@ -38,7 +38,7 @@ export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, s
 }
 
 /** What a hold's state means for somebody who asks for its action; `undefined`: wait. */
-const conclude = async ({ ledger, store }: Desk, hold: Hold, named: boolean): Promise<Approval | Replay | undefined> => {
+const conclude = async ({ ledger }: Desk, hold: Hold, named: boolean): Promise<Approval | Replay | undefined> => {
   if (hold.state === 'pending') return undefined
   if (hold.state === 'approved') return { hold }
   if (hold.state === 'denied') throw no.denied(hold)
@@ -47,9 +47,9 @@ const conclude = async ({ ledger, store }: Desk, hold: Hold, named: boolean): Pr
   if (named) throw no.spent(hold)
   if (hold.state === 'running') return undefined
   if (hold.state !== 'executed') throw no.spent(hold)
-  const sealed = await store.getResult(hold.id)
-  if (sealed === undefined) throw no.spent(hold)
-  return { hold, result: await ledger.openResult(hold, sealed) }
+  const result = await ledger.attachment(hold, 'result')
+  if (result === undefined) throw no.spent(hold)
+  return { hold, result }
 }
 
 /** The client comes back for one hold: nothing else will do. */

@@ -5,11 +5,11 @@ import type { Secret } from '../lib/secret.ts'
 import { partyKey, type Caller } from '../model/caller.ts'
 import type { Digest } from '../model/action.ts'
 import type { Hold } from '../model/hold.ts'
-import type { HoldEntry } from './hold-store.ts'
+import type { AttachmentName, HoldEntry } from './hold-store.ts'
 
 /*
  * sealed record   v1.<key id>.<HMAC-SHA256, base64url>.<canonical JSON of { hold, dueAt, openKey }>
- * sealed result   1 · key id (8) · nonce (12) · tag (16) · AES-256-GCM ciphertext; bound to hold id and caller
+ * attachment      1 · key id (8) · nonce (12) · tag (16) · AES-256-GCM ciphertext; bound to its name, hold id, caller and digest
  *
  * The MAC covers the whole record, so id, digest, state, votes, deadline and terms stand or fall together.
  * The store's own columns are compared with what is inside, so none of them can say anything else.
@@ -34,9 +34,9 @@ export interface Seal {
   close(hold: Hold, finding: Finding): HoldEntry
   /** Throws `Tampered`. `id` is the id by which the entry was asked for. */
   open(entry: HoldEntry, id?: string): Opened
-  closeResult(hold: Hold, result: Uint8Array): Uint8Array
+  closeAttachment(hold: Hold, name: AttachmentName, bytes: Uint8Array): Uint8Array
   /** Throws `Tampered`. */
-  openResult(hold: Hold, sealed: Uint8Array): Uint8Array
+  openAttachment(hold: Hold, name: AttachmentName, sealed: Uint8Array): Uint8Array
 }
 
 interface Key {
@@ -82,28 +82,28 @@ export const makeSeal = (secrets: readonly Secret[]): Seal => {
     return { hold, ...defined({ openKey: opened.openKey, dueAt: opened.dueAt }) }
   }
 
-  const bound = (hold: Hold): Buffer => Buffer.from(`countersign result v1\n${hold.id}\n${callerKey(hold.caller)}\n${hold.action.digest}`)
+  const bound = (hold: Hold, name: AttachmentName): Buffer => Buffer.from(`countersign ${name} v1\n${hold.id}\n${callerKey(hold.caller)}\n${hold.action.digest}`)
 
-  const closeResult: Seal['closeResult'] = (hold, result) => {
+  const closeAttachment: Seal['closeAttachment'] = (hold, name, bytes) => {
     const nonce = randomBytes(12)
-    const cipher = createCipheriv('aes-256-gcm', first.box, nonce).setAAD(bound(hold))
-    const text = Buffer.concat([cipher.update(result), cipher.final()])
+    const cipher = createCipheriv('aes-256-gcm', first.box, nonce).setAAD(bound(hold, name))
+    const text = Buffer.concat([cipher.update(bytes), cipher.final()])
     return Buffer.concat([Buffer.from([1]), Buffer.from(first.id, 'latin1'), nonce, cipher.getAuthTag(), text])
   }
 
-  const openResult: Seal['openResult'] = (hold, sealed) => {
+  const openAttachment: Seal['openAttachment'] = (hold, name, sealed) => {
     const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
     const key = byId.get(bytes.toString('latin1', 1, 9))
-    if (bytes[0] !== 1 || bytes.length < 37 || key === undefined) throw new Tampered('the stored result is not sealed by us')
+    if (bytes[0] !== 1 || bytes.length < 37 || key === undefined) throw new Tampered(`the stored ${name} is not sealed by us`)
     try {
-      const decipher = createDecipheriv('aes-256-gcm', key.box, bytes.subarray(9, 21), { authTagLength: 16 }).setAAD(bound(hold)).setAuthTag(bytes.subarray(21, 37))
+      const decipher = createDecipheriv('aes-256-gcm', key.box, bytes.subarray(9, 21), { authTagLength: 16 }).setAAD(bound(hold, name)).setAuthTag(bytes.subarray(21, 37))
       return Buffer.concat([decipher.update(bytes.subarray(37)), decipher.final()])
     } catch (error) {
-      throw new Tampered('the stored result does not belong to this hold', { cause: error })
+      throw new Tampered(`the stored ${name} does not belong to this hold`, { cause: error })
     }
   }
 
-  return { close, open, closeResult, openResult }
+  return { close, open, closeAttachment, openAttachment }
 }
 
 const short = (parts: readonly string[]): string => createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 32)

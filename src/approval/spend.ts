@@ -81,7 +81,7 @@ export const makeFinish = (desk: Desk): Approvals['finish'] => async ({ hold: { 
     if (hold?.state !== 'running' || hold.spent?.attempt !== spent?.attempt) return warn('a hold was not running when its action ended', { hold: id, state: hold?.state })
     const keepMs = Math.max(options.resultKeptMs, options.replayWindowMs)
     // The result first: whoever sees `executed` finds it.
-    if (result !== undefined && keepMs > 0) await store.putResult(id, seal.closeResult(hold, result), keepMs).catch((cause: unknown) => { if (isUnavailable(cause)) throw cause; warn('a result could not be kept', { hold: id, cause }) })
+    if (result !== undefined && keepMs > 0) await store.putAttachment(id, 'result', seal.closeAttachment(hold, 'result', result), keepMs).catch((cause: unknown) => { if (isUnavailable(cause)) throw cause; warn('a result could not be kept', { hold: id, cause }) })
     await close(desk, hold, outcome)
   }
   try {

@@ -1,5 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import type { Hold } from '../model/hold.ts'
+import { isOpen, type Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals } from './approvals.ts'
 import { isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
@@ -59,9 +59,11 @@ export const makeViews = (desk: Desk): Views => {
     obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
     async result(id, caller) {
       const hold = await find(id, (found) => callerKey(found.caller) === callerKey(caller))
-      const sealed = await store.getResult(id)
-      if (sealed === undefined) throw new Refusal('hold-expired', hold.state === 'executed' ? 'The result of this action is not kept any more. The action was executed once; do not send it again for its result.' : `There is no result: the hold is ${hold.state}.`, { hold })
-      return await ledger.openResult(hold, sealed)
+      const result = await ledger.attachment(hold, 'result')
+      if (result === undefined && isOpen(hold.state)) throw no.pending(hold)
+      if (result === undefined && hold.state === 'running') throw no.spent(hold)
+      if (result === undefined) throw new Refusal('hold-expired', hold.state === 'executed' ? 'The result of this action is not kept any more. The action was executed once; do not send it again for its result.' : `There is no result: the hold is ${hold.state}.`, { hold })
+      return result
     },
     async follow(id, caller, budgetMs, signal) {
       const hold = await find(id, (found) => isOwn(found, caller, people))

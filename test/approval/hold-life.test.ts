@@ -445,7 +445,7 @@ describe('somebody writes into the store', () => {
       await world.a.life.finish(spent, { result: 'executed', ms: 1 }, Buffer.from(`answer ${name}`))
       holds.push(spent.hold)
     }
-    world.tamper('update results set sealed = (select sealed from results where id = ?) where id = ?', holds[0]!.id, holds[1]!.id)
+    world.tamper('update attachments set sealed = (select sealed from attachments where id = ?) where id = ?', holds[0]!.id, holds[1]!.id)
     assert.equal((await refused(world.a.life.result(holds[1]!.id, agent))).code, 'store-unavailable')
     assert.equal(world.count('store-tampered'), 1)
   })

@@ -37,16 +37,16 @@ test('any changed character of the record, and any changed column, is noticed', 
 
 test('a result opens for its hold and caller only, and shows nothing of itself', () => {
   const seal = makeSeal([key('a')])
-  const sealed = seal.closeResult(hold, Buffer.from('the answer'))
+  const sealed = seal.closeAttachment(hold, 'result', Buffer.from('the answer'))
   assert.ok(!Buffer.from(sealed).includes('answer'))
-  assert.equal(Buffer.from(makeSeal([key('b'), key('a')]).openResult(hold, sealed)).toString(), 'the answer')
-  for (const other of [{ ...hold, id: holdId() }, { ...hold, caller: caller('mallory') }, { ...hold, action: action('y') }]) assert.throws(() => seal.openResult(other, sealed), Tampered)
+  assert.equal(Buffer.from(makeSeal([key('b'), key('a')]).openAttachment(hold, 'result', sealed)).toString(), 'the answer')
+  for (const other of [{ ...hold, id: holdId() }, { ...hold, caller: caller('mallory') }, { ...hold, action: action('y') }]) assert.throws(() => seal.openAttachment(other, 'result', sealed), Tampered)
   for (const at of sealed.keys()) {
     const changed = Uint8Array.from(sealed)
     changed[at]! ^= 1
-    assert.throws(() => seal.openResult(hold, changed), Tampered)
+    assert.throws(() => seal.openAttachment(hold, 'result', changed), Tampered)
   }
-  assert.throws(() => seal.openResult(hold, new Uint8Array(5)), Tampered)
+  assert.throws(() => seal.openAttachment(hold, 'result', new Uint8Array(5)), Tampered)
 })
 
 test('names: unguessable ids, speakable codes', () => {

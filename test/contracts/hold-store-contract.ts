@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import type { HoldEntry, HoldStore } from '../../src/approval/hold-store.ts'
+import { until } from '../support/until.ts'
 
 export interface StoreFixture extends AsyncDisposable {
   /** Another client of the same store, with a clock that can be moved. */
@@ -201,9 +202,33 @@ export const holdStoreContract = (name: string, start: () => Promise<StoreFixtur
 
     it('keeps results, bytes for bytes, until their end', async () => {
       const bytes = Uint8Array.from({ length: 300 }, (_, i) => i % 256)
-      await a.putResult('hold_r', bytes, 60_000)
-      assert.deepEqual(Buffer.from((await b.getResult('hold_r'))!), Buffer.from(bytes))
-      assert.equal(await b.getResult('hold_s'), undefined)
+      await a.putAttachment('hold_r', 'result', bytes, 60_000)
+      assert.deepEqual(Buffer.from((await b.getAttachment('hold_r', 'result'))!), Buffer.from(bytes))
+      assert.equal(await b.getAttachment('hold_s', 'result'), undefined)
+      assert.equal(await b.getAttachment('hold_r', 'request'), undefined)
+      await a.putAttachment('hold_r', 'request', bytes.subarray(7), 60_000)
+      await a.dropAttachment('hold_r', 'result')
+      assert.equal(await b.getAttachment('hold_r', 'result'), undefined)
+      assert.deepEqual(Buffer.from((await b.getAttachment('hold_r', 'request'))!), Buffer.from(bytes.subarray(7)))
+      await a.putAttachment('hold_r', 'request', bytes, 1)
+      await until('its time to pass', async () => (await b.getAttachment('hold_r', 'request')) === undefined)
+    })
+
+    it('attaches a request in the step that opens its hold, and only where it opens one', async () => {
+      const bytes = Uint8Array.from({ length: 256 }, (_, i) => i)
+      const one = entry()
+      const request = { sealed: bytes, keepMs: 60_000 }
+      assert.equal((await a.open(one, limits, undefined, request)).result, 'opened')
+      assert.deepEqual(Buffer.from((await b.getAttachment(one.id, 'request'))!), Buffer.from(bytes))
+      const repeat = { ...one, id: `${one.id}_again` }
+      assert.equal((await b.open(repeat, limits, undefined, request)).result, 'attached')
+      assert.equal(await a.getAttachment(repeat.id, 'request'), undefined)
+      const flooded = entry()
+      assert.equal((await b.open(flooded, { perCaller: 0, perService: 0 }, undefined, request)).result, 'flooded')
+      assert.equal(await a.getAttachment(flooded.id, 'request'), undefined)
+      const large = entry()
+      await assert.rejects(a.open(large, limits, undefined, { sealed: new Uint8Array((16 << 20) + 1), keepMs: 1_000 }), { code: 'too-large' })
+      assert.equal(await a.read(large.id), undefined)
     })
 
     it('knows where clients wait, until their replica falls silent', async () => {

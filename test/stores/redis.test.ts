@@ -87,7 +87,7 @@ test('every key carries the one hash tag', async () => {
   await using store = await open(server.port)
   const one = entry({ dueAt: 1 })
   await store.open(one, limits)
-  await store.putResult(one.id, Buffer.from('x'), 1_000)
+  await store.putAttachment(one.id, 'result', Buffer.from('x'), 1_000)
   await store.beat('r', { arrived: [one.id], left: [], fresh: true })
   const keys = (await server.command('KEYS', '*')).split('\r\n').filter((line) => /^[^*$]/.test(line))
   assert.ok(keys.length > 8)

@@ -12,7 +12,7 @@ import { schema } from './schema.ts'
 const deadlineMs = 4_000
 const pollMs = 40
 const maxEntryBytes = 4 << 20
-const maxResultBytes = 16 << 20
+const maxAttachmentBytes = 16 << 20
 const changesKept = 50_000
 const replicaKeptMs = 86_400_000
 
@@ -61,8 +61,9 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     changesAfter: database.prepare('select seq, id, state from changes where seq > ? order by seq limit 500'),
     lastChange: database.prepare('select coalesce(max(seq), 0) as n from changes'),
     due: database.prepare('select * from holds where due_at < ? order by due_at limit ?'),
-    putResult: database.prepare('insert into results (id, keep_until, sealed) values (?, ?, ?) on conflict (id) do update set keep_until = excluded.keep_until, sealed = excluded.sealed'),
-    getResult: database.prepare('select sealed from results where id = ? and keep_until > ?'),
+    attach: database.prepare('insert into attachments (id, name, keep_until, sealed) values (?, ?, ?, ?) on conflict (id, name) do update set keep_until = excluded.keep_until, sealed = excluded.sealed'),
+    attachment: database.prepare('select sealed from attachments where id = ? and name = ? and keep_until > ?'),
+    detach: database.prepare('delete from attachments where id = ? and name = ?'),
     beat: database.prepare('insert into replicas (name, seen_at) values (?, ?) on conflict (name) do update set seen_at = excluded.seen_at'),
     forget: database.prepare('delete from present where replica = ?'),
     arrive: database.prepare('insert or ignore into present (replica, id) values (?, ?)'),
@@ -74,7 +75,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     sweep: [
       database.prepare('delete from open_keys where id in (select id from holds where keep_until < ? limit 200)'),
       database.prepare('delete from holds where id in (select id from holds where keep_until < ? limit 200)'),
-      database.prepare('delete from results where id in (select id from results where keep_until < ? limit 50)'),
+      database.prepare('delete from attachments where (id, name) in (select id, name from attachments where keep_until < ? limit 50)'),
     ],
     trim: database.prepare('delete from changes where seq < (select max(seq) from changes) - ?'),
     forgetReplicas: database.prepare('delete from replicas where seen_at < ?'),
@@ -113,8 +114,13 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     if (entry.sealed.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
   }
 
-  const open: HoldStore['open'] = async (entry, limits, superseding) => {
+  const boundedAttachment = (sealed: Uint8Array): void => {
+    if (sealed.byteLength > maxAttachmentBytes) throw new Refusal('too-large', 'This is too large to be kept beside its hold.')
+  }
+
+  const open: HoldStore['open'] = async (entry, limits, superseding, request) => {
     bounded(entry)
+    if (request) boundedAttachment(request.sealed)
     return await write((now) => {
       const found = one(sql.byKey, entry.openKey)
       if (found !== undefined && !(superseding?.id === found.id && superseding.revision === found.revision)) return { result: 'attached', entry: entryOf(found) } as const
@@ -122,6 +128,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
       if (number(sql.openOfService.get(entry.service, now)) >= limits.perService) return { result: 'flooded', by: 'service' } as const
       sql.insert.run(entry.id, entry.revision, entry.state, entry.openKey, entry.callerKey, entry.service, entry.dueAt ?? null, entry.sealed)
       sql.point.run(entry.openKey, entry.id)
+      if (request) sql.attach.run(entry.id, 'request', Math.round(now + request.keepMs), request.sealed)
       sql.change.run(entry.id, entry.state)
       return { result: 'opened' } as const
     })
@@ -203,11 +210,12 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     list,
     due: (limit) => read(() => (sql.due.all(clock(), limit) as unknown as Row[]).map(entryOf)),
     changes,
-    async putResult(id, sealed, keepMs) {
-      if (sealed.byteLength > maxResultBytes) throw new Refusal('too-large', 'The result is too large to be kept.')
-      await write((now) => { sql.putResult.run(id, Math.round(now + keepMs), sealed) })
+    async putAttachment(id, name, sealed, keepMs) {
+      boundedAttachment(sealed)
+      await write((now) => { sql.attach.run(id, name, Math.round(now + keepMs), sealed) })
     },
-    getResult: (id) => read(() => (sql.getResult.get(id, clock()) as { sealed: Uint8Array } | undefined)?.sealed),
+    getAttachment: (id, name) => read(() => (sql.attachment.get(id, name, clock()) as { sealed: Uint8Array } | undefined)?.sealed),
+    dropAttachment: (id, name) => write(() => { sql.detach.run(id, name) }),
     beat: (replica, { arrived, left, fresh }) => write((now) => {
       sql.beat.run(replica, now)
       if (fresh) sql.forget.run(replica)

@@ -1,9 +1,9 @@
 /**
- * holds      one row a hold; `seq` is the order of opening
- * open_keys  which hold a repeat finds; never more than one a key
- * changes    what happened, for the wake-ups of all processes; trimmed
- * results    encrypted results, each with its end
- * replicas   last sign of life · present: which holds have a client at which replica
+ * holds        one row a hold; `seq` is the order of opening
+ * open_keys    which hold a repeat finds; never more than one a key
+ * changes      what happened, for the wake-ups of all processes; trimmed
+ * attachments  encrypted bytes beside a hold, each with its end
+ * replicas     last sign of life · present: which holds have a client at which replica
  */
 export const schema = `
   create table if not exists holds (
@@ -26,8 +26,8 @@ export const schema = `
   create table if not exists open_keys (open_key text primary key, id text not null) strict, without rowid;
   create index if not exists open_keys_by_id on open_keys (id);
   create table if not exists changes (seq integer primary key autoincrement, id text not null, state text not null) strict;
-  create table if not exists results (id text primary key, keep_until integer not null, sealed blob not null) strict, without rowid;
-  create index if not exists results_by_end on results (keep_until);
+  create table if not exists attachments (id text not null, name text not null, keep_until integer not null, sealed blob not null, primary key (id, name)) strict, without rowid;
+  create index if not exists attachments_by_end on attachments (keep_until);
   create table if not exists replicas (name text primary key, seen_at integer not null) strict, without rowid;
   create table if not exists present (replica text not null, id text not null, primary key (replica, id)) strict, without rowid;
   create index if not exists present_by_id on present (id);

@@ -11,7 +11,7 @@ const acknowledgeMs = 1_000
 const changesKept = 50_000
 const scanned = 1_000
 const maxEntryBytes = 4 << 20
-const maxResultBytes = 16 << 20
+const maxAttachmentBytes = 16 << 20
 const dayMs = 86_400_000
 
 /** The store is set up so that it may lose records. Stops the program; never a refusal. */
@@ -65,7 +65,7 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     }
   }
 
-  const run = async (script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> => {
+  const run = async (script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown> => {
     const values = [...keys, skew(), ...args]
     try {
       return await writer.evalsha(script.sha, keys.length, ...values)
@@ -81,10 +81,15 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     if (entry.sealed.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
   }
 
-  const open: HoldStore['open'] = async (entry, limits, superseding) => {
+  const bytesOf = (sealed: Uint8Array): Buffer => {
+    if (sealed.byteLength > maxAttachmentBytes) throw new Refusal('too-large', 'This is too large to be kept beside its hold.')
+    return Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+  }
+
+  const open: HoldStore['open'] = async (entry, limits, superseding, request) => {
     bounded(entry)
-    const args = [entry.id, metaOf(entry), entry.sealed, entry.openKey, entry.dueAt ?? '', limits.perCaller, limits.perService, superseding?.id ?? '', superseding?.revision ?? -1, changesKept, entry.state]
-    const [result, first, second] = (await ask(() => run(openScript, [...records, ...counted(entry), key('seq')], args))) as [string, string, string]
+    const args = [entry.id, metaOf(entry), entry.sealed, entry.openKey, entry.dueAt ?? '', limits.perCaller, limits.perService, superseding?.id ?? '', superseding?.revision ?? -1, changesKept, entry.state, request ? bytesOf(request.sealed) : '', request ? wholeMs(request.keepMs) : '']
+    const [result, first, second] = (await ask(() => run(openScript, [...records, ...counted(entry), key('seq'), key(`request:${entry.id}`)], args))) as [string, string, string]
     if (result === 'attached') return { result, entry: entryOf(first, second) }
     if (result === 'flooded') return { result, by: first === 'caller' ? 'caller' : 'service' }
     return { result: 'opened' }
@@ -162,11 +167,12 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     list,
     due: async (limit) => pairs((await ask(() => run(dueScript, [holds, meta, key('due')], [limit]))) as string[]),
     changes,
-    async putResult(id, sealed, keepMs) {
-      if (sealed.byteLength > maxResultBytes) throw new Refusal('too-large', 'The result is too large to be kept.')
-      await ask(() => writer.set(key(`result:${id}`), Buffer.from(sealed), 'PX', Math.max(1, Math.round(keepMs))))
+    async putAttachment(id, name, sealed, keepMs) {
+      const bytes = bytesOf(sealed)
+      await ask(() => writer.set(key(`${name}:${id}`), bytes, 'PX', wholeMs(keepMs)))
     },
-    getResult: async (id) => (await ask(() => writer.getBuffer(key(`result:${id}`)))) ?? undefined,
+    getAttachment: async (id, name) => (await ask(() => writer.getBuffer(key(`${name}:${id}`)))) ?? undefined,
+    dropAttachment: async (id, name) => void (await ask(() => writer.del(key(`${name}:${id}`)))),
     beat,
     attended,
     replicas: () => alive(dayMs),
@@ -188,6 +194,8 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
   })
   return store
 }
+
+const wholeMs = (ms: number): number => Math.max(1, Math.round(ms))
 
 const pairs = (found: readonly (string | null)[]): readonly HoldEntry[] => {
   const entries: HoldEntry[] = []

@@ -38,7 +38,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', text(now), 'LIM
   for i = 4, 7 do redis.call('ZREM', KEYS[i], id) end
 end`
 
-/** KEYS holds meta open index live due gone changes caller service seq. ARGV skew id meta sealed openKey dueAt perCaller perService supersededId supersededRevision changesKept state */
+/** KEYS holds meta open index live due gone changes caller service seq request. ARGV skew id meta sealed openKey dueAt perCaller perService supersededId supersededRevision changesKept state request keepMs; an empty request: none */
 export const openScript = script(`${purge}
 local found = redis.call('HGET', KEYS[3], ARGV[5])
 if found then
@@ -53,6 +53,7 @@ local seq = redis.call('INCR', KEYS[11])
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[5], ARGV[2])
+if ARGV[13] ~= '' then redis.call('SET', KEYS[12], ARGV[13], 'PX', ARGV[14]) end
 redis.call('ZADD', KEYS[4], seq, ARGV[2])
 redis.call('ZADD', KEYS[5], seq, ARGV[2])
 local due = '+inf'
