@@ -1,0 +1,218 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { setBehaviour } from './behaviours.ts'
+import { watchConnections } from './connect-log.ts'
+import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Exchange, type Sender } from './exchange.ts'
+import { checkAll } from './expect.ts'
+import { isTree, kindOf, list, type Case, type Run, type Tree } from './loader.ts'
+import { notYet, notYetItem } from './names.ts'
+import { allSeen, exchangeOf, holdOf, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { fail, Failed, Pending, pending } from './outcome.ts'
+import { setUp } from './states.ts'
+import { runStep } from './steps.ts'
+import { applyConfigText, applyRules, applySettings, put } from './translate.ts'
+import { NotLoaded, startWorld, type World } from './world.ts'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/* Runs one case and says what came of it. */
+
+export interface Result {
+  readonly result: 'pass' | 'fail' | 'pending'
+  readonly reason?: string
+}
+
+export interface EngineOptions {
+  /** Where the cases of area `stores` run; the others run on the embedded store. */
+  readonly redisUrl?: () => Promise<string>
+  readonly stores: readonly ('embedded' | 'redis')[]
+}
+
+/** A vote in our form from what a case says of one. */
+const ballot = (world: World, theCase: Case) => (target: string, verdict: 'approve' | 'deny', body: string): string => {
+  const hold = /^\/api\/holds\/([^/]+)\/votes$/.exec(target)?.[1] ?? ''
+  const given = JSON.parse(body) as Tree
+  const known = world.events().some((event) => event.type === 'held' && event.hold === hold)
+  // A vote with nothing in it means a complete one, unless the case is about what a vote must carry.
+  const complete = Object.keys(given).length === 0 && theCase.class !== 'approval/revision' && known
+  return JSON.stringify({ verdict, ...(complete ? { digest: digestOfHold(world, hold) } : {}), ...given })
+}
+
+const observe = (theCase: Case, run: Run, world: World): Observation => {
+  const sender: Sender = { world, given: run.given, exchanges: [], sockets: new Map(), ballot: ballot(world, theCase), hold: (ref) => ({ id: holdOf({ sender }, ref), digest: digestOfHold(world, holdOf({ sender }, ref)) }) }
+  return { theCase, run, world, sender, named: new Map(), crowd: [], views: new Map(), before: { events: world.events().length, seen: allSeen(world).length, memory: process.memoryUsage().rss, at: performance.now() }, ms: 0 }
+}
+
+const openWorld = async (run: Run, redisUrl: string | undefined): Promise<World> => {
+  const text = run.item['config']
+  let file: string | undefined
+  return await startWorld({
+    change(profile) {
+      applySettings(profile, run.given['settings'])
+      applyRules(profile, run.given['rules'])
+      const { upstream } = run.given
+      if (isTree(upstream) && 'pool_size' in upstream) put(profile.config, ['services', 'app', 'connections'], upstream['pool_size'])
+      if (typeof text === 'string') file = applyConfigText(profile, text).file
+    },
+    files(folder) {
+      if (file !== undefined) writeFileSync(join(folder, 'policies', 'case.yaml'), file)
+    },
+    ...(run.given['replicas'] === undefined ? {} : { replicas: list(run.given['replicas']).map(String) }),
+    ...(redisUrl === undefined ? {} : { redisUrl }),
+  })
+}
+
+/** Half a second in which a held request must stay unanswered and unseen; then an approver says no. */
+const refuseHeld = async (seen: Observation, exchange: Exchange): Promise<void> => {
+  const { world } = seen
+  const left = exchange.at + 500 - performance.now()
+  if (left > 0) await pause(left)
+  const early = await exchange.wire.reply(exchange.index, 0, exchange.sent.method)
+  if (typeof early === 'object' && early.status !== 202) {
+    exchange.reply = early
+    return
+  }
+  if (allSeen(world).length > seen.before.seen) fail('upstream saw the request while it was held')
+  const view = await viewOf(world, exchange.hold ?? '')
+  if (view !== undefined) seen.views.set(exchange.ref, view)
+  let reply: Awaited<ReturnType<typeof vote>> = 'silent'
+  for (const by of ['appr-b', 'sec-a', 'root-a']) {
+    reply = await vote(world, by, exchange.hold ?? '', 'deny')
+    if (typeof reply === 'object' && reply.status === 200) break
+  }
+  if (typeof reply !== 'object' || reply.status !== 200) fail(`nobody could refuse the hold: ${statusText(reply)}`)
+  delete exchange.reply
+  await finalReply(exchange, 5_000)
+}
+
+const single = async (seen: Observation, item: Tree): Promise<void> => {
+  const message = messageOf(item, seen.sender)
+  const exchange = send(seen.sender, message, { ref: 'it' })
+  await settleOrHeld(seen.sender, exchange, message.perSecond === undefined ? 8_000 : 20_000)
+  seen.ms = performance.now() - exchange.at
+  if (exchange.wasHeld) await refuseHeld(seen, exchange)
+}
+
+/** Answers that the case waits for, once its steps are through. */
+const conclude = async (seen: Observation): Promise<void> => {
+  const { http } = seen.run.expect
+  if (!isTree(http)) return
+  for (const ref of Object.keys(http)) {
+    const exchange = exchangeOf(seen.sender, ref)
+    if (exchange === undefined || typeof exchange.reply === 'object') continue
+    await finalReply(exchange, exchange.hold === undefined ? 5_000 : 1_500)
+    if (exchange.reply === 'silent' && exchange.hold !== undefined) await refuseHeld(seen, exchange)
+  }
+}
+
+const stepsOf = (item: Tree): readonly Tree[] | undefined => {
+  if (Array.isArray(item['steps'])) return item['steps'] as Tree[]
+  return ['fault', 'idp', 'reload', 'do', 'dns'].some((key) => key in item) ? [item] : undefined
+}
+
+const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Shared): Promise<void> => {
+  const kind = kindOf(run.item)
+  if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
+  if (kind === 'property') pending('the property runs with --properties')
+  if (kind === 'policy_test') pending('policy tests are run by `countersign policy test` and its tests')
+  if (typeof run.given['store'] === 'string' && run.given['store'] !== 'redis') pending(`the runner starts no ${run.given['store']} yet`)
+  const steps = stepsOf(run.item)
+  const begin = performance.now()
+  const alone = steps !== undefined || kind === 'config' || run.given['state'] !== undefined
+  let world: World
+  try {
+    world = alone ? await openWorld(run, redisUrl) : await shared.world(run, redisUrl)
+  } catch (error) {
+    if (!(error instanceof NotLoaded)) throw error
+    if (kind !== 'config') return fail(`the configuration of the case does not load: ${error.message.slice(0, 300)}`)
+    const seen = { ...observe(theCase, run, noWorld), load: { ok: false, problems: error.problems }, ms: performance.now() - begin }
+    return await checkAll(seen)
+  }
+  const end = alone ? async () => await world[Symbol.asyncDispose]() : async () => {}
+  let seen: Observation | undefined
+  try {
+    setBehaviour(world, run.given['upstream'])
+    seen = observe(theCase, run, world)
+    await setUp(seen, run.given['state'])
+    if (kind === 'config') {
+      seen.load = { ok: true, problems: [] }
+      seen.ms = performance.now() - begin
+      if (isTree(run.given['probe'])) await single(seen, { as: run.given['as'], ...run.given['probe'] })
+    } else if (steps === undefined) await single(seen, run.item)
+    else {
+      const started = performance.now()
+      for (const step of steps) await runStep(seen, step)
+      await conclude(seen)
+      seen.ms = performance.now() - started
+    }
+    await checkAll(seen)
+  } finally {
+    for (const { wire } of seen?.sender.exchanges ?? []) wire.destroy()
+    await end()
+  }
+}
+
+/** Observed where no replica started: nothing was sent, nothing was seen. */
+const noWorld = { stubs: new Map(), events: () => [], replicas: new Map() } as unknown as World
+
+/** Items that ask for the same world get it one after the other. */
+interface Shared {
+  world(run: Run, redisUrl: string | undefined): Promise<World>
+  end(): Promise<void>
+}
+
+const makeShared = (): Shared => {
+  let key: string | undefined
+  let current: World | undefined
+  return {
+    async world(run, redisUrl) {
+      const { as: _as, probe: _probe, ...given } = run.given
+      const wanted = JSON.stringify([given, redisUrl])
+      if (current !== undefined && wanted === key) return current
+      await current?.[Symbol.asyncDispose]()
+      current = undefined
+      current = await openWorld(run, redisUrl)
+      key = wanted
+      return current
+    },
+    async end() {
+      await current?.[Symbol.asyncDispose]()
+      current = undefined
+    },
+  }
+}
+
+const inScope = ({ area }: Case): boolean => !Object.hasOwn(notYet, area)
+
+/** Every run of a case, on every store it is for. A failure outweighs a gap; a gap outweighs what passed. */
+export const runCase = async (theCase: Case, options: EngineOptions): Promise<Result> => {
+  watchConnections()
+  if (!inScope(theCase)) return { result: 'pending', reason: notYet[theCase.area] ?? '' }
+  const failed: string[] = []
+  const gaps: string[] = []
+  let passed = 0
+  const stores = theCase.area === 'stores' ? options.stores : (['embedded'] as const)
+  for (const store of stores) {
+    const shared = makeShared()
+    try {
+      const redisUrl = store === 'redis' ? await options.redisUrl?.() : undefined
+      for (const run of theCase.runs) {
+        if (run.given['store'] === 'redis' && store === 'embedded') continue
+        const label = `${run.label}${stores.length > 1 ? ` on ${store}` : ''}`.trim()
+        const say = (text: string): string => (label === '' ? text : `${label}: ${text}`)
+        try {
+          await execute(theCase, run, redisUrl, shared)
+          passed++
+        } catch (error) {
+          if (error instanceof Pending) gaps.push(say(error.message))
+          else if (error instanceof Failed) failed.push(say(error.message))
+          else failed.push(say(`the runner broke: ${error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error)}`))
+        }
+      }
+    } finally {
+      await shared.end()
+    }
+  }
+  if (failed.length > 0) return { result: 'fail', reason: failed.join(' | ') }
+  if (gaps.length > 0) return { result: 'pending', reason: `${[...new Set(gaps)].join(' | ')}${passed > 0 ? ` (${passed} of ${passed + gaps.length} runs pass)` : ''}` }
+  return { result: 'pass' }
+}

@@ -1,0 +1,42 @@
+import type { Fetch } from '../../src/identity/bounded-fetch.ts'
+import { jwkOf, published } from './principals.ts'
+
+/** The identity providers of the profile as far as the product reaches them: key sets and introspection. */
+export interface Issuers {
+  /** Stands in for every outgoing request of identity. Addresses that belong to nobody here are away. */
+  readonly fetch: Fetch
+  /** Every address that was asked for. */
+  readonly asked: string[]
+  /** Key ids that each issuer publishes now. */
+  readonly keys: Map<string, readonly string[]>
+  /** What an issuer's key set endpoint does instead of answering well. */
+  readonly faults: Map<string, 'down' | 'large' | { readonly redirect: string }>
+  /** What introspection answers. */
+  introspection: string | undefined
+}
+
+export const jwksUrl = (issuer: string): string => `https://${issuer}.test/jwks`
+
+export const makeIssuers = (): Issuers => {
+  const asked: string[] = []
+  const keys = new Map(Object.entries(published))
+  const faults: Issuers['faults'] = new Map()
+  const answer = (status: number, text: string): Awaited<ReturnType<Fetch>> => ({ status, body: pieces(text) })
+  const fetch: Fetch = async (url) => {
+    asked.push(url)
+    await undefined
+    const [, issuer = '', what] = /^https:\/\/([a-z-]+)\.test\/(jwks|introspect)$/.exec(url) ?? []
+    if (what === 'introspect') return answer(200, issuers.introspection ?? '{"active":false}')
+    const kids = keys.get(issuer)
+    const fault = faults.get(issuer)
+    if (what === undefined || kids === undefined || fault === 'down') throw new Error(`nobody answers at ${url}`)
+    const set = JSON.stringify({ keys: kids.map((kid) => jwkOf(issuer, kid)), ...(fault === 'large' ? { pad: 'a'.repeat(10_000_000) } : {}) })
+    return typeof fault === 'object' ? answer(302, '') : answer(200, set)
+  }
+  const issuers: Issuers = { fetch, asked, keys, faults, introspection: undefined }
+  return issuers
+}
+
+const pieces = async function* (text: string): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < text.length; at += 65_536) yield Buffer.from(text.slice(at, at + 65_536))
+}

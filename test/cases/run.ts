@@ -1,0 +1,55 @@
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { runCase, type Result } from './engine.ts'
+import { loadCases, type Case } from './loader.ts'
+
+/*
+ * npm run cases -- [folder] [--area path] [--id A03] [--store redis|embedded|both] [--properties] [--json]
+ */
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { area: { type: 'string', multiple: true }, id: { type: 'string', multiple: true }, store: { type: 'string' }, json: { type: 'boolean' }, properties: { type: 'boolean' } },
+})
+
+const atOnce = 5
+
+const say = (theCase: Case, { result, reason }: Result, ms: number): void => {
+  const { id, area, title, gate } = theCase
+  if (values.json) console.log(JSON.stringify({ id, area, title, class: theCase.class, gate, result, ...(reason === undefined ? {} : { reason }), ms: Math.round(ms) }))
+  else console.log(`${result} ${id} ${title}${reason === undefined ? '' : `: ${reason}`}`)
+}
+
+const main = async (): Promise<void> => {
+  let redis: Promise<TestRedis> | undefined
+  const redisUrl = async (): Promise<string> => (await (redis ??= startRedis())).url
+  const stores = values.store === 'redis' ? (['redis'] as const) : values.store === 'embedded' ? (['embedded'] as const) : (['embedded', 'redis'] as const)
+  const all = loadCases(resolve(positionals[0] ?? import.meta.dirname)).filter(({ area, id }) => (values.area?.includes(area) ?? true) && (values.id?.includes(id) ?? true))
+  const waiting = [...all]
+  const done = new Map<string, { readonly result: Result; readonly ms: number }>()
+  let next = 0
+  const tell = (): void => {
+    // In the order of the ids, whatever was ready first.
+    for (let theCase = all[next]; theCase !== undefined && done.has(theCase.id); theCase = all[++next]) {
+      const { result, ms } = done.get(theCase.id) ?? { result: { result: 'fail' as const }, ms: 0 }
+      say(theCase, result, ms)
+    }
+  }
+  const worker = async (): Promise<void> => {
+    for (let theCase = waiting.shift(); theCase !== undefined; theCase = waiting.shift()) {
+      const begin = performance.now()
+      const result = await runCase(theCase, { stores, redisUrl })
+      done.set(theCase.id, { result, ms: performance.now() - begin })
+      tell()
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  await (await redis)?.[Symbol.asyncDispose]()
+  const count = (wanted: Result['result']): number => [...done.values()].filter(({ result }) => result.result === wanted).length
+  if (!values.json) console.log(`\n${count('pass')} passed, ${count('fail')} failed, ${count('pending')} pending`)
+  process.exitCode = count('fail') > 0 ? 1 : 0
+}
+
+await main()
+process.exit()

@@ -1,0 +1,187 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { setName } from './connect-log.ts'
+import { doDeed } from './deeds.ts'
+import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Message } from './exchange.ts'
+import { isTree, kindOf, list, type Tree } from './loader.ts'
+import { channelOf, notYetItem } from './names.ts'
+import { exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { fail, pending } from './outcome.ts'
+import { people } from './principals.ts'
+import type { PolicyFile } from './profile.ts'
+import { applyRules, shiftOf } from './translate.ts'
+import type { Reply } from './wire-client.ts'
+
+/* The steps of the cases, in their order, on one world. */
+
+type Step = (seen: Observation, given: Tree, number: number) => Promise<Reply | 'closed' | 'silent' | undefined>
+
+/** Items by `ref`, to send them again. */
+const items = new WeakMap<Observation, Map<string, Tree>>()
+const itemsOf = (seen: Observation): Map<string, Tree> => items.get(seen) ?? items.set(seen, new Map()).get(seen) ?? new Map()
+
+const sendStep: Step = async (seen, given, number) => {
+  const kind = kindOf(given)
+  if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
+  const ref = String(given['ref'] ?? `send-${seen.sender.exchanges.length}`)
+  const over = { ...seen.sender, number }
+  const message = messageOf(given, over)
+  itemsOf(seen).set(ref, given)
+  const socket = given['socket'] === undefined ? undefined : String(given['socket'])
+  const busy = socket !== undefined && seen.sender.exchanges.some((other) => other.wire === seen.sender.sockets.get(socket)?.wire && (other.reply === undefined || other.reply === 'silent'))
+  const exchange = send(seen.sender, message, { ref, ...(socket === undefined ? {} : { socket }), ...(given['via'] === undefined ? {} : { replica: String(given['via']) }) })
+  await settleOrHeld(seen.sender, exchange, busy ? 600 : 6_000)
+  if (exchange.hold !== undefined && !seen.views.has(ref)) {
+    const view = await viewOf(seen.world, exchange.hold).catch(() => undefined)
+    if (view !== undefined) seen.views.set(ref, view)
+  }
+  return exchange.reply
+}
+
+const voteStep = (verdict: 'approve' | 'deny', name: string): Step => async (seen, given) => {
+  const ref = String(given['ref'])
+  const { replica } = channelOf(String(given['via'] ?? 'console'))
+  const exchange = exchangeOf(seen.sender, ref)
+  if (exchange === undefined) return pending(`nothing is called ${ref}`)
+  // Behind another request on its connection it may only now have been read.
+  if (exchange.hold === undefined) await settleOrHeld(seen.sender, exchange, 2_000)
+  if (exchange.hold === undefined) {
+    if (typeof exchange.reply === 'object' && exchange.reply.status >= 400) return exchange.reply // refused, so there is nothing to decide
+    return fail(`${ref} was not held: ${statusText(exchange.reply)}`)
+  }
+  const by = String(given['by'])
+  const more = { ...(replica === undefined ? {} : { replica }), ...(given['revision'] === undefined ? {} : { revision: Number(given['revision']) }), ...(given['comment'] === undefined ? {} : { reason: String(given['comment']) }) }
+  const reply = await vote(seen.world, by, exchange.hold, verdict, more)
+  seen.named.set(name, reply)
+  // What a vote sets free runs at once where its requester waits.
+  if (typeof reply === 'object' && reply.status === 200 && (exchange.reply === undefined || exchange.reply === 'silent') && !exchange.wire.closed()) exchange.reply = await exchange.wire.reply(exchange.index, 700, exchange.sent.method)
+  return reply
+}
+
+const executeStep: Step = async (seen, given) => {
+  const ref = String(given['ref'])
+  const item = itemsOf(seen).get(ref) ?? pending(`nothing is called ${ref}`)
+  const hold = holdOf(seen, ref)
+  const as = given['as']
+  const inner = isTree(item['http']) ? { ...item, http: { ...item['http'], ...(as === undefined ? {} : { as }), headers: [...list(item['http']['headers']), ['Countersign-Hold', hold]] } } : pending('only HTTP requests are executed again')
+  const message = messageOf(inner, seen.sender)
+  const exchange = send(seen.sender, message, { ref: `${ref}:execute`, ...(given['via'] === undefined ? {} : { replica: String(given['via']) }) })
+  const reply = await finalReply(exchange, 8_000)
+  seen.named.set('execute', reply)
+  return reply
+}
+
+const fetchStep: Step = async (seen, given) => {
+  const ref = String(given['ref'])
+  return await requesterApi(seen.world, String(given['as']), 'GET', `/.countersign/holds/${holdOf(seen, ref)}/result`)
+}
+
+const disconnectStep: Step = async (seen, given) => {
+  seen.sender.sockets.get(String(given['socket']))?.wire.destroy()
+  await pause(30)
+  return undefined
+}
+
+const clockStep = async ({ world }: Observation, given: unknown): Promise<void> => {
+  if (!isTree(given)) world.clock.allMs += shiftOf(given)
+  else if (given['on'] === 'store') world.clock.storeMs += shiftOf(given['shift'])
+  else world.clock.replicaMs.set(String(given['on']), (world.clock.replicaMs.get(String(given['on'])) ?? 0) + shiftOf(given['shift']))
+}
+
+const faultStep = async ({ world }: Observation, given: Tree): Promise<void> => {
+  const { target, kind } = given
+  if (target === 'store') {
+    if (kind === 'down' || kind === 'up') return void (world.store.kind = kind)
+    if (kind === 'delay 30 s') return void (world.store.kind = 'slow')
+  }
+  const issuer = /^(\S+) jwks$/.exec(String(target))?.[1]
+  if (issuer !== undefined) {
+    if (kind === 'down') return void world.issuers.faults.set(issuer, 'down')
+    if (kind === 'answers 10 MB of keys') return void world.issuers.faults.set(issuer, 'large')
+    const redirect = /^302 to (\S+)$/.exec(String(kind))?.[1]
+    if (redirect !== undefined) return void world.issuers.faults.set(issuer, { redirect })
+  }
+  pending(`no way yet to make this fault: ${String(target)}, ${String(kind)}`)
+}
+
+const reloadStep = async (seen: Observation, given: Tree): Promise<void> => {
+  const { world } = seen
+  const policyFile = (folder: string): string => join(folder, 'policies', 'app.yaml')
+  let files: ((folder: string) => void) | undefined
+  const { add_rule: rule, text, file_removed: removed, file_half_written: half, ...rest } = given
+  if (Object.keys(rest).length > 0) pending(`no way yet to reload with ${Object.keys(rest).join()}`)
+  if (typeof text === 'string') files = (folder) => writeFileSync(policyFile(folder), text.replace('rules:', text === '' ? '' : 'policy: app\nservices: [app]\nrules:').replace('effect:', 'then:').replace('method: GET', 'methods: [GET]'))
+  if (removed === true) files = (folder) => rmSync(join(folder, 'policies'), { recursive: true })
+  if (half === true) files = (folder) => writeFileSync(policyFile(folder), 'policy: app\nservices: [app]\nrules:\n  - name: public-read\n    then: all')
+  const results = await world.reload((profile) => void (rule !== undefined && applyRules(profile, [rule])), files)
+  seen.load = { ok: results.every(({ applied }) => applied), problems: results.flatMap(({ problems }) => problems) }
+}
+
+const idpStep = async ({ world }: Observation, given: Tree): Promise<void> => {
+  const { issuer, publish_key: publish, remove_key: remove, user, remove_group: group, group: whole, members, ...rest } = given
+  if (Object.keys(rest).length > 0) pending(`no way yet to change at the identity provider: ${Object.keys(rest).join()}`)
+  const keys = world.issuers.keys
+  if (publish !== undefined) keys.set(String(issuer), [...(keys.get(String(issuer)) ?? []), String(publish)])
+  if (remove !== undefined) keys.set(String(issuer), (keys.get(String(issuer)) ?? []).filter((kid) => kid !== remove))
+  if (user !== undefined) world.directory.set(String(user), (world.directory.get(String(user)) ?? []).filter((name) => name !== group))
+  if (whole !== undefined) {
+    if (list(members).length > 0) pending('members of a group by name')
+    for (const [name, groups] of world.directory) world.directory.set(name, groups.filter((one) => one !== whole))
+  }
+}
+
+const requesters = ['req-a', 'req-b']
+
+const parallelStep = async (seen: Observation, given: Tree): Promise<void> => {
+  const { times, step, over, over_principals: principals, steps } = given
+  if (Array.isArray(steps)) return void (await Promise.all(steps.map((one) => runStep(seen, one as Tree))))
+  const count = Number(times)
+  if (count > 1_000) pending(`${count} at once take longer than a run of all cases may`)
+  const one = step as Tree
+  const send = isTree(one['send']) ? one['send'] : undefined
+  const replies = await Promise.all(Array.from({ length: count }, async (_, index) => {
+    const place: Tree = Array.isArray(over) ? { via: over[index % over.length] } : {}
+    const who: Tree = Array.isArray(principals) ? { as: principals[index % principals.length] } : {}
+    const any = JSON.stringify(one).includes('{{any-requester}}') ? (JSON.parse(JSON.stringify(one).replaceAll('{{any-requester}}', requesters[index % requesters.length] ?? '')) as Tree) : one
+    const [[name, inner] = ['', {}]] = Object.entries(any)
+    return await runStep(seen, { [name]: { ...(inner as Tree), ...place, ...who, ...(send && send['ref'] === undefined ? { ref: `parallel-${index}` } : {}) } }, index)
+  }))
+  seen.crowd.push(...replies.filter((reply) => reply !== undefined))
+}
+
+const steps: Readonly<Record<string, Step>> = {
+  send: sendStep,
+  approve: voteStep('approve', 'approve'),
+  reject: voteStep('deny', 'reject'),
+  execute: executeStep,
+  fetch_result: fetchStep,
+  disconnect: disconnectStep,
+}
+
+export const runStep = async (seen: Observation, step: Tree, number = 0): Promise<Reply | 'closed' | 'silent' | undefined> => {
+  const [name = ''] = Object.keys(step).filter((key) => !['expect', 'note'].includes(key))
+  const given = step[name]
+  if (Object.hasOwn(notYetItem, name)) pending(notYetItem[name] ?? name)
+  if (name === 'clock') return void (await clockStep(seen, given))
+  if (name === 'do') return void (await doDeed(seen, String(given)))
+  if (!isTree(given)) return pending(`no step ${name}`)
+  if (name === 'fault') return void (await faultStep(seen, given))
+  if (name === 'reload') return void (await reloadStep(seen, given))
+  if (name === 'idp') return void (await idpStep(seen, given))
+  if (name === 'parallel') return void (await parallelStep(seen, given))
+  if (name === 'dns') return void Object.entries(given).forEach(([host, address]) => setName(host, String(address)))
+  const run = Object.hasOwn(steps, name) ? steps[name] : undefined
+  if (run === undefined) return pending(`no step ${name}`)
+  const reply = await run(seen, given, number)
+  const expected = isTree(given['expect']) ? given['expect'] : isTree(step['expect']) ? step['expect'] : undefined
+  if (expected !== undefined) {
+    const { http, ...rest } = expected
+    if (Object.keys(rest).length > 0) pending(`no check yet for a step's ${Object.keys(rest).join()}`)
+    const got = typeof reply === 'object' ? reply.status : reply
+    if (!list(http).includes(got)) fail(`${name} was answered ${statusText(reply)}, not ${list(http).join(' or ')}${typeof reply === 'object' ? ` (${reply.body.toString().slice(0, 160)})` : ''}`)
+  }
+  return reply
+}
+
+export { digestOfHold, people, type Message, type PolicyFile }

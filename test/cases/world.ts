@@ -1,0 +1,202 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { stringify } from 'yaml'
+import type { HoldStore } from '../../src/approval/hold-store.ts'
+import type { Config } from '../../src/config/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { compilePolicies } from '../../src/config/policies.ts'
+import { makeReload, type Reload } from '../../src/config/reload.ts'
+import { formatProblem } from '../../src/lib/problem.ts'
+import { startReplica, type Replica } from '../../src/main.ts'
+import type { AuditEvent } from '../../src/model/audit-event.ts'
+import { Refusal } from '../../src/model/refusal.ts'
+import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
+import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
+import { makeIssuers, type Issuers } from './issuers.ts'
+import { pending } from './outcome.ts'
+import { makeDirectory, type Directory } from './principals.ts'
+import { defaultProfile, type Profile } from './profile.ts'
+import { startStub, type Stub } from './stub.ts'
+
+/** The parts of a case: replicas of the product on one store, upstreams that write down what they see, issuers, and a clock. */
+export interface World extends AsyncDisposable {
+  readonly stubs: ReadonlyMap<string, Stub>
+  readonly issuers: Issuers
+  readonly directory: Directory
+  readonly clock: Clock
+  readonly profile: Profile
+  readonly folder: string
+  readonly store: StoreFault
+  readonly replicas: ReadonlyMap<string, Running>
+  /** Of all replicas, in the order of their time. */
+  events(): readonly Recorded[]
+  now(replica?: string): number
+  /** Writes the changed profile and asks a replica (or all) to take it over. */
+  reload(change: (profile: Profile) => void, files?: (folder: string) => void): Promise<readonly { readonly applied: boolean; readonly problems: readonly string[] }[]>
+  first(): Running
+  replica(name: string | undefined): Running
+}
+
+export type Recorded = AuditEvent & { readonly time: string; readonly replica: string; readonly id: string }
+
+export interface Clock {
+  allMs: number
+  storeMs: number
+  readonly replicaMs: Map<string, number>
+}
+
+/** What stands between a replica and its store. */
+export interface StoreFault {
+  kind: 'up' | 'down' | 'slow'
+}
+
+export interface Running {
+  readonly name: string
+  readonly replica: Replica
+  readonly reload: Reload
+  readonly ports: { readonly http: number; readonly console: number; readonly admin: number }
+  readonly config: Config
+  readonly store: HoldStore
+}
+
+export interface WorldOptions {
+  readonly change: (profile: Profile) => void
+  readonly files?: (folder: string) => void
+  readonly replicas?: readonly string[]
+  /** `undefined`: the embedded store. */
+  readonly redisUrl?: string
+}
+
+/** A configuration that does not load: its messages. */
+export class NotLoaded extends Error {
+  override readonly name = 'NotLoaded'
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(problems.join('; '))
+    this.problems = problems
+  }
+}
+
+const environment = { CASES_KEY: 'a key for cases, 32 bytes or more', CASES_SECRET: 'a client secret for cases', CASES_REDIS: '' }
+
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))
+
+const stubNames = ['app', 'wide', 'files', 'grpc', 'mcp'] as const
+
+let worlds = 0
+
+export const startWorld = async (options: WorldOptions): Promise<World> => {
+  await using started = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-case-'))
+  started.defer(() => rmSync(folder, { recursive: true, force: true }))
+  const stubs = new Map<string, Stub>()
+  for (const name of stubNames) stubs.set(name, started.use(await startStub(name)))
+  const issuers = makeIssuers()
+  const clock: Clock = { allMs: 0, storeMs: 0, replicaMs: new Map() }
+  const fault: StoreFault = { kind: 'up' }
+  const number = ++worlds
+  const store = options.redisUrl === undefined ? { kind: 'embedded', path: join(folder, 'holds.db') } : { kind: 'redis', url: '${env:CASES_REDIS}', prefix: `case-${process.pid}-${number}` }
+  const profileFor = (replica: string): Profile => defaultProfile({ stub: (name) => stubs.get(name)?.port ?? 0, replica, store })
+  const profile = profileFor('proxy-a')
+  options.change(profile)
+  const env = { ...environment, CASES_REDIS: options.redisUrl ?? '' }
+  writeProfile(profile, folder, options.files)
+  const names = options.replicas ?? ['proxy-a']
+  const replicas = new Map<string, Running>()
+  const now = (name: string): number => Date.now() + clock.allMs + (clock.replicaMs.get(name) ?? 0)
+  const storeSkewMs = (): number => clock.allMs + clock.storeMs
+
+  for (const name of names) {
+    const file = join(folder, `${name}.yaml`)
+    writeConfig(profile, folder, name)
+    const loaded = await loadConfig(file, env)
+    if (loaded.problems) throw new NotLoaded(loaded.problems.map(formatProblem))
+    const compiled = compilePolicies(loaded.config)
+    if (compiled.problems) throw new NotLoaded(compiled.problems.map(formatProblem))
+    const { config } = loaded
+    const real = config.store.kind === 'embedded' ? openEmbeddedStore(config.store, { clockSkewMs: storeSkewMs }) : await openRedisStore(config.store, { clockSkewMs: storeSkewMs })
+    const held: { reload?: Reload } = {}
+    const faulty = faultyStore(real, fault)
+    const replica = started.use(
+      await startReplica(config, compiled.policies, { log: pino({ level: process.env['CASES_LOG'] ?? 'silent' }), store: faulty, now: () => now(name), storeSkewMs, fetch: issuers.fetch, reload: { run: () => held.reload?.run() ?? Promise.reject(new Error('not yet')), state: () => ({ lastProblems: held.reload?.state().lastProblems ?? [] }) } }),
+    )
+    held.reload = makeReload({ config, policies: compiled.policies, files: loaded.files }, { load: () => loadConfig(file, env), adopt: (next) => replica.adopt(next.config, next.policies), rejected: (problems) => replica.rejected(problems) })
+    const { http, console, admin } = replica.addresses
+    replicas.set(name, { name, replica, reload: held.reload, ports: { http: portOf(http), console: portOf(console), admin: portOf(admin) }, config, store: faulty })
+  }
+  const readers = new Map(names.map((name) => [name, makeJournalTail(name, join(folder, name, 'journal', name, 'wal'))]))
+  const first = (): Running => replicas.get(names[0] ?? '') ?? pending('no replica')
+  const life = started.move()
+  return {
+    stubs, issuers, directory: makeDirectory(), clock, profile, folder, store: fault, replicas,
+    events: () => [...readers.values()].flatMap((read) => read()).toSorted((a, b) => (a.time === b.time ? 0 : a.time < b.time ? -1 : 1)),
+    now: (name) => (name === undefined ? Date.now() + clock.allMs : now(name)),
+    async reload(change, files) {
+      change(profile)
+      writeProfile(profile, folder, files)
+      return await Promise.all([...replicas.values()].map(async ({ name, reload }) => {
+        writeConfig(profile, folder, name)
+        return await reload.run()
+      }))
+    },
+    first,
+    replica: (name) => (name === undefined ? first() : (replicas.get(name) ?? pending(`no replica is called ${name}`))),
+    [Symbol.asyncDispose]: async () => {
+      fault.kind = 'up'
+      await life.disposeAsync()
+    },
+  }
+}
+
+const writeProfile = (profile: Profile, folder: string, files: ((folder: string) => void) | undefined): void => {
+  mkdirSync(join(folder, 'policies'), { recursive: true })
+  for (const policy of profile.policies) writeFileSync(join(folder, 'policies', `${policy.policy}.yaml`), stringify(policy, { aliasDuplicateObjects: false }))
+  files?.(folder)
+}
+
+const writeConfig = (profile: Profile, folder: string, replica: string): void =>
+  writeFileSync(join(folder, `${replica}.yaml`), stringify({ ...profile.config, replica, data: `./${replica}` }, { aliasDuplicateObjects: false }))
+
+/** A store that is away or slow, as its port says such a store behaves. */
+const faultyStore = (store: HoldStore, fault: StoreFault): HoldStore => {
+  const away = (): Refusal => new Refusal('store-unavailable', 'The store for holds does not answer. NOT EXECUTED. Try again later.', { cause: 'the case took the store away', retryAfterSeconds: 5 })
+  const disturb = async (): Promise<void> => {
+    if (fault.kind === 'down') throw away()
+    if (fault.kind === 'slow') {
+      await new Promise((resolve) => setTimeout(resolve, 4_500).unref())
+      throw away()
+    }
+  }
+  const wrapped = {} as Record<string, unknown>
+  for (const key of ['now', 'open', 'read', 'revisions', 'replace', 'list', 'due', 'putAttachment', 'getAttachment', 'dropAttachment', 'beat', 'attended', 'replicas', 'check'] as const)
+    wrapped[key] = async (...args: unknown[]) => {
+      await disturb()
+      return await (store[key] as (...all: unknown[]) => Promise<unknown>)(...args)
+    }
+  return { ...(wrapped as unknown as HoldStore), changes: (after, signal) => store.changes(after, signal), [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
+}
+
+/** Reads what a replica has written to its journal so far. */
+const makeJournalTail = (replica: string, directory: string): (() => readonly Recorded[]) => {
+  const known = new Map<string, { bytes: number; events: Recorded[] }>()
+  return () => {
+    let names: string[] = []
+    try {
+      names = readdirSync(directory).filter((name) => /\.(?:jsonl|ndjson)$/.test(name)).toSorted()
+    } catch {
+      return []
+    }
+    for (const name of names) {
+      const text = readFileSync(join(directory, name))
+      const state = known.get(name) ?? { bytes: 0, events: [] }
+      known.set(name, state)
+      const end = text.lastIndexOf(10) + 1
+      if (end <= state.bytes) continue
+      for (const line of text.subarray(state.bytes, end).toString().split('\n')) if (line !== '') state.events.push({ ...(JSON.parse(line) as Recorded), replica })
+      state.bytes = end
+    }
+    return names.flatMap((name) => known.get(name)?.events ?? [])
+  }
+}
