@@ -12,6 +12,8 @@ export interface Reply {
   /** The closed word for what happened, where the answer is Countersign's own. */
   readonly code: string | undefined
   readonly hold: string | undefined
+  /** `false` where the answer says so itself. */
+  readonly executed: unknown
 }
 
 export interface Ask {
@@ -34,7 +36,7 @@ export const ask = (base: string, path: string, token: string, { method = 'POST'
         const text = Buffer.concat(chunks).toString()
         const json = jsonOf(text)
         const found = new Headers(Object.entries(response.headersDistinct).flatMap(([name, values = []]) => values.map((value): [string, string] => [name, value])))
-        resolve({ status: response.statusCode ?? 0, headers: found, text, json, code: typeof json['code'] === 'string' ? json['code'] : undefined, hold: found.get('countersign-hold') ?? undefined })
+        resolve({ status: response.statusCode ?? 0, headers: found, text, json, code: typeof json['code'] === 'string' ? json['code'] : undefined, hold: found.get('countersign-hold') ?? undefined, executed: json['executed'] })
       })
     })
     request.end(body)
