@@ -1,3 +1,80 @@
-import type { Issuer } from './servers/replica.ts'
-import type { PartOptions, Row } from './frame.ts'
-export const heldRows = async (_options: PartOptions, _issuer: Issuer): Promise<readonly Row[]> => []
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { freePort } from '../test/support/ports.ts'
+import { until } from '../test/support/until.ts'
+import { Processes, row, usage, type PartOptions, type Row } from './frame.ts'
+import { upstreamCommand } from './servers/nginx.ts'
+import { replicaCommand, type Issuer } from './servers/replica.ts'
+
+const many = 10_000
+const atOnce = 200
+
+/** So many clients whose action waits; then somebody says yes to all of them, and each gets its answer. */
+export const heldRows = async (options: PartOptions, issuer: Issuer): Promise<readonly Row[]> => {
+  options.log(`${many} held requests`)
+  await using processes = new Processes()
+  const [upstream, port, admin] = await Promise.all([freePort(), freePort(), freePort()])
+  await processes.start('upstream', upstreamCommand(options.directory, upstream), upstream)
+  const pid = await processes.start('Countersign', await replicaCommand(options.directory, { name: 'held', port, upstream, issuer, workers: 1, admin }), port)
+  // One action first, so that what is loaded once is not counted as a part of each hold.
+  const before = usage(pid).residentKb
+  const waiting = await holdAll(port, issuer.token)
+  using _ = { [Symbol.dispose]: () => waiting.forEach(({ socket }) => socket.destroy()) }
+
+  await until(`${many} to wait`, async () => (await health(admin)).waiting === many, 120_000)
+  const voter = spawn(process.execPath, ['bench/servers/voter.ts', join(options.directory, 'held', 'countersign.yaml')], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [said] = (await once(voter.stdout, 'data', { signal: AbortSignal.any([options.signal, AbortSignal.timeout(90_000)]) })) as [Buffer]
+  if (said.toString().trim() !== `ready ${many}`) throw new Error(`only ${said.toString().trim()} of ${many} wait`)
+  const held = usage(pid).residentKb
+  await pauseSince(admin)
+
+  const started = performance.now()
+  voter.stdin.write('go\n')
+  const statuses = await Promise.all(waiting.map(({ answer }) => answer))
+  const seconds = (performance.now() - started) / 1000
+  const pause = await pauseSince(admin)
+  const wrong = statuses.filter((status) => status !== 200).length
+  if (wrong > 0) throw new Error(`${wrong} of ${many} held requests did not end with 200, the first with ${statuses.find((status) => status !== 200)}`)
+  return [
+    row('http', `memory a held request, ${many} waiting`, (held - before) / many, 'KB', '', '<= 25', `${Math.round(before / 1024)} MB before, ${Math.round(held / 1024)} MB with all waiting`),
+    row('http', `${many} held requests voted on, released and answered`, seconds, 's', '', '<= 2', 'one vote each, from another process on the same store; each decided again, spent, recorded and forwarded'),
+    row('http', 'longest pause of the event loop meanwhile', pause, 'ms', '', '<= 100'),
+  ]
+}
+
+interface Waiting {
+  readonly socket: Socket
+  readonly answer: Promise<number>
+}
+
+const holdAll = async (port: number, token: string): Promise<readonly Waiting[]> => {
+  const waiting: Waiting[] = []
+  for (let at = 0; at < many; at += atOnce) waiting.push(...(await Promise.all(Array.from({ length: atOnce }, (_, index) => hold(port, token, at + index)))))
+  return waiting
+}
+
+const hold = (port: number, token: string, index: number): Promise<Waiting> =>
+  new Promise((resolve, reject) => {
+    const body = JSON.stringify({ n: index })
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(`POST /held HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+      resolve({ socket, answer })
+    })
+    const answer = new Promise<number>((done) => {
+      socket.once('data', (chunk) => done(Number(chunk.toString('latin1', 9, 12))))
+      socket.once('close', () => done(0))
+    })
+    socket.once('error', reject)
+  })
+
+interface Detail {
+  readonly waiting: number
+  readonly eventLoop: { readonly maxMs?: number }
+}
+
+const health = async (admin: number): Promise<Detail> => (await (await fetch(`http://127.0.0.1:${admin}/readyz`)).json()) as Detail
+
+/** The longest pause since somebody asked last. */
+const pauseSince = async (admin: number): Promise<number> => (await health(admin)).eventLoop.maxMs ?? 0

@@ -106,7 +106,8 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
         policy: { version: current.policies.version, generation, ...lastReload(parts) },
         issuers: current.identity.state(),
         sinks: sinks.state(),
-        eventLoop: { p99Ms: round(loop.percentile(99) / 1e6), maxMs: round(loop.max / 1e6) },
+        waiting: approvals.waiting(),
+        eventLoop: sinceLastLook(loop),
       },
     }
   }
@@ -203,6 +204,13 @@ const answerOf = (promise: Promise<void>): Promise<string | undefined> => promis
 const addressOf = (address: { readonly port: number } & ({ readonly address: string } | { readonly host: string })): string => {
   const host = 'address' in address ? address.address : address.host
   return `${host.includes(':') ? `[${host}]` : host}:${address.port}`
+}
+
+/** How late this process was at its own timers since somebody asked last. */
+const sinceLastLook = (loop: ReturnType<typeof monitorEventLoopDelay>): object => {
+  const found = loop.count === 0 ? {} : { p99Ms: round(loop.percentile(99) / 1e6), maxMs: round(loop.max / 1e6) }
+  loop.reset()
+  return found
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10

@@ -12,6 +12,7 @@ import type { Roster } from './roster.ts'
 import { makeSeal } from './seal.ts'
 import { close, makeFinish, makeSpend } from './spend.ts'
 import { makeTimekeeper, runningHolds } from './timekeeper.ts'
+import { makeUnattended, type RunKept, type Unattended, type UnattendedTiming } from './unattended.ts'
 import { makeViews } from './views.ts'
 import { makeWaitingRoom } from './waiting-room.ts'
 
@@ -19,6 +20,10 @@ import { makeWaitingRoom } from './waiting-room.ts'
 export type JournalEnds = (attempt: string, spentAt: number) => 'never-started' | 'started' | Outcome
 
 export interface HoldLife extends Approvals, AsyncDisposable {
+  /** Connections of this process that wait now. */
+  waiting(): number
+  /** From now on approved actions whose terms say `run: when-approved`, and whose clients have gone, are given to `run`. Once a process. */
+  runUnattended(run: RunKept, timing?: UnattendedTiming): Unattended
   /**
    * At boot, before anything is accepted: closes what this replica was running when it died, by what its journal says.
    * Never started: failed. Started and not ended: unknown. Nothing is run again. Resolves with what was closed.
@@ -94,6 +99,8 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
       room.drain()
     },
     check: () => store.check(),
+    waiting: room.size,
+    runUnattended: (run, timing) => makeUnattended(desk, run, timing),
     reconcile,
     async [Symbol.asyncDispose]() {
       draining = true

@@ -21,6 +21,9 @@ export interface HttpListener extends AsyncDisposable {
   drain(graceMs: number): Promise<void>
 }
 
+/** Connections that may knock at one moment. With the usual 511, a burst of clients loses handshakes and waits seconds for the next try. */
+const burst = 4_096
+
 export interface ListenerState {
   readonly options: HttpListenerOptions
   readonly routes: Routes
@@ -104,7 +107,7 @@ export const makeHttpListener = (first: HttpListenerOptions, parts: SessionParts
   const listen = (): Promise<AddressInfo> =>
     new Promise((resolve, reject) => {
       server.once('error', reject)
-      server.listen({ host: first.host, port: first.port }, () => {
+      server.listen({ host: first.host, port: first.port, backlog: burst }, () => {
         server.off('error', reject)
         resolve(server.address() as AddressInfo)
       })

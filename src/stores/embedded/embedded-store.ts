@@ -51,6 +51,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
   const sql = {
     byId: database.prepare('select * from holds where id = ?'),
     byKey: database.prepare('select holds.* from open_keys join holds on holds.id = open_keys.id where open_keys.open_key = ?'),
+    openCount: database.prepare('select n from open_counts where kind = ? and name = ?'),
     openOfCaller: database.prepare("select count(*) as n from holds where caller_key = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
     openOfService: database.prepare("select count(*) as n from holds where service = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
     insert: database.prepare('insert into holds (id, revision, state, open_key, caller_key, service, due_at, sealed) values (?, ?, ?, ?, ?, ?, ?, ?)'),
@@ -118,14 +119,20 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     if (sealed.byteLength > maxAttachmentBytes) throw new Refusal('too-large', 'This is too large to be kept beside its hold.')
   }
 
+  /** The count kept by the triggers has the overdue in it as well; only where it reaches the limit are they told apart. */
+  const isCrowded = (kind: 'caller' | 'service', name: string, limit: number, now: number): boolean => {
+    const kept = sql.openCount.get(kind, name) as { n: number } | undefined
+    return (kept?.n ?? 0) >= limit && number((kind === 'caller' ? sql.openOfCaller : sql.openOfService).get(name, now)) >= limit
+  }
+
   const open: HoldStore['open'] = async (entry, limits, superseding, request) => {
     bounded(entry)
     if (request) boundedAttachment(request.sealed)
     return await write((now) => {
       const found = one(sql.byKey, entry.openKey)
       if (found !== undefined && !(superseding?.id === found.id && superseding.revision === found.revision)) return { result: 'attached', entry: entryOf(found) } as const
-      if (number(sql.openOfCaller.get(entry.callerKey, now)) >= limits.perCaller) return { result: 'flooded', by: 'caller' } as const
-      if (number(sql.openOfService.get(entry.service, now)) >= limits.perService) return { result: 'flooded', by: 'service' } as const
+      if (isCrowded('caller', entry.callerKey, limits.perCaller, now)) return { result: 'flooded', by: 'caller' } as const
+      if (isCrowded('service', entry.service, limits.perService, now)) return { result: 'flooded', by: 'service' } as const
       sql.insert.run(entry.id, entry.revision, entry.state, entry.openKey, entry.callerKey, entry.service, entry.dueAt ?? null, entry.sealed)
       sql.point.run(entry.openKey, entry.id)
       if (request) sql.attach.run(entry.id, 'request', Math.round(now + request.keepMs), request.sealed)

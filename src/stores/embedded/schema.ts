@@ -1,6 +1,7 @@
 /**
  * holds        one row a hold; `seq` is the order of opening
  * open_keys    which hold a repeat finds; never more than one a key
+ * open_counts  how many open holds each caller and each service has, so that a limit costs one look-up and not a count
  * changes      what happened, for the wake-ups of all processes; trimmed
  * attachments  encrypted bytes beside a hold, each with its end
  * replicas     last sign of life · present: which holds have a client at which replica
@@ -19,12 +20,20 @@ export const schema = `
     sealed text not null
   ) strict;
   create index if not exists holds_by_state on holds (state, seq);
-  create index if not exists holds_by_caller on holds (caller_key, state);
-  create index if not exists holds_by_service on holds (service, state);
+  create index if not exists holds_by_caller on holds (caller_key, state, due_at);
+  create index if not exists holds_by_service on holds (service, state, due_at);
   create index if not exists holds_by_due on holds (due_at) where due_at is not null;
   create index if not exists holds_by_end on holds (keep_until) where keep_until is not null;
   create table if not exists open_keys (open_key text primary key, id text not null) strict, without rowid;
   create index if not exists open_keys_by_id on open_keys (id);
+  create table if not exists open_counts (kind text not null, name text not null, n integer not null, primary key (kind, name)) strict, without rowid;
+  create trigger if not exists hold_opened after insert on holds when new.state in ('pending', 'approved') begin
+    insert into open_counts values ('caller', new.caller_key, 1), ('service', new.service, 1) on conflict do update set n = n + 1;
+  end;
+  create trigger if not exists hold_settled after update of state on holds when old.state in ('pending', 'approved') and new.state not in ('pending', 'approved') begin
+    update open_counts set n = n - 1 where (kind, name) in (values ('caller', old.caller_key), ('service', old.service));
+    delete from open_counts where n <= 0 and (kind, name) in (values ('caller', old.caller_key), ('service', old.service));
+  end;
   create table if not exists changes (seq integer primary key autoincrement, id text not null, state text not null) strict;
   create table if not exists attachments (id text not null, name text not null, keep_until integer not null, sealed blob not null, primary key (id, name)) strict, without rowid;
   create index if not exists attachments_by_end on attachments (keep_until);
