@@ -46,8 +46,9 @@ export interface Sender extends TextWorld {
 const websocketNames = ['upgrade']
 
 const asOf = (item: Tree, inner: Tree, given: Tree): string | undefined => {
-  const name = inner['as'] ?? item['as'] ?? given['as']
-  return name === undefined || name === 'none' ? undefined : String(name)
+  // Who sends where nobody is named is the subject of the base token.
+  const name = inner['as'] ?? item['as'] ?? given['as'] ?? 'req-a'
+  return name === 'none' ? undefined : String(name)
 }
 
 const lines = (pairs: readonly (readonly [string, string])[]): string => pairs.map(([name, value]) => `${name}: ${value}\r\n`).join('')
@@ -166,6 +167,7 @@ export const settleOrHeld = async (sender: Sender, exchange: Exchange, withinMs:
       return
     }
     if (performance.now() > end) return
+    if (exchange.wire.rest().length > 0 && performance.now() > exchange.at + 500) return // an answer that takes its time
   }
   findHold(sender, exchange)
 }

@@ -17,6 +17,8 @@ export interface Observation {
   /** Replies by `ref`, and the last of each kind of step. */
   readonly named: Map<string, Reply | 'closed' | 'silent'>
   /** Replies of a parallel step. */
+  /** What keeps a run that passes from counting as passed. */
+  readonly gaps: string[]
   readonly crowd: (Reply | 'closed' | 'silent')[]
   readonly views: Map<string, HoldView>
   readonly before: { readonly events: number; readonly seen: number; readonly memory: number; readonly at: number }
@@ -53,7 +55,7 @@ const request = (method: string, target: string, host: string, bearer: string, b
   [`${method} ${target} HTTP/1.1`, `Host: ${host}`, `Authorization: Bearer ${bearer}`, 'Connection: close', ...(body === undefined ? [] : ['Content-Type: application/json', `Content-Length: ${Buffer.byteLength(body)}`]), '', body ?? ''].join('\r\n')
 
 export const api = (world: World, as: string, method: string, target: string, body?: unknown, replica?: string): Promise<Reply | 'closed' | 'silent'> =>
-  ask(world, 'console', request(method, target, 'console.test', bearerOf(as, world.directory, world.now()), body === undefined ? undefined : JSON.stringify(body)), { method, ...(replica === undefined ? {} : { replica }) })
+  ask(world, 'console', request(method, target, 'console.test', bearerOf(as, world.directory, world.now(replica)), body === undefined ? undefined : JSON.stringify(body)), { method, ...(replica === undefined ? {} : { replica }) })
 
 /** A requester's own look, on the listener where it asked. */
 export const requesterApi = (world: World, as: string, method: string, target: string): Promise<Reply | 'closed' | 'silent'> =>

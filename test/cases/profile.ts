@@ -71,6 +71,7 @@ export const defaultProfile = (places: Places): Profile => ({
       'agent-a': agent('u-agent-a', 'u-req-a', 'agent'),
       'agent-appr-a': agent('u-agent-appr-a', 'u-appr-a', 'agent'),
     },
+    groups: ['dev', 'approvers', 'approvers-other', 'security', 'admins', 'contractors'],
     people: { 'appr-a': [{ issuer: 'idp-a', subject: 'u-appr-a' }, { issuer: 'idp-a', subject: 'u-appr-a2' }] },
     services: {
       app: service('app', places, [{ host: 'app.test', upgrades: ['websocket'] }, { host: 'app.test', path: '/graphql', graphql: true }]),

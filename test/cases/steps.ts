@@ -6,12 +6,13 @@ import { doDeed } from './deeds.ts'
 import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Message } from './exchange.ts'
 import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { channelOf, notYetItem } from './names.ts'
-import { exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { api, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { people } from './principals.ts'
 import type { PolicyFile } from './profile.ts'
-import { applyRules, shiftOf } from './translate.ts'
+import { applyRules, put, shiftOf } from './translate.ts'
 import type { Reply } from './wire-client.ts'
+import type { World } from './world.ts'
 
 /* The steps of the cases, in their order, on one world. */
 
@@ -83,13 +84,15 @@ const disconnectStep: Step = async (seen, given) => {
   return undefined
 }
 
-const clockStep = async ({ world }: Observation, given: unknown): Promise<void> => {
+const clockStep = async ({ world, run }: Observation, given: unknown): Promise<void> => {
+  const { sync_hold_max: wait } = (run.given['settings'] ?? {}) as Tree
+  if (wait !== undefined) await pause(1_200)
   if (!isTree(given)) world.clock.allMs += shiftOf(given)
   else if (given['on'] === 'store') world.clock.storeMs += shiftOf(given['shift'])
   else world.clock.replicaMs.set(String(given['on']), (world.clock.replicaMs.get(String(given['on'])) ?? 0) + shiftOf(given['shift']))
 }
 
-const faultStep = async ({ world }: Observation, given: Tree): Promise<void> => {
+const faultStep = async ({ world, sender }: Observation, given: Tree): Promise<void> => {
   const { target, kind } = given
   if (target === 'store') {
     if (kind === 'down' || kind === 'up') return void (world.store.kind = kind)
@@ -97,12 +100,22 @@ const faultStep = async ({ world }: Observation, given: Tree): Promise<void> => 
   }
   const issuer = /^(\S+) jwks$/.exec(String(target))?.[1]
   if (issuer !== undefined) {
-    if (kind === 'down') return void world.issuers.faults.set(issuer, 'down')
-    if (kind === 'answers 10 MB of keys') return void world.issuers.faults.set(issuer, 'large')
-    const redirect = /^302 to (\S+)$/.exec(String(kind))?.[1]
-    if (redirect !== undefined) return void world.issuers.faults.set(issuer, { redirect })
+    // Before the first request the keys are not known yet: those of the start are forgotten.
+    const fresh = sender.exchanges.length === 0
+    const made = jwksFault(world, issuer, String(kind))
+    if (made && fresh) await world.reload((profile) => put(profile.config, ['issuers', issuer, 'jwks', 'error-backoff'], '6s'))
+    if (made) return
   }
   pending(`no way yet to make this fault: ${String(target)}, ${String(kind)}`)
+}
+
+const jwksFault = ({ issuers }: World, issuer: string, kind: string): boolean => {
+  const redirect = /^302 to (\S+)$/.exec(kind)?.[1]
+  if (redirect !== undefined) issuers.faults.set(issuer, { redirect })
+  else if (kind === 'down') issuers.faults.set(issuer, 'down')
+  else if (kind === 'answers 10 MB of keys') issuers.faults.set(issuer, 'large')
+  else return false
+  return true
 }
 
 const reloadStep = async (seen: Observation, given: Tree): Promise<void> => {
@@ -118,17 +131,20 @@ const reloadStep = async (seen: Observation, given: Tree): Promise<void> => {
   seen.load = { ok: results.every(({ applied }) => applied), problems: results.flatMap(({ problems }) => problems) }
 }
 
-const idpStep = async ({ world }: Observation, given: Tree): Promise<void> => {
-  const { issuer, publish_key: publish, remove_key: remove, user, remove_group: group, group: whole, members, ...rest } = given
+const idpStep = async (seen: Observation, given: Tree): Promise<void> => {
+  const { world } = seen
+  const { issuer, publish_key: publish, remove_key: remove, user, remove_group: group, group: whole, members, revoke_session: session, ...rest } = given
+  if (session !== undefined) world.issuers.introspection = '{"active":false}'
   if (Object.keys(rest).length > 0) pending(`no way yet to change at the identity provider: ${Object.keys(rest).join()}`)
   const keys = world.issuers.keys
   if (publish !== undefined) keys.set(String(issuer), [...(keys.get(String(issuer)) ?? []), String(publish)])
   if (remove !== undefined) keys.set(String(issuer), (keys.get(String(issuer)) ?? []).filter((kid) => kid !== remove))
-  if (user !== undefined) world.directory.set(String(user), (world.directory.get(String(user)) ?? []).filter((name) => name !== group))
-  if (whole !== undefined) {
-    if (list(members).length > 0) pending('members of a group by name')
-    for (const [name, groups] of world.directory) world.directory.set(name, groups.filter((one) => one !== whole))
+  if (user !== undefined) {
+    world.directory.set(String(user), (world.directory.get(String(user)) ?? []).filter((name) => name !== group))
+    await api(world, String(user), 'GET', '/api/whoami')
+    seen.gaps.push(`groups come with tokens, so a right that was lost is known from the next token that ${String(user)} shows; this run lets it be shown`)
   }
+  if (whole !== undefined || members !== undefined) pending('groups come with tokens: who is in a group is not known here before somebody shows one')
 }
 
 const requesters = ['req-a', 'req-b']

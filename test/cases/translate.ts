@@ -51,14 +51,19 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
   jwks_max_stale: (profile, value) => everyIssuer(profile, ['jwks', 'max-stale'], duration(value)),
   jwks_max_bytes: (profile, value) => everyIssuer(profile, ['jwks', 'max-size'], `${String(value)}B`),
   jwt_bytes: ({ config }, value) => put(config, ['limits', 'token'], `${String(value)}B`),
-  session_recheck: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'session-recheck'], duration(value)),
+  session_recheck: ({ config }, value) => {
+    put(config, ['listeners', 'http', 'timeouts', 'session-recheck'], duration(value))
+    // An issuer that can end a session says so when it is asked.
+    put(config, ['issuers', 'idp-a', 'introspection'], { url: 'https://idp-a.test/introspect', 'client-id': 'countersign', 'client-secret': '${env:CASES_SECRET}' })
+  },
   header_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], duration(value)),
   body_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'body'], duration(value)),
   // One deadline for everything before a request: the TLS handshake has that of the headers.
   handshake_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], duration(value)),
   holds_per_principal: ({ config }, value) => put(config, ['approvals', 'open-per-caller'], value),
   max_held_connections: ({ config }, value) => put(config, ['approvals', 'waiting'], value),
-  sync_hold_max: (profile, value) => { for (const route of routesOf(profile)) put(route, ['hold', 'wait'], duration(value)) },
+  // A wait is measured by a clock that nobody can shift: it is made short instead, and the step that shifts the clock waits it out.
+  sync_hold_max: (profile) => { for (const route of routesOf(profile)) put(route, ['hold', 'wait'], '1s') },
   hold_max: (profile, value) => { for (const rule of profile.policies.flatMap(({ rules }) => rules)) if (rule.then === 'hold') put(rule, ['approval', 'within'], duration(value)) },
   // What these ask for is how it always is.
   recheck_votes_at_quorum: (_profile, value) => void (value === true || pending('votes are always checked again when they are counted')),
@@ -92,7 +97,7 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
     put(config, ['issuers', 'idp-a', 'introspection'], { url: jwks.replace(/jwks$/, 'introspect'), 'client-id': 'countersign', 'client-secret': '${env:CASES_SECRET}', 'opaque-tokens': true })
   },
   workload_allow: ({ config }, value) => put(config, ['issuers', 'ci', 'required', 'sub'], value),
-  outbound: ({ config }, value) => put(config, ['outbound', 'hosts'], [...list((value as Tree)['hosts']), '127.0.0.1']),
+  outbound: ({ config }, value) => put(config, ['outbound', 'hosts'], [...new Set([...list((value as Tree)['hosts']), ...Object.keys(issuerUrls).map((name) => `${name}.test`)])]),
   upstreams: ({ config }, value) => {
     for (const [name, upstream] of Object.entries(value as Record<string, Tree>)) {
       const { host, allowed_cidr: allowed, ...rest } = upstream
