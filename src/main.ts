@@ -76,7 +76,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   let generation = 1
   let draining = false
 
-  const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim) }
+  const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim), standing: (caller) => current.identity.standing(caller) }
   const roster = makeRoster(now)
   const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, warn: (text, detail) => log.warn(detail ?? {}, text) }))
   await reconcile(approvals, journal, log)
@@ -121,6 +121,8 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   await current.identity.prefetch()
   const addresses = { admin: addressOf(await admin.listen()), console: addressOf(await web.listen()), http: addressOf(await http.listen()) }
 
+  const unattended = started.use(approvals.runUnattended((kept, signal) => http.runKept(kept, signal)))
+
   const life = started.move()
   return {
     addresses,
@@ -144,7 +146,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     async drain(graceMs) {
       draining = true
       approvals.drain()
-      await Promise.all([http.drain(graceMs), web.drain(AbortSignal.timeout(graceMs))])
+      await Promise.all([unattended.drain(graceMs), http.drain(graceMs), web.drain(AbortSignal.timeout(graceMs))])
     },
     async [Symbol.asyncDispose]() {
       await journal.append({ type: 'replica-stopped', cause: draining ? 'drained' : 'stopped' }, 'synced').catch(() => {})

@@ -14,6 +14,10 @@ export interface Wait {
   readonly idempotencyKey?: string
   /** The agent's own words; untrusted. */
   readonly statedReason?: string
+  /** What is needed to run it without this client, asked for only where the terms say `run: when-approved`; `undefined`: only this client can run it. */
+  readonly keep?: () => Uint8Array | undefined
+  /** Nobody waits: the hold's own terms run it now that it is approved. Only with `hold`. */
+  readonly unattended?: true
   /** Told once, as soon as there is a hold to wait for; not when it is decided already. */
   readonly onHeld?: (hold: Hold) => void
 }

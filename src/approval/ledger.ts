@@ -99,7 +99,11 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
     async write(hold, bounds = {}, lapsed = false) {
       const keepMs = isOpen(hold.state) || hold.state === 'running' ? undefined : Math.max(options.settledKeptMs, options.replayWindowMs + 60_000)
       const result = await store.replace(entry(hold, lapsed), { revision: hold.revision - 1, ...defined(bounds) }, keepMs)
-      if (result === 'replaced') note(hold.id, hold.revision)
+      if (result === 'replaced') {
+        note(hold.id, hold.revision)
+        // What will not run any more is not kept. It has an end of its own, should this fail.
+        if (keepMs !== undefined && hold.terms.run === 'when-approved') await store.dropAttachment(hold.id, 'request').catch(() => {})
+      }
       return result
     },
   }

@@ -38,6 +38,9 @@ export const spent = (hold: Hold): Refusal => {
 export const changed = (hold: Hold, cause: string): Refusal =>
   new Refusal('hold-changed', `NOT EXECUTED. ${cause} The approval ${hold.code} does not suffice any more${hold.state === 'pending' ? '; it waits for approval again. Repeat the identical request to keep waiting.' : '. Send the request again to ask anew.'}`, about(hold, { retryAfterSeconds: 5 }))
 
+export const absent = (hold: Hold): Refusal =>
+  new Refusal('hold-changed', `NOT EXECUTED. The policy does not let ${hold.code} run without its caller any more. Repeat the identical request to run it.`, about(hold))
+
 export const flooded = (by: 'caller' | 'service'): Refusal =>
   new Refusal('too-many-holds', `NOT EXECUTED. Too many actions ${by === 'caller' ? 'of this caller' : 'for this service'} wait for approval already. Wait until some are decided, or take some back.`, { retryAfterSeconds: 30 })
 

@@ -8,6 +8,7 @@ import type { Approvals, Replay } from './approvals.ts'
 import { expire, holdSubject, type Desk } from './desk.ts'
 import { holdId, isHoldId, shortCode } from './hold-name.ts'
 import type { HoldEntry } from './hold-store.ts'
+import { requestKeptMs } from './kept-request.ts'
 import * as no from './no.ts'
 import { callerKey } from './seal.ts'
 
@@ -20,11 +21,12 @@ const maxStatedReason = 2_000
 export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, signal) => {
   const { wait } = request
   const end = performance.now() + wait.budgetMs
+  if (wait.unattended && wait.hold === undefined) throw new Error('an attempt without a client came without a hold')
   let hold = wait.hold === undefined ? await openOrJoin(desk, request) : await joinNamed(desk, request, wait.hold)
   if (hold.state === 'pending') wait.onHeld?.(hold)
   for (;;) {
     const answer = await conclude(desk, hold, wait.hold !== undefined)
-    if (answer !== undefined) return answer
+    if (answer !== undefined) return wait.unattended && !('result' in answer) ? { ...answer, unattended: true } : answer
     const stopped = hold.state === 'running' ? no.spent : no.pending
     const budget = end - performance.now()
     if (desk.isDraining() || !(budget > 0)) throw stopped(hold)
@@ -53,11 +55,11 @@ const conclude = async ({ ledger }: Desk, hold: Hold, named: boolean): Promise<A
 }
 
 /** The client comes back for one hold: nothing else will do. */
-const joinNamed = async (desk: Desk, { caller, action, attempt }: Request, id: string): Promise<Hold> => {
+const joinNamed = async (desk: Desk, { caller, action, attempt, wait }: Request, id: string): Promise<Hold> => {
   const hold = isHoldId(id) ? await desk.ledger.read(id) : undefined
   if (hold === undefined || callerKey(hold.caller) !== callerKey(caller)) throw no.unknownHold()
   if (hold.action.digest !== action.digest || hold.action.service !== action.service) throw no.anotherAction()
-  await attached(desk, hold, attempt, { caller, action })
+  if (!wait.unattended) await attached(desk, hold, attempt, { caller, action }) // nobody came back; its release says that it ran alone
   return (await lapsed(desk, hold)) ? ((await expire(desk, hold)) ?? (await desk.ledger.read(id)) ?? hold) : hold
 }
 
@@ -68,7 +70,8 @@ const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
   for (let tries = 0; tries < maxTries; tries++) {
     const fresh = newHold(request, decision.terms, await desk.now())
     const entry = record(desk, fresh)
-    const opened = await desk.store.open({ ...entry, openKey: entry.openKey! }, { perCaller: desk.options.openPerCaller, perService: desk.options.openPerService }, superseding && { id: superseding.id, revision: superseding.revision })
+    const replaceable = superseding && { id: superseding.id, revision: superseding.revision }
+    const opened = await desk.store.open({ ...entry, openKey: entry.openKey! }, { perCaller: desk.options.openPerCaller, perService: desk.options.openPerService }, replaceable, kept(desk, fresh, wait))
     if (opened.result === 'flooded') throw no.flooded(opened.by)
     if (opened.result === 'opened') return await announce(desk, fresh, attempt)
     const hold = await desk.ledger.believe(opened.entry)
@@ -87,6 +90,12 @@ const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
     return hold
   }
   throw no.busy()
+}
+
+/** The request itself, where it may run without its client: in the store with its hold, or there is no hold. */
+const kept = ({ seal }: Desk, hold: Hold, { keep }: Request['wait']): { readonly sealed: Uint8Array; readonly keepMs: number } | undefined => {
+  const request = hold.terms.run === 'when-approved' ? keep?.() : undefined
+  return request && { sealed: seal.closeAttachment(hold, 'request', request), keepMs: requestKeptMs(hold.terms) }
 }
 
 /** What cannot be written down exactly cannot be shown and approved exactly. */

@@ -1,9 +1,11 @@
+import { defined } from '../lib/defined.ts'
 import type { Approval } from '../model/approval.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Approvals } from './approvals.ts'
 import { recordDropped } from './ballots.ts'
 import { expire, holdSubject, isUnavailable, type Desk } from './desk.ts'
+import { prolongRequest } from './kept-request.ts'
 import * as no from './no.ts'
 import { callerKey } from './seal.ts'
 import { resettle } from './settle.ts'
@@ -23,9 +25,11 @@ export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, at
     if (counted.state !== 'approved') {
       if ((await ledger.write(counted)) !== 'replaced') continue
       await recordDropped(desk, counted, dropped)
+      if (counted.state === 'pending') await prolongRequest(desk, counted)
       if (counted.state === 'expired') await record({ type: 'hold-expired', from: hold.state, ...holdSubject(hold) }, 'written')
       throw no.changed(counted, dropped.length > 0 ? 'A vote does not count any more.' : 'The policy asks for other approvers now.')
     }
+    if (approval.unattended && (counted.terms.run !== 'when-approved' || counted.awaitsCaller)) throw no.absent(hold)
     const running: Hold = { ...counted, state: 'running', spent: { replica: options.replica, attempt, at } }
     desk.running.add(attempt)
     const result = await ledger.write(running, { notAfter: counted.runBy ?? counted.deadline }).catch((error: unknown) => {
@@ -41,7 +45,7 @@ export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, at
     if (result !== 'replaced') continue
     await recordDropped(desk, running, dropped)
     try {
-      await record({ type: 'released', attempt, votes: running.votes, policyVersion: decision.policyVersion, heldUnder: hold.policyVersion, ...holdSubject(hold) }, 'synced')
+      await record({ type: 'released', attempt, votes: running.votes, policyVersion: decision.policyVersion, heldUnder: hold.policyVersion, ...holdSubject(hold), ...defined({ unattended: approval.unattended }) }, 'synced')
     } catch (error) {
       await neverStarted(desk, hold.id, attempt).catch(() => desk.later('close a spend that was not recorded', () => neverStarted(desk, hold.id, attempt)))
       throw error

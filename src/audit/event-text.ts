@@ -134,6 +134,7 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   from: quoted,
   policyVersion: quoted,
   heldUnder: quoted,
+  unattended: plain,
   step: quoted,
   issuer: quoted,
   address: quoted,

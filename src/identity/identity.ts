@@ -6,4 +6,9 @@ export interface Identity {
   authenticate(claim: Claim): Promise<Caller>
   /** Before a held action is released: still valid now, still who it was, in the groups it has now. Never answered from a cache. */
   recheck(caller: Caller, claim: Claim): Promise<Caller>
+  /**
+   * What the configuration says about everybody in this caller's chain, as a hash: how their tokens are read, whom they are registered as.
+   * While it is the same, the same token would make the same caller. `undefined` where that cannot be said without asking the issuer again.
+   */
+  standing(caller: Caller): string | undefined
 }

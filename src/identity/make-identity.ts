@@ -13,6 +13,7 @@ import { makeRegistry, type Issuer } from './issuer.ts'
 import { makeKeySet, type KeySetState } from './key-set.ts'
 import type { IdentityOptions } from './options.ts'
 import { makeOutbound, type Outbound } from './outbound.ts'
+import { standingOf } from './standing.ts'
 import { isUnavailable, noTrail, TokenProblem, type Step } from './steps.ts'
 import { verify, type Authority, type Question, type Verification, type Verified } from './verification.ts'
 
@@ -103,6 +104,7 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
         throw refuse(error, claim)
       }
     },
+    standing: (caller) => standingOf(options, registry, caller),
     async prefetch() {
       await Promise.all([...authorities.values()].map(({ keys }) => keys.prefetch()))
     },

@@ -53,8 +53,8 @@ export type AuditEvent =
   | ({ readonly type: 'vote-dropped'; readonly by: Party; readonly cause: string } & HoldSubject)
   | ({ readonly type: 'hold-expired'; readonly from: HoldState } & HoldSubject)
   | ({ readonly type: 'hold-withdrawn'; readonly by: Party } & HoldSubject)
-  /** Spent: the one atomic step that turns an approval into one execution. */
-  | ({ readonly type: 'released'; readonly attempt: string; readonly votes: readonly Vote[]; readonly policyVersion: string; readonly heldUnder: string } & HoldSubject)
+  /** Spent: the one atomic step that turns an approval into one execution. `unattended`: it ran without its client. */
+  | ({ readonly type: 'released'; readonly attempt: string; readonly votes: readonly Vote[]; readonly policyVersion: string; readonly heldUnder: string; readonly unattended?: true } & HoldSubject)
   | { readonly type: 'store-tampered'; readonly hold: string; readonly cause: string }
   | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string }
   | { readonly type: 'session-ended'; readonly session: string; readonly cause: string }

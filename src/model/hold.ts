@@ -53,6 +53,8 @@ export interface Hold {
   /** Which replica spent it, for which attempt. */
   readonly spent?: { readonly replica: string; readonly attempt: string; readonly at: number }
   readonly outcome?: Outcome
+  /** It was to run without its client and could not: it stays approved for the requester's own repeat. */
+  readonly awaitsCaller?: true
   /** Whether a client is connected and waits for it. Filled in when a hold is shown or listed; no part of the record. */
   readonly waiting?: boolean
 }

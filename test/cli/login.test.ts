@@ -24,7 +24,7 @@ const begin = async (tokenSeconds = 900) => {
   }
   const listener = makeConsoleListener(
     { host: '127.0.0.1', port: 0, url: 'https://approvals.example.org', hosts: ['127.0.0.1'], streams: { total: 5, perViewer: 2 }, login: { issuer: idp.issuer, clientId: 'countersign-cli', scopes: ['openid', 'groups', 'offline_access'] } },
-    { approvals: makeDesk().approvals, identity: { authenticate, recheck: async (_caller, claim) => authenticate(claim) }, log: silent },
+    { approvals: makeDesk().approvals, identity: { standing: () => undefined, authenticate, recheck: async (_caller, claim) => authenticate(claim) }, log: silent },
   )
   const { port } = await listener.listen()
   const shell = await makeShell()

@@ -176,6 +176,7 @@ export const startWorld = async (stubPort: number, change: { readonly routes?: P
       if (revoked) throw new Refusal('bad-identity', 'This token is not accepted.')
       return caller
     },
+    standing: () => (revoked ? undefined : 'standing'),
   }
   const journal = { append: async (event: AuditEvent) => void events.push(event), check() {} } as unknown as Journal
   const policies = () => testPolicies

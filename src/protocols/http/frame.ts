@@ -7,6 +7,7 @@ import type { Assertions } from './assertion.ts'
 import { forwardableHeaders, withOurHeaders } from './codec/headers.ts'
 import { forwardingHeaders, identityHeaders } from './codec/identity-headers.ts'
 import { parseTarget, stripPrefix, type Target } from './codec/target.ts'
+import { writeKeptRequest } from './kept-request.ts'
 import type { Entry } from './routes.ts'
 
 /** A request as it would be forwarded. The action that is judged and the lines that are sent are both made from it, and from nothing else. */
@@ -18,6 +19,8 @@ export interface Frame {
   /** The body has to be read, whatever the policy says. */
   readonly mustRead: boolean
   action(body: HttpBody): Action
+  /** What makes this frame again without its client. Of the headers what is judged, and nothing that says who asks. */
+  keep(body: Uint8Array | undefined, standing: string): Uint8Array
   /** The header lines to send, flat. A lent credential replaces every line of its name. */
   headers(caller: Caller, action: Action, credential: readonly (readonly [name: string, value: string])[]): string[]
 }
@@ -59,6 +62,7 @@ export const makeFrame = (source: FrameSource): Frame => {
     target,
     mustRead: mustReadBody(http),
     action: (body) => makeHttpAction(http, body, (path) => policies.tagsOf(service.name, 'path', path)),
+    keep: (body, standing) => writeKeptRequest({ method, target: source.target.raw, host, secure: source.secure, headers: headers.bound.flat(), audience: service.audience ?? '', standing, body }),
     headers(caller, action, credential) {
       const assertion = source.assertions.assertionFor(caller, service.name, Date.now())
       const ours = [

@@ -14,7 +14,7 @@ export interface Keeper {
  *
  *   4 bytes, big endian: length of the head │ head: JSON [status, flat headers] │ body
  */
-export const makeKeeper = (): Keeper => {
+export const makeKeeper = (limit = keptBytes): Keeper => {
   let head: Buffer | undefined
   let chunks: Buffer[] | undefined = []
   let length = 0
@@ -26,7 +26,7 @@ export const makeKeeper = (): Keeper => {
     },
     data(chunk) {
       length += chunk.length
-      if (length > keptBytes) chunks = undefined
+      if (length > limit) chunks = undefined
       chunks?.push(chunk)
     },
     useful: () => chunks !== undefined,

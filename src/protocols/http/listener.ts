@@ -4,8 +4,10 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type AddressRange, parseRange } from '../../lib/address.ts'
+import type { RunKept } from '../../approval/unattended.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { connectionOf } from './connection.ts'
+import { makeDeferred } from './deferred.ts'
 import type { HttpListenerOptions } from './options.ts'
 import { type Answer, answerOf } from './refusal.ts'
 import { makeRoutes, type Routes } from './routes.ts'
@@ -17,6 +19,8 @@ export interface HttpListener extends AsyncDisposable {
   listen(): Promise<AddressInfo>
   /** Takes over routes, services, limits that are judged per request, and certificates. Address, TLS on or off, and the server's own limits stay. */
   reconfigure(options: HttpListenerOptions): void
+  /** Runs what was held here or at another replica, and approved while its client was away. Rejects as the gate does. */
+  runKept: RunKept
   /** Stops accepting, tells every client to go elsewhere, lets running requests end, and closes after `graceMs` at the latest. Who waits for an approval is answered by `approvals.drain()`. */
   drain(graceMs: number): Promise<void>
 }
@@ -117,6 +121,7 @@ export const makeHttpListener = (first: HttpListenerOptions, parts: SessionParts
 
   return {
     listen,
+    runKept: makeDeferred(parts, current),
     reconfigure(options) {
       const before = state
       state = { ...state, options, routes: makeRoutes(options), trusted: trustedOf(options) }

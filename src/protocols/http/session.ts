@@ -89,7 +89,11 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
       },
       result: () => kept,
     }
-    await gate.pass({ caller, action, wait: waitOf(received) }, attempt, connectionOf(request.socket).gone)
+    const keep = (): Uint8Array | undefined => {
+      const standing = streamed ? undefined : parts.identity.standing(caller)
+      return standing === undefined ? undefined : frame.keep(bytes, standing)
+    }
+    await gate.pass({ caller, action, wait: { ...waitOf(received), keep } }, attempt, connectionOf(request.socket).gone)
   }
 
   return { serve }

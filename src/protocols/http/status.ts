@@ -116,7 +116,7 @@ const nextStep = (hold: Hold): string => {
     case 'pending':
       return 'NOT EXECUTED, waiting for approval. Ask again, or repeat the identical request.'
     case 'approved':
-      return hold.terms.run === 'when-approved' ? 'Approved, and about to run.' : 'NOT EXECUTED yet. Approved: repeat the identical request to run it once.'
+      return hold.terms.run === 'when-approved' && !hold.awaitsCaller ? 'Approved, and about to run without you, once.' : 'NOT EXECUTED yet. Approved: repeat the identical request to run it once.'
     case 'running':
       return 'It is running.'
     case 'executed':

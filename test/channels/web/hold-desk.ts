@@ -108,7 +108,7 @@ export const makeDesk = () => {
     if (caller === undefined) throw new Refusal('bad-identity', 'The token is not accepted.', { cause: 'unknown token' })
     return caller
   }
-  const identity: Identity = { authenticate, recheck: async (caller, claim) => (calls.push(`recheck ${caller.subject}`), authenticate(claim)) }
+  const identity: Identity = { standing: () => undefined, authenticate, recheck: async (caller, claim) => (calls.push(`recheck ${caller.subject}`), authenticate(claim)) }
   const desk: Desk = { holds, tokens, calls, change }
   return { desk, approvals, identity }
 }
