@@ -5,7 +5,7 @@
 FROM node:24-slim AS production
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+RUN npm ci --omit=dev --omit=optional --ignore-scripts && mkdir /state
 
 FROM node:24-slim AS world
 WORKDIR /app
@@ -16,6 +16,7 @@ COPY src ./src
 COPY examples ./examples
 COPY policies ./policies
 COPY schema ./schema
+RUN mkdir /shared && chown 65532:65532 /shared
 USER 65532:65532
 ENTRYPOINT ["node"]
 
@@ -24,7 +25,7 @@ WORKDIR /app
 COPY --from=production /app/node_modules ./node_modules
 COPY package.json ./
 COPY src ./src
-COPY schema ./schema
+COPY --from=production --chown=65532:65532 /state /var/lib/countersign
 COPY docs/openapi.yaml ./docs/openapi.yaml
 ENV NODE_ENV=production
 USER 65532:65532

@@ -8,19 +8,15 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import { styleText } from 'node:util'
-import { startIdp, type IdpUser } from './idp.ts'
+import { startIdp } from './idp.ts'
+import { agents, introduction, users } from './people.ts'
 import { startSampleApi } from './sample-api.ts'
+import { tourText } from './tour.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
 const place = join(root, 'var', 'world')
 const shown = (path: string): string => relative(process.cwd(), path) || '.'
 const say = (text = ''): void => void process.stdout.write(`${text}\n`)
-const heading = (text: string): string => styleText('bold', text)
-
-const person = (name: string, ...groups: readonly string[]): IdpUser => ({ name, email: `${name.toLowerCase()}@example.org`, groups })
-const users = { alice: person('Alice', 'oncall'), bob: person('Bob', 'oncall', 'support'), carol: person('Carol', 'security') }
-const agents = [{ id: 'invoice-agent', secret: 'invoice-agent-secret', groups: ['agents'] }]
-
 /** The usual port if it is free, else any. */
 const portNear = (usual: number): Promise<number> =>
   new Promise((found) => {
@@ -74,34 +70,27 @@ const ready = async (): Promise<boolean> => {
 
 const tour = (): void => {
   const base = `http://127.0.0.1:${http}`
-  const agent = `-H "Authorization: Bearer $(cat ${shown(join(place, 'invoice-agent.token'))})"`
-  const bob = `--server http://127.0.0.1:${console_} --token-file ${shown(join(place, 'bob.token'))}`
   say()
-  say(heading('Countersign is running.'))
+  say(styleText('bold', 'Countersign is running.'))
   say()
   say(`  proxy      ${base}   stands in front of the orders API (${api.url})`)
   say(`  approvals  http://127.0.0.1:${console_}   API and CLI`)
-  say(`  identity   ${idp.issuer}   people: ${Object.entries(users).map(([id, user]) => `${id} (${user.groups.join(', ')})`).join(', ')}; agent: invoice-agent, owned by alice`)
+  say(`  identity   ${idp.issuer}   ${introduction()}`)
   say(`  config     ${shown(configFile)}   policies: ${shown(join(root, 'policies'))}`)
   say()
-  say(heading('Paste these into a second terminal, in this folder:'))
-  say()
-  say('1. The agent reads orders. Harmless, so it just works.')
-  say(`   curl -s ${base}/v1/orders ${agent}`)
-  say()
-  say('2. The agent changes settings. Denied, with a reason and what to do instead.')
-  say(`   curl -s -X PUT ${base}/admin/settings ${agent} --json '{"refunds":"manual"}'`)
-  say()
-  say('3. The agent refunds an order. That moves money, so the call waits for somebody of `oncall`.')
-  say(`   curl -s ${base}/v1/orders/o-1003/refund ${agent} --json '{"reason":"arrived broken"}'`)
-  say()
-  say(heading('While it waits, in a third terminal, as bob of `oncall`:'))
-  say()
-  say(`   npx countersign holds ls ${bob}`)
-  say(`   npx countersign holds approve CS-XXXX ${bob}      (the code that ls shows)`)
-  say()
-  say('The waiting curl answers at that moment. Alice cannot approve it: the agent is hers. Try alice.token to see.')
-  say(`What happened: npx countersign audit tail --directory ${shown(join(place, 'data/journal'))}`)
+  say(
+    tourText({
+      base,
+      agentToken: `$(cat ${shown(join(place, 'invoice-agent.token'))})`,
+      before: [],
+      asBob: `--server http://127.0.0.1:${console_} --token-file ${shown(join(place, 'bob.token'))}`,
+      afterwards: [
+        'Alice cannot approve it: the agent is hers. Try alice.token to see.',
+        `What happened: npx countersign audit tail --directory ${shown(join(place, 'data', 'journal'))}`,
+        `Or log in yourself, with any password: npx countersign login --server http://127.0.0.1:${console_}`,
+      ],
+    }),
+  )
   say()
   say('Ctrl-C ends everything.')
 }
