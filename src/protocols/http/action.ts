@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { Action, Digest } from '../../model/action.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { shapeOf } from './action-shape.ts'
-import { actionText, isSecretHeader } from './action-text.ts'
+import { actionText, isSecretHeader, type TextSource } from './action-text.ts'
 import { type Body, readBody, requireJson } from './codec/body.ts'
 import { parseContentType } from './codec/content.ts'
 import { type GraphqlFacts, readGraphql } from './codec/graphql.ts'
@@ -10,6 +10,7 @@ import type { ForwardedHeaders } from './codec/headers.ts'
 import { checkMcpHeaders, readJsonRpc } from './codec/json-rpc.ts'
 import { type Fields, parseFields } from './codec/query.ts'
 import { segmentsOf, type Target } from './codec/target.ts'
+import type { Cut } from './codec/visible.ts'
 import { effectiveMethod } from './effective-method.ts'
 import type { RouteOptions } from './options.ts'
 
@@ -69,33 +70,52 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
   const given = tagsOf(target.path)
   const tags = Object.isFrozen(given) ? given : Object.freeze([...given])
 
-  let facts: Readonly<Record<string, unknown>> | undefined
-  let shown: { readonly text: string; readonly cut: boolean } | undefined
-  // Only what is held is shown, and few rules look inside: text and facts are made when somebody first asks. All they are made of is final.
-  const show = () => (shown ??= actionText({ method, actsAs: acts, target: target.raw, host, headers: headers.bound, body: bytes === undefined || content === undefined ? (body === 'streamed' ? body : undefined) : { bytes, sha256: bodyHash ?? '', content } }))
-
-  return Object.freeze({
+  const sources: Sources = {
+    text: { method, actsAs: acts, target: target.raw, host, headers: headers.bound, body: bytes === undefined || content === undefined ? (body === 'streamed' ? body : undefined) : { bytes, sha256: bodyHash ?? '', content } },
+    facts: { frame, method: acts, query, content, contentType: essence, graphql, bodyBytes: body === undefined ? 0 : bytes?.length },
+    shown: undefined,
+    known: undefined,
+  }
+  const action = {
     protocol: 'http' as const,
     service,
     verb,
     effect,
     resources: Object.freeze([Object.freeze({ kind: 'path' as const, name: target.path, access: effect, tags })]),
     tags,
-    get text() {
-      return show().text
-    },
-    get textCut() {
-      return show().cut
-    },
-    facts: Object.freeze({
-      get http() {
-        return (facts ??= httpFacts({ frame, method: acts, query, content, contentType: essence, graphql, bodyBytes: body === undefined ? 0 : bytes?.length }))
-      },
-    }),
+    facts: Object.freeze(Object.defineProperty({ [made]: sources }, 'http', factsMember)),
     digest: digestOf(frame, verb, body === 'streamed' ? 'streamed' : bodyHash === undefined ? null : { bytes: bytes?.length ?? 0, sha256: bodyHash }),
     shape: shapeOf(service, verb, target.path, query.values, content),
-  })
+    [made]: sources,
+  }
+  Object.defineProperty(action, 'text', textMember)
+  Object.defineProperty(action, 'textCut', cutMember)
+  return Object.freeze(action) as unknown as Action
 }
+
+/** What text and facts are made of, and both once they have been made. */
+interface Sources {
+  readonly text: TextSource
+  readonly facts: FactSource
+  shown: Cut | undefined
+  known: Readonly<Record<string, unknown>> | undefined
+}
+
+interface Made {
+  readonly [made]: Sources
+}
+
+const made = Symbol('made of')
+const shown = (sources: Sources): Cut => (sources.shown ??= actionText(sources.text))
+
+/*
+ * Only what is held is shown, and few rules look inside: text and facts are made when somebody first asks. All they are made of is final.
+ * They are members of their own, as everything that is stored has to be. All actions share these three getters: with getters of its own
+ * each action would be a dictionary, slow to make and to read.
+ */
+const textMember = { enumerable: true, get(this: Made) { return shown(this[made]).text } }
+const cutMember = { enumerable: true, get(this: Made) { return shown(this[made]).cut } }
+const factsMember = { enumerable: true, get(this: Made) { return (this[made].known ??= httpFacts(this[made].facts)) } }
 
 const hexHash = (text: string): string => hash('sha256', text, 'hex')
 
