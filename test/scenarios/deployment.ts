@@ -4,7 +4,6 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { freePort } from '../support/ports.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { startIssuer, type TestIssuer } from '../support/tokens.ts'
 import { startProcess, type LaunchOptions, type Replica } from './process.ts'
@@ -66,21 +65,17 @@ export const startDeployment = async (kind: StoreKind, change: Part = {}): Promi
   writeFileSync(policyFile, stringify(policy))
   const key = randomBytes(32).toString('hex')
   const replicas = new Set<Replica>()
-  // The console has to know its own name; a replica that starts anew keeps it.
-  const consolePorts = new Map<string, number>()
   begun.defer(async () => void (await Promise.all([...replicas].map((replica) => replica[Symbol.asyncDispose]()))))
 
   const place = (name: string): string => join(directory, name)
 
   const configure: Deployment['configure'] = async (name, more = {}) => {
     await mkdir(place(name), { recursive: true, mode: 0o700 })
-    const consolePort = consolePorts.get(name) ?? (await freePort())
-    consolePorts.set(name, consolePort)
     const base: Part = {
       deployment: 'scenario',
       replica: name,
       data: place(name),
-      listeners: { http: { address: '127.0.0.1:0' }, console: { address: `127.0.0.1:${consolePort}` }, admin: { address: '127.0.0.1:0' } },
+      listeners: { http: { address: '127.0.0.1:0' }, console: { address: '127.0.0.1:0', hosts: ['127.0.0.1'] }, admin: { address: '127.0.0.1:0' } },
       issuers: { corp: { issuer: issuer.issuer, audiences: ['countersign'], 'token-types': ['at+jwt'], algorithms: ['ES256'], keys: { 'jwks-url': issuer.jwksUri }, kind: 'human', delegation: { 'actor-issuers': ['corp'] } } },
       agents: Object.fromEntries(['invoice-agent', 'report-agent'].map((subject) => [subject, { issuer: 'corp', subject, owner: { issuer: 'corp', subject: 'alice' }, groups: ['agents'] }])),
       services: { orders: { upstream: upstream.url, routes: [{ path: '/', hold: { wait: '20s' } }] } },

@@ -1,4 +1,5 @@
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
+import { listenAt } from './listening.ts'
 
 /** A way to something, which can be closed and opened while programs hold its address. */
 export interface Door extends AsyncDisposable {
@@ -20,8 +21,7 @@ export const openDoor = async (target: string): Promise<Door> => {
       one.pipe(other)
     }
   })
-  const listen = (at: number): Promise<void> => new Promise((resolve, reject) => void server.once('error', reject).listen(at, '127.0.0.1', resolve))
-  await listen(0)
+  await listenAt(server, 0)
   const own = (server.address() as AddressInfo).port
   const close = async (): Promise<void> => {
     if (!server.listening) return
@@ -29,5 +29,5 @@ export const openDoor = async (target: string): Promise<Door> => {
     for (const socket of sockets) socket.destroy()
     await closed
   }
-  return { url: `http://127.0.0.1:${own}`, close, open: () => listen(own), [Symbol.asyncDispose]: close }
+  return { url: `http://127.0.0.1:${own}`, close, open: () => listenAt(server, own), [Symbol.asyncDispose]: close }
 }

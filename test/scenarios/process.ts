@@ -5,7 +5,7 @@ import { until } from '../support/until.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
 /** Tests start many processes; each is there in half the time when it need not compile what the one before compiled. */
-const compiled = join(root, 'node_modules/.cache/countersign-tests')
+export const compiled = join(root, 'node_modules/.cache/countersign-tests')
 export const program = join(root, 'src/cli/countersign.js')
 
 export interface Replica extends AsyncDisposable {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { listenAt } from './listening.ts'
 
 /** One request as it reached the protected service. */
 export interface Arrival {
@@ -38,14 +39,13 @@ export const startRecorder = async (): Promise<Recorder> => {
       response.end(JSON.stringify({ ran: recorder.executions(arrival.path), path: arrival.path }))
     })
   })
-  const listen = (port: number): Promise<void> => new Promise((resolve, reject) => void server.once('error', reject).listen(port, '127.0.0.1', resolve))
   const close = async (): Promise<void> => {
     if (!server.listening) return
     const closed = new Promise((resolve) => server.close(resolve))
     server.closeAllConnections()
     await closed
   }
-  await listen(0)
+  await listenAt(server, 0)
   const { port } = server.address() as AddressInfo
   const recorder: Recorder = {
     url: `http://127.0.0.1:${port}`,
@@ -53,7 +53,7 @@ export const startRecorder = async (): Promise<Recorder> => {
     executions: (path) => arrivals.filter((arrival) => arrival.path === path && arrival.method !== 'GET' && arrival.method !== 'HEAD').length,
     answer: undefined,
     goAway: close,
-    comeBack: () => listen(port),
+    comeBack: () => listenAt(server, port),
     [Symbol.asyncDispose]: close,
   }
   return recorder
