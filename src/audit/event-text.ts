@@ -65,19 +65,24 @@ const action = (value: ActionRecord): string =>
 
 const resource = ({ kind, name, access, tags }: Resource): string => `{"kind":${word(kind)},"name":${quoted(name)},"access":${word(access)},"tags":${list(tags, word)}}`
 
-const decision = ({ verdict, matched: rules, policyVersion, terms }: DecisionRecord): string =>
-  `{"verdict":${word(verdict)},"matched":${list(rules, matched)},"policyVersion":${word(policyVersion)}${terms === undefined ? '' : `,"terms":${plain(terms)}`}}`
-
-/** A rule that matched is the policy's own value, the same for every action until the policy changes. */
-const rules = new WeakMap<MatchedRule, string>()
-
-const matched = (rule: MatchedRule): string => {
-  const known = rules.get(rule)
-  if (known !== undefined) return known
-  const text = JSON.stringify(rule, ['policy', 'rule', 'then', 'at', 'because', 'instead', 'observed'])
-  rules.set(rule, text)
-  return text
+/** Callers and decisions come back: the model makes one record of each, and its text is made once as well. */
+const once = <T extends object>(write: (value: T) => string): ((value: T) => string) => {
+  const texts = new WeakMap<T, string>()
+  return (value) => {
+    const known = texts.get(value)
+    if (known !== undefined) return known
+    const text = write(value)
+    texts.set(value, text)
+    return text
+  }
 }
+
+const matched = (rule: MatchedRule): string => JSON.stringify(rule, ['policy', 'rule', 'then', 'at', 'because', 'instead', 'observed'])
+
+const decision = once(({ verdict, matched: rules, policyVersion, terms }: DecisionRecord): string =>
+  `{"verdict":${word(verdict)},"matched":${list(rules, matched)},"policyVersion":${word(policyVersion)}${terms === undefined ? '' : `,"terms":${plain(terms)}`}}`)
+
+const caller = once((record: CallerRecord): string => JSON.stringify(record, callerKeys))
 
 const outcome = (value: Outcome): string => {
   let text = `{"result":"${value.result}"`
@@ -92,26 +97,6 @@ const outcome = (value: Outcome): string => {
 
 const vote = ({ verdict, by, channel, assurance, digest, reason, at }: Vote): string =>
   `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`},"at":${plain(at)}}`
-
-/**
- * Callers come back: one session asks many times. Its text is kept, and used only while every part is the very same value,
- * so a caller whose groups or address changed within a session is written anew.
- */
-const callers = new Map<string, { readonly record: CallerRecord; readonly text: string }>()
-const mostCallers = 1_000
-
-const caller = (record: CallerRecord): string => {
-  const known = callers.get(record.session)
-  if (known !== undefined && sameRecord(known.record, record)) return known.text
-  const text = JSON.stringify(record, callerKeys)
-  if (callers.size >= mostCallers) callers.clear()
-  callers.set(record.session, { record, text })
-  return text
-}
-
-const sameRecord = (a: CallerRecord, b: CallerRecord): boolean =>
-  a.subject === b.subject && a.issuer === b.issuer && a.address === b.address && a.groups === b.groups && a.onBehalfOf === b.onBehalfOf &&
-  a.owner === b.owner && a.kind === b.kind && a.email === b.email && a.name === b.name && a.clientId === b.clientId && a.session === b.session
 
 /** One writer a member, whichever event it stands in. A member added to the union breaks the build until somebody says here how it is written. */
 const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: ValueOf<K>) => string } = {

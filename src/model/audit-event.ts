@@ -66,12 +66,25 @@ export type AuditEvent =
 
 export type AuditEventType = AuditEvent['type']
 
+/** One session asks many times and few rules decide most of it: the records of one caller and of one decision are made once. Both are final. */
+const callerRecords = new WeakMap<Caller, CallerRecord>()
+const decisionRecords = new WeakMap<Decision, DecisionRecord>()
+
 export const callerRecord = (caller: Caller): CallerRecord => {
+  const known = callerRecords.get(caller)
+  if (known !== undefined) return known
   const { claims: _claims, authenticatedAt: _at, expiresAt: _until, ...record } = caller
+  callerRecords.set(caller, record)
   return record
 }
 
 export const actionRecord = ({ protocol, service, verb, resources, tags, digest, shape }: Action): ActionRecord => ({ protocol, service, verb, resources, tags, digest, shape })
 
-export const decisionRecord = ({ verdict, matched, policyVersion, terms }: Decision): DecisionRecord =>
-  terms === undefined ? { verdict, matched, policyVersion } : { verdict, matched, policyVersion, terms }
+export const decisionRecord = (decision: Decision): DecisionRecord => {
+  const known = decisionRecords.get(decision)
+  if (known !== undefined) return known
+  const { verdict, matched, policyVersion, terms } = decision
+  const record = terms === undefined ? { verdict, matched, policyVersion } : { verdict, matched, policyVersion, terms }
+  decisionRecords.set(decision, record)
+  return record
+}

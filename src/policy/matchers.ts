@@ -132,7 +132,11 @@ export const tagsMatcher = (list: List, strict: boolean): Matcher => {
   return { key: 'tags', matches: ({ action }) => test(action.tags) || (untagged && action.tags.length === 0), saw: ({ action }) => action.tags.join(', ') || 'none' }
 }
 
-const namesOf = (action: Action, kind: 'table' | 'tool' | 'path'): readonly string[] => action.resources.filter((resource) => resource.kind === kind).map((resource) => resource.name)
+const namesOf = (action: Action, kind: 'table' | 'tool' | 'path'): readonly string[] => {
+  const names: string[] = []
+  for (const resource of action.resources) if (resource.kind === kind) names.push(resource.name)
+  return names
+}
 
 export const resourceMatcher = (key: 'tables' | 'tools', list: List, strict: boolean): Matcher => {
   const kind = key === 'tables' ? 'table' : 'tool'

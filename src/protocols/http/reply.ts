@@ -64,7 +64,7 @@ export interface Exchange {
   readonly response: ServerResponse
   readonly upstream: Upstream
   readonly outgoing: Outgoing
-  readonly occasion: Occasion
+  readonly occasion: () => Occasion
   /** Keep a copy of the answer for a repeat. An action that was released by people then runs to its end even if the client leaves. */
   readonly keep: boolean
   /** Whether the connection should end with this answer. */
@@ -181,8 +181,8 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
         }
         settle(status === 0 ? 'unknown' : 'executed', causeText(cause) ?? 'the answer broke off')
         if (response.headersSent) response.destroy()
-        else if (cause instanceof Refusal) sendAnswer(request, response, answerOf(cause, occasion))
-        else sendAnswer(request, response, answerUnknown(timedOut ? 504 : 502, status !== 0, occasion))
+        else if (cause instanceof Refusal) sendAnswer(request, response, answerOf(cause, occasion()))
+        else sendAnswer(request, response, answerUnknown(timedOut ? 504 : 502, status !== 0, occasion()))
       },
     }
 

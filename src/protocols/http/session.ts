@@ -10,14 +10,14 @@ import type { Assertions } from './assertion.ts'
 import { connectionOf } from './connection.ts'
 import { readKept } from './kept-reply.ts'
 import type { ListenerState } from './listener.ts'
-import { type Progress, receive, type Received } from './reception.ts'
+import { type Progress, receive, type Received, type ReceptionParts } from './reception.ts'
 import { answerOf, type Occasion } from './refusal.ts'
 import { forward, sendAnswer } from './reply.ts'
 import { refuseAnnounced, readBody, streamBody } from './request-body.ts'
 import { readPreference } from './request-notes.ts'
 import { makeStatus } from './status.ts'
 
-export interface SessionParts {
+export interface SessionParts extends Pick<ReceptionParts, 'note'> {
   readonly gate: Gate
   readonly identity: Identity
   readonly policies: () => PolicySet
@@ -78,7 +78,7 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
         const body = streamed ? streamBody(request, entry.route.maxBodyBytes, bodyMs) : (bytes ?? null)
         redeem(permit, action.digest)
         const outgoing = { method: frame.method, target: frame.target.raw, headers, body }
-        const forwarded = await forward({ request, response, upstream: entry.upstream, outgoing, occasion: occasionOf(received, undefined), keep: permit.hold !== undefined, closing })
+        const forwarded = await forward({ request, response, upstream: entry.upstream, outgoing, occasion: () => occasionOf(received, undefined), keep: permit.hold !== undefined, closing })
         kept = forwarded.kept
         return forwarded.outcome
       },
@@ -93,20 +93,21 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
       const standing = streamed ? undefined : parts.identity.standing(caller)
       return standing === undefined ? undefined : frame.keep(bytes, standing)
     }
-    await gate.pass({ caller, action, wait: { ...waitOf(received), keep } }, attempt, connectionOf(request.socket).gone)
+    await gate.pass({ caller, action, wait: waitOf(received, keep) }, attempt, connectionOf(request.socket).gone)
   }
 
   return { serve }
 }
 
 /** How this client waits, in its own words and within what its route allows. */
-const waitOf = ({ entry, notes }: Received): Wait => {
+const waitOf = ({ entry, notes }: Received, keep: NonNullable<Wait['keep']>): Wait => {
   const most = entry.route.hold.waitMs
   const { respondAsync, waitMs } = readPreference(notes.prefer)
   const budgetMs = Math.min(most, waitMs ?? (respondAsync ? 0 : most))
-  if (notes.hold === undefined && notes.idempotencyKey === undefined && notes.reason === undefined) return { budgetMs }
+  if (notes.hold === undefined && notes.idempotencyKey === undefined && notes.reason === undefined) return { budgetMs, keep }
   return {
     budgetMs,
+    keep,
     ...defined({ hold: notes.hold?.slice(0, headerWish), idempotencyKey: notes.idempotencyKey?.slice(0, headerWish), statedReason: notes.reason?.slice(0, headerWish) }),
   }
 }
