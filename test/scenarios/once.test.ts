@@ -72,7 +72,17 @@ for (const kind of ['embedded', 'redis'] as const) {
       assert.equal(spent, replicas.length * clientsEach - 1)
     })
 
-    test('all wait by its name while a slow service runs it: still once', async () => {
+    test('run: when-approved, and nobody waits: one of the three runs each', async () => {
+      const paths = Array.from({ length: 10 }, (_, at) => `/reports/${at}`)
+      const ids = await Promise.all(paths.map(async (path, at) => (await ask(replicas[at % 3]!.http, path, agent, { body: '{}', headers: { prefer: 'respond-async' } })).hold ?? assert.fail('not held')))
+      await Promise.all(ids.map((id, at) => vote(replicas[(at + 1) % 3]!, id, bob)))
+      await until('all to have run', async () => (await listHolds(replicas[0]!, bob, 'executed')).filter((hold) => ids.includes(hold.id)).length === ids.length, 15_000)
+      for (const path of paths) assert.equal(world.upstream.executions(path), 1, path)
+      const started = world.records().filter((record) => record.type === 'started' && ids.includes(record.hold ?? ''))
+      assert.equal(started.length, ids.length)
+    })
+
+    test('more ask while a slow service runs it: still once', async () => {
       const path = '/refunds/slow'
       const answer = Promise.withResolvers<void>()
       world.upstream.answer = async (_arrival, response) => {
