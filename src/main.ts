@@ -112,7 +112,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     }
   }
 
-  const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions }))
+  const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions, note }))
   const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
