@@ -13,6 +13,7 @@ import { makeRegistry, type Issuer } from './issuer.ts'
 import { makeKeySet, type KeySetState } from './key-set.ts'
 import type { IdentityOptions } from './options.ts'
 import { makeOutbound, type Outbound } from './outbound.ts'
+import { makeSharedRecheck } from './shared-recheck.ts'
 import { standingOf } from './standing.ts'
 import { isUnavailable, noTrail, TokenProblem, type Step } from './steps.ts'
 import { verify, type Authority, type Question, type Verification, type Verified } from './verification.ts'
@@ -49,6 +50,7 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
   const world: Verification = { registry, authorities, maxTokenBytes: options.maxTokenBytes, now }
   const cache = makeCallerCache(options.cache.entries)
   const open = new Map<string, Promise<Verified>>()
+  const rechecks = makeSharedRecheck(now)
 
   const authenticate = (claim: Claim): Promise<Caller> => {
     // Lengths first: even a hash of too much is work for a stranger.
@@ -96,9 +98,9 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
     authenticate,
     async recheck(caller, claim) {
       try {
-        const { caller: again } = await verify(world, questionOf(claim, true), noTrail)
+        const { caller: again } = await rechecks.ask(keyOf(claim), () => verify(world, questionOf(claim, true), noTrail))
         if (!sameChain(caller, again)) throw new TokenProblem('same-caller', 'another caller behind the token', 'the caller who asked')
-        return again
+        return again.address === claim.address ? again : Object.freeze({ ...again, address: claim.address })
       } catch (error) {
         cache.drop(keyOf(claim)) // what is known to be over is not remembered as good
         throw refuse(error, claim)
@@ -130,14 +132,22 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
  * The whole question: what was given, as a hash of one length, then what it was asked for. Hashing the token as it stands
  * costs half of what hashing a new text made of both does.
  */
-const keyOf = ({ audience, token }: Claim): string => {
-  const digest = hash('sha256', token, 'base64')
-  return audience === undefined ? digest : digest + audience
+const keyOf = (claim: Claim): string => {
+  const known = keys.get(claim)
+  if (known !== undefined) return known
+  const digest = hash('sha256', claim.token, 'base64')
+  const key = claim.audience === undefined ? digest : digest + claim.audience
+  keys.set(claim, key)
+  return key
 }
+
+/** A connection that says the same again gives the same claim again. */
+const keys = new WeakMap<Claim, string>()
 
 const questionOf = ({ token, audience, address }: Claim, fresh: boolean): Question => ({ token, audience, address, fresh })
 
 const sameChain = (a: Caller, b: Caller): boolean => {
+  if (a === b) return true
   const chain = (caller: Caller): readonly string[] => [caller, ...caller.onBehalfOf].map(partyKey)
   const others = chain(b)
   return a.onBehalfOf.length === b.onBehalfOf.length && chain(a).every((key, index) => key === others[index])

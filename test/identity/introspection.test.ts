@@ -53,15 +53,20 @@ describe('introspection', () => {
 
   test('a recheck sees what the issuer says now', async () => {
     await using server = await startServer(json({ active: true, ...claimsOf({ groups: ['dev', 'new'] }) }))
-    await using world = start([options(server.url)])
+    const clock = makeClock()
+    await using world = start([options(server.url)], {}, clock.now)
     const token = await sign(key)
     const caller = await world.identity.authenticate(claim(token))
     assert.equal(server.hits.length, 0)
     assert.deepEqual((await world.identity.recheck(caller, claim(token))).groups, ['dev', 'new'])
+    await Promise.all(Array.from({ length: 50 }, () => world.identity.recheck(caller, claim(token))))
+    assert.equal(server.hits.length, 1, 'one look for all who ask within a second')
     server.answer(json({ active: true, ...claimsOf({ groups: undefined }) }))
+    clock.advance(1_000)
     assert.equal((await world.identity.recheck(caller, claim(token))).groups, undefined)
     for (const changed of [{ active: false }, { active: true, ...claimsOf({ sub: 'bob' }) }]) {
       server.answer(json(changed))
+      clock.advance(1_000)
       await assert.rejects(world.identity.recheck(caller, claim(token)), { code: 'bad-identity' })
     }
     assert.notEqual(await world.identity.authenticate(claim(token)), caller, 'a failed recheck forgets what was remembered')
