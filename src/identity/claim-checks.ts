@@ -73,7 +73,7 @@ const checkTimes = ({ options }: Issuer, claims: Claims, now: number, note: Trai
   if (nbf !== undefined && nbf - tolerance > now) throw fail(`nbf ${at(nbf)}`, 'a token that is already valid')
   if (iat !== undefined && iat - tolerance > now) throw fail(`iat ${at(iat)}`, 'a token that was issued before now')
   if (iat !== undefined && now - iat > maxAge + tolerance) throw fail(`iat ${at(iat)}`, `a token no older than ${maxAge / 1000} s`)
-  if (iat !== undefined && exp < iat) throw fail(`exp ${at(exp)} before iat ${at(iat)}`, 'an expiry after the issue')
+  if (iat !== undefined && exp + tolerance < iat) throw fail(`exp ${at(exp)} before iat ${at(iat)}`, 'an expiry after the issue')
   note('time', `exp ${at(exp)}${iat === undefined ? '' : `, iat ${at(iat)}`}`, `valid at ${at(now)}, give or take ${tolerance / 1000} s, no older than ${maxAge / 1000} s`)
   // Nobody logged in later than the token was made, whatever it says.
   return { expiresAt: exp, authenticatedAt: Math.min(authTime ?? Infinity, iat ?? now, now) }

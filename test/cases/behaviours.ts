@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pending } from './outcome.ts'
 import { answer, tunnel, type Behaviour } from './stub.ts'
@@ -6,12 +7,12 @@ import type { World } from './world.ts'
 
 /* What `upstream` of a case says about its stubs, in words. */
 
-const acceptKey = 'HSmrc0sMlYUkAGmm5OPpG2HaGWk='
+const acceptOf = (key: string): string => hash('sha1', `${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`, 'base64')
 
 const webSocket: Behaviour = (seen, socket) => {
   if (!/^upgrade: websocket$/im.test(seen.head)) return answer('ok')
   tunnel(socket)
-  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptKey}\r\n\r\n`
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(/^sec-websocket-key: (\S+)/im.exec(seen.head)?.[1] ?? '')}\r\n\r\n`
 }
 
 const behaviours: Readonly<Record<string, Behaviour>> = {

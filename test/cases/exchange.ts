@@ -159,7 +159,7 @@ const trickle = async (wire: Wire, bytes: Buffer, perSecond: number): Promise<vo
 export const settleOrHeld = async (sender: Sender, exchange: Exchange, withinMs: number): Promise<void> => {
   const end = performance.now() + withinMs
   while (exchange.reply === undefined || exchange.reply === 'silent') {
-    const reply = await exchange.wire.reply(exchange.index, 15, exchange.sent.method)
+    const reply = await exchange.wire.reply(exchange.index, 25, exchange.sent.method)
     exchange.reply = reply
     if (reply !== 'silent') break
     if (findHold(sender, exchange) !== undefined) {
@@ -167,7 +167,7 @@ export const settleOrHeld = async (sender: Sender, exchange: Exchange, withinMs:
       return
     }
     if (performance.now() > end) return
-    if (exchange.wire.rest().length > 0 && performance.now() > exchange.at + 500) return // an answer that takes its time
+    if (exchange.wire.rest().length > 4_096 && performance.now() > exchange.at + 500) return // an answer that takes its time
   }
   findHold(sender, exchange)
 }

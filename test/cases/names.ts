@@ -79,6 +79,9 @@ export const tolerances = (listed: readonly unknown[], { absent, listener, mcp, 
   return found
 }
 
+/** `Keep-Alive` belongs to one hop: on ours it says how long we keep a connection, in seconds of ours, and never what an upstream said. */
+export const isOurs = (name: string, value: string): boolean => name === 'keep-alive' && /^timeout=\d+$/.test(value) && value !== 'timeout=5'
+
 /** Channels by which a vote can come in today. */
 export const channelOf = (via: string): { readonly replica?: string } => {
   const [, channel = '', replica] = /^(console|api|cli|api with personal token|slack|teams)(?: on (\S+))?$/.exec(via) ?? pending(`a vote cannot come in via ${via} here`)

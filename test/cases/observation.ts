@@ -21,7 +21,8 @@ export interface Observation {
   readonly gaps: string[]
   readonly crowd: (Reply | 'closed' | 'silent')[]
   readonly views: Map<string, HoldView>
-  readonly before: { readonly events: number; readonly seen: number; readonly memory: number; readonly at: number }
+  readonly before: { readonly events: number; readonly seen: ReadonlySet<Seen>; memory: number; readonly at: number }
+  settled?: readonly Seen[]
   load?: { readonly ok: boolean; readonly problems: readonly string[] }
   ms: number
 }
@@ -38,7 +39,11 @@ export interface HoldView {
 
 export const allSeen = (world: World): readonly Seen[] => [...world.stubs.values()].flatMap(({ seen }) => seen)
 
-export const seenOf = ({ world, before }: Pick<Observation, 'world' | 'before'>): readonly Seen[] => allSeen(world).slice(before.seen)
+/** What the upstreams saw of this run; once its sentences are checked, without what the checks themselves sent. */
+export const seenOf = ({ world, before, settled }: Pick<Observation, 'world' | 'before' | 'settled'>): readonly Seen[] => settled ?? allSeen(world).filter((one) => !before.seen.has(one))
+
+/** With what the checks sent. */
+export const seenByNow = ({ world, before }: Pick<Observation, 'world' | 'before'>): readonly Seen[] => allSeen(world).filter((one) => !before.seen.has(one))
 
 export const eventsOf = ({ world, before }: Pick<Observation, 'world' | 'before'>): readonly Recorded[] => world.events().slice(before.events)
 

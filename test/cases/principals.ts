@@ -126,6 +126,7 @@ export const makeDirectory = (): Directory => new Map(Object.entries(people).map
 
 export const bearerOf = (name: string, directory: Directory, now: number): string => {
   const { sub, act } = people[name] ?? pending(`no principal is called ${name}`)
-  const claims = { sub, email: `${name}@corp.test`, groups: directory.get(name) ?? [], ...(act === undefined ? {} : { act: { sub: act } }) }
+  // Long enough to outlive a hold; the cases about expiry make their own.
+  const claims = { sub, exp: Math.floor(now / 1_000) + 3_600, email: `${name}@corp.test`, groups: directory.get(name) ?? [], ...(act === undefined ? {} : { act: { sub: act } }) }
   return makeToken({ claims }, now)
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startRedis, type TestRedis } from '../support/redis.ts'
-import { runCase, type Result } from './engine.ts'
+import { isMeasured, runCase, type Result } from './engine.ts'
 import { loadCases, type Case } from './loader.ts'
 
 /*
@@ -26,7 +26,7 @@ const main = async (): Promise<void> => {
   const redisUrl = async (): Promise<string> => (await (redis ??= startRedis())).url
   const stores = values.store === 'redis' ? (['redis'] as const) : values.store === 'embedded' ? (['embedded'] as const) : (['embedded', 'redis'] as const)
   const all = loadCases(resolve(positionals[0] ?? import.meta.dirname)).filter(({ area, id }) => (values.area?.includes(area) ?? true) && (values.id?.includes(id) ?? true))
-  const waiting = [...all]
+  const waiting = all.filter((theCase) => !isMeasured(theCase))
   const done = new Map<string, { readonly result: Result; readonly ms: number }>()
   let next = 0
   const tell = (): void => {
@@ -36,15 +36,16 @@ const main = async (): Promise<void> => {
       say(theCase, result, ms)
     }
   }
-  const worker = async (): Promise<void> => {
-    for (let theCase = waiting.shift(); theCase !== undefined; theCase = waiting.shift()) {
+  const worker = async (queue: Case[]): Promise<void> => {
+    for (let theCase = queue.shift(); theCase !== undefined; theCase = queue.shift()) {
       const begin = performance.now()
       const result = await runCase(theCase, { stores, redisUrl })
       done.set(theCase.id, { result, ms: performance.now() - begin })
       tell()
     }
   }
-  await Promise.all(Array.from({ length: atOnce }, worker))
+  await Promise.all(Array.from({ length: atOnce }, () => worker(waiting)))
+  await worker(all.filter(isMeasured))
   await (await redis)?.[Symbol.asyncDispose]()
   const count = (wanted: Result['result']): number => [...done.values()].filter(({ result }) => result.result === wanted).length
   if (!values.json) console.log(`\n${count('pass')} passed, ${count('fail')} failed, ${count('pending')} pending`)

@@ -87,7 +87,10 @@ const disconnectStep: Step = async (seen, given) => {
 const clockStep = async ({ world, run }: Observation, given: unknown): Promise<void> => {
   const { sync_hold_max: wait } = (run.given['settings'] ?? {}) as Tree
   if (wait !== undefined) await pause(1_200)
-  if (!isTree(given)) world.clock.allMs += shiftOf(given)
+  const opened = world.events().findLast((event) => event.type === 'held')
+  // An edge of a millisecond: the clocks stand still there, counted from the moment the hold was opened.
+  if (!isTree(given) && String(given).includes('.') && opened?.type === 'held') world.clock.frozenAt = opened.deadline - opened.terms.withinMs + shiftOf(given)
+  else if (!isTree(given)) world.clock.allMs += shiftOf(given)
   else if (given['on'] === 'store') world.clock.storeMs += shiftOf(given['shift'])
   else world.clock.replicaMs.set(String(given['on']), (world.clock.replicaMs.get(String(given['on'])) ?? 0) + shiftOf(given['shift']))
 }

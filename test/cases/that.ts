@@ -1,6 +1,7 @@
+import { collect } from './memory.ts'
 import { outside } from './connect-log.ts'
 import { digestOfHold } from './exchange.ts'
-import { api, ask, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, requesterApi, seenOf, statusText, viewOf, type Observation } from './observation.ts'
+import { api, ask, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, requesterApi, seenByNow, seenOf, statusText, viewOf, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { bearerOf, makeToken } from './principals.ts'
 import { foldName, type Seen } from './stub.ts'
@@ -57,14 +58,15 @@ const served = async (seen: Observation, target = '/public/x', host = 'app.test'
 
 const upAndServing: Check = async (seen) => demand((await served(seen)) === 200, 'an ordinary request is not served any more')
 
-/** The whole process is the measure, so a runner that drives cases side by side allows what its own buffers take. */
+/** The whole process is the measure, the runner in it: such cases run alone, and what its own buffers take is allowed for. */
 const memory = (mebibytes: number): Check => (seen) => {
-  globalThis.gc?.()
+  collect()
   const grown = process.memoryUsage().rss - seen.before.memory
-  demand(grown < (mebibytes + 96) * 1_048_576, `memory grew by ${Math.round(grown / 1_048_576)} MiB`)
+  demand(grown < (mebibytes + 64) * 1_048_576, `memory grew by ${Math.round(grown / 1_048_576)} MiB`)
 }
 
 const unchangedPolicy: Check = async (seen) => {
+  if (seen.load?.ok === false && seen.world.replicas.size === 0) return // nothing was running
   const loaded = seen.world.events().find((event) => event.type === 'config-loaded')
   demand(loaded?.type === 'config-loaded' && seen.world.first().replica.policyVersion() === loaded.policyVersion, 'the policy changed')
 }
@@ -87,9 +89,8 @@ const checks: Readonly<Record<string, Check>> = {
     const { hold } = await nextHold(seen, exchange.hold)
     await api(seen.world, 'appr-a', 'POST', `/api/holds/${hold}/votes`, { verdict: 'approve', digest: digestOfHold(seen.world, hold) })
     demand(statusText(await reply) === '200', 'the approved request did not run')
-    const sent = seenOf(seen).at(-1)
+    const sent = seenByNow(seen).at(-1)
     demand(sent?.target.split('?')[0] === evaluated, `evaluated ${evaluated}, sent ${sent?.target}`)
-    for (const { seen: list } of seen.world.stubs.values()) if (list.at(-1) === sent) list.pop()
   },
   'if forwarded, the target is byte-identical to the one received': (seen) => {
     for (const { target } of seenOf(seen)) demand(target === sentTarget(seen), `upstream got ${target}`)
@@ -147,6 +148,19 @@ const checks: Readonly<Record<string, Check>> = {
   'resident memory grows by less than 32 mib': memory(32),
   'the missing final crlf ends in the body timeout, and nothing was forwarded as complete': (seen) => demand(seenOf(seen).length === 0, 'it was forwarded as complete'),
   'the client never receives 101': (seen) => demand(last(seen).wire.replies.every(({ status }) => status !== 101), 'the client got 101'),
+  'close code 1008 or 4401 towards the client': async (seen) => {
+    const wire = seen.sender.sockets.get('s1')?.wire ?? pending('no s1')
+    await wire.untilClosed(2_000)
+    const rest = wire.rest()
+    const at = rest.findIndex((byte) => byte === 0x88)
+    const code = at < 0 ? undefined : rest.readUInt16BE(at + 2)
+    demand(code === 1008 || code === 4401, `closed with ${code}`)
+  },
+  'the upstream socket is closed as well': async ({ world }) => {
+    const end = performance.now() + 2_000
+    while ((world.stubs.get('app')?.openSockets().length ?? 0) > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20))
+    demand(world.stubs.get('app')?.openSockets().length === 0, 'the upstream socket is still open')
+  },
   'r2 is either queued behind r1 or refused with 429; it is never sent with the identity of r1': (seen) => {
     for (const request of seenOf(seen)) demand(!(request.body.includes('2') && headersOf(request, 'x-countersign-user')[0] === 'u-req-a'), 'r2 was sent as r1')
   },
@@ -162,7 +176,7 @@ const checks: Readonly<Record<string, Check>> = {
     const target = sentTarget(seen)
     if (/admin/.test(target)) demand(seenOf(seen).length === 0, `${target} was let through`)
   },
-  'the rule for several audiences is documented and this test is pinned to it': (seen) => demand(seenOf(seen).length === 1 && lastReply(seen).status === 200, 'one accepted audience among several is enough'),
+  'the rule for several audiences is documented and this test is pinned to it': (seen) => demand(seenOf(seen).length === 0 && lastReply(seen).status === 401, 'a token that was made for another party (azp) is accepted'),
   'a maximum token age is documented; this test is pinned to it': (seen) => demand(lastReply(seen).status === 401, 'a token that was issued two days ago is accepted'),
   'the audit principal is (iss, sub)': async (seen) => {
     await recorded(seen)
@@ -180,7 +194,6 @@ const checks: Readonly<Record<string, Check>> = {
     const other = Buffer.from(JSON.stringify({ alg: 'RS512', kid: 'a1', typ: 'JWT' })).toString('base64url')
     for (const token of [`${head}.${claims}.${flipped}`, `${other}.${claims}.${signature}`, good.slice(0, -1)]) demand((await status(token)) === '401', 'a token was accepted for its likeness')
     demand((await status(good, 'wide.test', '/x')) === '401', 'a token was accepted for another audience')
-    for (const { seen: list } of seen.world.stubs.values()) list.splice(2)
   },
   'at most one jwks fetch per cool-down period': ({ world }) => {
     // Once at the start, once for the new key; the flood lies within one cool-down.
@@ -237,7 +250,7 @@ const checks: Readonly<Record<string, Check>> = {
   'an identical request re-attaches and runs once after the approval': async (seen) => {
     const { sent } = exchangeOf(seen.sender, 'r1') ?? pending('no r1')
     const replies = await Promise.all([ask(seen.world, 'http', sent.bytes.toString('latin1')), ask(seen.world, 'http', sent.bytes.toString('latin1'))])
-    demand(replies.some((reply) => statusText(reply) === '200') && seenOf(seen).length === 1, `it ran ${seenOf(seen).length} times (${replies.map(statusText).join()})`)
+    demand(replies.some((reply) => statusText(reply) === '200') && seenByNow(seen).length === 1, `it ran ${seenByNow(seen).length} times (${replies.map(statusText).join()})`)
   },
   'documented: served or refused; the audit rule m06 applies': (seen) => demand(statusText(exchangeOf(seen.sender, 'r1')?.reply) === '200' && eventsOf(seen).some((event) => event.type === 'started'), 'what needs no approval is served, and on record'),
   "the second execution is refused by a fencing id in a durable place, or the first one was refused because the write was not acknowledged by a replica": () => pending('fail-over is run by test/stores/redis-failover.test.ts'),

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -42,6 +42,8 @@ export interface World extends AsyncDisposable {
 export type Recorded = AuditEvent & { readonly time: string; readonly replica: string; readonly id: string }
 
 export interface Clock {
+  /** A time at which all clocks stand still, for edges of a millisecond. */
+  frozenAt?: number
   allMs: number
   storeMs: number
   readonly replicaMs: Map<string, number>
@@ -105,8 +107,8 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   writeProfile(profile, folder, options.files)
   const names = options.replicas ?? ['proxy-a']
   const replicas = new Map<string, Running>()
-  const now = (name: string): number => Date.now() + clock.allMs + (clock.replicaMs.get(name) ?? 0)
-  const storeSkewMs = (): number => clock.allMs + clock.storeMs
+  const now = (name: string): number => (clock.frozenAt ?? Date.now() + clock.allMs) + (clock.replicaMs.get(name) ?? 0)
+  const storeSkewMs = (): number => (clock.frozenAt === undefined ? clock.allMs : clock.frozenAt - Date.now()) + clock.storeMs
 
   for (const name of names) {
     const file = join(folder, `${name}.yaml`)
@@ -127,12 +129,21 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     replicas.set(name, { name, replica, reload: held.reload, ports: { http: portOf(http), console: portOf(console), admin: portOf(admin) }, config, store: faulty })
   }
   const readers = new Map(names.map((name) => [name, makeJournalTail(name, join(folder, name, 'journal', name, 'wal'))]))
+  let lastCount = -1
+  let lastEvents: readonly Recorded[] = []
+  const merged = (lists: readonly (readonly Recorded[])[]): readonly Recorded[] => {
+    const count = lists.reduce((sum, { length }) => sum + length, 0)
+    if (count === lastCount) return lastEvents
+    lastCount = count
+    lastEvents = lists.length === 1 ? [...(lists[0] ?? [])] : lists.flat().toSorted((a, b) => (a.time === b.time ? 0 : a.time < b.time ? -1 : 1))
+    return lastEvents
+  }
   const first = (): Running => replicas.get(names[0] ?? '') ?? pending('no replica')
   const life = started.move()
   return {
     stubs, issuers, directory: makeDirectory(), clock, profile, folder, store: fault, replicas,
-    events: () => [...readers.values()].flatMap((read) => read()).toSorted((a, b) => (a.time === b.time ? 0 : a.time < b.time ? -1 : 1)),
-    now: (name) => (name === undefined ? Date.now() + clock.allMs : now(name)),
+    events: () => merged([...readers.values()].map((read) => read())),
+    now: (name) => now(name ?? names[0] ?? ''),
     async reload(change, files) {
       change(profile)
       writeProfile(profile, folder, files)
@@ -178,25 +189,25 @@ const faultyStore = (store: HoldStore, fault: StoreFault): HoldStore => {
   return { ...(wrapped as unknown as HoldStore), changes: (after, signal) => store.changes(after, signal), [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
 }
 
-/** Reads what a replica has written to its journal so far. */
+/** Reads what a replica has written to its journal so far. The cases write less than a segment. */
 const makeJournalTail = (replica: string, directory: string): (() => readonly Recorded[]) => {
-  const known = new Map<string, { bytes: number; events: Recorded[] }>()
+  const events: Recorded[] = []
+  let file: number | undefined
+  let offset = 0
+  let rest = ''
+  const buffer = Buffer.alloc(1 << 18)
   return () => {
-    let names: string[] = []
-    try {
-      names = readdirSync(directory).filter((name) => /\.(?:jsonl|ndjson)$/.test(name)).toSorted()
-    } catch {
-      return []
+    if (file === undefined) {
+      const name = existsSync(directory) ? readdirSync(directory).find((one) => one.endsWith('.ndjson')) : undefined
+      if (name === undefined) return events
+      file = openSync(join(directory, name), 'r')
     }
-    for (const name of names) {
-      const text = readFileSync(join(directory, name))
-      const state = known.get(name) ?? { bytes: 0, events: [] }
-      known.set(name, state)
-      const end = text.lastIndexOf(10) + 1
-      if (end <= state.bytes) continue
-      for (const line of text.subarray(state.bytes, end).toString().split('\n')) if (line !== '') state.events.push({ ...(JSON.parse(line) as Recorded), replica })
-      state.bytes = end
+    for (let length = readSync(file, buffer, 0, buffer.length, offset); length > 0; length = readSync(file, buffer, 0, buffer.length, offset)) {
+      offset += length
+      const lines = (rest + buffer.subarray(0, length).toString('latin1')).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) if (line !== '') events.push({ ...(JSON.parse(Buffer.from(line, 'latin1').toString()) as Recorded), replica })
     }
-    return names.flatMap((name) => known.get(name)?.events ?? [])
+    return events
   }
 }

@@ -103,7 +103,7 @@ describe('tokens', () => {
 
   test('times are there and make sense', async () => {
     const now = seconds()
-    for (const changes of [{ exp: undefined }, { exp: now - 62 }, { nbf: now + 65 }, { iat: now + 65 }, { iat: undefined }, { exp: '9999999999' }, { exp: 1e300 }, { exp: -1 }, { iat: now - 172_800 }, { nbf: 'x' }, { auth_time: 1e300 }, { exp: now - 10, iat: now - 5 }]) await refused(await sign(ec, changes), 'time')
+    for (const changes of [{ exp: undefined }, { exp: now - 62 }, { nbf: now + 65 }, { iat: now + 65 }, { iat: undefined }, { exp: '9999999999' }, { exp: 1e300 }, { exp: -1 }, { iat: now - 172_800 }, { nbf: 'x' }, { auth_time: 1e300 }, { exp: now - 50, iat: now + 50 }]) await refused(await sign(ec, changes), 'time')
     assert.equal((await accepted(await sign(ec, { exp: now - 30, iat: now - 300 }))).subject, 'alice')
     assert.equal((await accepted(await sign(ec, { auth_time: now - 100 }))).authenticatedAt, (now - 100) * 1000)
     assert.equal((await accepted(await sign(ec, { auth_time: now + 1000 }))).authenticatedAt <= Date.now(), true)

@@ -36,6 +36,7 @@ export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approval
   deadline: time(hold.deadline),
   approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) },
   mayVote: obstacleOf(hold, viewer, approvals) === undefined,
+  ...defined({ waiting: hold.waiting }),
 })
 
 /**
@@ -64,7 +65,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     openedAt: time(hold.openedAt),
     deadline: time(hold.deadline),
     mayVote: obstacle === undefined,
-    ...defined({ obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
+    ...defined({ waiting: hold.waiting, obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
     ...(outcome ? { outcome: { result: outcome.result, ms: outcome.ms, ...defined({ status: outcome.status, rows: outcome.rows, bytes: outcome.bytes, maskedValues: outcome.maskedValues }) } } : {}),
   }
 }

@@ -79,7 +79,11 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
   }
 
   /** A tunnel lives as long as the right to it: until the token ends, the identity is gone or the policy says no. */
-  const watch = ({ caller, claim }: Received, action: ReturnType<Received['frame']['action']>, end: End): (() => void) => {
+  const watch = ({ caller, claim }: Received, action: ReturnType<Received['frame']['action']>, stop: End): (() => void) => {
+    const end: End = (code, cause) => {
+      parts.note?.({ type: 'session-ended', session: caller.session, cause })
+      stop(code, cause)
+    }
     const expiry = setTimeout(end, Math.max(0, Math.min(caller.expiresAt - Date.now(), 2 ** 31 - 1)), 1008, 'the session has ended')
     let busy = false
     const recheck = async (): Promise<void> => {
