@@ -55,6 +55,19 @@ test('a header that we say ourselves is nobody else’s in any spelling', async 
   assert.deepEqual(header(raw, 'x-other'), ['1'])
 })
 
+test('on one connection each request is its own sender’s, whatever the one before said', async () => {
+  await using stub = await startStub()
+  await using world = await startWorld(stub.port)
+  const ask = (...headers: string[]): string => ['GET /public/x HTTP/1.1', 'Host: app.test', ...headers, '', ''].join('\r\n')
+  const [a, b] = ['Authorization: Bearer req-a', 'Authorization: Bearer req-b']
+  const answer = await rawHttp(world.port, ask(a) + ask(a) + ask(b) + ask(a) + ask(b, 'X-Api-Key: req-b') + ask(b) + ask(a, 'X-Api-Key: req-b', close))
+  assert.deepEqual(stub.requests.map(({ rawHeaders }) => header(rawHeaders, 'x-countersign-user')[0]), ['req-a', 'req-a', 'req-b', 'req-a', 'req-b', 'req-b'])
+  assert.match(answer, /urn:countersign:refusal:two-identities/)
+  const anonymous = await rawHttp(world.port, ask(a) + ask(a) + ask(close))
+  assert.match(anonymous, /urn:countersign:refusal:no-identity/)
+  assert.equal(stub.requests.length, 8)
+})
+
 const malformed: readonly (readonly [string, string])[] = [
   ['dots', head('GET /a/../b HTTP/1.1')],
   ['encoded dots', head('GET /a/%2e%2e/b HTTP/1.1')],

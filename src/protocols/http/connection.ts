@@ -1,10 +1,17 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Claim } from '../../model/claim.ts'
 
 /** Requests that one connection may have in progress by pipelining. */
 export const pipelined = 16
 
-/** What we know about one client connection. Nothing about who sends: each request says that itself. */
+/** An `Authorization` line that has been read, and the claim that it made. */
+export interface Said {
+  readonly authorization: string
+  readonly claim: Claim
+}
+
+/** What we know about one client connection. Nothing about who sends: each request says that itself, and is asked about anew. */
 export interface Connection {
   /** The parser gave up and the answer to that has been written past the response objects. */
   broken: boolean
@@ -12,6 +19,8 @@ export interface Connection {
   readonly gone: AbortSignal
   /** The client's address where no proxy is trusted to say another one. */
   peer: string | undefined
+  /** What the last request on it said about its sender, so that the same words are not read again. */
+  said: Said | undefined
   /** False when there are too many already. */
   begin(response: ServerResponse): boolean
   /** No answer is under way. */
@@ -35,6 +44,7 @@ export const connectionOf = (socket: Socket): Connection => {
   const connection: Connection = {
     broken: false,
     peer: undefined,
+    said: undefined,
     get gone() {
       if (controller === undefined) {
         const made = new AbortController()
