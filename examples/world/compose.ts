@@ -5,31 +5,38 @@ import { agents, introduction, users } from './people.ts'
 import { startSampleApi } from './sample-api.ts'
 import { tourText } from './tour.ts'
 
-const everywhere = '0.0.0.0'
+/** Where things are in the containers; elsewhere the environment says otherwise. */
+const { LISTEN = '0.0.0.0', IDP_PORT = '8082', ISSUER = 'http://127.0.0.1:8082', API_PORT = '8083', JWKS_FILE = '/shared/jwks.json' } = process.env
 
 const idp = async (): Promise<void> => {
-  const { issuer } = await startIdp({ host: everywhere, port: 8082, issuer: 'http://127.0.0.1:8082', users, agents, tokenSeconds: 3_600 })
-  const keys = await (await fetch(`${issuer}/jwks`)).text()
-  writeFileSync('/shared/jwks.json.new', keys)
-  renameSync('/shared/jwks.json.new', '/shared/jwks.json')
+  console.warn = () => {} // the provider's notices that it is for development; the tour says so itself
+  const { issuer } = await startIdp({ host: LISTEN, port: Number(IDP_PORT), issuer: ISSUER, users, agents, tokenSeconds: 3_600 })
+  writeFileSync(`${JWKS_FILE}.new`, await (await fetch(`http://127.0.0.1:${IDP_PORT}/jwks`)).text())
+  renameSync(`${JWKS_FILE}.new`, JWKS_FILE)
   process.stdout.write(`identity provider at ${issuer}: ${introduction()}\n`)
 }
 
+const api = async (): Promise<void> => {
+  const { url } = await startSampleApi({ host: LISTEN, port: Number(API_PORT) })
+  process.stdout.write(`orders API at ${url}\n`)
+}
+
 const tour = (): void => {
+  const server = '--server http://127.0.0.1:8081'
   const text = tourText({
     base: 'http://127.0.0.1:8080',
     agentToken: '$TOKEN',
     before: [
       `TOKEN=$(curl -s -u invoice-agent:invoice-agent-secret -d grant_type=client_credentials http://127.0.0.1:8082/token | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
-      'npx countersign login --server http://127.0.0.1:8081      (log in as bob; any password)',
+      `npx countersign login ${server}      (log in as bob; any password)`,
     ],
-    asBob: '',
-    afterwards: ['A second replica listens on http://127.0.0.1:8090: repeat the waiting call there, and it joins the same hold.', 'The audit stream: docker compose exec redis redis-cli xrange countersign:audit - +'],
+    asBob: server,
+    afterwards: ['A second replica listens on http://127.0.0.1:8090: send the waiting call there as well, and it joins the same hold.', 'The audit stream: docker compose exec redis redis-cli xrange countersign:audit - +'],
   })
   process.stdout.write(`\n${introduction()}\n\n${text}\n`)
 }
 
-const parts: Readonly<Record<string, () => unknown>> = { idp, api: () => startSampleApi({ host: everywhere, port: 8083 }), tour }
+const parts: Readonly<Record<string, () => unknown>> = { idp, api, tour }
 const part = parts[process.argv[2] ?? '']
 if (part === undefined) throw new Error(`one of ${Object.keys(parts).join(', ')}`)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(0))
