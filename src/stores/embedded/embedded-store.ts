@@ -6,8 +6,9 @@ import { defined } from '../../lib/defined.ts'
 import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { StoreOptions } from '../options.ts'
-import { makeGroupCommit } from './group-commit.ts'
+import { makeGroupCommit, type Urgency } from './group-commit.ts'
 import { schema } from './schema.ts'
+import { openWriteAheadLog } from './write-ahead-log.ts'
 
 const deadlineMs = 4_000
 const pollMs = 40
@@ -45,7 +46,13 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
   const clock = (): number => Math.round(Date.now() + (test.clockSkewMs?.() ?? 0))
   const closing = new AbortController()
   const wakeups = new Set<() => void>()
-  const commits = makeGroupCommit(database, deadlineMs, () => wakeups.forEach((wake) => wake()))
+  const log = openWriteAheadLog(database, options.path)
+  let broken: unknown
+  const commits = makeGroupCommit({
+    database, deadlineMs, sync: log.sync, written: log.written,
+    committed: () => wakeups.forEach((wake) => wake()),
+    failed: (cause) => { broken = cause },
+  })
   let lastSweep = 0
 
   const sql = {
@@ -87,6 +94,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
 
   const read = async <T>(look: () => T): Promise<T> => {
     if (closing.signal.aborted) throw unavailable('the store is closed')
+    if (broken !== undefined) throw unavailable(broken) // what could be read may not be on the disk
     try {
       return look()
     } catch (error) {
@@ -94,7 +102,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     }
   }
 
-  const write = async <T>(step: (now: number) => T): Promise<T> => {
+  const write = async <T>(step: (now: number) => T, urgency: Urgency = 'now'): Promise<T> => {
     try {
       return await commits.write(() => {
         const now = clock()
@@ -105,7 +113,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
           sql.forgetReplicas.run(now - replicaKeptMs)
         }
         return step(now)
-      })
+      }, urgency)
     } catch (error) {
       throw unavailable(error)
     }
@@ -236,6 +244,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
       if (closing.signal.aborted) return
       await commits.close()
       closing.abort()
+      await log.close()
       database.close()
     },
   }
@@ -248,7 +257,9 @@ const openDatabase = (path: string): DatabaseSync => {
   chmodSync(path, 0o600)
   const database = new DatabaseSync(path, { timeout: 4_000, enableForeignKeyConstraints: false })
   database.exec('pragma journal_mode = wal')
-  database.exec('pragma synchronous = full')
+  database.exec('pragma synchronous = normal') // every commit is synced all the same, by `openWriteAheadLog`
+  database.exec('pragma wal_autocheckpoint = 0') // likewise
+  database.exec('pragma journal_size_limit = 67108864')
   database.exec('pragma trusted_schema = off')
   database.exec('begin immediate')
   database.exec(schema)
