@@ -88,8 +88,11 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
       outcome = { result: error instanceof Refusal ? 'failed' : 'unknown', ms: outcome.ms, ...defined({ cause: causeText(error) }) }
       throw error
     } finally {
-      if (started) await journal.append({ type: 'finished', attempt: permit.attempt, outcome, ...defined({ hold }) }, approval ? 'written' : 'queued').catch(() => {})
-      if (approval) await approvals.finish(approval, outcome, started ? attempt.result() : undefined)
+      const ended = started ? journal.append({ type: 'finished', attempt: permit.attempt, outcome, ...defined({ hold }) }, approval ? 'written' : 'queued').catch(() => {}) : undefined
+      if (approval) {
+        await ended
+        await approvals.finish(approval, outcome, started ? attempt.result() : undefined)
+      }
     }
   }
 
