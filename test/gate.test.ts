@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Approvals, Replay } from '../src/approval/approvals.ts'
+import type { Approvals, Replay, Wait } from '../src/approval/approvals.ts'
 import type { Durability, Journal } from '../src/audit/journal.ts'
 import { makeGate, redeem, type Attempt } from '../src/gate.ts'
 import type { Action } from '../src/model/action.ts'
@@ -77,7 +77,7 @@ const makeWorld = (...decisions: Decision[]) => {
     replay: async (_replay: Replay) => (world.log.push('replay'), { result: 'executed', ms: 0 }),
     result: () => undefined,
   }
-  const pass = () => gate.pass({ caller, action, wait: { budgetMs: 0 } }, attempt, new AbortController().signal)
+  const pass = (wait: Wait = { budgetMs: 0 }) => gate.pass({ caller, action, wait }, attempt, new AbortController().signal)
   return { world, pass }
 }
 
@@ -89,7 +89,7 @@ test('an allowed action is recorded before it runs, and its credential is given 
 
 test('a denied action borrows nothing, runs nothing, and carries the reason of its rule', async () => {
   const { world, pass } = makeWorld(verdict('deny'))
-  await assert.rejects(pass, (error) => error instanceof Refusal && error.code === 'denied' && error.message === 'because')
+  await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'denied' && error.message === 'because')
   assert.deepEqual(world.log, ['decided:written'])
 })
 
@@ -101,7 +101,7 @@ test('a held action is checked again, decided again, spent, recorded and only th
 
 test('a policy that denies by now wins over the approval, and both versions are on record', async () => {
   const { world, pass } = makeWorld(verdict('hold', 'v1'), verdict('deny', 'v2'))
-  await assert.rejects(pass, (error) => error instanceof Refusal && error.code === 'denied')
+  await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'denied')
   assert.equal(world.log.includes('spend'), false)
   const decided = world.events.flatMap((event) => (event.type === 'decided' ? [event.decision.policyVersion] : []))
   assert.deepEqual(decided, ['v1', 'v2'])
@@ -112,14 +112,24 @@ test('a caller who may no longer ask gets nothing, and the approval stays unspen
   world.recheck = async () => {
     throw new Refusal('bad-identity', 'expired')
   }
-  await assert.rejects(pass, (error) => error instanceof Refusal && error.code === 'bad-identity')
+  await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'bad-identity')
   assert.deepEqual(world.log, ['decided:written', 'obtain', 'refused:queued'])
+})
+
+test('without a client an action runs by its approval alone, also where the policy has become milder', async () => {
+  const wait: Wait = { budgetMs: 0, hold: 'hold_1', unattended: true }
+  const { world, pass } = makeWorld(verdict('allow'))
+  await pass(wait)
+  assert.deepEqual(world.log, ['obtain', 'recheck', 'spend', 'lend', 'started:synced', 'run', 'return', 'finished:written', 'finish:executed'])
+  const denied = makeWorld(verdict('deny'))
+  await assert.rejects(denied.pass(wait), (error) => error instanceof Refusal && error.code === 'denied')
+  assert.deepEqual(denied.world.log, ['decided:written'])
 })
 
 test('without its record nothing runs, and a spent hold is closed as failed', async () => {
   const { world, pass } = makeWorld(verdict('hold'))
   world.journalFails = 'started'
-  await assert.rejects(pass, (error) => error instanceof Refusal && error.code === 'journal-unavailable')
+  await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'journal-unavailable')
   assert.equal(world.log.includes('run'), false)
   assert.equal(world.log.includes('finish:failed'), true)
 })
@@ -129,7 +139,7 @@ test('a bug after the first byte is recorded as unknown, never as not executed',
   world.run = async () => {
     throw new TypeError('bug')
   }
-  await assert.rejects(pass, TypeError)
+  await assert.rejects(pass(), TypeError)
   assert.equal(world.log.includes('finish:unknown'), true)
 })
 

@@ -111,7 +111,9 @@ export const makeUnattended = (desk: Desk, run: RunKept, timing: UnattendedTimin
     if (desk.isDraining() || closing.signal.aborted) return
     const hold = await ledger.read(id)
     if (!runsAlone(hold)) return
-    const age = (await desk.now()) - Math.max(...hold.votes.map(({ at }) => at))
+    const now = await desk.now()
+    if (now > (hold.runBy ?? hold.deadline)) return
+    const age = now - Math.max(...hold.votes.map(({ at }) => at))
     if (age < timing.patienceMs && (await store.attended([id], aliveMs)).has(id)) return plan(id, timing.graceMs, turn)
     const before = turn ? 0 : await replicasBefore(id)
     if (before > 0) return plan(id, before * timing.staggerMs, true)

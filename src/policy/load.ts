@@ -119,6 +119,7 @@ const placeRules = ({ source, value }: { readonly source: YamlSource; readonly v
     const compiled = compileRule(rule, matched, ruleWorld, (path, message) => problems.push(problem(path, message)))
     const services = chosen.filter((service) => compiled.protocols.includes(service.protocol) && (rule.labels === undefined || hasLabels(service, rule.labels, rule.then === 'allow')))
     for (const message of unenforceable(rule, services, world.enforceable)) problems.push(problem([rule.mask === undefined ? 'limits' : 'mask'], message))
+    for (const message of unaccompanied(rule, services)) problems.push(problem(['approval', 'run'], message))
     return { compiled, linted: { source: rule, policy, observed: matched.observed, services, warn: problem, conditionWarnings: compiled.condition?.warnings ?? [] } }
   })
 }
@@ -153,6 +154,10 @@ const unenforceable = (rule: RuleSource, services: readonly Service[], enforceab
       ...(rule.limits?.time !== undefined && !can.timeLimit ? [`the protocol of service ${service.name} (${service.protocol}) cannot limit the time`] : []),
     ]
   })
+
+/** Only HTTP can make a request again, and keep its answer, without the connection that it came on. */
+const unaccompanied = ({ approval }: RuleSource, services: readonly Service[]): readonly string[] =>
+  approval?.run !== 'when-approved' ? [] : services.flatMap(({ name, protocol }) => (protocol === 'http' ? [] : [`"run: when-approved" cannot be kept for service ${name} (${protocol}): its actions run on the connection of the caller`]))
 
 const canonicalForm = ({ policies, classifications }: ReadFiles, services: readonly Service[]): unknown => ({
   policies: policies.map(({ value }) => ({ ...value, rules: value.rules.toSorted((a, b) => (a.name < b.name ? -1 : 1)) })).toSorted((a, b) => (a.policy < b.policy ? -1 : 1)),

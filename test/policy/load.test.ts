@@ -65,6 +65,10 @@ test('an obligation that the protocol cannot keep does not load', () => {
   assert.match(http('limits: { rows: 10 }'), /cannot limit rows/)
   assert.equal(http('limits: { time: 10s }'), '')
   refused('- { name: r, then: deny, limits: { time: 10s } }', /nothing runs/)
+  const alone = (matcher: string) => problemsOf(policy(`- { name: r, then: hold, ${matcher}, approval: { from: { groups: [dba] }, run: when-approved } }`)).join()
+  assert.match(alone('actions: [sql.delete]'), /p0\.yaml:3:.*"run: when-approved" cannot be kept for service crm-db \(postgres\)/)
+  assert.match(alone('callers: { kind: agent }'), /crm-db/)
+  assert.equal(alone('methods: [POST]'), '')
 })
 
 test('conditions are compiled and type-checked', () => {
