@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { messageOf, send, settleOrHeld } from './exchange.ts'
-import { exchangeOf, type Observation } from './observation.ts'
+import { finalReply, send, settleOrHeld } from './exchange.ts'
+import { exchangeOf, holdOf, openHold, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { makeToken } from './principals.ts'
+import { forge, reach } from './tampering.ts'
 import { connectWire } from './wire-client.ts'
 
 /* Steps that are one sentence. */
@@ -54,14 +55,54 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     wire.write(frame('more'))
   },
   'wait until the replica is promoted': async () => pending('fail-over with Sentinel is run by test/stores/redis-failover.test.ts, not here'),
-  'delete the record of r1 in the store': async () => pending('this runner does not reach into the store yet'),
+  'delete the record of r1 in the store': async (seen) => await reach(seen.world, async (access) => await access.remove(holdOf(seen, 'r1'))),
+  'pause the executing replica between reading and consuming (debug hook or slow store)': async ({ world, sender }) => {
+    world.store.pause = { reached: Promise.withResolvers(), go: Promise.withResolvers() }
+    const first = exchangeOf(sender, 'r1') ?? pending('no r1')
+    send(sender, first.sent, { ref: 'r1' })
+    await Promise.race([world.store.pause.reached.promise, pause(4_000).then(() => fail('nobody came to consume the approval'))])
+  },
+  'let it go on': async ({ world }) => void world.store.pause?.go.resolve(),
+  'set the state field of approval 1 to approved': (seen) => tampered(seen, (id) => forge(seen.world, id, ({ hold }) => void (hold['state'] = 'approved'))),
+  'copy the complete record of an approved request over the record of approval 1, keep the id of approval 1': (seen) => tampered(seen, async (id) => {
+    const other = openHold(seen.sender, 'req-a', '/admin/other', 'other')
+    await settleOrHeld(seen.sender, other, 3_000)
+    await vote(seen.world, 'appr-a', other.hold ?? '', 'approve')
+    await reach(seen.world, async (access) => await access.write(id, await access.read(other.hold ?? '')))
+  }),
+  'add a vote record with the name of appr-a': (seen) => tampered(seen, (id) => forge(seen.world, id, ({ hold }) => {
+    hold.votes.push({ verdict: 'approve', by: { issuer: 'https://idp-a.test', subject: 'u-appr-a', kind: 'human', groups: ['approvers'] }, channel: 'api', assurance: 'console', digest: (hold['action'] as { digest: string }).digest, at: Date.now() })
+    hold['state'] = 'approved'
+  })),
+  'extend the expiry field by one day': (seen) => tampered(seen, (id) => forge(seen.world, id, (record) => {
+    record.hold['deadline'] = Number(record.hold['deadline']) + 86_400_000
+    if (record.dueAt !== undefined) record.dueAt += 86_400_000
+  })),
+  'replace the stored action by another one, keep the votes': (seen) => tampered(seen, (id) => forge(seen.world, id, ({ hold }) => void (hold['action'] = { ...(hold['action'] as object), text: 'GET /public/x', digest: `sha256:${'0'.repeat(64)}` }))),
+  'set need from 2 to 0 in the stored rule snapshot': (seen) => tampered(seen, (id) => forge(seen.world, id, ({ hold }) => {
+    const terms = hold['terms'] as { requirements: { count: number }[] }
+    for (const requirement of terms.requirements) requirement.count = 0
+  })),
   'repeat 200 times with fresh requests': async () => pending('the runner repeats by parallel steps only'),
   'run the action in asynchronous mode': async (seen) => {
     // Asynchronously means here: the requester comes back with the identical request, and the answer is kept for it.
     const first = exchangeOf(seen.sender, 'r1') ?? pending('no r1')
-    const again = send(seen.sender, first.sent, { ref: 'r1-again' })
-    await settleOrHeld(seen.sender, again, 3_000)
+    await finalReply(send(seen.sender, first.sent, { ref: 'r1-again' }), 4_000)
   },
+}
+
+/** After the change everybody tries: an approver says yes, the requester asks again, with the name of the hold and without. */
+const tampered = async (seen: Observation, change: (id: string) => Promise<void>): Promise<void> => {
+  const { sender, world } = seen
+  const first = exchangeOf(sender, '1') ?? pending('no approval 1')
+  const hold = first.hold ?? pending('no hold')
+  await change(hold)
+  await vote(world, 'appr-b', hold, 'approve')
+  for (const name of ['', `Countersign-Hold: ${hold}\r\n`]) {
+    const again = send(sender, { ...first.sent, bytes: Buffer.from(first.sent.bytes.toString('latin1').replace('\r\n\r\n', `\r\n${name}\r\n`)) }, { ref: 'again' })
+    const reply = await finalReply(again, 6_000)
+    if (typeof reply === 'object' && reply.status < 300 && reply.status !== 202) fail(`the forged record was good for an answer ${reply.status}`)
+  }
 }
 
 const until = async (condition: () => boolean, what: string): Promise<void> => {
@@ -83,5 +124,3 @@ export const doDeed = async (seen: Observation, sentence: string): Promise<void>
   if (deed === undefined) return pending(`no way yet to: ${sentence}`)
   await deed(seen)
 }
-
-export { messageOf }

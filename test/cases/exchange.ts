@@ -158,8 +158,8 @@ const trickle = async (wire: Wire, bytes: Buffer, perSecond: number): Promise<vo
 /** Answered, closed, or known to wait for an approval: whichever comes first. */
 export const settleOrHeld = async (sender: Sender, exchange: Exchange, withinMs: number): Promise<void> => {
   const end = performance.now() + withinMs
-  while (exchange.reply === undefined || exchange.reply === 'silent') {
-    const reply = await exchange.wire.reply(exchange.index, 25, exchange.sent.method)
+  for (let look = 10; exchange.reply === undefined || exchange.reply === 'silent'; look = Math.min(160, look * 2)) {
+    const reply = await exchange.wire.reply(exchange.index, look, exchange.sent.method)
     exchange.reply = reply
     if (reply !== 'silent') break
     if (findHold(sender, exchange) !== undefined) {

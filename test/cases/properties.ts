@@ -91,7 +91,7 @@ const splitInvariance: Property = {
     const draw = random(seed)
     await using world = await openWorld()
     const streams = streamsOf(cases, world, 4_000)
-    const end = performance.now() + 14_000
+    const end = performance.now() + 10_000
     const failures: string[] = []
     let runs = 0
     const one = async ({ label, message }: Stream): Promise<void> => {
@@ -112,7 +112,7 @@ const splitInvariance: Property = {
     // One after the other: what the upstream saw belongs to the one that is being asked.
     const shuffled = streams.map((stream) => [draw(), stream] as const).toSorted(([a], [b]) => a - b).map(([, stream]) => stream)
     for (const stream of shuffled) if (performance.now() < end) await one(stream)
-    const glued = await glue(world, shuffled, draw, failures, performance.now() + 6_000)
+    const glued = await glue(world, shuffled, draw, failures, performance.now() + 4_000)
     if (failures.length > 0) fail(`${failures.length} of ${runs + glued} differ, such as ${failures[0]}`)
     return `${runs} cuts, ${glued} glued pairs`
   },
@@ -133,6 +133,8 @@ const glue = async (world: World, streams: readonly Stream[], draw: () => number
     await wire.reply(0, 2_000)
     const reply = await wire.reply(1, 1_600, message.method)
     wire.destroy()
+    // The first may be on its way still when the second has broken the connection.
+    for (let tries = 0; tries < 50 && !allSeen(world).some((one) => !before.has(one) && one.target === '/public/first'); tries++) await pause(5)
     const seen = allSeen(world).filter((one) => !before.has(one) && one.target !== '/public/first').map(({ stub, head, body }) => `${stub} ${steady(head)} ${body.toString('base64')}`)
     const expected = JSON.parse(alone) as { said: string; seen: string[] }
     const said = typeof reply === 'object' ? `${reply.status} ${String(jsonOf(reply)?.['code'] ?? reply.body.length)}` : reply
@@ -161,15 +163,15 @@ const viewEquality: Property = {
     await using world = await openWorld()
     const targets = ['/admin/users', '/admin/users?x=1&y=2', '/admin/a%20b/c', '/admin/x/../users', '/admin/%7euser?q=%26']
     const bodies = ['{"id":1}', '{"a":{"b":[1,2,{"c":"d"}]}}', 'plain text', '{"n":9007199254740993}', '']
-    const end = performance.now() + 12_000
+    const end = performance.now() + 8_000
     let held = 0
     let allowed = 0
     let refused = 0
     while (performance.now() < end && held + allowed + refused < 600) {
-      const target = mutate(mutate(targets[Math.floor(draw() * targets.length)] ?? '/', draw), draw)
+      const target = mutate(targets[Math.floor(draw() * targets.length)] ?? '/', draw)
       const body = mutate(bodies[Math.floor(draw() * bodies.length)] ?? '', draw)
       const marker = `m${Math.floor(draw() * 1e9)}`
-      const item: Tree = { http: { as: 'req-a', method: 'POST', target: target.includes('#') || /[\s"{]/.test(target) || /[^ -~]/.test(target) ? target : target, headers: [['Content-Type', body.startsWith('{') ? 'application/json' : 'text/plain'], ['X-Env', marker]], body: Buffer.from(body).toString('latin1') } }
+      const item: Tree = { http: { as: 'req-a', method: 'POST', target, headers: [['Content-Type', body.startsWith('{') ? 'application/json' : 'text/plain'], ['X-Env', marker]], body: Buffer.from(body).toString('latin1') } }
       const message = messageOf(item, senderOf(world, {}))
       const before = new Set(allSeen(world))
       const seen = () => allSeen(world).filter((one) => !before.has(one))

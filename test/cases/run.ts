@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { isMeasured, runCase, type Result } from './engine.ts'
 import { loadCases, type Case } from './loader.ts'
+import { properties, runProperty } from './properties.ts'
 
 /*
  * npm run cases -- [folder] [--area path] [--id A03] [--store redis|embedded|both] [--properties] [--json]
@@ -25,7 +26,8 @@ const main = async (): Promise<void> => {
   let redis: Promise<TestRedis> | undefined
   const redisUrl = async (): Promise<string> => (await (redis ??= startRedis())).url
   const stores = values.store === 'redis' ? (['redis'] as const) : values.store === 'embedded' ? (['embedded'] as const) : (['embedded', 'redis'] as const)
-  const all = loadCases(resolve(positionals[0] ?? import.meta.dirname)).filter(({ area, id }) => (values.area?.includes(area) ?? true) && (values.id?.includes(id) ?? true))
+  const onlyProperties = values.properties && !values.area && !values.id && positionals.length === 0
+  const all = onlyProperties ? [] : loadCases(resolve(positionals[0] ?? import.meta.dirname)).filter(({ area, id }) => (values.area?.includes(area) ?? true) && (values.id?.includes(id) ?? true))
   const waiting = all.filter((theCase) => !isMeasured(theCase))
   const done = new Map<string, { readonly result: Result; readonly ms: number }>()
   let next = 0
@@ -46,8 +48,21 @@ const main = async (): Promise<void> => {
   }
   await Promise.all(Array.from({ length: atOnce }, () => worker(waiting)))
   await worker(all.filter(isMeasured))
+  const propertyResults = []
+  if (values.properties || (!values.area && !values.id && positionals.length === 0)) {
+    const seed = Number(process.env['CASES_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+    const corpus = loadCases(import.meta.dirname)
+    for (const property of properties) {
+      const begin = performance.now()
+      const result = await runProperty(property, corpus, seed)
+      propertyResults.push(result)
+      if (values.json) console.log(JSON.stringify({ id: property.id, area: 'properties', title: property.title, class: 'property', gate: true, ...result, ms: Math.round(performance.now() - begin) }))
+      else console.log(`${result.result} ${property.id} ${property.title}: ${result.reason}`)
+    }
+  }
   await (await redis)?.[Symbol.asyncDispose]()
-  const count = (wanted: Result['result']): number => [...done.values()].filter(({ result }) => result.result === wanted).length
+  const results = [...[...done.values()].map(({ result }) => result), ...propertyResults]
+  const count = (wanted: Result['result']): number => results.filter(({ result }) => result === wanted).length
   if (!values.json) console.log(`\n${count('pass')} passed, ${count('fail')} failed, ${count('pending')} pending`)
   process.exitCode = count('fail') > 0 ? 1 : 0
 }

@@ -1,6 +1,9 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { Secret } from '../../src/lib/secret.ts'
+import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
+import { startRedis } from '../support/redis.ts'
 import { setName } from './connect-log.ts'
 import { doDeed } from './deeds.ts'
 import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Message } from './exchange.ts'
@@ -32,7 +35,7 @@ const sendStep: Step = async (seen, given, number) => {
   const socket = given['socket'] === undefined ? undefined : String(given['socket'])
   const busy = socket !== undefined && seen.sender.exchanges.some((other) => other.wire === seen.sender.sockets.get(socket)?.wire && (other.reply === undefined || other.reply === 'silent'))
   const exchange = send(seen.sender, message, { ref, ...(socket === undefined ? {} : { socket }), ...(given['via'] === undefined ? {} : { replica: String(given['via']) }) })
-  await settleOrHeld(seen.sender, exchange, busy ? 600 : 6_000)
+  await settleOrHeld(seen.sender, exchange, busy ? 600 : 12_000)
   if (exchange.hold !== undefined && !seen.views.has(ref)) {
     const view = await viewOf(seen.world, exchange.hold).catch(() => undefined)
     if (view !== undefined) seen.views.set(ref, view)
@@ -95,10 +98,18 @@ const clockStep = async ({ world, run }: Observation, given: unknown): Promise<v
   else world.clock.replicaMs.set(String(given['on']), (world.clock.replicaMs.get(String(given['on'])) ?? 0) + shiftOf(given['shift']))
 }
 
-const faultStep = async ({ world, sender }: Observation, given: Tree): Promise<void> => {
+const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
+  const { world, sender } = seen
   const { target, kind } = given
   if (target === 'store') {
     if (kind === 'down' || kind === 'up') return void (world.store.kind = kind)
+    const policy = /^maxmemory-policy (\S+)$/.exec(String(kind))?.[1]
+    if (policy !== undefined) {
+      await using redis = await startRedis(['--maxmemory-policy', policy])
+      const opened = await openRedisStore({ kind: 'redis', connect: { mode: 'single', url: new Secret(redis.url) }, prefix: 'cases', acknowledgingReplicas: 0 }).then(async (store) => void (await store[Symbol.asyncDispose]()), (error: unknown) => error)
+      seen.load = { ok: opened === undefined, problems: opened === undefined ? [] : [String(opened)] }
+      return
+    }
     if (kind === 'delay 30 s') return void (world.store.kind = 'slow')
   }
   const issuer = /^(\S+) jwks$/.exec(String(target))?.[1]

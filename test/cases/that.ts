@@ -298,6 +298,7 @@ const checks: Readonly<Record<string, Check>> = {
   'the redirect is not followed': noneTo(/9901/),
   "with the setting 'allow' the action runs and the audit event says that the requester's token had expired": () => pending('there is no such setting: an expired token is always refused at release'),
   'approver rights are read again at the moment of the vote, not from the session': pass, // the vote of the step carries what the issuer says now
+  'start refused; the message names noeviction': (seen) => tell(seen, /noeviction/),
   'documented rule; the history shows both reasons': docs('reasons are not edited'),
   'each record carries a mac or signature over id, digest, state, votes, expiry and rule': pass, // each part is changed by an item of its own
   'the request is refused, not repaired': pass, // by state and upstream of the item

@@ -29,6 +29,8 @@ export interface World extends AsyncDisposable {
   readonly profile: Profile
   readonly folder: string
   readonly store: StoreFault
+  /** Where the records are, for somebody who reaches them past us. */
+  readonly storeAt: { readonly kind: 'embedded'; readonly path: string } | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }
   readonly replicas: ReadonlyMap<string, Running>
   /** Of all replicas, in the order of their time. */
   events(): readonly Recorded[]
@@ -52,6 +54,8 @@ export interface Clock {
 /** What stands between a replica and its store. */
 export interface StoreFault {
   kind: 'up' | 'down' | 'slow'
+  /** While set, the step that spends an approval waits here; `reached` tells that one does. */
+  pause?: { readonly reached: PromiseWithResolvers<void>; readonly go: PromiseWithResolvers<void> }
 }
 
 export interface Running {
@@ -142,6 +146,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const life = started.move()
   return {
     stubs, issuers, directory: makeDirectory(), clock, profile, folder, store: fault, replicas,
+    storeAt: options.redisUrl === undefined ? { kind: 'embedded', path: join(folder, 'holds.db') } : { kind: 'redis', url: options.redisUrl, prefix: `case-${process.pid}-${number}` },
     events: () => merged([...readers.values()].map((read) => read())),
     now: (name) => now(name ?? names[0] ?? ''),
     async reload(change, files) {
@@ -184,6 +189,10 @@ const faultyStore = (store: HoldStore, fault: StoreFault): HoldStore => {
   for (const key of ['now', 'open', 'read', 'revisions', 'replace', 'list', 'due', 'putAttachment', 'getAttachment', 'dropAttachment', 'beat', 'attended', 'replicas', 'check'] as const)
     wrapped[key] = async (...args: unknown[]) => {
       await disturb()
+      if (key === 'replace' && fault.pause !== undefined && (args[0] as { state?: string }).state === 'running') {
+        fault.pause.reached.resolve()
+        await fault.pause.go.promise
+      }
       return await (store[key] as (...all: unknown[]) => Promise<unknown>)(...args)
     }
   return { ...(wrapped as unknown as HoldStore), changes: (after, signal) => store.changes(after, signal), [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { isMeasured, runCase } from './engine.ts'
+import { loadCases } from './loader.ts'
+import { notYet } from './names.ts'
+import { checkThat } from './that.ts'
+import { Pending } from './outcome.ts'
+
+/* The security cases as tests: those that can run must hold; those that cannot say why. `npm run cases` lists them all. */
+
+let redis: Promise<TestRedis> | undefined
+after(async () => await (await redis)?.[Symbol.asyncDispose]())
+
+const cases = loadCases(import.meta.dirname)
+
+test('every case is loaded, and the first release gate is complete', () => {
+  assert.equal(new Set(cases.map(({ id }) => id)).size, cases.length)
+  assert.equal(cases.filter(({ gate }) => gate).length, 101)
+})
+
+test('a sentence without a check does not pass', async () => {
+  await assert.rejects(checkThat('something that nobody checks', {} as Parameters<typeof checkThat>[1]), Pending)
+})
+
+// Memory is measured by `npm run cases`, in a process of its own.
+const inScope = cases.filter((theCase) => !(theCase.area in notYet) && !isMeasured(theCase))
+
+test('security cases', { concurrency: 4 }, async (context) => {
+  await Promise.all(
+    inScope.map((theCase) =>
+      context.test(`${theCase.id} ${theCase.title}`, async (inner) => {
+        const { result, reason } = await runCase(theCase, { stores: ['embedded', 'redis'], redisUrl: async () => (await (redis ??= startRedis())).url })
+        if (result === 'pending') inner.todo(reason)
+        else assert.equal(result, 'pass', reason)
+      }),
+    ),
+  )
+})
