@@ -170,7 +170,7 @@ describe('actions without their client', () => {
     runs(world.a, 'a')
     await becomes(late.id, ({ state }) => state === 'expired')
     assert.ok(given.every(({ kept }) => kept.hold.id === first.id))
-    assert.equal(await world.a.store.getAttachment(late.id, 'request'), undefined)
+    await until('its request to go', async () => (await world.a.store.getAttachment(late.id, 'request')) === undefined)
   })
 
   test('the requester is judged as they were last seen', async () => {
