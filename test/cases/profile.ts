@@ -126,8 +126,7 @@ const agent = (subject: string, owner: string, kind: string) => ({ issuer: 'idp-
 
 const service = (stub: string, { stub: portOf }: Places, routes: object[]) => ({
   upstream: `http://127.0.0.1:${portOf(stub)}`,
-  connections: 32,
-  'connect-timeout': '2s',
+  'connect-timeout': '5s',
   'headers-timeout': '5s',
   'body-timeout': '5s',
   routes: routes.map((route) => ({ hold: { wait: '50s' }, ...route })),

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { setBehaviour } from './behaviours.ts'
-import { digestOfHold, messageOf, settleOrHeld, type Exchange, type Message, type Sender } from './exchange.ts'
+import { messageOf, settleOrHeld, type Exchange, type Message, type Sender } from './exchange.ts'
 import { isTree, kindOf, type Case, type Tree } from './loader.ts'
-import { allSeen, api, jsonOf, statusText, viewOf, vote } from './observation.ts'
+import { allSeen, jsonOf, statusText, viewOf, vote } from './observation.ts'
 import { Failed, fail } from './outcome.ts'
 import { applyRules, applySettings } from './translate.ts'
 import { connectWire, type Wire } from './wire-client.ts'
@@ -66,7 +66,7 @@ const cutAt = (...places: readonly number[]): Pieces => (bytes) => {
 }
 
 /** What everybody saw, without what differs from run to run by nature. */
-const outcomeOf = async (world: World, message: Message, pieces: Pieces, quietMs = 1_600): Promise<string> => {
+const outcomeOf = async (world: World, message: Message, pieces: Pieces, quietMs = 4_000): Promise<string> => {
   const before = new Set(allSeen(world))
   const events = world.events().length
   const wire = connectWire(world.first().ports.http)
@@ -131,7 +131,7 @@ const glue = async (world: World, streams: readonly Stream[], draw: () => number
     const wire = connectWire(world.first().ports.http)
     wire.write(Buffer.concat([first.bytes, message.bytes]))
     await wire.reply(0, 2_000)
-    const reply = await wire.reply(1, 1_600, message.method)
+    const reply = await wire.reply(1, 4_000, message.method)
     wire.destroy()
     // The first may be on its way still when the second has broken the connection.
     for (let tries = 0; tries < 50 && !allSeen(world).some((one) => !before.has(one) && one.target === '/public/first'); tries++) await pause(5)
@@ -177,7 +177,7 @@ const viewEquality: Property = {
       const seen = () => allSeen(world).filter((one) => !before.has(one))
       const wire = connectWire(world.first().ports.http)
       wire.write(message.bytes)
-      const reply = await wire.reply(0, 3_000)
+      const reply = await wire.reply(0, 10_000)
       wire.destroy()
       const hold = typeof reply === 'object' ? reply.headers.find(([name]) => name.toLowerCase() === 'countersign-hold')?.[1] : undefined
       if (hold === undefined) {
@@ -200,7 +200,7 @@ const viewEquality: Property = {
       if (statusText(said) !== '200') fail(`${target}: the approval was answered ${statusText(said)}`)
       const again = connectWire(world.first().ports.http)
       again.write(message.bytes)
-      const ran = await again.reply(0, 3_000)
+      const ran = await again.reply(0, 10_000)
       again.destroy()
       const [sent] = seen()
       if (seen().length !== 1 || sent === undefined) return fail(`${target}: approved, then answered ${statusText(ran)}; the upstream saw ${seen().length} requests`)
@@ -262,7 +262,7 @@ const exchangeOnce = async (world: World, item: Tree, hold?: string): Promise<{ 
   const wire = connectWire(world.first().ports.http)
   wire.write(message.bytes)
   const exchange: Exchange = { ref: 'it', wire, index: 0, sent: message, replica: undefined, before: world.events().length, at: performance.now(), wasHeld: false }
-  await settleOrHeld(sender, exchange, 3_000)
+  await settleOrHeld(sender, exchange, 10_000)
   wire.destroy()
   return { exchange, wire }
 }
@@ -312,5 +312,3 @@ export const runProperty = async (property: Property, cases: readonly Case[], se
     return { result: 'fail', reason: `seed ${seed}: ${error instanceof Failed ? error.message : error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error)}` }
   }
 }
-
-export { api, digestOfHold }

@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
   options: { area: { type: 'string', multiple: true }, id: { type: 'string', multiple: true }, store: { type: 'string' }, json: { type: 'boolean' }, properties: { type: 'boolean' } },
 })
 
-const atOnce = 5
+const atOnce = 4
 
 const say = (theCase: Case, { result, reason }: Result, ms: number): void => {
   const { id, area, title, gate } = theCase

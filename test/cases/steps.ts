@@ -6,13 +6,11 @@ import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { startRedis } from '../support/redis.ts'
 import { setName } from './connect-log.ts'
 import { doDeed } from './deeds.ts'
-import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Message } from './exchange.ts'
+import { finalReply, messageOf, send, settleOrHeld } from './exchange.ts'
 import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { channelOf, notYetItem } from './names.ts'
 import { api, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
-import { people } from './principals.ts'
-import type { PolicyFile } from './profile.ts'
 import { applyRules, put, shiftOf } from './translate.ts'
 import type { Reply } from './wire-client.ts'
 import type { World } from './world.ts'
@@ -213,5 +211,3 @@ export const runStep = async (seen: Observation, step: Tree, number = 0): Promis
   }
   return reply
 }
-
-export { digestOfHold, people, type Message, type PolicyFile }
