@@ -61,7 +61,7 @@ export const startProcess = async (name: string, configFile: string, options: La
   const ready = await until(`${name} to serve`, () => {
     if (over !== undefined) throw new Error(`${name} ended with ${String(over)} before it served:\n${log()}`)
     return lines().find((line) => line['msg'] === 'ready')
-  }, 20_000).catch((error: unknown) => {
+  }, 60_000).catch((error: unknown) => {
     child.kill('SIGKILL')
     throw error
   })
