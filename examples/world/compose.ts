@@ -31,7 +31,7 @@ const tour = (): void => {
       `npx countersign login ${server}      (log in as bob; any password)`,
     ],
     asBob: server,
-    afterwards: ['A second replica listens on http://127.0.0.1:8090: send the waiting call there as well, and it joins the same hold.', 'The audit stream: docker compose exec redis redis-cli xrange countersign:audit - +'],
+    afterwards: ['A second replica listens on http://127.0.0.1:8090: send the waiting call there as well, and it joins the same hold. It runs once.', 'The audit stream: docker compose exec redis redis-cli xrange countersign:audit - +'],
   })
   process.stdout.write(`\n${introduction()}\n\n${text}\n`)
 }

@@ -62,7 +62,7 @@ export const runContainer = (image: Image, command: readonly string[], mounts: r
 /** Where that is not permitted: the same layout in place, as this user. Absolute paths are those of the image's folder. */
 export const runInPlace = ({ path, stage }: Image, command: readonly string[], mounts: readonly Mount[], env: Readonly<Record<string, string>> = {}): Container => {
   const mapped = command.map((word) => {
-    const mount = mounts.find(({ target }) => word.startsWith(`${target}/`))
+    const mount = mounts.find(({ target }) => word === target || word.startsWith(`${target}/`))
     return mount ? mount.source + word.slice(mount.target.length) : word === '/nodejs/bin/node' ? process.execPath : word.startsWith('/') ? join(path, word) : word
   })
   const child = spawn(mapped[0] ?? '', mapped.slice(1), { cwd: path, env: { PATH: process.env['PATH'] ?? '', HOSTNAME: 'replica-a', ...stage.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -16,10 +16,12 @@ export interface Image extends Disposable {
 /** What a commit of this working copy would hold. */
 const contextFiles = (): readonly string[] => {
   const { status, stdout } = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 })
-  const all = status === 0 ? stdout.split('\0') : readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => !/^(?:node_modules|var)\//.test(path))
+  const all = status === 0 ? stdout.split('\0') : readdirSync(root).filter((name) => !['node_modules', 'var', '.git'].includes(name)).flatMap(below)
   const isSent = makeContextFilter(root)
   return all.filter((path) => path !== '' && isSent(path) && existsSync(join(root, path)) && statSync(join(root, path)).isFile())
 }
+
+const below = (name: string): readonly string[] => (statSync(join(root, name)).isDirectory() ? readdirSync(join(root, name), { recursive: true, encoding: 'utf8' }).map((path) => join(name, path)) : [name])
 
 /** Does what the Dockerfile says, without a builder and without the files of the base images. */
 export const buildImage = (name: string): Image => {
