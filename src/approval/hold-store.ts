@@ -1,10 +1,10 @@
 import type { HoldState } from '../model/hold.ts'
 
 /**
- * A hold as a store keeps it: the sealed record, and beside it the few fields a store has to search by.
+ * What of a hold changes, as a store keeps it: the sealed record, and beside it the few fields a store has to search by.
  * Those fields are hints for finding; whoever reads a hold opens the seal and believes only what is inside.
  */
-export interface HoldEntry {
+export interface HoldRevision {
   readonly id: string
   readonly revision: number
   readonly state: HoldState
@@ -15,6 +15,11 @@ export interface HoldEntry {
   /** When the next thing happens by itself: the deadline, the end of run-within, the end of the replay window. */
   readonly dueAt?: number
   readonly sealed: string
+}
+
+/** A whole hold: with what was asked, which is written once and never changes. The seal is bound to it. */
+export interface HoldEntry extends HoldRevision {
+  readonly asked: string
 }
 
 export interface HoldQuery {
@@ -39,6 +44,12 @@ export interface HoldChange {
  */
 export type AttachmentName = 'request' | 'result'
 
+/** Bytes and how long they are kept from now on. */
+export interface Attachment {
+  readonly sealed: Uint8Array
+  readonly keepMs: number
+}
+
 export type OpenResult =
   | { readonly result: 'opened' }
   | { readonly result: 'attached'; readonly entry: HoldEntry }
@@ -61,17 +72,20 @@ export interface HoldStore extends AsyncDisposable {
     entry: HoldEntry & { readonly openKey: string },
     limits: { readonly perCaller: number; readonly perService: number },
     superseding?: { readonly id: string; readonly revision: number },
-    request?: { readonly sealed: Uint8Array; readonly keepMs: number },
+    request?: Attachment,
   ): Promise<OpenResult>
   read(id: string): Promise<HoldEntry | undefined>
+  /** What of each may have changed, in the order asked: far less than all of it. At most 1 000 ids. */
+  latest(ids: readonly string[]): Promise<readonly (HoldRevision | undefined)[]>
   /** The stored revision of each id, in the order asked; a cheap look whether anything moved. At most 1 000 ids. */
   revisions(ids: readonly string[]): Promise<readonly (number | undefined)[]>
   /**
    * Compare and set: writes `entry` if the stored one is at `revision` and the store's clock has not passed `notAfter` (or has passed `notBefore`).
    * `keepMs`: when the entry is settled for good, how long it is kept from now on.
+   * `result` is attached in the same step, so that whoever sees the entry finds it.
    * An entry that becomes `running` is only reported as replaced once as many copies of the store as configured have acknowledged it.
    */
-  replace(entry: HoldEntry, expected: { readonly revision: number; readonly notAfter?: number; readonly notBefore?: number }, keepMs?: number): Promise<'replaced' | 'conflict' | 'late' | 'early' | 'missing'>
+  replace(entry: HoldRevision, expected: { readonly revision: number; readonly notAfter?: number; readonly notBefore?: number }, keepMs?: number, result?: Attachment): Promise<'replaced' | 'conflict' | 'late' | 'early' | 'missing'>
   list(query: HoldQuery): Promise<{ readonly entries: readonly HoldEntry[]; readonly next?: string }>
   /** Entries whose `dueAt` has passed by the store's clock, oldest first. */
   due(limit: number): Promise<readonly HoldEntry[]>

@@ -1,7 +1,7 @@
 import type { Journal } from '../audit/journal.ts'
 import { defined } from '../lib/defined.ts'
 import { isOpen, type Hold } from '../model/hold.ts'
-import type { AttachmentName, HoldEntry, HoldStore } from './hold-store.ts'
+import type { Attachment, AttachmentName, HoldEntry, HoldRevision, HoldStore } from './hold-store.ts'
 import { untrusted } from './no.ts'
 import type { ApprovalOptions } from './options.ts'
 import { openKey, Tampered, type Finding, type Seal } from './seal.ts'
@@ -14,12 +14,16 @@ export interface Ledger {
   read(id: string): Promise<Hold | undefined>
   /** Believes an entry that the store handed out, or throws as `read` does. */
   believe(entry: HoldEntry, id?: string): Promise<Hold>
-  /** The entry as it is to be stored. `lapsed`: no repeat may find it any more. */
-  entry(hold: Hold, lapsed?: boolean): HoldEntry
+  /** A new hold, and the entry as which it is to be stored. */
+  first(hold: Hold): { readonly hold: Hold; readonly entry: HoldEntry & { readonly openKey: string } }
+  /** What has become of holds that were read before, in the order given. Each is believed as in `read`, or an error. At most 1 000. */
+  latest(holds: readonly Hold[]): Promise<readonly (Hold | Error | undefined)[]>
+  /** Whether nothing newer of this hold has been seen here. */
+  isNewest(hold: Hold): boolean
   /** What was kept beside the hold, if it still is; a foreign one is treated like a foreign record. */
   attachment(hold: Hold, name: AttachmentName): Promise<Uint8Array | undefined>
-  /** Puts the next revision in place of the one before it. */
-  write(hold: Hold, bounds?: { readonly notAfter?: number; readonly notBefore?: number }, lapsed?: boolean): ReturnType<HoldStore['replace']>
+  /** Puts the next revision in place of the one before it. `lapsed`: no repeat may find it any more. `result` goes with it. */
+  write(hold: Hold, bounds?: { readonly notAfter?: number; readonly notBefore?: number }, lapsed?: boolean, result?: Attachment): ReturnType<HoldStore['replace']>
 }
 
 const remembered = 20_000
@@ -77,11 +81,39 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
     }
   }
 
-  const entry: Ledger['entry'] = (hold, lapsed = false) => seal.close(hold, finding(hold, lapsed))
+  const read: Ledger['read'] = async (id) => {
+    const found = await store.read(id)
+    return found && (await believe(found, id))
+  }
+
+  /** Whatever is not as expected is looked at again as a whole. */
+  const renewed = (hold: Hold, revision: HoldRevision): Hold | undefined => {
+    try {
+      const { hold: next } = seal.renew(hold, revision)
+      if (next.revision < (newest.get(hold.id) ?? 0)) return undefined
+      note(next.id, next.revision)
+      return next
+    } catch (error) {
+      if (error instanceof Tampered) return undefined
+      throw error
+    }
+  }
+
+  const latest: Ledger['latest'] = async (holds) => {
+    const found = await store.latest(holds.map(({ id }) => id))
+    const asIs = holds.map((hold, at) => found[at] && renewed(hold, found[at]))
+    return await Promise.all(asIs.map((hold, at) => hold ?? read(holds[at]!.id).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))))))
+  }
 
   return {
     believe,
-    entry,
+    read,
+    latest,
+    isNewest: ({ id, revision }) => newest.get(id) === revision,
+    first(hold) {
+      const { hold: recorded, entry } = seal.close(hold, finding(hold, false))
+      return { hold: recorded, entry: { ...entry, openKey: entry.openKey! } }
+    },
     async attachment(hold, name) {
       const sealed = await store.getAttachment(hold.id, name)
       if (sealed === undefined) return undefined
@@ -92,19 +124,15 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
         throw error
       }
     },
-    async read(id) {
-      const found = await store.read(id)
-      return found && (await believe(found, id))
-    },
-    async write(hold, bounds = {}, lapsed = false) {
+    async write(hold, bounds = {}, lapsed = false, result = undefined) {
       const keepMs = isOpen(hold.state) || hold.state === 'running' ? undefined : Math.max(options.settledKeptMs, options.replayWindowMs + 60_000)
-      const result = await store.replace(entry(hold, lapsed), { revision: hold.revision - 1, ...defined(bounds) }, keepMs)
-      if (result === 'replaced') {
+      const answer = await store.replace(seal.revise(hold, finding(hold, lapsed)), { revision: hold.revision - 1, ...defined(bounds) }, keepMs, result)
+      if (answer === 'replaced') {
         note(hold.id, hold.revision)
         // What will not run any more is not kept. It has an end of its own, should this fail.
         if (keepMs !== undefined && hold.terms.run === 'when-approved') await store.dropAttachment(hold.id, 'request').catch(() => {})
       }
-      return result
+      return answer
     },
   }
 }

@@ -7,8 +7,9 @@ import { Refusal } from '../model/refusal.ts'
 import type { Approvals, Replay } from './approvals.ts'
 import { expire, holdSubject, type Desk } from './desk.ts'
 import { holdId, isHoldId, shortCode } from './hold-name.ts'
-import type { HoldEntry } from './hold-store.ts'
+import type { Attachment } from './hold-store.ts'
 import { requestKeptMs } from './kept-request.ts'
+import type { Ledger } from './ledger.ts'
 import * as no from './no.ts'
 import { callerKey } from './seal.ts'
 
@@ -68,10 +69,9 @@ const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
   if (decision.terms === undefined) throw new Error('a decision to hold came without terms')
   let superseding: Hold | undefined
   for (let tries = 0; tries < maxTries; tries++) {
-    const fresh = newHold(request, decision.terms, await desk.now())
-    const entry = record(desk, fresh)
+    const { hold: fresh, entry } = record(desk, newHold(request, decision.terms, await desk.now()))
     const replaceable = superseding && { id: superseding.id, revision: superseding.revision }
-    const opened = await desk.store.open({ ...entry, openKey: entry.openKey! }, { perCaller: desk.options.openPerCaller, perService: desk.options.openPerService }, replaceable, kept(desk, fresh, wait))
+    const opened = await desk.store.open(entry, { perCaller: desk.options.openPerCaller, perService: desk.options.openPerService }, replaceable, kept(desk, fresh, wait))
     if (opened.result === 'flooded') throw no.flooded(opened.by)
     if (opened.result === 'opened') return await announce(desk, fresh, attempt)
     const hold = await desk.ledger.believe(opened.entry)
@@ -93,15 +93,15 @@ const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
 }
 
 /** The request itself, where it may run without its client: in the store with its hold, or there is no hold. */
-const kept = ({ seal }: Desk, hold: Hold, { keep }: Request['wait']): { readonly sealed: Uint8Array; readonly keepMs: number } | undefined => {
+const kept = ({ seal }: Desk, hold: Hold, { keep }: Request['wait']): Attachment | undefined => {
   const request = hold.terms.run === 'when-approved' ? keep?.() : undefined
   return request && { sealed: seal.closeAttachment(hold, 'request', request), keepMs: requestKeptMs(hold.terms) }
 }
 
 /** What cannot be written down exactly cannot be shown and approved exactly. */
-const record = ({ ledger }: Desk, hold: Hold): HoldEntry => {
+const record = ({ ledger }: Desk, hold: Hold): ReturnType<Ledger['first']> => {
   try {
-    return ledger.entry(hold)
+    return ledger.first(hold)
   } catch (cause) {
     throw new Refusal('malformed', 'NOT EXECUTED. This action contains text that cannot be recorded exactly, so it cannot be approved.', { cause })
   }

@@ -6,6 +6,7 @@ import type { Approvals } from './approvals.ts'
 import { recordDropped } from './ballots.ts'
 import { expire, holdSubject, isUnavailable, type Desk } from './desk.ts'
 import { prolongRequest } from './kept-request.ts'
+import type { Attachment } from './hold-store.ts'
 import * as no from './no.ts'
 import { callerKey } from './seal.ts'
 import { resettle } from './settle.ts'
@@ -17,7 +18,9 @@ export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, at
   const { ledger, people, record, now, options } = desk
   for (let tries = 0; tries < maxTries; tries++) {
     if (desk.isDraining()) throw no.draining(approval.hold)
-    const hold = spendable(await ledger.read(approval.hold.id))
+    // As it was read when it woke; that nothing happened to it since is for the store to say, by the revision.
+    const asRead = tries === 0 && approval.hold.state === 'approved' && ledger.isNewest(approval.hold)
+    const hold = asRead ? approval.hold : spendable(await ledger.read(approval.hold.id))
     if (callerKey(hold.caller) !== callerKey(caller)) throw new Error('an approval is spent by another caller than asked for it')
     if (hold.action.digest !== approval.hold.action.digest) throw new Error('an approval is spent for another digest than it was given for')
     const at = await now()
@@ -72,24 +75,36 @@ const neverStarted = async (desk: Desk, id: string, attempt: string): Promise<vo
 }
 
 /** Running becomes what it came to. Only from running: nothing that is settled is ever rewritten. */
-export const close = async ({ ledger, now }: Desk, hold: Hold, outcome: Outcome): Promise<Hold | undefined> => {
+export const close = async ({ ledger, now }: Desk, hold: Hold, outcome: Outcome, result?: Attachment): Promise<Hold | undefined> => {
   const closed: Hold = { ...hold, state: outcome.result, outcome, revision: hold.revision + 1, settledAt: await now() }
-  return (await ledger.write(closed)) === 'replaced' ? closed : undefined
+  return (await ledger.write(closed, {}, false, result)) === 'replaced' ? closed : undefined
 }
 
 /** Never throws for a store that is away: the action has run, and its end is written as soon as it can be. */
-export const makeFinish = (desk: Desk): Approvals['finish'] => async ({ hold: { id, spent } }: Approval, outcome, result) => {
-  const { options, ledger, store, seal, warn } = desk
+export const makeFinish = (desk: Desk): Approvals['finish'] => async ({ hold: asSpent }: Approval, outcome, result) => {
+  const { options, ledger, seal, warn } = desk
+  const { id, spent } = asSpent
+  const keepMs = Math.max(options.resultKeptMs, options.replayWindowMs)
+
+  const end = async (hold: Hold): Promise<Hold | undefined> => {
+    const kept = result !== undefined && keepMs > 0 ? { sealed: seal.closeAttachment(hold, 'result', result), keepMs } : undefined
+    try {
+      return await close(desk, hold, outcome, kept)
+    } catch (cause) {
+      if (kept === undefined || isUnavailable(cause)) throw cause
+      warn('a result could not be kept', { hold: id, cause })
+      return await close(desk, hold, outcome)
+    }
+  }
+
   const step = async (): Promise<void> => {
     const hold = await ledger.read(id)
     if (hold?.state !== 'running' || hold.spent?.attempt !== spent?.attempt) return warn('a hold was not running when its action ended', { hold: id, state: hold?.state })
-    const keepMs = Math.max(options.resultKeptMs, options.replayWindowMs)
-    // The result first: whoever sees `executed` finds it.
-    if (result !== undefined && keepMs > 0) await store.putAttachment(id, 'result', seal.closeAttachment(hold, 'result', result), keepMs).catch((cause: unknown) => { if (isUnavailable(cause)) throw cause; warn('a result could not be kept', { hold: id, cause }) })
-    await close(desk, hold, outcome)
+    await end(hold)
   }
   try {
-    await step()
+    // Nobody else ends what runs here, or hardly anybody: first as it was spent, and only if that is not so any more with another look.
+    if (asSpent.state !== 'running' || !ledger.isNewest(asSpent) || (await end(asSpent)) === undefined) await step()
   } catch (error) {
     warn('the end of an action could not be written to its hold yet', { hold: id, cause: error })
     desk.later('write the end of an action to its hold', step)

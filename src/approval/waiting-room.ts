@@ -11,7 +11,8 @@ interface Waiter {
 }
 
 interface Group {
-  revision: number
+  /** As it was when somebody looked last. */
+  hold: Hold
   readonly waiters: Set<Waiter>
 }
 
@@ -57,21 +58,21 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
       await turn()
       const ids = first(woken, readsAtOnce)
       for (const id of ids) woken.delete(id)
-      await Promise.all(ids.map(serve))
+      await serve(ids.flatMap((id) => groups.get(id) ?? []))
     }
   }
 
-  const serve = async (id: string): Promise<void> => {
-    const group = groups.get(id)
-    if (group === undefined) return
-    try {
-      const hold = await ledger.read(id)
-      if (hold === undefined) throw new Error('the record of the hold is gone')
-      group.revision = Math.max(group.revision, hold.revision)
-      await release(group, (waiter) => { if (waiter.enough(hold)) waiter.finish({ end: 'hold', hold }) })
-    } catch (error) {
-      if (isPassing(error)) unseen.add(id) // looked at again when the store is back
-      else await release(group, (waiter) => waiter.finish({ end: 'failed', error }))
+  const serve = async (looked: readonly Group[]): Promise<void> => {
+    const found = await ledger.latest(looked.map(({ hold }) => hold)).catch((error: unknown) => looked.map(() => error as Error))
+    for (const [at, group] of looked.entries()) {
+      const hold = found[at] ?? new Error('the record of the hold is gone')
+      if (hold instanceof Error) {
+        if (isPassing(hold)) unseen.add(group.hold.id) // looked at again when the store is back
+        else await release(group, (waiter) => waiter.finish({ end: 'failed', error: hold }))
+      } else {
+        if (hold.revision > group.hold.revision) group.hold = hold
+        await release(group, (waiter) => { if (waiter.enough(hold)) waiter.finish({ end: 'hold', hold }) })
+      }
     }
   }
 
@@ -103,7 +104,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
     const revisions = await store.revisions(ids)
     for (const [at, id] of ids.entries()) {
       const group = groups.get(id)
-      if (group !== undefined && revisions[at] !== group.revision) wake(id)
+      if (group !== undefined && revisions[at] !== group.hold.revision) wake(id)
     }
   }
 
@@ -135,8 +136,9 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
   }
   const loops = [lookAround(), beat()]
 
-  const enter = (id: string, revision: number, waiter: Waiter): void => {
-    const group = groups.get(id) ?? { revision, waiters: new Set() }
+  const enter = (hold: Hold, waiter: Waiter): void => {
+    const { id } = hold
+    const group = groups.get(id) ?? { hold, waiters: new Set() }
     if (group.waiters.size === 0) {
       arrived.add(id)
       left.delete(id)
@@ -172,7 +174,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
       const gone = (): void => finish({ end: 'left' })
       const timer = setTimeout(() => finish({ end: 'budget' }), Math.min(budgetMs, longestTimer))
       signal.addEventListener('abort', gone, { once: true })
-      enter(hold.id, hold.revision, waiter)
+      enter(hold, waiter)
     })
 
   const sendAway = async (): Promise<void> => {

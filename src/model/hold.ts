@@ -55,6 +55,8 @@ export interface Hold {
   readonly outcome?: Outcome
   /** It was to run without its client and could not: it stays approved for the requester's own repeat. */
   readonly awaitsCaller?: true
+  /** Names what was asked as it was recorded. Filled in when the hold is written or read; no part of the record by itself. */
+  readonly asked?: string
   /** Whether a client is connected and waits for it. Filled in when a hold is shown or listed; no part of the record. */
   readonly waiting?: boolean
 }

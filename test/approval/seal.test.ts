@@ -13,8 +13,13 @@ const hold: Hold = { id: holdId(), code: 'CS-0000', revision: 3, state: 'pending
 
 test('opens what it closed, also after the key was rotated', () => {
   const old = makeSeal([key('a')])
-  const entry = old.close({ ...hold, waiting: true }, { openKey: 'k', dueAt: 2 })
-  assert.deepEqual(makeSeal([key('b'), key('a')]).open(entry), { hold, openKey: 'k', dueAt: 2 })
+  const { entry, hold: recorded } = old.close({ ...hold, waiting: true }, { openKey: 'k', dueAt: 2 })
+  const opened = makeSeal([key('b'), key('a')]).open(entry)
+  assert.deepEqual(opened, { hold: { ...hold, asked: recorded.asked! }, openKey: 'k', dueAt: 2 })
+  const later = old.revise({ ...opened.hold, revision: 4, state: 'approved', runBy: 9 }, { dueAt: 9 })
+  assert.deepEqual(makeSeal([key('b'), key('a')]).open({ ...later, asked: entry.asked }), { hold: { ...opened.hold, revision: 4, state: 'approved', runBy: 9 }, dueAt: 9 })
+  assert.deepEqual(old.renew(opened.hold, later), old.open({ ...later, asked: entry.asked }))
+  assert.deepEqual(old.revise({ ...hold, waiting: true }, {}), old.revise(opened.hold, {}), 'what was asked has one name, remembered or not')
   assert.throws(() => makeSeal([key('b')]).open(entry), Tampered)
   assert.throws(() => old.open(entry, 'hold_other'), Tampered)
   assert.throws(() => makeSeal([]))
@@ -23,7 +28,7 @@ test('opens what it closed, also after the key was rotated', () => {
 
 test('any changed character of the record, and any changed column, is noticed', () => {
   const seal = makeSeal([key('a')])
-  const entry = seal.close(hold, { openKey: 'k', dueAt: 2 })
+  const { entry, hold: recorded } = seal.close(hold, { openKey: 'k', dueAt: 2 })
   fc.assert(
     fc.property(fc.nat(entry.sealed.length - 1), fc.integer({ min: 1, max: 90 }), (at, shift) => {
       const changed = String.fromCharCode(((entry.sealed.charCodeAt(at) - 32 + shift) % 95 + 95) % 95 + 32)
@@ -32,6 +37,19 @@ test('any changed character of the record, and any changed column, is noticed', 
     }),
     { numRuns: 500 },
   )
+  fc.assert(
+    fc.property(fc.nat(entry.asked.length - 1), fc.integer({ min: 1, max: 90 }), (at, shift) => {
+      const changed = String.fromCharCode(((entry.asked.charCodeAt(at) - 32 + shift) % 95 + 95) % 95 + 32)
+      fc.pre(changed !== entry.asked[at])
+      assert.throws(() => seal.open({ ...entry, asked: entry.asked.slice(0, at) + changed + entry.asked.slice(at + 1) }), Tampered)
+    }),
+    { numRuns: 500 },
+  )
+  const second = seal.close({ ...hold, id: holdId() }, { openKey: 'k', dueAt: 2 })
+  for (const over of [{ asked: second.entry.asked }, { asked: '' }, { sealed: second.entry.sealed }]) assert.throws(() => seal.open({ ...entry, ...over }), Tampered)
+  assert.throws(() => seal.renew(recorded, second.entry), Tampered)
+  assert.throws(() => seal.renew({ ...recorded, asked: second.hold.asked! }, { ...second.entry, id: recorded.id }), Tampered)
+  for (const over of [{ id: holdId() }, { revision: 4 }, { state: 'approved' as const }, { openKey: 'l' }, { callerKey: 'c' }, { service: 's' }, { dueAt: 3 }]) assert.throws(() => seal.renew(recorded, { ...entry, ...over }), Tampered)
   for (const over of [{ id: holdId() }, { revision: 4 }, { state: 'approved' as const }, { openKey: 'l' }, { callerKey: 'c' }, { service: 's' }, { dueAt: 3 }]) assert.throws(() => seal.open({ ...entry, ...over }), Tampered)
 })
 

@@ -13,7 +13,7 @@ const limits = { perCaller: 1_000, perService: 1_000 }
 
 export const entry = (over: Partial<HoldEntry> = {}): HoldEntry & { readonly openKey: string } => {
   const id = over.id ?? `hold_${randomUUID()}`
-  return { id, revision: 1, state: 'pending', openKey: `key-${id}`, callerKey: `caller-${id}`, service: `service-${id}`, sealed: `sealed ${id} é "\\ \n`, ...over }
+  return { id, revision: 1, state: 'pending', openKey: `key-${id}`, callerKey: `caller-${id}`, service: `service-${id}`, sealed: `sealed ${id} é "\\ \n`, asked: `asked ${id} é "\\ \n`, ...over }
 }
 
 export const settledWithin = async <T>(ms: number, promise: Promise<T>): Promise<T> => {
@@ -50,6 +50,21 @@ export const holdStoreContract = (name: string, start: () => Promise<StoreFixtur
       assert.deepEqual(await b.read(one.id), one)
       assert.deepEqual(await b.revisions([one.id, 'hold_none']), [1, undefined])
       assert.equal(await b.read('hold_none'), undefined)
+    })
+
+    it('keeps what was asked, and tells what changed without it', async () => {
+      const [one, two] = [entry(), entry()]
+      for (const each of [one, two]) await a.open(each, limits)
+      const { asked, openKey: _openKey, ...changed } = { ...one, revision: 2, state: 'executed' as const, sealed: 'second' }
+      const result = { sealed: new Uint8Array([0, 255, 10]), keepMs: 60_000 }
+      assert.equal(await a.replace({ ...changed, revision: 9 }, { revision: 7 }, 60_000, result), 'conflict')
+      assert.equal(await b.getAttachment(one.id, 'result'), undefined)
+      assert.equal(await a.replace(changed, { revision: 1 }, 60_000, result), 'replaced')
+      assert.deepEqual(await b.read(one.id), { ...changed, asked })
+      assert.deepEqual(Buffer.from((await b.getAttachment(one.id, 'result'))!), Buffer.from(result.sealed))
+      const { asked: _asked, ...second } = two
+      assert.deepEqual(await b.latest([two.id, 'hold_none', one.id]), [second, undefined, changed])
+      assert.deepEqual(await b.latest([]), [])
     })
 
     it('lets one of many that open the same key win, and attaches the others to it', async () => {

@@ -9,7 +9,7 @@ if (mode === 'write') {
   for (let i = 0; ; i++) {
     await Promise.all(Array.from({ length: 8 }, async (_, lane) => {
       const id = `${name}-${i}-${lane}`
-      await store.open({ id, revision: 1, state: 'pending', openKey: id, callerKey: 'c', service: 's', sealed: 'x'.repeat(500) }, limits)
+      await store.open({ id, revision: 1, state: 'pending', openKey: id, callerKey: 'c', service: 's', sealed: 'x'.repeat(500), asked: 'y' }, limits)
       process.stdout.write(`${id}\n`)
     }))
   }

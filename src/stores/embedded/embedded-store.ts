@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
-import type { HoldChange, HoldEntry, HoldStore } from '../../approval/hold-store.ts'
+import type { HoldChange, HoldEntry, HoldRevision, HoldStore } from '../../approval/hold-store.ts'
 import { defined } from '../../lib/defined.ts'
 import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
@@ -29,10 +29,21 @@ interface Row {
   readonly sealed: string
 }
 
-const entryOf = (row: Row): HoldEntry => ({
+interface WholeRow extends Row {
+  readonly asked: string | null
+}
+
+const entryOf = (row: WholeRow): HoldEntry => ({ ...revisionOf(row), asked: row.asked ?? '' })
+
+const revisionOf = (row: Row): HoldRevision => ({
   id: row.id, revision: row.revision, state: row.state, callerKey: row.caller_key, service: row.service, sealed: row.sealed,
   ...defined({ openKey: row.open_key ?? undefined, dueAt: row.due_at ?? undefined }),
 })
+
+const whole = 'select holds.*, (select asked from asked where asked.seq = holds.seq) as asked from holds'
+
+/** Their actions have run and their answers been given: nobody waits for their record. */
+const endings: ReadonlySet<HoldState> = new Set(['executed', 'failed', 'unknown'])
 
 const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable', 'The store for holds does not answer. NOT EXECUTED. Try again later.', { cause, retryAfterSeconds: 5 })
 
@@ -56,19 +67,22 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
   let lastSweep = 0
 
   const sql = {
-    byId: database.prepare('select * from holds where id = ?'),
-    byKey: database.prepare('select holds.* from open_keys join holds on holds.id = open_keys.id where open_keys.open_key = ?'),
+    byId: database.prepare(`${whole} where id = ?`),
+    byKey: database.prepare(`${whole} where id = (select id from open_keys where open_key = ?)`),
+    head: database.prepare('select seq, revision, open_key from holds where id = ?'),
+    latest: database.prepare('select * from holds where id in (select value from json_each(?))'),
     openCount: database.prepare('select n from open_counts where kind = ? and name = ?'),
     openOfCaller: database.prepare("select count(*) as n from holds where caller_key = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
     openOfService: database.prepare("select count(*) as n from holds where service = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
     insert: database.prepare('insert into holds (id, revision, state, open_key, caller_key, service, due_at, sealed) values (?, ?, ?, ?, ?, ?, ?, ?)'),
+    ask: database.prepare('insert or replace into asked (seq, asked) values (?, ?)'),
     point: database.prepare('insert into open_keys (open_key, id) values (?, ?) on conflict (open_key) do update set id = excluded.id'),
     unpoint: database.prepare('delete from open_keys where open_key = ? and id = ?'),
-    update: database.prepare('update holds set revision = ?, state = ?, open_key = ?, due_at = ?, keep_until = ?, sealed = ? where id = ?'),
+    update: database.prepare('update holds set revision = ?, state = ?, open_key = ?, due_at = ?, keep_until = ?, sealed = ? where seq = ?'),
     change: database.prepare('insert into changes (id, state) values (?, ?)'),
     changesAfter: database.prepare('select seq, id, state from changes where seq > ? order by seq limit 500'),
     lastChange: database.prepare('select coalesce(max(seq), 0) as n from changes'),
-    due: database.prepare('select * from holds where due_at < ? order by due_at limit ?'),
+    due: database.prepare(`${whole} where due_at < ? order by due_at limit ?`),
     attach: database.prepare('insert into attachments (id, name, keep_until, sealed) values (?, ?, ?, ?) on conflict (id, name) do update set keep_until = excluded.keep_until, sealed = excluded.sealed'),
     attachment: database.prepare('select sealed from attachments where id = ? and name = ? and keep_until > ?'),
     detach: database.prepare('delete from attachments where id = ? and name = ?'),
@@ -81,15 +95,15 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     revisions: database.prepare('select id, revision from holds where id in (select value from json_each(?))'),
     version: database.prepare('pragma data_version'),
     sweep: [
-      database.prepare('delete from open_keys where id in (select id from holds where keep_until < ? limit 200)'),
-      database.prepare('delete from holds where id in (select id from holds where keep_until < ? limit 200)'),
+      database.prepare('delete from asked where seq in (select seq from holds where keep_until < ? order by keep_until limit 200)'),
+      database.prepare('delete from holds where seq in (select seq from holds where keep_until < ? order by keep_until limit 200)'),
       database.prepare('delete from attachments where (id, name) in (select id, name from attachments where keep_until < ? limit 50)'),
     ],
     trim: database.prepare('delete from changes where seq < (select max(seq) from changes) - ?'),
     forgetReplicas: database.prepare('delete from replicas where seen_at < ?'),
   }
 
-  const one = (statement: { get(...values: SQLInputValue[]): unknown }, ...values: SQLInputValue[]): Row | undefined => statement.get(...values) as Row | undefined
+  const one = (statement: { get(...values: SQLInputValue[]): unknown }, ...values: SQLInputValue[]): WholeRow | undefined => statement.get(...values) as WholeRow | undefined
   const number = (found: unknown): number => (found as { n: number }).n
 
   const read = async <T>(look: () => T): Promise<T> => {
@@ -119,8 +133,8 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     }
   }
 
-  const bounded = (entry: HoldEntry): void => {
-    if (entry.sealed.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
+  const bounded = ({ sealed, asked = '' }: HoldRevision & { readonly asked?: string }): void => {
+    if (sealed.length + asked.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
   }
 
   const boundedAttachment = (sealed: Uint8Array): void => {
@@ -141,7 +155,8 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
       if (found !== undefined && !(superseding?.id === found.id && superseding.revision === found.revision)) return { result: 'attached', entry: entryOf(found) } as const
       if (isCrowded('caller', entry.callerKey, limits.perCaller, now)) return { result: 'flooded', by: 'caller' } as const
       if (isCrowded('service', entry.service, limits.perService, now)) return { result: 'flooded', by: 'service' } as const
-      sql.insert.run(entry.id, entry.revision, entry.state, entry.openKey, entry.callerKey, entry.service, entry.dueAt ?? null, entry.sealed)
+      const { lastInsertRowid } = sql.insert.run(entry.id, entry.revision, entry.state, entry.openKey, entry.callerKey, entry.service, entry.dueAt ?? null, entry.sealed)
+      sql.ask.run(lastInsertRowid, entry.asked)
       sql.point.run(entry.openKey, entry.id)
       if (request) sql.attach.run(entry.id, 'request', Math.round(now + request.keepMs), request.sealed)
       sql.change.run(entry.id, entry.state)
@@ -149,20 +164,22 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     })
   }
 
-  const replace: HoldStore['replace'] = async (entry, expected, keepMs) => {
+  const replace: HoldStore['replace'] = async (entry, expected, keepMs, result) => {
     bounded(entry)
+    if (result) boundedAttachment(result.sealed)
     return await write((now) => {
-      const found = one(sql.byId, entry.id)
+      const found = sql.head.get(entry.id) as Pick<Row, 'seq' | 'revision' | 'open_key'> | undefined
       if (found === undefined) return 'missing'
       if (found.revision !== expected.revision) return 'conflict'
       if (expected.notAfter !== undefined && now > expected.notAfter) return 'late'
       if (expected.notBefore !== undefined && now < expected.notBefore) return 'early'
       const keepUntil = keepMs === undefined || isOpen(entry.state) ? null : Math.round(now + keepMs)
-      sql.update.run(entry.revision, entry.state, entry.openKey ?? null, entry.dueAt ?? null, keepUntil, entry.sealed, entry.id)
+      sql.update.run(entry.revision, entry.state, entry.openKey ?? null, entry.dueAt ?? null, keepUntil, entry.sealed, found.seq)
       if (found.open_key !== null && found.open_key !== entry.openKey) sql.unpoint.run(found.open_key, entry.id)
+      if (result) sql.attach.run(entry.id, 'result', Math.round(now + result.keepMs), result.sealed)
       sql.change.run(entry.id, entry.state)
       return 'replaced'
-    })
+    }, endings.has(entry.state) ? 'later' : 'now')
   }
 
   const list: HoldStore['list'] = ({ states, service, callerKey, after, limit }) =>
@@ -171,7 +188,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
       if (!Number.isSafeInteger(before)) throw new Refusal('malformed', 'This page does not exist.')
       const where = ['seq < ?', ...(states ? [`state in (${states.map(() => '?').join()})`] : []), ...(service === undefined ? [] : ['service = ?']), ...(callerKey === undefined ? [] : ['caller_key = ?'])]
       const values = [before, ...(states ?? []), ...(service === undefined ? [] : [service]), ...(callerKey === undefined ? [] : [callerKey])]
-      const rows = database.prepare(`select * from holds where ${where.join(' and ')} order by seq desc limit ?`).all(...values, Math.max(1, Math.min(limit, 1_000))) as unknown as Row[]
+      const rows = database.prepare(`${whole} where ${where.join(' and ')} order by seq desc limit ?`).all(...values, Math.max(1, Math.min(limit, 1_000))) as unknown as WholeRow[]
       const last = rows.at(-1)
       return { entries: rows.map(entryOf), ...(last !== undefined && rows.length >= limit ? { next: String(last.seq) } : {}) }
     })
@@ -217,13 +234,17 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     now: () => read(clock),
     open,
     read: (id) => read(() => { const row = one(sql.byId, id); return row && entryOf(row) }),
+    latest: (ids) => read(() => {
+      const found = new Map((sql.latest.all(JSON.stringify(ids)) as unknown as Row[]).map((row) => [row.id, revisionOf(row)]))
+      return ids.map((id) => found.get(id))
+    }),
     revisions: (ids) => read(() => {
       const found = new Map((sql.revisions.all(JSON.stringify(ids)) as unknown as Row[]).map((row) => [row.id, row.revision]))
       return ids.map((id) => found.get(id))
     }),
     replace,
     list,
-    due: (limit) => read(() => (sql.due.all(clock(), limit) as unknown as Row[]).map(entryOf)),
+    due: (limit) => read(() => (sql.due.all(clock(), limit) as unknown as WholeRow[]).map(entryOf)),
     changes,
     async putAttachment(id, name, sealed, keepMs) {
       boundedAttachment(sealed)

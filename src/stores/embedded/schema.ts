@@ -1,5 +1,6 @@
 /**
- * holds        one row a hold; `seq` is the order of opening
+ * holds        one row a hold, with what of it changes; `seq` is the order of opening
+ * asked        what of a hold never changes, by its `seq`; apart, because it is far larger
  * open_keys    which hold a repeat finds; never more than one a key
  * open_counts  how many open holds each caller and each service has, so that a limit costs one look-up and not a count
  * changes      what happened, for the wake-ups of all processes; trimmed
@@ -20,12 +21,17 @@ export const schema = `
     sealed text not null
   ) strict;
   create index if not exists holds_by_state on holds (state, seq);
-  create index if not exists holds_by_caller on holds (caller_key, state, due_at);
-  create index if not exists holds_by_service on holds (service, state, due_at);
+  create index if not exists holds_by_caller on holds (caller_key, seq);
+  create index if not exists holds_by_service on holds (service, seq);
+  create index if not exists open_by_caller on holds (caller_key, due_at) where state in ('pending', 'approved');
+  create index if not exists open_by_service on holds (service, due_at) where state in ('pending', 'approved');
   create index if not exists holds_by_due on holds (due_at) where due_at is not null;
   create index if not exists holds_by_end on holds (keep_until) where keep_until is not null;
+  create table if not exists asked (seq integer primary key, asked text not null) strict;
   create table if not exists open_keys (open_key text primary key, id text not null) strict, without rowid;
-  create index if not exists open_keys_by_id on open_keys (id);
+  create trigger if not exists hold_removed after delete on holds begin
+    delete from open_keys where open_key = old.open_key and id = old.id;
+  end;
   create table if not exists open_counts (kind text not null, name text not null, n integer not null, primary key (kind, name)) strict, without rowid;
   create trigger if not exists hold_opened after insert on holds when new.state in ('pending', 'approved') begin
     insert into open_counts values ('caller', new.caller_key, 1), ('service', new.service, 1) on conflict do update set n = n + 1;

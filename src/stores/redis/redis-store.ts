@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { HoldChange, HoldEntry, HoldStore } from '../../approval/hold-store.ts'
+import type { HoldChange, HoldEntry, HoldRevision, HoldStore } from '../../approval/hold-store.ts'
 import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { connect, primaries, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
-import { aliveScript, beatScript, dueScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
+import { aliveScript, beatScript, dueScript, latestScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
 
 const deadlineMs = 4_000
 const blockMs = 1_000
@@ -21,8 +21,9 @@ export class UnsafeRedis extends Error {
 
 const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable', 'The store for holds does not answer. NOT EXECUTED. Try again later.', { cause, retryAfterSeconds: 5 })
 
-const metaOf = ({ sealed: _sealed, ...meta }: HoldEntry): string => JSON.stringify(meta)
-const entryOf = (meta: string, sealed: string): HoldEntry => ({ ...(JSON.parse(meta) as Omit<HoldEntry, 'sealed'>), sealed })
+const metaOf = ({ id, revision, state, openKey, callerKey, service, dueAt }: HoldRevision): string => JSON.stringify({ id, revision, state, openKey, callerKey, service, dueAt })
+const revisionOf = (meta: string, sealed: string): HoldRevision => ({ ...(JSON.parse(meta) as Omit<HoldRevision, 'sealed'>), sealed })
+const entryOf = (meta: string, sealed: string, asked: string | null | undefined): HoldEntry => ({ ...revisionOf(meta, sealed), asked: asked ?? '' })
 
 /**
  * Holds in Redis, alone, behind Sentinel or in a Cluster. Redis answers before it has written to disk or to its replicas, as it is set up;
@@ -36,7 +37,7 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
   const skew = (): string => String(Math.round(test.clockSkewMs?.() ?? 0))
   const closing = new AbortController()
   const records = ['holds', 'meta', 'open', 'index', 'live', 'due', 'gone', 'changes'].map(key)
-  const [holds, meta] = [key('holds'), key('meta')]
+  const [holds, meta, asked] = [key('holds'), key('meta'), key('asked')]
   let safe: Promise<void> | undefined
 
   writer.on('close', () => { safe = undefined }) // after a failover another Redis answers, with settings of its own
@@ -75,10 +76,10 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     }
   }
 
-  const counted = (entry: HoldEntry): readonly string[] => [key(`open-of-caller:${entry.callerKey}`), key(`open-of-service:${entry.service}`)]
+  const counted = (entry: HoldRevision): readonly string[] => [key(`open-of-caller:${entry.callerKey}`), key(`open-of-service:${entry.service}`)]
 
-  const bounded = (entry: HoldEntry): void => {
-    if (entry.sealed.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
+  const bounded = ({ sealed, asked: fixed = '' }: HoldRevision & { readonly asked?: string }): void => {
+    if (sealed.length + fixed.length > maxEntryBytes) throw new Refusal('too-large', 'This action is too large to be held for approval. NOT EXECUTED. Send less at once.')
   }
 
   const bytesOf = (sealed: Uint8Array): Buffer => {
@@ -88,27 +89,27 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
 
   const open: HoldStore['open'] = async (entry, limits, superseding, request) => {
     bounded(entry)
-    const args = [entry.id, metaOf(entry), entry.sealed, entry.openKey, entry.dueAt ?? '', limits.perCaller, limits.perService, superseding?.id ?? '', superseding?.revision ?? -1, changesKept, entry.state, request ? bytesOf(request.sealed) : '', request ? wholeMs(request.keepMs) : '']
-    const [result, first, second] = (await ask(() => run(openScript, [...records, ...counted(entry), key('seq'), key(`request:${entry.id}`)], args))) as [string, string, string]
-    if (result === 'attached') return { result, entry: entryOf(first, second) }
+    const args = [entry.id, metaOf(entry), entry.sealed, entry.openKey, entry.dueAt ?? '', limits.perCaller, limits.perService, superseding?.id ?? '', superseding?.revision ?? -1, changesKept, entry.state, request ? bytesOf(request.sealed) : '', request ? wholeMs(request.keepMs) : '', entry.asked]
+    const [result, first, second, third] = (await ask(() => run(openScript, [...records, ...counted(entry), key('seq'), key(`request:${entry.id}`), asked], args))) as [string, string, string, string]
+    if (result === 'attached') return { result, entry: entryOf(first, second, third) }
     if (result === 'flooded') return { result, by: first === 'caller' ? 'caller' : 'service' }
     return { result: 'opened' }
   }
 
-  const replace: HoldStore['replace'] = async (entry, expected, keepMs) => {
+  const replace: HoldStore['replace'] = async (entry, expected, keepMs, result) => {
     bounded(entry)
     const phase = isOpen(entry.state) ? 'open' : entry.state === 'running' ? 'running' : 'settled'
     const args = [
       entry.id, metaOf(entry), entry.sealed, entry.openKey ?? '', entry.dueAt ?? '', expected.revision, expected.notAfter ?? '', expected.notBefore ?? '',
-      phase === 'settled' && keepMs !== undefined ? Math.round(keepMs) : '', entry.state, phase, changesKept,
+      phase === 'settled' && keepMs !== undefined ? Math.round(keepMs) : '', entry.state, phase, changesKept, result ? bytesOf(result.sealed) : '', result ? wholeMs(result.keepMs) : '',
     ]
-    const keys = [...records, ...counted(entry)]
+    const keys = [...records, ...counted(entry), key(`result:${entry.id}`), asked]
     const acknowledged = phase === 'running' && options.acknowledgingReplicas > 0
     return (await ask(() => (acknowledged ? runAcknowledged(replaceScript, keys, args) : run(replaceScript, keys, args)))) as Awaited<ReturnType<HoldStore['replace']>>
   }
 
   /** The step and the question who else has it travel together: on another connection the answer would be about other writes. */
-  const runAcknowledged = async (script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> => {
+  const runAcknowledged = async (script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown> => {
     const node = await ownerOf(writer, keys[0]!)
     const [step, copies] = await Promise.all([node.eval(script.text, keys.length, ...keys, skew(), ...args), node.wait(options.acknowledgingReplicas, acknowledgeMs)])
     if (step === 'replaced' && copies < options.acknowledgingReplicas) throw new Error(`${copies} of ${options.acknowledgingReplicas} replicas have acknowledged the spend`)
@@ -119,8 +120,8 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     if (after !== undefined && !/^\d{1,16}$/.test(after)) throw new Refusal('malformed', 'This page does not exist.')
     const live = states !== undefined && states.every((state) => isOpen(state) || state === 'running')
     const args = [after === undefined ? '+inf' : `(${after}`, Math.max(1, Math.min(limit, 1_000)), service ?? '', callerKey ?? '', scanned, ...(states ?? [])]
-    const [next, ...found] = (await ask(() => run(listScript, [holds, meta, key(live ? 'live' : 'index')], args))) as string[]
-    return { entries: pairs(found), ...(next ? { next } : {}) }
+    const [next, ...found] = (await ask(() => run(listScript, [holds, meta, key(live ? 'live' : 'index'), asked], args))) as string[]
+    return { entries: entriesIn(found), ...(next ? { next } : {}) }
   }
 
   const waker = makeWaker(options, key('changes'), closing.signal)
@@ -161,11 +162,18 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
   const store: HoldStore = {
     now: async () => Number(await ask(() => run(nowScript, [holds], []))),
     open,
-    read: async (id) => pairs((await ask(() => run(readScript, [holds, meta], [id]))) as string[])[0],
+    read: async (id) => entriesIn((await ask(() => run(readScript, [holds, meta, asked], [id]))) as string[])[0],
+    latest: async (ids) => {
+      const found = (await ask(() => run(latestScript, [holds, meta], ids))) as (string | null)[]
+      return ids.map((_, at) => {
+        const [fields, sealed] = [found[2 * at], found[2 * at + 1]]
+        return fields == null || sealed == null ? undefined : revisionOf(fields, sealed)
+      })
+    },
     revisions: async (ids) => (ids.length === 0 ? [] : (await ask(() => writer.hmget(meta, ...ids))).map((text) => (text === null ? undefined : (JSON.parse(text) as HoldEntry).revision))),
     replace,
     list,
-    due: async (limit) => pairs((await ask(() => run(dueScript, [holds, meta, key('due')], [limit]))) as string[]),
+    due: async (limit) => entriesIn((await ask(() => run(dueScript, [holds, meta, key('due'), asked], [limit]))) as string[]),
     changes,
     async putAttachment(id, name, sealed, keepMs) {
       const bytes = bytesOf(sealed)
@@ -197,11 +205,12 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
 
 const wholeMs = (ms: number): number => Math.max(1, Math.round(ms))
 
-const pairs = (found: readonly (string | null)[]): readonly HoldEntry[] => {
+/** Meta, record and what was asked, in turn. */
+const entriesIn = (found: readonly (string | null)[]): readonly HoldEntry[] => {
   const entries: HoldEntry[] = []
-  for (let at = 0; at + 1 < found.length; at += 2) {
-    const [meta, sealed] = [found[at], found[at + 1]]
-    if (meta != null && sealed != null) entries.push(entryOf(meta, sealed))
+  for (let at = 0; at + 2 < found.length; at += 3) {
+    const [meta, sealed, asked] = [found[at], found[at + 1], found[at + 2]]
+    if (meta != null && sealed != null) entries.push(entryOf(meta, sealed, asked))
   }
   return entries
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
  * Every step is one script, so it is atomic, and takes the time from Redis itself. All keys carry one hash tag.
  *
  * holds    id → sealed record          meta   id → what the store searches by, JSON
+ * asked    id → what never changes
  * open     open key → id               index  all ids by order of opening · live: those not yet settled
  * due      ids by when they are due    gone   settled ids by the end of their keeping
  * changes  stream of (id, state)       open-of-caller:…, open-of-service:…  open ids by their end, for the limits
@@ -25,8 +26,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[1])
 local function text(number) return string.format('%.0f', number) end`
 
-/** Removes what has been kept long enough, a little with each write. */
-const purge = `
+/** Removes what has been kept long enough, a little with each write. `asked` is which of the keys holds what was asked. */
+const purge = (asked: number): string => `
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', text(now), 'LIMIT', 0, 20)) do
   local meta = redis.call('HGET', KEYS[2], id)
   if meta then
@@ -35,16 +36,17 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', text(now), 'LIM
   end
   redis.call('HDEL', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
+  redis.call('HDEL', KEYS[${asked}], id)
   for i = 4, 7 do redis.call('ZREM', KEYS[i], id) end
 end`
 
-/** KEYS holds meta open index live due gone changes caller service seq request. ARGV skew id meta sealed openKey dueAt perCaller perService supersededId supersededRevision changesKept state request keepMs; an empty request: none */
-export const openScript = script(`${purge}
+/** KEYS holds meta open index live due gone changes caller service seq request asked. ARGV skew id meta sealed openKey dueAt perCaller perService supersededId supersededRevision changesKept state request keepMs asked; an empty request: none */
+export const openScript = script(`${purge(13)}
 local found = redis.call('HGET', KEYS[3], ARGV[5])
 if found then
   local meta = redis.call('HGET', KEYS[2], found)
   local sealed = redis.call('HGET', KEYS[1], found)
-  if meta and sealed and not (found == ARGV[9] and cjson.decode(meta).revision == tonumber(ARGV[10])) then return {'attached', meta, sealed} end
+  if meta and sealed and not (found == ARGV[9] and cjson.decode(meta).revision == tonumber(ARGV[10])) then return {'attached', meta, sealed, redis.call('HGET', KEYS[13], found)} end
 end
 for i = 9, 10 do redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', text(now - 86400000)) end
 if redis.call('ZCOUNT', KEYS[9], text(now), '+inf') >= tonumber(ARGV[7]) then return {'flooded', 'caller'} end
@@ -52,6 +54,7 @@ if redis.call('ZCOUNT', KEYS[10], text(now), '+inf') >= tonumber(ARGV[8]) then r
 local seq = redis.call('INCR', KEYS[11])
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[13], ARGV[2], ARGV[15])
 redis.call('HSET', KEYS[3], ARGV[5], ARGV[2])
 if ARGV[13] ~= '' then redis.call('SET', KEYS[12], ARGV[13], 'PX', ARGV[14]) end
 redis.call('ZADD', KEYS[4], seq, ARGV[2])
@@ -65,8 +68,8 @@ for i = 9, 10 do redis.call('ZADD', KEYS[i], due, ARGV[2]) end
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[11], '*', 'id', ARGV[2], 'state', ARGV[12])
 return {'opened'}`)
 
-/** KEYS holds meta open index live due gone changes caller service. ARGV skew id meta sealed openKey dueAt revision notAfter notBefore keepMs state phase changesKept; phase: open, running, settled */
-export const replaceScript = script(`${purge}
+/** KEYS holds meta open index live due gone changes caller service result asked. ARGV skew id meta sealed openKey dueAt revision notAfter notBefore keepMs state phase changesKept result resultKeepMs; phase: open, running, settled; an empty result: none */
+export const replaceScript = script(`${purge(12)}
 local meta = redis.call('HGET', KEYS[2], ARGV[2])
 if not meta then return 'missing' end
 local old = cjson.decode(meta)
@@ -76,6 +79,7 @@ if ARGV[9] ~= '' and now < tonumber(ARGV[9]) then return 'early' end
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 if old.openKey and old.openKey ~= ARGV[5] and redis.call('HGET', KEYS[3], old.openKey) == ARGV[2] then redis.call('HDEL', KEYS[3], old.openKey) end
+if ARGV[14] ~= '' then redis.call('SET', KEYS[11], ARGV[14], 'PX', ARGV[15]) end
 local due = '+inf'
 if ARGV[6] ~= '' then
   due = ARGV[6]
@@ -91,10 +95,19 @@ if ARGV[10] ~= '' then redis.call('ZADD', KEYS[7], text(now + tonumber(ARGV[10])
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[13], '*', 'id', ARGV[2], 'state', ARGV[11])
 return 'replaced'`)
 
-/** KEYS holds meta. ARGV skew id */
-export const readScript = script(`return {redis.call('HGET', KEYS[2], ARGV[2]), redis.call('HGET', KEYS[1], ARGV[2])}`)
+/** KEYS holds meta asked. ARGV skew id */
+export const readScript = script(`return {redis.call('HGET', KEYS[2], ARGV[2]), redis.call('HGET', KEYS[1], ARGV[2]), redis.call('HGET', KEYS[3], ARGV[2])}`)
 
-/** KEYS holds meta ordered. ARGV skew before limit service callerKey scan state… Answers with where to go on, then meta and record in turn. */
+/** KEYS holds meta. ARGV skew id… Answers with meta and record in turn. */
+export const latestScript = script(`
+local found = {}
+for i = 2, #ARGV do
+  found[#found + 1] = redis.call('HGET', KEYS[2], ARGV[i])
+  found[#found + 1] = redis.call('HGET', KEYS[1], ARGV[i])
+end
+return found`)
+
+/** KEYS holds meta ordered asked. ARGV skew before limit service callerKey scan state… Answers with where to go on, then meta, record and what was asked in turn. */
 export const listScript = script(`
 local found = redis.call('ZREVRANGEBYSCORE', KEYS[3], ARGV[2], '-inf', 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[6]))
 local states = {}
@@ -109,7 +122,8 @@ for i = 1, #found, 2 do
     if (#ARGV < 7 or states[entry.state]) and (ARGV[4] == '' or entry.service == ARGV[4]) and (ARGV[5] == '' or entry.callerKey == ARGV[5]) then
       page[#page + 1] = meta
       page[#page + 1] = sealed
-      if #page > 2 * limit then
+      page[#page + 1] = redis.call('HGET', KEYS[4], found[i])
+      if #page > 3 * limit then
         page[1] = found[i + 1]
         return page
       end
@@ -119,7 +133,7 @@ end
 if #found >= 2 * tonumber(ARGV[6]) then page[1] = found[#found] end
 return page`)
 
-/** KEYS holds meta due. ARGV skew limit */
+/** KEYS holds meta due asked. ARGV skew limit */
 export const dueScript = script(`
 local page = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. text(now), 'LIMIT', 0, tonumber(ARGV[2]))) do
@@ -128,6 +142,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. text(now
   if meta and sealed then
     page[#page + 1] = meta
     page[#page + 1] = sealed
+    page[#page + 1] = redis.call('HGET', KEYS[4], id)
   else
     redis.call('ZREM', KEYS[3], id)
   end
