@@ -22,7 +22,7 @@ test('over Redis: held at one replica, decided at another, spent once, replayed,
   const begun = performance.now()
   await b.life.vote(hold.id, ballot(alice, hold))
   await waiting
-  assert.ok(performance.now() - begun < 1_000)
+  assert.ok(performance.now() - begun < 4_000)
   const tries = await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 ? a : b).life.spend({ hold }, `try-${i}`, agent, allowed).catch(() => undefined)))
   const won = tries.filter((one) => one !== undefined)
   assert.equal(won.length, 1)
@@ -50,7 +50,7 @@ test('the store is down: nothing is held, voted or spent; the end of what ran is
     refused(obtain(a, 'POST /new', agent)), refused(a.life.vote(three.id, ballot(alice, three))), refused(a.life.spend({ hold: two }, 'two', agent, allowed)), refused(a.life.check()),
   ])
   assert.ok(codes.every(({ code }) => code === 'store-unavailable'))
-  assert.ok(performance.now() - begun < 5_500)
+  assert.ok(performance.now() - begun < 9_000)
   await a.life.finish(running, { result: 'executed', ms: 1 })
   await server.kill('SIGCONT')
   await until('the end to be written', async () => (await a.life.show(one.id, alice).catch(() => undefined))?.state === 'executed', 15_000)

@@ -59,7 +59,7 @@ describe('free text', () => {
     for (const text of ['a'.repeat(1e6), 'a://'.repeat(1e5), 'password'.repeat(1e5), '?'.repeat(1e6), 'eyJ'.repeat(1e5), 'bearer '.repeat(1e5), `password${' '.repeat(1e6)}`, '"'.repeat(1e6)]) {
       const from = performance.now()
       assert.ok(freeText(text).length <= 510)
-      assert.ok(performance.now() - from < 200)
+      assert.ok(performance.now() - from < 4_000)
     }
   })
 })

@@ -194,7 +194,7 @@ describe('sink http, a bad receiver', () => {
     await using sinks = start(directory.path, journal, { kind: 'http', name: 'place', url: receiver.url, authorization: new Secret('Bearer CANARY-99'), batchLines: 50, batchBytes: 1e6, timeoutMs: 100, format: 'ndjson' })
     const from = Date.now()
     await fill(journal)
-    assert.ok(Date.now() - from < 1_000)
+    assert.ok(Date.now() - from < 10_000) // a hanging sink would hold it up for ever
     const state = await until('an error', () => sinks.state().find(({ lastError }) => lastError !== undefined))
     assert.ok(state.behindMs > 0)
     assert.equal(state.delivered, 0)
