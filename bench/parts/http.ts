@@ -82,9 +82,10 @@ const compare = async (contenders: readonly Contender[], run: Run, rounds: numbe
 
 /** A program that compiles itself while it runs is compared when it has done so: after so many requests, however long a loaded machine takes for them. */
 const warmRequests = 30_000
+const mostWarmRuns = 30
 
 const warmUp = async (contender: Contender, run: Run): Promise<void> => {
-  for (let served = 0; served < warmRequests; ) served += (await run(contender)).requests
+  for (let served = 0, runs = 0; served < warmRequests && runs < mostWarmRuns; runs++) served += (await run(contender)).requests
 }
 
 const throughput = async (world: World, options: PartOptions, issuer: Issuer): Promise<readonly Row[]> => {
