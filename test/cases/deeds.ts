@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { finalReply, send, settleOrHeld } from './exchange.ts'
+import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
 import { exchangeOf, holdOf, openHold, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { makeToken } from './principals.ts'
@@ -71,7 +71,7 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     await reach(seen.world, async (access) => await access.write(id, await access.read(other.hold ?? '')))
   }),
   'add a vote record with the name of appr-a': (seen) => tampered(seen, (id) => forge(seen.world, id, ({ hold }) => {
-    hold.votes.push({ verdict: 'approve', by: { issuer: 'https://idp-a.test', subject: 'u-appr-a', kind: 'human', groups: ['approvers'] }, channel: 'api', assurance: 'console', digest: (hold['action'] as { digest: string }).digest, at: Date.now() })
+    hold.votes.push({ verdict: 'approve', by: { issuer: 'https://idp-a.test', subject: 'u-appr-a', kind: 'human', groups: ['approvers'] }, channel: 'api', assurance: 'console', digest: digestOfHold(seen.world, id), at: Date.now() })
     hold['state'] = 'approved'
   })),
   'extend the expiry field by one day': (seen) => tampered(seen, (id) => forge(seen.world, id, (record) => {
