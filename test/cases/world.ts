@@ -186,15 +186,17 @@ const faultyStore = (store: HoldStore, fault: StoreFault): HoldStore => {
     }
   }
   const wrapped = {} as Record<string, unknown>
-  for (const key of ['now', 'open', 'read', 'revisions', 'replace', 'list', 'due', 'putAttachment', 'getAttachment', 'dropAttachment', 'beat', 'attended', 'replicas', 'check'] as const)
+  for (const [key, method] of Object.entries(store) as [string, unknown][]) {
+    if (key === 'changes' || typeof method !== 'function') continue
     wrapped[key] = async (...args: unknown[]) => {
       await disturb()
       if (key === 'replace' && fault.pause !== undefined && (args[0] as { state?: string }).state === 'running') {
         fault.pause.reached.resolve()
         await fault.pause.go.promise
       }
-      return await (store[key] as (...all: unknown[]) => Promise<unknown>)(...args)
+      return await (method as (...all: unknown[]) => Promise<unknown>).apply(store, args)
     }
+  }
   return { ...(wrapped as unknown as HoldStore), changes: (after, signal) => store.changes(after, signal), [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
 }
 
