@@ -1,5 +1,7 @@
 import { defined } from '../lib/defined.ts'
 import type { Approval } from '../model/approval.ts'
+import type { Caller } from '../model/caller.ts'
+import type { Decision } from '../model/decision.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Approvals } from './approvals.ts'
@@ -15,6 +17,15 @@ const maxTries = 20
 
 /** Approved becomes running, once. */
 export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, attempt, caller, decision) => {
+  try {
+    return await spend(desk, approval, attempt, caller, decision)
+  } catch (error) {
+    desk.room.ended(approval.hold.id)
+    throw error
+  }
+}
+
+const spend = async (desk: Desk, approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval> => {
   const { ledger, people, record, now, options } = desk
   for (let tries = 0; tries < maxTries; tries++) {
     if (desk.isDraining()) throw no.draining(approval.hold)
@@ -85,6 +96,7 @@ export const makeFinish = (desk: Desk): Approvals['finish'] => async ({ hold: as
   const { options, ledger, seal, warn } = desk
   const { id, spent } = asSpent
   const keepMs = Math.max(options.resultKeptMs, options.replayWindowMs)
+  desk.room.ended(id)
 
   const end = async (hold: Hold): Promise<Hold | undefined> => {
     const kept = result !== undefined && keepMs > 0 ? { sealed: seal.closeAttachment(hold, 'result', result), keepMs } : undefined

@@ -69,7 +69,7 @@ export const makeUnattended = (desk: Desk, run: RunKept, timing: UnattendedTimin
       try {
         for await (const change of store.changes(cursor, closing.signal)) {
           cursor = change.cursor
-          if (change.state === 'approved') plan(change.id, timing.graceMs)
+          if (change.state === 'approved' && !desk.room.attends(change.id)) plan(change.id, timing.graceMs) // whose client waits here takes it; the sweep comes back if it does not
         }
       } catch {
         await pause(500, undefined, { signal: closing.signal }).catch(() => {}) // the sweep finds what is missed here
@@ -81,6 +81,7 @@ export const makeUnattended = (desk: Desk, run: RunKept, timing: UnattendedTimin
     for (let after: string | undefined; !closing.signal.aborted; ) {
       const page = await store.list({ states: ['approved'], limit: 200, ...(after === undefined ? {} : { after }) })
       for (const entry of page.entries) {
+        if (desk.room.attends(entry.id)) continue
         const hold = await ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
         if (hold && runsAlone(hold)) plan(hold.id, timing.graceMs)
       }

@@ -2,6 +2,7 @@ import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import type { Hold } from '../model/hold.ts'
 import type { HoldStore } from './hold-store.ts'
 import type { Ledger, Warn } from './ledger.ts'
+import { makeTurnstile } from './turnstile.ts'
 
 export type WaitEnd = { readonly end: 'hold'; readonly hold: Hold } | { readonly end: 'budget' | 'left' | 'drained' } | { readonly end: 'failed'; readonly error: unknown }
 
@@ -19,6 +20,10 @@ interface Group {
 /** Everybody who waits at this process. */
 export interface WaitingRoom extends AsyncDisposable {
   readonly size: () => number
+  /** Whether somebody waits here for this hold. */
+  attends(id: string): boolean
+  /** What this hold was let go for has ended, or will not run: the next may go. */
+  ended(id: string): void
   /** Waits from the given revision on for a hold that is enough. */
   wait(hold: Hold, enough: (hold: Hold) => boolean, budgetMs: number, signal: AbortSignal): Promise<WaitEnd>
   /** Sends everybody away now, and whoever comes later. */
@@ -32,10 +37,11 @@ const longestTimer = 2 ** 31 - 1
 
 /**
  * One reader of the store's changes wakes all. A lost change costs time and nothing else: every waiter's hold is looked at when it comes in
- * and again every few seconds, a thousand a query. Many that wake at once are let go in slices, so that the loop stays free.
+ * and again every few seconds, a thousand a query. Many that wake at once are let go in slices, and approved ones at the pace at which they run, so that the loop stays free.
  */
 export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: string, warn: Warn, timing: { readonly lookMs: number; readonly beatMs: number } = { lookMs: 500, beatMs: 1_000 }): WaitingRoom => {
   const groups = new Map<string, Group>()
+  const turnstile = makeTurnstile()
   const closing = new AbortController()
   const unseen = new Set<string>()
   const woken = new Set<string>()
@@ -56,7 +62,12 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
   const pump = async (): Promise<void> => {
     while (woken.size > 0) {
       await turn()
-      const ids = first(woken, readsAtOnce)
+      const free = turnstile.free()
+      if (free === 0) {
+        await turnstile.more()
+        continue
+      }
+      const ids = first(woken, Math.min(readsAtOnce, free))
       for (const id of ids) woken.delete(id)
       await serve(ids.flatMap((id) => groups.get(id) ?? []))
     }
@@ -71,6 +82,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
         else await release(group, (waiter) => waiter.finish({ end: 'failed', error: hold }))
       } else {
         if (hold.revision > group.hold.revision) group.hold = hold
+        if (hold.state === 'approved') turnstile.enter(hold.id)
         await release(group, (waiter) => { if (waiter.enough(hold)) waiter.finish({ end: 'hold', hold }) })
       }
     }
@@ -186,6 +198,8 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
 
   return {
     size: () => count,
+    attends: (id) => groups.has(id),
+    ended: turnstile.leave,
     wait,
     drain() {
       if (drained) return
