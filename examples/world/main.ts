@@ -56,7 +56,13 @@ const writeTokens = async (): Promise<void> => {
 await writeTokens()
 const renewal = setInterval(() => void writeTokens().catch((error: unknown) => say(`tokens could not be renewed: ${String(error)}`)), 30 * 60_000)
 
-const countersign: ChildProcess = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, NODE_ENV: 'development' } })
+// In a process group of its own: Ctrl-C goes to a whole group, and asked by it and by us it would take the second time for impatience.
+const countersign: ChildProcess = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], {
+  stdio: ['ignore', 'inherit', 'inherit'],
+  detached: true,
+  env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn' },
+})
+process.on('exit', () => void (countersign.exitCode === null && countersign.kill('SIGKILL')))
 const ended = once(countersign, 'exit') as Promise<[number | null]>
 
 const ready = async (): Promise<boolean> => {
@@ -96,7 +102,7 @@ const tour = (): void => {
 }
 
 const stop = (): void => void (countersign.exitCode === null && countersign.kill('SIGTERM'))
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
 
 if (await ready()) tour()
 else if (countersign.exitCode === null) {
