@@ -9,7 +9,7 @@ import type { AttachmentName, HoldEntry, HoldRevision } from './hold-store.ts'
 
 /*
  * asked           canonical JSON of what never changes: caller, action, matched rules, when and why
- * sealed record   v2.<key id>.<HMAC-SHA256, base64url>.<canonical JSON of { asked: <SHA-256 of it>, hold: <the rest>, dueAt, openKey }>
+ * sealed record   v2.<key id>.<HMAC-SHA256, base64url>.<JSON of { asked: <SHA-256 of it>, hold: <the rest>, dueAt, openKey }>
  * attachment      1 · key id (8) · nonce (12) · tag (16) · AES-256-GCM ciphertext; bound to its name, hold id, caller and digest
  *
  * The MAC covers the record and, by its hash, what was asked, so id, digest, state, votes, deadline and terms stand or fall together.
@@ -48,7 +48,7 @@ export interface Seal {
 interface Key {
   readonly id: string
   readonly mac: KeyObject
-  readonly box: Buffer
+  readonly box: KeyObject
 }
 
 const derive = (secret: string, purpose: string, bytes: number): Buffer => Buffer.from(hkdfSync('sha256', secret, 'countersign', purpose, bytes))
@@ -56,7 +56,7 @@ const derive = (secret: string, purpose: string, bytes: number): Buffer => Buffe
 const keyOf = (secret: Secret): Key => {
   const value = secret.reveal()
   if (value.length < 16) throw new Error('a key for holds needs at least 16 characters')
-  return { id: derive(value, 'hold key id', 4).toString('hex'), mac: createSecretKey(derive(value, 'hold record', 32)), box: derive(value, 'hold result', 32) }
+  return { id: derive(value, 'hold key id', 4).toString('hex'), mac: createSecretKey(derive(value, 'hold record', 32)), box: createSecretKey(derive(value, 'hold result', 32)) }
 }
 
 const macOf = (key: Key, body: string): Buffer => createHmac('sha256', key.mac).update(`countersign hold v2\n${key.id}\n${body}`).digest()
@@ -68,7 +68,7 @@ export const makeSeal = (secrets: readonly Secret[]): Seal => {
   const byId = new Map(keys.toReversed().map((key) => [key.id, key]))
 
   const seal = (hold: Hold, finding: Finding, asked: string): HoldRevision => {
-    const body = canonicalJson({ asked, hold: changing(hold), ...finding })
+    const body = JSON.stringify({ asked, hold: changing(hold), ...finding })
     return { id: hold.id, revision: hold.revision, state: hold.state, callerKey: callerKey(hold.caller), service: hold.action.service, ...finding, sealed: `v2.${first.id}.${macOf(first, body).toString('base64url')}.${body}` }
   }
 
