@@ -16,6 +16,8 @@ interface Group {
 /** Longest stretch for which one group of writes may hold the event loop. */
 const sliceMs = 8
 const maxQueued = 50_000
+/** While the disk is busy, fewer than this wait for it: they would wait anyway, and one transaction for all is cheaper than many. */
+const worthCommitting = 100
 /** What can wait gives way to what cannot for so long. */
 const givesWayMs = 500
 
@@ -60,6 +62,7 @@ export const makeGroupCommit = ({ database, sync, deadlineMs, written, committed
   let stuck: unknown
   let failure: unknown
   let closed = false
+  let goOn: (() => void) | undefined
 
   const queued = (): number => queues.now.length + queues.later.length
 
@@ -120,6 +123,7 @@ export const makeGroupCommit = ({ database, sync, deadlineMs, written, committed
         rejectAll(groups, cause)
       } finally {
         clearTimeout(late)
+        goOn?.()
       }
     }
     syncing = undefined
@@ -133,6 +137,8 @@ export const makeGroupCommit = ({ database, sync, deadlineMs, written, committed
   const run = async (): Promise<void> => {
     for (let tries = 0; queued() > 0; ) {
       await new Promise((resolve) => setImmediate(resolve))
+      if (syncing !== undefined && queued() < worthCommitting) await new Promise<void>((resolve) => { goOn = resolve })
+      goOn = undefined
       if (failure !== undefined) {
         dropAll(failure)
         break
@@ -158,6 +164,7 @@ export const makeGroupCommit = ({ database, sync, deadlineMs, written, committed
         if (stuck !== undefined) return reject(stuck)
         if (queued() >= maxQueued) return reject(new Error('too many writes are waiting'))
         queues[urgency].push({ step, resolve: resolve as (value: unknown) => void, reject, since: performance.now() })
+        if (queued() >= worthCommitting) goOn?.()
         running ??= run()
       }),
     async close() {
