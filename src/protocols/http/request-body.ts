@@ -11,6 +11,16 @@ export const refuseAnnounced = (contentLength: number | undefined, most: number)
   if (contentLength !== undefined && contentLength > most) throw tooLong(most)
 }
 
+/** A small piece is a view into all that was read from the socket with it: who may wait for long keeps the body alone. */
+const whole = (chunks: readonly Buffer[], length: number): Buffer => {
+  const only = chunks.length === 1 ? chunks[0] : undefined
+  if (only !== undefined && only.buffer.byteLength < 2 * length) return only
+  const body = Buffer.allocUnsafeSlow(length)
+  let at = 0
+  for (const chunk of chunks) at += chunk.copy(body, at)
+  return body
+}
+
 /** The whole body within a limit and a deadline, or a refusal: never a part of it. */
 export const readBody = (request: IncomingMessage, most: number, deadlineMs: number): Promise<Buffer> =>
   new Promise((resolve, reject) => {
@@ -30,7 +40,7 @@ export const readBody = (request: IncomingMessage, most: number, deadlineMs: num
     const done = (): void => {
       clearTimeout(timer)
       request.off('error', broken).off('close', broken)
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length))
+      resolve(whole(chunks, length))
     }
     const broken = (): void => stop(new Refusal('malformed', 'The body broke off.'))
     const timer = setTimeout(() => stop(tooSlow()), deadlineMs)
