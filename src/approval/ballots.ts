@@ -16,7 +16,7 @@ export const principalOf = ({ issuer, subject, kind, groups, email, name, client
 
 /** One person's yes or no. Read, settle, compare and set: a race costs another round and never a vote. */
 export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) => {
-  const { ledger, people, roster, record, now } = desk
+  const { ledger, people, room, roster, record, now } = desk
   if ((ballot.reason?.length ?? 0) > maxReason) throw new Refusal('too-large', `A reason has at most ${maxReason} characters.`)
   const by = principalOf(ballot.by)
   roster.see(by)
@@ -30,15 +30,19 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
       if (settled.refused === 'hold-expired' && isOpen(hold.state)) await expire(desk, hold)
       throw await refuse(desk, hold, ballot.by, settled.refused, settled.cause)
     }
-    const result = await ledger.write(settled.hold, { notAfter: hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline })
+    const result = await room.keepStill(id, async () => {
+      const answer = await ledger.write(settled.hold, { notAfter: hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline })
+      if (answer !== 'replaced') return answer
+      await recordDropped(desk, settled.hold, settled.dropped)
+      await record({ type: 'voted', vote, state: settled.hold.state, ...holdSubject(hold) }, 'synced')
+      return answer
+    })
     if (result === 'conflict' || result === 'early') continue
     if (result === 'missing') throw no.unknownHold()
     if (result === 'late') {
       await expire(desk, hold)
       throw await refuse(desk, hold, ballot.by, 'hold-expired', 'the vote came after the end')
     }
-    await recordDropped(desk, settled.hold, settled.dropped)
-    await record({ type: 'voted', vote, state: settled.hold.state, ...holdSubject(hold) }, 'synced')
     return settled.hold
   }
   throw no.busy()

@@ -24,6 +24,8 @@ export interface WaitingRoom extends AsyncDisposable {
   attends(id: string): boolean
   /** What this hold was let go for has ended, or will not run: the next may go. */
   ended(id: string): void
+  /** Until this step is over nobody who waits here learns of this hold: what comes of a step goes on record after the step itself. */
+  keepStill<T>(id: string, step: () => Promise<T>): Promise<T>
   /** Waits from the given revision on for a hold that is enough. */
   wait(hold: Hold, enough: (hold: Hold) => boolean, budgetMs: number, signal: AbortSignal): Promise<WaitEnd>
   /** Sends everybody away now, and whoever comes later. */
@@ -45,6 +47,8 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
   const closing = new AbortController()
   const unseen = new Set<string>()
   const woken = new Set<string>()
+  /** Steps under way, by hold. */
+  const still = new Map<string, number>()
   const arrived = new Set<string>()
   const left = new Set<string>()
   let count = 0
@@ -76,6 +80,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
   const serve = async (looked: readonly Group[]): Promise<void> => {
     const found = await ledger.latest(looked.map(({ hold }) => hold)).catch((error: unknown) => looked.map(() => error as Error))
     for (const [at, group] of looked.entries()) {
+      if (still.has(group.hold.id)) continue // looked at when the step is over
       const hold = found[at] ?? new Error('the record of the hold is gone')
       if (hold instanceof Error) {
         if (isPassing(hold)) unseen.add(group.hold.id) // looked at again when the store is back
@@ -196,8 +201,21 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
     }
   }
 
+  const keepStill: WaitingRoom['keepStill'] = async (id, step) => {
+    still.set(id, (still.get(id) ?? 0) + 1)
+    try {
+      return await step()
+    } finally {
+      const others = (still.get(id) ?? 1) - 1
+      if (others > 0) still.set(id, others)
+      else still.delete(id)
+      if (groups.has(id)) wake(id)
+    }
+  }
+
   return {
     size: () => count,
+    keepStill,
     attends: (id) => groups.has(id),
     ended: turnstile.leave,
     wait,

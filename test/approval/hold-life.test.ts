@@ -36,6 +36,24 @@ describe('obtaining', () => {
     await until('nobody waiting', async () => (await b.life.show(hold.id, alice)).waiting === false, 2_000)
   })
 
+  it('a vote is on record before anything that follows from it', async () => {
+    await using world = await makeWorld()
+    const told: Hold[] = []
+    let ended = false
+    const waiting = obtain(world.a, 'POST /x', agent, { onHeld: (hold) => told.push(hold) }).finally(() => (ended = true))
+    const hold = await until('the hold', () => told[0])
+    const disk = Promise.withResolvers<void>()
+    world.journalWaits = { type: 'voted', until: disk.promise }
+    const vote = world.a.life.vote(hold.id, ballot(alice, hold))
+    await until('the vote in the store', async () => (await world.a.life.show(hold.id, alice)).state === 'approved')
+    await new Promise((resolve) => setTimeout(resolve, 700)) // longer than the time between two looks at every hold
+    assert.equal(ended, false)
+    disk.resolve()
+    await vote
+    assert.ok(isApproval(await waiting))
+    assert.equal(world.count('voted'), 1)
+  })
+
   it('joins a repeat to the waiting hold, at any replica and after a restart', async () => {
     await using world = await makeWorld()
     const hold = await world.opened()

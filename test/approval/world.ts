@@ -53,6 +53,8 @@ export interface World extends AsyncDisposable {
   /** Moves the store's clock. */
   skewMs: number
   journalFails: AuditEvent['type'] | undefined
+  /** Records of this type wait for the promise. */
+  journalWaits: { readonly type: AuditEvent['type']; readonly until: Promise<void> } | undefined
   replica(name: string, over?: Partial<ApprovalOptions>, wrap?: (store: HoldStore) => HoldStore): Promise<Replica>
   /** Straight into the file, as somebody who got at it would. */
   tamper(sql: string, ...values: (string | number)[]): void
@@ -66,12 +68,13 @@ export const makeWorld = async (over: Partial<ApprovalOptions> = {}): Promise<Wo
   const replicas: Replica[] = []
   const journal = {
     append: async (event: AuditEvent, durability: string) => {
+      if (event.type === world.journalWaits?.type) await world.journalWaits.until
       if (event.type === world.journalFails) throw new Refusal('journal-unavailable', 'no journal')
       world.events.push({ ...event, durability })
     },
   } as unknown as Journal
   const world: World = {
-    events: [], skewMs: 0, journalFails: undefined,
+    events: [], skewMs: 0, journalFails: undefined, journalWaits: undefined,
     async replica(name, more = {}, wrap = (store) => store) {
       const store = wrap(openEmbeddedStore({ kind: 'embedded', path }, { clockSkewMs: () => world.skewMs }))
       const warnings: string[] = []
