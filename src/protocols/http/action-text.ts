@@ -1,4 +1,5 @@
 import type { Body } from './codec/body.ts'
+import { foldedName } from './codec/header-names.ts'
 import { type Cut, cutAt, visible, visibleRaw } from './codec/visible.ts'
 
 /** Characters of the body that are shown. */
@@ -15,9 +16,10 @@ export interface TextSource {
 }
 
 /** Values that open doors. They are bound into the digest and shown to nobody. */
-const secretName = /(?:^|[-_.])(?:cookie|token|secret|password|passwd|signature|credentials?|api-?key|access-?key|session-?id|jwt|auth|authorization)$|apikey$/
+const secretName = /(?:^|-)(?:cookie|token|secret|password|passwd|passphrase|pwd|pin|otp|signature|credentials?|session-?id|jwt|auth|authorization|authentication|(?:api|access|account|admin|app|application|auth|client|encryption|functions?|licen[cs]e|master|private|secret|service|session|shared|signing|subscription)-?key)$|apikey$/
 
-export const isSecretHeader = (lower: string): boolean => secretName.test(lower)
+/** `api_key` and `api.key` say what `api-key` says. */
+export const isSecretHeader = (lower: string): boolean => secretName.test(foldedName(lower))
 
 /**
  * What a person reads before saying yes.

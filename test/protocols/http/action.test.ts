@@ -86,6 +86,7 @@ describe('HTTP action', () => {
     const { digest } = action({ headers: ['X-Tenant', 'north'] })
     for (const noise of [['User-Agent', 'x'], ['traceparent', 'x'], ['X-Request-Id', '1'], ['Idempotency-Key', 'k'], ['x-stainless-retry-count', '2'], ['Authorization', 'Bearer other'], ['Countersign-Hold', 'h'], ['X-Forwarded-For', '1.2.3.4'], ['Connection', 'keep-alive'], ['Prefer', 'wait=5']])
       assert.equal(action({ headers: [...noise, 'x-TENANT', 'north'] }).digest, digest, noise[0])
+    assert.notEqual(action({ headers: ['Prefer', 'wait=5, resolution=merge-duplicates', 'X-Tenant', 'north'] }).digest, digest)
   })
 
   test('what a person reads shows everything that could mislead', () => {
@@ -96,6 +97,12 @@ describe('HTTP action', () => {
     assert.match(form.text, /\n\n"a" = "\\nhost: evil"\n"b" = "\\u\{202e\}"$/)
     const raw = action({ headers: ['Content-Type', 'text/plain'] }, 'a\r\u001b[2Jb\\u{1b}\n')
     assert.match(raw.text, /\n\na\\u\{d\}\\u\{1b\}\[2Jb\\\\u\{1b\}\n$/)
+  })
+
+  test('a value that opens doors is shown to nobody, whatever its header is called', () => {
+    for (const name of ['api_key', 'X.Session.Id', 'Ocp-Apim-Subscription-Key', 'X-Functions-Key', 'X-Auth-Key', 'X-Parse-Master-Key', 'DD-Application-Key', 'X-Secret_Key', 'apikey', 'X-Passphrase', 'X-Authentication'])
+      assert.doesNotMatch(action({ headers: [name, 'hunter2'] }).text, /hunter2/, name)
+    for (const name of ['X-Partition-Key', 'X-Cache-Key', 'X-Keys', 'X-Author']) assert.match(action({ headers: [name, 'hunter2'] }).text, /hunter2/, name)
   })
 
   test('what is not shown whole says so', () => {

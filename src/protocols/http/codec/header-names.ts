@@ -2,10 +2,11 @@
  * What becomes of a request header.
  * - `drop`: never leaves here
  * - `cookie`: leaves without our own session
+ * - `prefer`: is forwarded; what it says to us about waiting is not part of what was judged, the rest is
  * - `volatile`: is forwarded, but says nothing about the action, so a repeat may differ in it
  * - `bind`: is forwarded and part of what was judged
  */
-export type Fate = 'drop' | 'cookie' | 'volatile' | 'bind'
+export type Fate = 'drop' | 'cookie' | 'prefer' | 'volatile' | 'bind'
 
 /** The name as gateways that turn headers into variables see it: lower case, `_` and `.` are `-`. */
 export const foldedName = (name: string): string => {
@@ -34,7 +35,7 @@ const droppedPrefixes: readonly string[] = [
 
 /** Forwarded, not bound. Documented: a route can add to this list but not take from it. */
 export const volatileNames: readonly string[] = [
-  'user-agent', 'accept-encoding', 'accept-language', 'date', 'prefer', 'priority', 'dnt', 'sec-gpc', 'idempotency-key',
+  'user-agent', 'accept-encoding', 'accept-language', 'date', 'priority', 'dnt', 'sec-gpc', 'idempotency-key',
   'traceparent', 'tracestate', 'baggage', 'sentry-trace', 'b3', 'uber-trace-id', 'x-amzn-trace-id', 'x-cloud-trace-context', 'x-request-id', 'x-correlation-id', 'request-id', 'x-client-request-id',
   'via', 'x-retry-count', 'amz-sdk-invocation-id', 'amz-sdk-request',
 ]
@@ -44,6 +45,7 @@ const classify = (lower: string): Fate => {
   const folded = foldedName(lower)
   if (dropped.has(folded) || droppedPrefixes.some((prefix) => folded.startsWith(prefix))) return 'drop'
   if (folded === 'cookie') return lower === 'cookie' ? 'cookie' : 'drop'
+  if (lower === 'prefer') return 'prefer'
   // Only the proper spelling is known to carry no meaning.
   if (volatileNames.includes(lower) || volatilePrefixes.some((prefix) => lower.startsWith(prefix))) return 'volatile'
   return 'bind'

@@ -150,7 +150,9 @@ export const forwardableHeaders = (rawHeaders: readonly string[], rules: Forward
       value = rest
     }
     pairs.push(name, value)
-    if (fate !== 'volatile' && unbound?.has(lower) !== true) bound.push([lower, value])
+    if (fate === 'volatile' || unbound?.has(lower) === true) continue
+    const judged = fate === 'prefer' ? withoutWaiting(value) : value
+    if (fate !== 'prefer' || judged !== '') bound.push([lower, judged])
   }
   return { pairs, bound: sortedPairs(bound) }
 }
@@ -198,6 +200,13 @@ export const withOurHeaders = (pairs: readonly string[], ours: readonly string[]
   return all
 }
 
+const aboutWaiting = /^(?:respond-async|wait[ \t]*=[ \t]*\d{1,6})$/i
+
+/** How long a client waits may change from try to try. Every other preference (`resolution=merge-duplicates`) can make another action of it. */
+const withoutWaiting = (value: string): string =>
+  // A quoted text could contain what looks like an item: then all of it counts.
+  value.includes('"') ? value : value.split(',').map((item) => item.trim()).filter((item) => item !== '' && !aboutWaiting.test(item)).join(', ')
+
 export const sessionCookie = '__Host-countersign'
 
 /** The cookies without our own session; byte-identical where it is not among them. */
@@ -210,15 +219,19 @@ const withoutSession = (value: string): string => {
     .join('; ')
 }
 
-/** An upstream's headers without what is meant for this hop only, what it lists in `Connection`, and names that are ours to say. */
+/** Nobody but us logs a browser in: a service that sets our session would make people act as somebody else. */
+const setsOurSession = (value: string): boolean => value.includes(sessionCookie) && (value.split(/[=;]/, 1)[0] ?? '').trim() === sessionCookie
+
+/** An upstream's headers without what is meant for this hop only, what it lists in `Connection`, names that are ours to say, and our session. */
 export const responseHeaders = (rawHeaders: readonly string[]): string[] => {
   const listed = listedByConnection(rawHeaders)
   const pairs: string[] = []
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string
     const lower = name.toLowerCase()
-    if (!passesInAnswers(lower) || listed?.has(lower) === true) continue
-    pairs.push(name, rawHeaders[index + 1] as string)
+    const value = rawHeaders[index + 1] as string
+    if (!passesInAnswers(lower) || listed?.has(lower) === true || (lower === 'set-cookie' && setsOurSession(value))) continue
+    pairs.push(name, value)
   }
   return pairs
 }

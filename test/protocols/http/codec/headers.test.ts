@@ -83,6 +83,15 @@ describe('forwarded headers', () => {
     assert.deepEqual(bound, [['accept', 'j'], ['user_agent', 'odd'], ['x-tenant', 'b'], ['x-tenant', 'a']])
   })
 
+  test('of a preference only the waiting is left out of what is bound', () => {
+    const bound = (...values: string[]): string[] => forwardableHeaders([...host, ...values.flatMap((value) => ['Prefer', value])]).bound.map(([, value]) => value)
+    assert.deepEqual(forwardableHeaders([...host, 'Prefer', 'wait=5, return=minimal']).pairs, ['Prefer', 'wait=5, return=minimal'])
+    for (const value of ['wait=5', 'respond-async', 'Wait = 20,Respond-Async', '', ' , ']) assert.deepEqual(bound(value), [], value)
+    assert.deepEqual(bound('wait=5, resolution=merge-duplicates,respond-async'), ['resolution=merge-duplicates'])
+    assert.deepEqual(bound('tx=rollback', 'wait=1'), ['tx=rollback'])
+    for (const value of ['wait=5;x=1', 'wait=never', 'respond-async=1', 'x="a, wait=5, b"']) assert.deepEqual(bound(value), [value])
+  })
+
   test('no spelling and no list brings a managed name through', () => {
     const name = fc.constantFrom('X-Countersign-User', 'countersign-hold', 'X-Forwarded-For', 'authorization', 'x-original-url', 'x-a', 'Connection')
     const respelled = fc.tuple(name, fc.infiniteStream(fc.constantFrom('-', '_', '.')), fc.boolean()).map(([text, signs, upper]) => (upper ? text.toUpperCase() : text).replace(/-/g, () => String(signs.next().value)))
@@ -129,6 +138,12 @@ describe('our headers', () => {
 })
 
 describe('response headers', () => {
+  test('an upstream cannot set our session', () => {
+    assert.deepEqual(responseHeaders(['Set-Cookie', '__Host-countersign=x; Secure; Path=/', 'SET-COOKIE', ' __Host-countersign =x', 'Set-Cookie', '__Host-countersign']), [])
+    const others = ['Set-Cookie', '__Host-countersigned=x', 'Set-Cookie', 'a=__Host-countersign=x']
+    assert.deepEqual(responseHeaders(others), others)
+  })
+
   test('hop-by-hop, listed and managed names are dropped', () => {
     const pairs = responseHeaders(['Connection', 'X-Foo', 'X-Foo', '1', 'X-Countersign-User', 'root', 'x_countersign_decision', 'approved', 'Countersign-Hold', '1', 'Keep-Alive', 'timeout=5', 'Content-Length', '2', 'Set-Cookie', 'a=1', 'set-cookie', 'b=2', 'Trailer', 'X', 'Transfer-Encoding', 'chunked', 'Proxy-Authenticate', 'x', 'Alt-Svc', 'h3=":443"', 'X-Envoy-Upstream-Service-Time', '3'])
     assert.deepEqual(pairs, ['Content-Length', '2', 'Set-Cookie', 'a=1', 'set-cookie', 'b=2', 'X-Envoy-Upstream-Service-Time', '3'])
