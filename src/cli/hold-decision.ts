@@ -13,7 +13,7 @@ const approveOptions = {
   ...serverOptions,
   reason,
   digest: { type: 'string', value: 'sha256:…', help: 'the digest that you have looked at; for scripts' },
-  yes: { type: 'boolean', short: 'y', help: 'do not ask; needs --code' },
+  yes: { type: 'boolean', short: 'y', help: 'do not ask; needs the id and --code' },
   code: { type: 'string', value: 'CS-XXXX', help: 'with --yes: the short code of the action that you have looked at' },
   output,
 } as const satisfies Options
@@ -23,7 +23,9 @@ const approve = async (args: readonly string[], io: Io): Promise<number> => {
   const interactive = io.stdin.isTTY === true && io.stderr.isTTY === true
   if (values.digest !== undefined && !/^sha256:[0-9a-f]{64}$/.test(values.digest)) throw new Failure('--digest is sha256: and 64 hex digits', exit.usage)
   if (values.yes && values.code === undefined) throw new Failure('--yes needs --code, so that it is clear what is approved', exit.usage)
-  if (values.digest === undefined && !values.yes && !interactive) throw new Failure('without a terminal to ask at, name what you approve: --digest sha256:… or --yes --code CS-XXXX', exit.usage)
+  // Who asks for actions can make a second one with the same short code: together with the id a code is a check, alone it names nothing for sure.
+  if (values.digest === undefined && values.yes && /^CS-/i.test(positionals[0] ?? '')) throw new Failure('--yes needs the id of the hold, not its code: another action can have the same code', exit.usage)
+  if (values.digest === undefined && !values.yes && !interactive) throw new Failure('without a terminal to ask at, name what you approve: --digest sha256:…, or its id with --yes --code CS-XXXX', exit.usage)
 
   const client = await connect(values, io)
   const hold = await getHold(client, await resolveHold(client, positionals[0] ?? ''))
@@ -85,8 +87,8 @@ export const decisionCommands: readonly Command[] = [
   {
     path: ['holds', 'approve'],
     summary: 'Approve a held action',
-    usage: 'ID|CODE [--reason TEXT] [--digest sha256:… | --yes --code CS-XXXX]',
-    details: 'At a terminal it shows the whole action and asks for its code. In a script it needs the digest (or the code) of the action that was looked at; if another action hides behind the id, nothing is approved.',
+    usage: 'ID|CODE [--reason TEXT] [--digest sha256:…] | ID --yes --code CS-XXXX',
+    details: 'At a terminal it shows the whole action and asks for its code. In a script it needs the digest (or the id and the code) of the action that was looked at; if another action hides behind the id, nothing is approved.',
     options: approveOptions,
     examples: ['countersign holds approve CS-7F3K', 'countersign holds approve hold_9f2c --digest sha256:…', 'countersign holds approve hold_9f2c --yes --code CS-7F3K'],
     run: approve,

@@ -45,7 +45,11 @@ test('a script approves by digest, or by code, and never what it did not name', 
   assert.equal(desk.holds.get('hold_1')?.votes[0]?.reason, 'Checked.')
   assert.equal(await approve('hold_1', '--digest', digest), 1)
   desk.holds.set('hold_1', makeHold())
-  assert.equal(await approve('CS-7F3K', '--yes', '--code', 'cs-7f3k'), 0)
+  assert.equal(await approve('CS-7F3K', '--yes', '--code', 'CS-7F3K'), 2, 'another action can be made to have this code')
+  assert.equal(desk.holds.get('hold_1')?.state, 'pending')
+  assert.equal(await approve('hold_1', '--yes', '--code', 'cs-7f3k'), 0)
+  desk.holds.set('hold_1', makeHold())
+  assert.equal(await approve('CS-7F3K', '--digest', digest), 0)
 })
 
 test('at a terminal the code must be typed under the whole action', async () => {

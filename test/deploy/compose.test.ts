@@ -170,8 +170,8 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
 
     const refund = line(/curl.*\/refund /)
     const waiting = [paste(refund.replace(':8080', ':8090'), token), paste(refund, token)]
-    const hold = await until('the hold', async () => (JSON.parse((await bob.run('holds', 'ls', '-o', 'json')).out) as { readonly holds: readonly { readonly code: string; readonly preview: string }[] }).holds.find(({ preview }) => preview.includes('refund')), 15_000)
-    const yes = await bob.run('holds', 'approve', hold.code, '--yes', '--code', hold.code)
+    const hold = await until('the hold', async () => (JSON.parse((await bob.run('holds', 'ls', '-o', 'json')).out) as { readonly holds: readonly { readonly id: string; readonly code: string; readonly preview: string }[] }).holds.find(({ preview }) => preview.includes('refund')), 15_000)
+    const yes = await bob.run('holds', 'approve', hold.id, '--yes', '--code', hold.code)
     assert.equal(yes.code, 0, yes.err)
     const ran = /"refunded":"o-1003".*"runBy":"invoice-agent"/
     const answers = await Promise.all(waiting)
