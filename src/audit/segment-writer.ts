@@ -42,6 +42,11 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
   let filled = 0
   let batchSeq = 0
   let scheduled = false
+  /** Who waited for the last batch was the only one, so the next one need not wait for company either. */
+  let alone = true
+  let awaited = 0
+  /** A batch was written at once in this turn of the loop: whatever else comes in it shares the next one. */
+  let early = false
   let written: Waiters | undefined
   let nextSync: Waiters | undefined
   let running: Waiters | undefined
@@ -67,9 +72,11 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
     if (filled === 0) batchSeq = seq
     filled += batch.write(line, filled, 'latin1')
     batch[filled++] = 0x0a
+    if (durability !== 'queued') awaited++
     if (!scheduled) {
       scheduled = true
-      setImmediate(turn)
+      if (alone && !early && durability !== 'queued') process.nextTick(earlyTurn)
+      else setImmediate(turn)
     }
     if (durability === 'queued') return nothing
     if (durability === 'written') return (written ??= waiters()).promise
@@ -81,7 +88,15 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
 
   const turn = () => {
     scheduled = false
+    alone = awaited <= 1
+    awaited = 0
     flush()
+  }
+
+  const earlyTurn = () => {
+    early = true
+    setImmediate(() => { early = false })
+    turn()
   }
 
   const flush = () => {
