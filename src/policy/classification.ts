@@ -2,7 +2,7 @@ import type { Problem } from '../lib/problem.ts'
 import { problemAt, type YamlSource } from '../lib/yaml-source.ts'
 import { compileGlob, globProblem, splitSegments, type Glob } from './glob.ts'
 import type { ClassificationSource } from './language.ts'
-import { viewsOf } from './path-views.ts'
+import { foldCase, viewsOf } from './path-views.ts'
 import { meant } from './meant.ts'
 
 export type TaggedKind = 'path' | 'table' | 'column' | 'tool'
@@ -21,7 +21,7 @@ const SECTIONS = { path: 'paths', table: 'tables', column: 'columns', tool: 'too
 const SEPARATORS = { path: '/', table: '.', column: '.', tool: '/' } as const
 const NONE: readonly string[] = Object.freeze([])
 
-const readings = (kind: TaggedKind, name: string): readonly (readonly string[])[] => (kind === 'path' ? viewsOf(name).all : [splitSegments(name, SEPARATORS[kind])])
+const readings = (kind: TaggedKind, name: string): readonly (readonly string[])[] => (kind === 'path' ? viewsOf(name).loose : [splitSegments(name, SEPARATORS[kind])])
 
 export const compileClassification = (files: readonly { readonly source: YamlSource; readonly value: ClassificationSource }[], services: readonly string[], problems: Problem[]): Classification => {
   const entries = new Map<string, Record<TaggedKind, Entry[]>>()
@@ -35,7 +35,7 @@ export const compileClassification = (files: readonly { readonly source: YamlSou
         for (const [pattern, names] of Object.entries(sections[SECTIONS[kind]] ?? {})) {
           const problem = globProblem(pattern, SEPARATORS[kind]) ?? (kind === 'path' && !pattern.startsWith('/') ? `a path begins with "/", unlike "${pattern}"` : undefined)
           if (problem !== undefined) problems.push(problemAt(source, ['classification', service, SECTIONS[kind], pattern], problem, { on: 'key', quote: true }))
-          known[kind].push({ glob: compileGlob(pattern, SEPARATORS[kind]), tags: names })
+          known[kind].push({ glob: compileGlob(kind === 'path' ? foldCase(pattern) : pattern, SEPARATORS[kind]), tags: names })
           for (const name of names) tags.add(name)
         }
       }

@@ -9,8 +9,9 @@ import { compileCondition, type Condition } from './condition.ts'
 import type { CompiledRule } from './decide.ts'
 import { compileGlob, globProblem } from './glob.ts'
 import type { CallersSource, List, PrincipalSource, RuleSource } from './language.ts'
-import { callerMatchers, globPathTest, negated, pathMatcher, queryMatcher, regexPathTest, resourceMatcher, tagsMatcher, valuesOf, verbMatcher, type Matcher } from './matchers.ts'
+import { callerMatchers, globPathTest, isLoose, negated, pathMatcher, queryMatcher, regexPathTest, resourceMatcher, tagsMatcher, valuesOf, verbMatcher, type Matcher } from './matchers.ts'
 import { meant } from './meant.ts'
+import { foldCase } from './path-views.ts'
 import { knownMethods, knownVerbs, verbFamily } from './verbs.ts'
 
 export interface RuleWorld extends TermsWorld {
@@ -105,27 +106,29 @@ const compilePaths = (source: RuleSource, strict: boolean, report: Report): { re
       const problem = globProblem(path, '/') ?? (path.startsWith('/') ? (/[?#]/.test(path) ? `a path has no query: use "query" beside "${path}"` : /\{[^}]*\}/.test(path) ? `"${path}" means the braces as they stand: write * for one segment` : undefined) : `a path begins with "/", unlike "${path}"`)
       if (problem !== undefined) report(['paths'], problem)
     }
-    const globs = valuesOf(source.paths).map((path) => compileGlob(path, '/'))
     const not = negated(source.paths)
-    const firsts = globs.flatMap(({ first }) => (first === undefined ? [] : [first]))
+    const globs = valuesOf(source.paths).map((path) => compileGlob(isLoose(not, strict) ? foldCase(path) : path, '/'))
+    const firsts = globs.flatMap(({ first }) => (first === undefined ? [] : [foldCase(first)]))
     const test = globPathTest(globs)
     paths.push({ test, not, firsts: not || firsts.length !== globs.length ? undefined : firsts })
     matchers.push(pathMatcher('paths', test, not, strict))
   }
   const regex = source['path-regex']
   if (regex !== undefined) {
-    const test = regexPathTest(valuesOf(regex).flatMap((pattern) => compilePathRegex(pattern, report)))
-    paths.push({ test, not: negated(regex), firsts: undefined })
-    matchers.push(pathMatcher('path-regex', test, negated(regex), strict))
+    const not = negated(regex)
+    const test = regexPathTest(valuesOf(regex).flatMap((pattern) => compilePathRegex(pattern, isLoose(not, strict), report)))
+    paths.push({ test, not, firsts: undefined })
+    matchers.push(pathMatcher('path-regex', test, not, strict))
   }
   return { paths, matchers }
 }
 
-const compilePathRegex = (pattern: string, report: Report): readonly RE2JS[] => {
+const compilePathRegex = (pattern: string, loose: boolean, report: Report): readonly RE2JS[] => {
   if (!pattern.startsWith('^') || !/(?<!\\)(?:\\\\)*\$$/.test(pattern)) report(['path-regex'], `the expression "${pattern}" is not anchored on both sides: begin it with ^ and end it with $`)
   // The match is against the whole path in any case, so that `^/a$|^/b` cannot loosen it.
   try {
-    return [RE2JS.compile(pattern)]
+    // In any case of letters, and as it stands: `[^A-Z]` matches less when case does not count.
+    return loose ? [RE2JS.compile(pattern), RE2JS.compile(pattern, RE2JS.CASE_INSENSITIVE)] : [RE2JS.compile(pattern)]
   } catch (error) {
     report(['path-regex'], error instanceof Error ? error.message : String(error))
     return []

@@ -6,7 +6,7 @@ import type { Service } from '../model/service.ts'
 import type { Condition } from './condition.ts'
 import { Facts } from './facts.ts'
 import { onePath, pathsOf, type Matcher, type PathTest, type Question } from './matchers.ts'
-import { viewsOf } from './path-views.ts'
+import { foldCase, viewsOf } from './path-views.ts'
 import type { Explanation, RuleExplanation } from './policy-set.ts'
 import { combineObligations, combineTerms, NO_OBLIGATIONS, type HoldTerms } from './terms.ts'
 import { mustBeNamed } from './verbs.ts'
@@ -17,6 +17,7 @@ export interface CompiledRule {
   /** `then: allow`: doubt means that it does not match. */
   readonly strict: boolean
   readonly verbs: readonly (Matcher & { readonly verb: (verb: string) => boolean })[]
+  /** `firsts`: folded. */
   readonly paths: readonly { readonly test: PathTest; readonly not: boolean; readonly firsts: readonly string[] | undefined }[]
   /** Every line but the verbs and the condition, cheap ones first. */
   readonly matchers: readonly Matcher[]
@@ -32,7 +33,7 @@ interface Branch {
   decision: Decision | undefined
 }
 
-/** Rules that a verb can meet, by the first segment of the path. */
+/** Rules that a verb can meet, by the first segment of the path, folded. */
 interface Bucket {
   readonly all: readonly CompiledRule[]
   readonly byFirst: ReadonlyMap<string, readonly CompiledRule[]>
@@ -107,7 +108,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     if (paths.length !== 1) return bucket.all
     const [views] = paths
     if (views === undefined || views.all.length !== 1) return bucket.all
-    return bucket.byFirst.get(views.plain[1] ?? '') ?? bucket.elsewhere
+    return bucket.byFirst.get(foldCase(views.plain[1] ?? '')) ?? bucket.elsewhere
   }
 
   const decide = (caller: Caller, action: Action, now: number): Decision => {

@@ -156,9 +156,12 @@ export const regexPathTest = (patterns: readonly RE2JS[]): PathTest => (segments
   return patterns.some((pattern) => pattern.matches(path))
 }
 
+/** Whether a list of paths is read in any case of letters: where being on it goes against the caller. Its test is made of folded patterns. */
+export const isLoose = (not: boolean, strict: boolean): boolean => not === strict
+
 export const onePath = (views: PathViews, test: PathTest, not: boolean, strict: boolean): boolean => {
-  if (strict) return not ? !views.all.some(test) : test(views.plain)
-  return not ? views.all.some((view) => !test(view)) : views.all.some(test)
+  if (strict) return not ? !views.loose.some(test) : test(views.plain)
+  return not ? views.all.some((view) => !test(view)) : views.loose.some(test)
 }
 
 export const pathMatcher = (key: 'paths' | 'path-regex', test: PathTest, not: boolean, strict: boolean): Matcher => {

@@ -1,6 +1,7 @@
 /**
  * The ways in which an upstream may read one path. An allow rule believes only the path as it stands;
  * a rule that holds or denies is matched against every view, so that no spelling hides a path from it.
+ * Many routers and file systems do not tell upper from lower case, so each view has a folded one beside it.
  *
  *     /internal;x=y//keys   plain      ['', 'internal;x=y', '', 'keys']
  *                           cleaned    ['', 'internal', 'keys']
@@ -9,6 +10,18 @@ export interface PathViews {
   readonly plain: readonly string[]
   /** All views, `plain` among them. One entry for an ordinary path. */
   readonly all: readonly (readonly string[])[]
+  /** All views, and those that differ from them by case folded. For patterns that are folded, too. */
+  readonly loose: readonly (readonly string[])[]
+}
+
+/** Wider than any one reader folds: long s and the Kelvin sign become their ASCII look-alikes. */
+export const foldCase = (text: string): string => (BEYOND_ASCII.test(text) ? text.toUpperCase().toLowerCase() : text.toLowerCase())
+
+const BEYOND_ASCII = /[^ -~]/
+
+const loosened = (views: readonly (readonly string[])[]): readonly (readonly string[])[] => {
+  const folded = views.map((view) => view.map(foldCase)).filter((view, at) => view.some((segment, n) => segment !== views[at]?.[n]))
+  return folded.length === 0 ? views : [...views, ...folded]
 }
 
 /** Whether the path has only one reading: no parameters, no escapes, no empty segments, no dot segments. */
@@ -38,11 +51,14 @@ const clean = (segments: readonly string[]): readonly string[] => {
 
 export const viewsOf = (path: string): PathViews => {
   const plain = path.split('/')
-  if (path === '/' || !ODD.test(path)) return { plain, all: [plain] }
+  if (path === '/' || !ODD.test(path)) {
+    const one = [plain]
+    return { plain, all: one, loose: path === foldCase(path) ? one : loosened(one) }
+  }
   const all: (readonly string[])[] = [plain, clean(plain)]
   if (path.includes('%') || path.includes('\\')) {
     const decoded = plain.flatMap((segment) => decodeOnce(segment).split(/[/\\]/))
     all.push(decoded, clean(decoded))
   }
-  return { plain, all }
+  return { plain, all, loose: loosened(all) }
 }

@@ -36,6 +36,28 @@ test('an allow rule believes only the path as it stands, and its "not" every rea
   for (const path of ['/secret', '/secret;x/y', '//secret/a', '/%73ecret/a']) assert.equal(verdict(narrow, http('PUT', path)), 'deny', path)
 })
 
+test('no case of letters hides a path from a rule that holds or denies, and none opens an allow', () => {
+  for (const path of ['/Internal/keys', '/INTERNAL', '/internal%2FKEYS', '/%49nternal/keys', '//iNternal/a']) assert.equal(verdict(wide, http('GET', path)), 'deny', path)
+  assert.equal(verdict(wide, http('POST', '/Admin/users')), 'hold')
+  assert.equal(wide.needsBody('orders-api', 'http.POST', '/ADMIN/users'), true)
+  const cased = load(policy(`
+- { name: exact, then: allow, methods: [GET], paths: ["/v1/**"] }
+- { name: rest, then: allow, methods: [PUT], paths: { not: ["/Secret/**"] } }
+- { name: all-but, then: allow, methods: [POST] }
+- { name: but, then: deny, methods: [POST], paths: { not: ["/open/**"] } }
+- { name: upper, then: deny, paths: ["/v1/Exports"] }
+- { name: regex, then: deny, path-regex: ["^/v1/[A-Z]+Admin$", "^/v1/[^A-Z]+$"], callers: { kind: workload } }
+`))
+  assert.equal(verdict(cased, http('GET', '/v1/a')), 'allow')
+  for (const path of ['/V1/a', '/v1/exports', '/v1/Exports', '/v1/EXPORTS/']) assert.equal(verdict(cased, http('GET', path)), 'deny', path)
+  for (const path of ['/secret/a', '/Secret/a', '/SECRET']) assert.equal(verdict(cased, http('PUT', path)), 'deny', path)
+  assert.equal(verdict(cased, http('PUT', '/other')), 'allow')
+  assert.equal(verdict(cased, http('POST', '/open/a')), 'allow')
+  assert.equal(verdict(cased, http('POST', '/OPEN/a')), 'deny', 'as it stands it is not on the list')
+  const workload = { ...agent, kind: 'workload' as const }
+  for (const path of ['/v1/xadmin', '/v1/XAdmin', '/v1/1']) assert.equal(cased.decide(workload, http('GET', path), 0).verdict, 'deny', path)
+})
+
 test('path-regex is matched against the whole path, in linear time', () => {
   const regex = load(policy(`- { name: r, then: allow, methods: [GET], path-regex: ["^/(?:[a-z]+/)*[a-z]+/end$", "^/a$|^/b$"] }`))
   assert.equal(verdict(regex, http('GET', '/x/y/end')), 'allow')

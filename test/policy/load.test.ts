@@ -123,6 +123,7 @@ test('tags come from every reading of a path', () => {
   const { tagsOf } = load('classification:\n  orders-api:\n    paths: { "/v1/customers/**": [pii], "/v1/**": [internal] }\n  crm-db:\n    tables: { public.customers: [pii] }\n')
   assert.deepEqual(tagsOf('orders-api', 'path', '/v1/customers/7'), ['internal', 'pii'])
   assert.deepEqual(tagsOf('orders-api', 'path', '//v1;a/customers/7'), ['internal', 'pii'])
+  assert.deepEqual(tagsOf('orders-api', 'path', '/V1/Customers/7'), ['internal', 'pii'])
   assert.deepEqual(tagsOf('orders-api', 'path', '/v2'), [])
   assert.deepEqual(tagsOf('crm-db', 'table', 'public.customers'), ['pii'])
   assert.deepEqual(tagsOf('nowhere', 'path', '/v1'), [])
