@@ -58,7 +58,7 @@ export const everyStep: readonly Kill[] = [
   { at: 'before journal finished', ...sent },
   { at: 'during journal finished', asked: [1], then: ['unknown', 'executed'], repeat: ['spent'] },
   { at: 'after journal finished', ...over, repeat: ['spent'] },
-  { at: 'after store result', ...over, repeat: ['replayed'] },
+  { at: 'during store executed', ...over, repeat: ['spent', 'replayed'] },
   { at: 'after store executed', ...over, repeat: ['replayed'] },
   { at: 'after finish', ...over, repeat: ['replayed'] },
 ]

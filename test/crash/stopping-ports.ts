@@ -42,7 +42,6 @@ const stopping = (store: HoldStore): HoldStore => ({
   ...store,
   open: (...asked) => around('store open', () => store.open(...asked)),
   replace: (entry, ...asked) => around(`store ${entry.state}`, () => store.replace(entry, ...asked)),
-  putAttachment: (...asked) => around('store result', () => store.putAttachment(...asked)),
   [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
 })
 
