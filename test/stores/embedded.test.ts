@@ -84,3 +84,26 @@ test('writes of one moment share a sync', async (context) => {
   const commits = executed.mock.calls.filter(({ arguments: [sql] }) => sql === 'commit').length
   assert.ok(commits > 0 && commits < 300, `3000 steps took ${commits} commits`)
 })
+
+test('a log that cannot be synced: nothing is reported as written, and nothing is read any more', async () => {
+  await using at = await place()
+  await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+  const one = entry()
+  assert.deepEqual(await store.open(one, limits), { result: 'opened' })
+  await rm(`${at.path}-wal`)
+  const two = entry()
+  await assert.rejects(store.open(two, limits), { code: 'store-unavailable' })
+  for (const asked of [store.read(one.id), store.read(two.id), store.check(), store.latest([one.id])]) await assert.rejects(asked, { code: 'store-unavailable' })
+})
+
+test('the log is carried over to the file while it is written, and what is in it survives', async () => {
+  await using at = await place()
+  const all = Array.from({ length: 6_000 }, () => entry({ sealed: 'x'.repeat(4_000) }))
+  {
+    await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+    for (let from = 0; from < all.length; from += 1_000) await Promise.all(all.slice(from, from + 1_000).map((one) => store.open(one, limits)))
+    await until('the file to grow', async () => (await stat(at.path)).size > 1 << 20)
+  }
+  await using again = openEmbeddedStore({ kind: 'embedded', path: at.path })
+  for (const one of [all[0]!, all[3_000]!, all.at(-1)!]) assert.deepEqual(await again.read(one.id), one)
+})
