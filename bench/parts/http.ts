@@ -12,8 +12,11 @@ const loading = '1'
 interface Contender {
   readonly name: string
   readonly port: number
-  readonly pid?: number
+  /** All of its processes: what it costs is what they cost together. */
+  readonly pids: readonly number[]
 }
+
+const cpuOf = ({ pids }: Contender): number => pids.reduce((sum, pid) => sum + usage(pid).cpuMicros, 0)
 
 const nginx = { command: 'nginx', package: 'nginx-light', why: 'the benchmark compares with it and uses it as the upstream' }
 const load = { command: 'wrk', package: 'wrk', why: 'the benchmark makes its load with it' }
@@ -24,7 +27,7 @@ export const httpPart: Part = {
   explanation: [
     'Each contender has one processor; wrk and the upstream (nginx) share the other one. Runs are interleaved and the figures are ratios of medians.',
     'Countersign runs with everything on: the token is checked, 50 rules are compiled in, each request leaves its two records in the journal (reads written before they run, writes synced).',
-    '"auth_request" is nginx in front of a small Node service that verifies the same tokens with the same kind of cache and journals as durably.',
+    '"auth_request" is nginx in front of a small Node service that verifies each JWT and journals as durably as Countersign; "tokens cached" is the same with a cache of verified tokens like ours. Their processor time is that of nginx and the service together.',
     'The figures for two workers share both processors with wrk and the upstream, so they say less than a machine with more processors would.',
   ].join('\n'),
   run: async (options) => {
@@ -48,20 +51,21 @@ interface World {
   readonly legacy: Contender
   readonly proxyPass: Contender
   readonly authRequest: Contender
+  readonly authRequestCached: Contender
   readonly ours: Contender
 }
 
 const start = async (processes: Processes, { directory }: PartOptions, issuer: Issuer): Promise<World> => {
-  const ports = await Promise.all(Array.from({ length: 6 }, freePort)) as [number, number, number, number, number, number]
-  const [upstream, legacy, proxy, auth, service, ours] = ports
-  const begin = async (name: string, command: readonly string[], port: number, cpus = serving): Promise<Contender> => ({ name, port, pid: await processes.start(name, command, port, { cpus }) })
-  const direct = await begin('direct', upstreamCommand(directory, upstream), upstream, loading)
-  await begin('jwt service', [process.execPath, 'bench/servers/jwt-service.ts', String(service), issuer.jwksFile, join(directory, 'jwt-service.journal')], service)
+  const ports = (await Promise.all(Array.from({ length: 8 }, freePort))) as [number, number, number, number, number, number, number, number]
+  const [upstream, legacy, proxy, auth, service, authCached, serviceCached, ours] = ports
+  const begin = async (name: string, command: readonly string[], port: number, more: readonly number[] = [], cpus = serving): Promise<Contender> => ({ name, port, pids: [await processes.start(name, command, port, { cpus }), ...more] })
+  const jwtService = (port: number, cache: string): Promise<number> => processes.start('jwt service', [process.execPath, 'bench/servers/jwt-service.ts', String(port), issuer.jwksFile, join(directory, `jwt-${cache}.journal`), cache], port, { cpus: serving })
   return {
-    direct,
+    direct: await begin('direct', upstreamCommand(directory, upstream), upstream, [], loading),
     legacy: await begin('http-proxy 1.18', [process.execPath, 'bench/servers/legacy-proxy.ts', String(legacy), `http://127.0.0.1:${upstream}`], legacy),
     proxyPass: await begin('nginx proxy_pass', proxyCommand(directory, proxy, upstream), proxy),
-    authRequest: await begin('nginx auth_request', authRequestCommand(directory, auth, upstream, service), auth),
+    authRequest: await begin('nginx auth_request', authRequestCommand(directory, 'auth', auth, upstream, service), auth, [await jwtService(service, 'none')]),
+    authRequestCached: await begin('nginx auth_request, tokens cached', authRequestCommand(directory, 'auth-cached', authCached, upstream, serviceCached), authCached, [await jwtService(serviceCached, 'cache')]),
     ours: await begin('Countersign', await replicaCommand(directory, { name: 'one', port: ours, upstream, issuer, workers: 1 }), ours),
   }
 }
@@ -69,10 +73,9 @@ const start = async (processes: Processes, { directory }: PartOptions, issuer: I
 type Run = (contender: Contender) => Promise<Load & { readonly cpuMicros: number }>
 
 const loadWith = (options: PartOptions, issuer: Issuer, request: { readonly path: string; readonly connections: number; readonly seconds: number; readonly method?: string; readonly body?: string }): Run => async (contender) => {
-  const before = contender.pid === undefined ? 0 : usage(contender.pid).cpuMicros
+  const before = cpuOf(contender)
   const result = await wrk(options.directory, { ...request, url: `http://127.0.0.1:${contender.port}${request.path}`, headers: { authorization: `Bearer ${issuer.token}`, ...(request.body ? { 'content-type': 'application/json' } : {}) }, cpus: loading })
-  const after = contender.pid === undefined ? 0 : usage(contender.pid).cpuMicros
-  return { ...result, cpuMicros: (after - before) / result.requests }
+  return { ...result, cpuMicros: (cpuOf(contender) - before) / result.requests }
 }
 
 const compare = async (contenders: readonly Contender[], run: Run, rounds: number, signal: AbortSignal): Promise<Map<string, { readonly rps: number; readonly p50: number; readonly cpu: number }>> => {
@@ -84,21 +87,27 @@ const compare = async (contenders: readonly Contender[], run: Run, rounds: numbe
 const warmRequests = 30_000
 const mostWarmRuns = 30
 
-const warmUp = async (contender: Contender, run: Run): Promise<void> => {
-  for (let served = 0, runs = 0; served < warmRequests && runs < mostWarmRuns; runs++) served += (await run(contender)).requests
+const warmUp = async (contender: Contender, run: Run, requests: number): Promise<void> => {
+  for (let served = 0, runs = 0; served < requests && runs < mostWarmRuns; runs++) served += (await run(contender)).requests
 }
 
 const throughput = async (world: World, options: PartOptions, issuer: Issuer): Promise<readonly Row[]> => {
-  options.log('throughput: 64 connections, 1 KB')
-  const run = loadWith(options, issuer, { path: '/1k', connections: 64, seconds: 1 })
-  for (const contender of [world.legacy, world.authRequest, world.ours]) await warmUp(contender, run)
-  const found = await compare([world.direct, world.legacy, world.proxyPass, world.authRequest, world.ours], run, options.quick ? 3 : 7, options.signal)
-  const ours = found.get('Countersign')!
-  const against = (name: string, target?: string): Row => {
-    const other = found.get(name)!
-    return row('http', `throughput, 64 connections, 1 KB`, ours.rps / other.rps, '×', name, target, `${Math.round(ours.rps)}/s against ${Math.round(other.rps)}/s; processor ${Math.round(ours.cpu)} µs against ${Math.round(other.cpu)} µs a request`)
+  const rows: Row[] = []
+  for (const method of options.quick ? (['GET'] as const) : (['GET', 'POST'] as const)) {
+    options.log(`throughput: 64 connections, 1 KB, ${method}`)
+    const run = loadWith(options, issuer, { path: '/1k', connections: 64, seconds: 1, method, ...(method === 'POST' ? { body: '{"n":1}' } : {}) })
+    const peers = options.quick ? [world.legacy, world.authRequest] : [world.legacy, world.authRequest, world.authRequestCached, world.proxyPass, world.direct]
+    for (const contender of [world.ours, ...peers]) if (contender !== world.proxyPass && contender !== world.direct) await warmUp(contender, run, options.quick ? warmRequests / 2 : warmRequests)
+    const found = await compare([world.ours, ...peers], run, options.quick ? 3 : 7, options.signal)
+    const ours = found.get(world.ours.name)!
+    const what = method === 'GET' ? 'reads, recorded without a sync' : 'writes, synced first'
+    const targets = method === 'GET' ? new Map([[world.legacy.name, '>= 1.3'], [world.authRequest.name, '>= 1.2']]) : new Map<string, string>()
+    for (const { name } of peers) {
+      const other = found.get(name)!
+      rows.push(row('http', `throughput, 64 connections, 1 KB, ${what}`, ours.rps / other.rps, '×', name, targets.get(name), `${Math.round(ours.rps)}/s against ${Math.round(other.rps)}/s; processor ${Math.round(ours.cpu)} µs against ${Math.round(other.cpu)} µs a request`))
+    }
   }
-  return [against('http-proxy 1.18', '>= 1.3'), against('nginx auth_request', '>= 1.2'), against('nginx proxy_pass'), against('direct')]
+  return rows
 }
 
 const latency = async (world: World, options: PartOptions, issuer: Issuer): Promise<readonly Row[]> => {
@@ -106,7 +115,7 @@ const latency = async (world: World, options: PartOptions, issuer: Issuer): Prom
   for (const [name, method, target] of [['read, recorded without a sync', 'GET', '<= 0.25'], ['write, synced first', 'POST', '<= 0.7']] as const) {
     options.log(`latency: one connection, ${name}`)
     const run = loadWith(options, issuer, { path: '/1k', connections: 1, seconds: 1, method, ...(method === 'POST' ? { body: '{"n":1}' } : {}) })
-    const found = await compare([world.direct, world.legacy, world.authRequest, world.ours], run, options.quick ? 2 : 5, options.signal)
+    const found = await compare([world.direct, world.legacy, world.authRequest, world.ours], run, options.quick ? 1 : 5, options.signal)
     const [direct, ours] = [found.get('direct')!.p50, found.get('Countersign')!.p50]
     rows.push(row('http', `added p50, one connection, ${name}`, ours - direct, 'ms', 'direct', target, `${ours.toFixed(3)} ms; http-proxy 1.18 ${found.get('http-proxy 1.18')!.p50.toFixed(3)} ms, auth_request ${found.get('nginx auth_request')!.p50.toFixed(3)} ms, direct ${direct.toFixed(3)} ms`))
   }
@@ -116,10 +125,10 @@ const latency = async (world: World, options: PartOptions, issuer: Issuer): Prom
 const bodies = async (world: World, options: PartOptions, issuer: Issuer): Promise<readonly Row[]> => {
   const rows: Row[] = []
   for (const [path, size] of [['/100k', '100 KB'], ['/10m', '10 MB']] as const) {
-    for (const connections of options.quick ? [64] : [1, 64]) {
+    for (const connections of options.quick ? [] : [1, 64]) {
       options.log(`bodies: ${size}, ${connections} connections`)
       const run = loadWith(options, issuer, { path, connections, seconds: 1 })
-      const found = await compare([world.legacy, world.proxyPass, world.ours], run, options.quick ? 1 : 3, options.signal)
+      const found = await compare([world.legacy, world.proxyPass, world.ours], run, 3, options.signal)
       const ours = found.get('Countersign')!
       for (const name of ['http-proxy 1.18', 'nginx proxy_pass']) rows.push(row('http', `throughput, ${connections} connections, ${size}`, ours.rps / found.get(name)!.rps, '×', name, undefined, `${Math.round(ours.rps)}/s against ${Math.round(found.get(name)!.rps)}/s`))
     }
@@ -134,15 +143,15 @@ const workers = async (options: PartOptions, issuer: Issuer): Promise<readonly R
   await processes.start('upstream', upstreamCommand(join(options.directory), upstream), upstream)
   const contenders: Contender[] = []
   for (const [name, port, count] of [['one worker', one, 1], ['two workers', two, 2]] as const) {
-    contenders.push({ name, port, pid: await processes.start(name, await replicaCommand(options.directory, { name: name.replace(' ', '-'), port, upstream, issuer, workers: count }), port) })
+    contenders.push({ name, port, pids: [await processes.start(name, await replicaCommand(options.directory, { name: name.replace(' ', '-'), port, upstream, issuer, workers: count }), port)] })
   }
   const run: Run = async (contender) => {
-    const before = usage(contender.pid!).cpuMicros
+    const before = cpuOf(contender)
     const result = await wrk(options.directory, { url: `http://127.0.0.1:${contender.port}/1k`, connections: 64, seconds: 1, headers: { authorization: `Bearer ${issuer.token}` } })
-    return { ...result, cpuMicros: (usage(contender.pid!).cpuMicros - before) / result.requests }
+    return { ...result, cpuMicros: (cpuOf(contender) - before) / result.requests }
   }
-  for (const contender of contenders) await warmUp(contender, run)
-  const found = await compare(contenders, run, options.quick ? 3 : 7, options.signal)
+  for (const contender of contenders) await warmUp(contender, run, options.quick ? warmRequests / 3 : warmRequests)
+  const found = await compare(contenders, run, options.quick ? 2 : 7, options.signal)
   const [single, double] = [found.get('one worker')!, found.get('two workers')!]
   return [row('http', 'throughput, two workers', double.rps / single.rps, '×', 'one worker', '>= 1.6', `${Math.round(double.rps)}/s against ${Math.round(single.rps)}/s; processor ${Math.round(double.cpu)} µs against ${Math.round(single.cpu)} µs a request`)]
 }

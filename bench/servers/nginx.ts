@@ -49,8 +49,8 @@ export const proxyCommand = (directory: string, port: number, upstream: number):
   write(directory, 'proxy', `${upstreamOf(upstream)}
   server { listen 127.0.0.1:${port}; location / { ${pass} } }`)
 
-export const authRequestCommand = (directory: string, port: number, upstream: number, service: number): readonly string[] =>
-  write(directory, 'auth', `${upstreamOf(upstream)}
+export const authRequestCommand = (directory: string, name: string, port: number, upstream: number, service: number): readonly string[] =>
+  write(directory, name, `${upstreamOf(upstream)}
   upstream auth { server 127.0.0.1:${service}; keepalive 256; keepalive_requests 1000000000; }
   server {
     listen 127.0.0.1:${port};
