@@ -78,7 +78,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
 
   const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim), standing: (caller) => current.identity.standing(caller) }
   const roster = makeRoster(now)
-  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, warn: (text, detail) => log.warn(detail ?? {}, text) }))
+  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
   await reconcile(approvals, journal, log)
 
   const vault = makeStaticVault(() => current.config.credentials)

@@ -36,12 +36,14 @@ export interface ApprovalParts {
   readonly journal: Journal
   readonly roster: Roster
   readonly warn?: Warn
+  /** Of this replica, to compare with that of the store. */
+  readonly clock?: () => number
 }
 
 /** More than this between our clock and the store's is worth a word. Nothing is decided by ours. */
 const clockGapMs = 5_000
 
-export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, warn = () => {} }: ApprovalParts): HoldLife => {
+export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, warn = () => {}, clock = Date.now }: ApprovalParts): HoldLife => {
   const seal = makeSeal(options.keys)
   const ledger = makeLedger(options, store, seal, journal, warn)
   const room = makeWaitingRoom(store, ledger, options.replica, warn)
@@ -52,7 +54,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
 
   const now = async (): Promise<number> => {
     const at = await store.now()
-    clockGap = at - Date.now()
+    clockGap = at - clock()
     if (Math.abs(clockGap) > clockGapMs && !clockWarned) {
       clockWarned = true
       warn('the clock of this replica differs from that of the store', { byMs: clockGap })

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { arrange, arrangementKey, type Arrangement } from './arrangement.ts'
 import { setBehaviour } from './behaviours.ts'
 import { watchConnections } from './connect-log.ts'
 import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Exchange, type Sender } from './exchange.ts'
@@ -44,6 +45,20 @@ const observe = (theCase: Case, run: Run, world: World): Observation => {
 }
 
 const openWorld = async (run: Run, redisUrl: string | undefined): Promise<World> => {
+  await using begun = new AsyncDisposableStack()
+  const arranged = begun.use(await arrange(run))
+  const world = await startArranged(run, redisUrl, arranged)
+  const life = begun.move()
+  return {
+    ...world,
+    async [Symbol.asyncDispose]() {
+      await world[Symbol.asyncDispose]()
+      await life.disposeAsync()
+    },
+  }
+}
+
+const startArranged = async (run: Run, redisUrl: string | undefined, arranged: Arrangement): Promise<World> => {
   const text = run.item['config']
   let file: string | undefined
   return await startWorld({
@@ -53,12 +68,15 @@ const openWorld = async (run: Run, redisUrl: string | undefined): Promise<World>
       const { upstream } = run.given
       if (isTree(upstream) && 'pool_size' in upstream) put(profile.config, ['services', 'app', 'connections'], upstream['pool_size'])
       if (typeof text === 'string') file = applyConfigText(profile, text).file
+      arranged.change(profile)
     },
     files(folder) {
+      arranged.files(folder)
       if (file !== undefined) writeFileSync(join(folder, 'policies', 'case.yaml'), file)
     },
     ...(run.given['replicas'] === undefined ? {} : { replicas: list(run.given['replicas']).map(String) }),
     ...(redisUrl === undefined ? {} : { redisUrl }),
+    ...arranged.options,
   })
 }
 
@@ -120,7 +138,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
   if (kind === 'property') pending('the property runs with --properties')
   if (kind === 'policy_test') pending('policy tests are run by `countersign policy test` and its tests')
-  if (typeof run.given['store'] === 'string' && run.given['store'] !== 'redis') pending(`the runner starts no ${run.given['store']} yet`)
+  if (typeof run.given['store'] === 'string' && !['redis', 'redis-sentinel'].includes(run.given['store'])) pending(`the runner starts no ${run.given['store']} yet`)
   const steps = stepsOf(run.item)
   const begin = performance.now()
   const alone = steps !== undefined || kind === 'config' || run.given['state'] !== undefined
@@ -178,7 +196,7 @@ const makeShared = (): Shared => {
   return {
     async world(run, redisUrl) {
       const { as: _as, probe: _probe, ...given } = run.given
-      const wanted = JSON.stringify([given, redisUrl])
+      const wanted = JSON.stringify([given, redisUrl, arrangementKey(run)])
       if (current !== undefined && wanted === key) return current
       await current?.[Symbol.asyncDispose]()
       current = undefined
@@ -218,7 +236,7 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
     try {
       const redisUrl = store === 'redis' ? await options.redisUrl?.() : undefined
       for (const run of theCase.runs) {
-        if (run.given['store'] === 'redis' && store === 'embedded') continue
+        if (String(run.given['store']).startsWith('redis') && store === 'embedded') continue
         const label = `${run.label}${stores.length > 1 ? ` on ${store}` : ''}`.trim()
         const say = (text: string): string => (label === '' ? text : `${label}: ${text}`)
         try {

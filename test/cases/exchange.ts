@@ -31,6 +31,8 @@ export interface Message {
   /** Subject that the product will see, where a principal of the profile sends. */
   readonly user: string | undefined
   readonly absent: boolean
+  /** Over TLS, with this server name. */
+  readonly sni?: string
   /** Bytes at a time, for slow senders. */
   readonly perSecond?: number
 }
@@ -82,17 +84,17 @@ interface Parts {
   readonly as: string | undefined
   readonly listener: Message['listener']
   readonly absent?: boolean
+  readonly sni?: string
 }
 
-const compose = ({ method, target, host, pairs, body, as, listener, absent = false }: Parts): Message => {
+const compose = ({ method, target, host, pairs, body, as, listener, absent = false, ...more }: Parts): Message => {
   const framed = pairs.some(([name]) => /^(?:content-length|transfer-encoding)\s*$/i.test(name))
   const head = `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n${lines(pairs)}${body !== undefined && !framed ? `Content-Length: ${body.length}\r\n` : ''}\r\n`
-  return { bytes: Buffer.concat([Buffer.from(head, 'latin1'), body ?? Buffer.alloc(0)]), method, listener, as, user: as === undefined ? undefined : people[as] ? userOf(as) : undefined, absent }
+  return { bytes: Buffer.concat([Buffer.from(head, 'latin1'), body ?? Buffer.alloc(0)]), method, listener, as, user: as === undefined ? undefined : people[as] ? userOf(as) : undefined, absent, ...more }
 }
 
 const httpMessage = (item: Tree, http: Tree, sender: Sender): Message => {
   const { world, given } = sender
-  if (http['sni'] !== undefined) pending('the runner sends no TLS yet')
   if (http['browser'] !== undefined) pending('there is no browser login yet')
   const wanted = String(http['listener'] ?? 'proxy')
   const as = asOf(item, http, given)
@@ -103,7 +105,7 @@ const httpMessage = (item: Tree, http: Tree, sender: Sender): Message => {
   const target = expand(String(http['target'] ?? '/'), sender)
   const body = http['body'] === undefined ? undefined : bytesOf(http['body'], sender)
   const host = String(http['host'] ?? (wanted === 'console' ? 'console.test' : wanted === 'mcp' ? 'mcp.test' : wanted === 'admin' || wanted === 'health' ? '127.0.0.1' : 'app.test'))
-  if (wanted !== 'console') return compose({ method, target, host, pairs: [...bearer, ...pairs], body, as, listener: wanted === 'admin' || wanted === 'health' ? 'admin' : 'http' })
+  if (wanted !== 'console') return compose({ method, target, host, pairs: [...bearer, ...pairs], body, as, listener: wanted === 'admin' || wanted === 'health' ? 'admin' : 'http', ...(http['sni'] === undefined ? {} : { sni: String(http['sni']) }) })
   const endpoint = endpointOf(method, target)
   const ballot = endpoint.vote === undefined ? body : Buffer.from(sender.ballot(endpoint.target, endpoint.vote, body?.toString() ?? '{}'))
   const typed = body === undefined || pairs.some(([name]) => name.toLowerCase() === 'content-type') ? pairs : ([['Content-Type', 'application/json'], ...pairs] as const)
@@ -138,7 +140,7 @@ const jwtMessage = (jwt: Tree, sender: Sender): Message => {
 export const send = (sender: Sender, message: Message, { ref, socket, replica }: { readonly ref: string; readonly socket?: string; readonly replica?: string }): Exchange => {
   const { world } = sender
   const open = socket === undefined ? undefined : sender.sockets.get(socket)
-  const line = open ?? { wire: connectWire(world.replica(replica).ports[message.listener]), sent: 0 }
+  const line = open ?? { wire: connectWire(world.replica(replica).ports[message.listener], message.sni), sent: 0 }
   if (socket !== undefined) sender.sockets.set(socket, line)
   const exchange: Exchange = { ref, wire: line.wire, index: line.sent, sent: message, replica, before: world.events().length, at: performance.now(), wasHeld: false }
   line.sent++

@@ -1,5 +1,5 @@
 import type { Fetch } from '../../src/identity/bounded-fetch.ts'
-import { jwkOf, published } from './principals.ts'
+import { claimsOf, jwkOf, opaqueOf, people, published, type Directory } from './principals.ts'
 
 /** The identity providers of the profile as far as the product reaches them: key sets and introspection. */
 export interface Issuers {
@@ -17,16 +17,17 @@ export interface Issuers {
 
 export const jwksUrl = (issuer: string): string => `https://${issuer}.test/jwks`
 
-export const makeIssuers = (): Issuers => {
+export const makeIssuers = (directory: Directory, now: () => number): Issuers => {
   const asked: string[] = []
   const keys = new Map(Object.entries(published))
   const faults: Issuers['faults'] = new Map()
   const answer = (status: number, text: string): Awaited<ReturnType<Fetch>> => ({ status, body: pieces(text) })
+  const about = (token: string): string => aboutOpaque(token, directory, now()) ?? activeAsItSays(token)
   const fetch: Fetch = async (url, { body }) => {
     asked.push(url)
     await undefined
     const [, issuer = '', what] = /^https:\/\/([a-z-]+)\.test\/(jwks|introspect)$/.exec(url) ?? []
-    if (what === 'introspect') return answer(200, issuers.introspection ?? activeAsItSays(body ?? ''))
+    if (what === 'introspect') return answer(200, issuers.introspection ?? about(new URLSearchParams(body ?? '').get('token') ?? ''))
     const kids = keys.get(issuer)
     const fault = faults.get(issuer)
     if (what === undefined || kids === undefined || fault === 'down') throw new Error(`nobody answers at ${url}`)
@@ -37,9 +38,15 @@ export const makeIssuers = (): Issuers => {
   return issuers
 }
 
+/** What stands for somebody is theirs as a whole or nobody's. */
+const aboutOpaque = (token: string, directory: Directory, now: number): string | undefined => {
+  const name = Object.keys(people).find((one) => opaqueOf(one) === token)
+  return name === undefined ? undefined : JSON.stringify({ active: true, ...claimsOf(name, directory, now) })
+}
+
 /** A token that nobody has ended is what it says it is. */
-const activeAsItSays = (form: string): string => {
-  const claims = new URLSearchParams(form).get('token')?.split('.')[1]
+const activeAsItSays = (token: string): string => {
+  const claims = token.split('.')[1]
   return JSON.stringify(claims === undefined ? { active: false } : { ...(JSON.parse(Buffer.from(claims, 'base64url').toString()) as object), active: true })
 }
 

@@ -21,7 +21,7 @@ export interface Observation {
   readonly gaps: string[]
   readonly crowd: (Reply | 'closed' | 'silent')[]
   readonly views: Map<string, HoldView>
-  readonly before: { readonly events: number; readonly seen: ReadonlySet<Seen>; memory: number; readonly at: number }
+  readonly before: { readonly events: number; readonly seen: Set<Seen>; memory: number; readonly at: number }
   settled?: readonly Seen[]
   load?: { readonly ok: boolean; readonly problems: readonly string[] }
   ms: number

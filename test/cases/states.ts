@@ -1,6 +1,8 @@
-import { openHold, vote, type Observation } from './observation.ts'
+import { tokenState } from './arrangement.ts'
+import { allSeen, ask, openHold, statusText, vote, type Observation } from './observation.ts'
 import { settleOrHeld, type Exchange } from './exchange.ts'
 import { fail, pending } from './outcome.ts'
+import { opaqueOf } from './principals.ts'
 
 /* `given.state` of the cases: what exists before the first step. */
 
@@ -11,11 +13,21 @@ const held = async ({ sender }: Observation, ref: string, as: string, target: st
   return exchange
 }
 
+/** The whole token must be good, or refusing a part of it would show nothing. */
+const tokenExists = async ({ world }: Observation): Promise<void> => {
+  const reply = await ask(world, 'http', `GET /public/x HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer ${opaqueOf('svc-a')}\r\nConnection: close\r\n\r\n`)
+  if (statusText(reply) !== '200') fail(`the token itself was answered ${statusText(reply)}`)
+}
+
 const states: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
   'approval 1 is held': async (seen) => void (await held(seen, '1', 'req-a', '/admin/users')),
   'approval other-1 exists for a different action of req-b and is approved': async (seen) => {
     const { hold } = await held(seen, 'other-1', 'req-b', '/admin/other')
     await vote(seen.world, 'appr-a', hold ?? '', 'approve')
+  },
+  [tokenState]: async (seen) => {
+    await tokenExists(seen)
+    for (const request of allSeen(seen.world)) seen.before.seen.add(request)
   },
   'approval 1 was at revision 1 in the tab and is at revision 2 now': async () => pending('a held action is never edited, so a hold has no second revision of it'),
 }

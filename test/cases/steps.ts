@@ -11,6 +11,7 @@ import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { channelOf, notYetItem } from './names.ts'
 import { api, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
+import { loseSecret } from './secrets.ts'
 import { applyRules, put, shiftOf } from './translate.ts'
 import type { Reply } from './wire-client.ts'
 import type { World } from './world.ts'
@@ -110,6 +111,7 @@ const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
     }
     if (kind === 'delay 30 s') return void (world.store.kind = 'slow')
   }
+  if (target === 'secret') return await loseSecret(seen, String(kind))
   const issuer = /^(\S+) jwks$/.exec(String(target))?.[1]
   if (issuer !== undefined) {
     // Before the first request the keys are not known yet: those of the start are forgotten.
@@ -151,7 +153,8 @@ const idpStep = async (seen: Observation, given: Tree): Promise<void> => {
   const keys = world.issuers.keys
   if (publish !== undefined) keys.set(String(issuer), [...(keys.get(String(issuer)) ?? []), String(publish)])
   if (remove !== undefined) keys.set(String(issuer), (keys.get(String(issuer)) ?? []).filter((kid) => kid !== remove))
-  if (user !== undefined) {
+  if (user !== undefined && world.directory.opaque === true) world.directory.set(String(user), (world.directory.get(String(user)) ?? []).filter((name) => name !== group))
+  else if (user !== undefined) {
     world.directory.set(String(user), (world.directory.get(String(user)) ?? []).filter((name) => name !== group))
     await api(world, String(user), 'GET', '/api/whoami')
     seen.gaps.push(`groups come with tokens, so a right that was lost is known from the next token that ${String(user)} shows; this run lets it be shown`)

@@ -1,7 +1,7 @@
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { isTree } from './loader.ts'
 import { pending } from './outcome.ts'
-import { bearerOf, userOf } from './principals.ts'
+import { bearerOf, opaqueOf, userOf } from './principals.ts'
 import { sessionCookie } from '../../src/protocols/http/codec/headers.ts'
 import type { World } from './world.ts'
 
@@ -42,11 +42,21 @@ export const expand = (text: string, { world, number, hold }: TextWorld): string
       case 'csrf':
         return 'csrf'
       case 'token':
-        return pending('there are no opaque tokens of our own: service accounts come with tokens of their issuer')
+        return changedToken(argument)
       default:
         return pending(`no placeholder ${whole}`)
     }
   })
+
+const changedToken = (argument: string): string => {
+  const [name = '', change] = argument.split('|')
+  const token = opaqueOf(name)
+  if (change === undefined) return token
+  if (change === 'drop-last') return token.slice(0, -1)
+  if (change === 'first-half') return token.slice(0, token.length / 2)
+  if (change === 'swap-case') return token.replace(/[a-zA-Z]/g, (letter) => (letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase()))
+  return pending(`no change ${change} of a token`)
+}
 
 /** Text or an encoder over one. */
 export const bytesOf = (body: unknown, world: TextWorld): Buffer => {

@@ -1,4 +1,5 @@
 import { createConnection, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 export interface Reply {
   readonly status: number
@@ -24,8 +25,10 @@ export interface Wire {
 
 export const headerOf = ({ headers }: Pick<Reply, 'headers'>, name: string): string | undefined => headers.find(([key]) => key.toLowerCase() === name)?.[1]
 
-export const connectWire = (port: number, host = '127.0.0.1'): Wire => {
-  const socket = createConnection({ port, host, noDelay: true })
+/** `servername`: over TLS, with that name in its greeting. */
+export const connectWire = (port: number, servername?: string): Wire => {
+  const host = '127.0.0.1'
+  const socket: Socket = servername === undefined ? createConnection({ port, host, noDelay: true }) : connectTls({ port, host, servername, rejectUnauthorized: false })
   const replies: Reply[] = []
   const listeners = new Set<() => void>()
   let pending = Buffer.alloc(0)

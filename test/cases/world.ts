@@ -12,10 +12,12 @@ import { formatProblem } from '../../src/lib/problem.ts'
 import { startReplica, type Replica } from '../../src/main.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
 import { Refusal } from '../../src/model/refusal.ts'
+import type { ExplainingPolicySet } from '../../src/policy/policy-set.ts'
 import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
+import type { SentinelPair } from '../stores/sentinel-pair.ts'
 import { makeIssuers, type Issuers } from './issuers.ts'
-import { pending } from './outcome.ts'
+import { fail, pending } from './outcome.ts'
 import { makeDirectory, type Directory } from './principals.ts'
 import { defaultProfile, type Profile } from './profile.ts'
 import { startStub, type Stub } from './stub.ts'
@@ -29,9 +31,16 @@ export interface World extends AsyncDisposable {
   readonly profile: Profile
   readonly folder: string
   readonly store: StoreFault
+  readonly sentinel: SentinelPair | undefined
   /** Where the records are, for somebody who reaches them past us. */
   readonly storeAt: { readonly kind: 'embedded'; readonly path: string } | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }
   readonly replicas: ReadonlyMap<string, Running>
+  /** What the program said in its log: warnings and worse. */
+  readonly log: readonly Readonly<Record<string, unknown>>[]
+  /** What secrets and settings are read from; may be changed before a reload. */
+  readonly env: Record<string, string>
+  /** The policies that the files say now. */
+  compiled(): Promise<ExplainingPolicySet>
   /** Of all replicas, in the order of their time. */
   events(): readonly Recorded[]
   now(replica?: string): number
@@ -73,6 +82,12 @@ export interface WorldOptions {
   readonly replicas?: readonly string[]
   /** `undefined`: the embedded store. */
   readonly redisUrl?: string
+  /** A primary and its replica behind a Sentinel, instead. */
+  readonly sentinel?: SentinelPair
+  /** Tokens that say nothing: the issuer is asked what they stand for. */
+  readonly opaque?: boolean
+  /** Asked for once the files are written. */
+  readonly env?: () => Readonly<Record<string, string>>
 }
 
 /** A configuration that does not load: its messages. */
@@ -99,19 +114,23 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   started.defer(() => rmSync(folder, { recursive: true, force: true }))
   const stubs = new Map<string, Stub>()
   for (const name of stubNames) stubs.set(name, started.use(await startStub(name)))
-  const issuers = makeIssuers()
+  const directory = makeDirectory()
+  if (options.opaque === true) directory.opaque = true
   const clock: Clock = { allMs: 0, storeMs: 0, replicaMs: new Map() }
+  const now = (name: string): number => (clock.frozenAt ?? Date.now() + clock.allMs) + (clock.replicaMs.get(name) ?? 0)
+  const issuers = makeIssuers(directory, () => now(''))
+  const lines: Record<string, unknown>[] = []
+  const log = pino({ level: process.env['CASES_LOG'] ?? 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) })
   const fault: StoreFault = { kind: 'up' }
   const number = ++worlds
-  const store = options.redisUrl === undefined ? { kind: 'embedded', path: join(folder, 'holds.db') } : { kind: 'redis', url: '${env:CASES_REDIS}', prefix: `case-${process.pid}-${number}` }
+  const store = options.sentinel !== undefined ? { kind: 'redis', sentinel: { nodes: [`127.0.0.1:${options.sentinel.port}`], name: 'holds' }, prefix: `case-${process.pid}-${number}`, 'acknowledging-replicas': 1 } : options.redisUrl === undefined ? { kind: 'embedded', path: join(folder, 'holds.db') } : { kind: 'redis', url: '${env:CASES_REDIS}', prefix: `case-${process.pid}-${number}` }
   const profileFor = (replica: string): Profile => defaultProfile({ stub: (name) => stubs.get(name)?.port ?? 0, replica, store })
   const profile = profileFor('proxy-a')
   options.change(profile)
-  const env = { ...environment, CASES_REDIS: options.redisUrl ?? '' }
   writeProfile(profile, folder, options.files)
+  const env: Record<string, string> = { ...environment, CASES_REDIS: options.redisUrl ?? '', ...options.env?.() }
   const names = options.replicas ?? ['proxy-a']
   const replicas = new Map<string, Running>()
-  const now = (name: string): number => (clock.frozenAt ?? Date.now() + clock.allMs) + (clock.replicaMs.get(name) ?? 0)
   const storeSkewMs = (): number => (clock.frozenAt === undefined ? clock.allMs : clock.frozenAt - Date.now()) + clock.storeMs
 
   for (const name of names) {
@@ -126,7 +145,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     const held: { reload?: Reload } = {}
     const faulty = faultyStore(real, fault)
     const replica = started.use(
-      await startReplica(config, compiled.policies, { log: pino({ level: process.env['CASES_LOG'] ?? 'silent' }), store: faulty, now: () => now(name), storeSkewMs, fetch: issuers.fetch, reload: { run: () => held.reload?.run() ?? Promise.reject(new Error('not yet')), state: () => ({ lastProblems: held.reload?.state().lastProblems ?? [] }) } }),
+      await startReplica(config, compiled.policies, { log, store: faulty, now: () => now(name), storeSkewMs, fetch: issuers.fetch, reload: { run: () => held.reload?.run() ?? Promise.reject(new Error('not yet')), state: () => ({ lastProblems: held.reload?.state().lastProblems ?? [] }) } }),
     )
     held.reload = makeReload({ config, policies: compiled.policies, files: loaded.files }, { load: () => loadConfig(file, env), adopt: (next) => replica.adopt(next.config, next.policies), rejected: (problems) => replica.rejected(problems) })
     const { http, console, admin } = replica.addresses
@@ -145,7 +164,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const first = (): Running => replicas.get(names[0] ?? '') ?? pending('no replica')
   const life = started.move()
   return {
-    stubs, issuers, directory: makeDirectory(), clock, profile, folder, store: fault, replicas,
+    stubs, issuers, directory, log: lines, env, sentinel: options.sentinel, clock, profile, folder, store: fault, replicas,
     storeAt: options.redisUrl === undefined ? { kind: 'embedded', path: join(folder, 'holds.db') } : { kind: 'redis', url: options.redisUrl, prefix: `case-${process.pid}-${number}` },
     events: () => merged([...readers.values()].map((read) => read())),
     now: (name) => now(name ?? names[0] ?? ''),
@@ -156,6 +175,10 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
         writeConfig(profile, folder, name)
         return await reload.run()
       }))
+    },
+    async compiled() {
+      const { config } = await loadConfig(join(folder, `${names[0]}.yaml`), env)
+      return (config === undefined ? undefined : compilePolicies(config).policies) ?? fail('the files do not load')
     },
     first,
     replica: (name) => (name === undefined ? first() : (replicas.get(name) ?? pending(`no replica is called ${name}`))),

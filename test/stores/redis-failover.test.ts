@@ -1,31 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { entry } from '../contracts/hold-store-contract.ts'
 import { until } from '../support/until.ts'
-import { freePort, startRedis } from './redis-server.ts'
+import { startRedis } from './redis-server.ts'
+import { startPair } from './sentinel-pair.ts'
 
 const limits = { perCaller: 1_000, perService: 1_000 }
-
-/** A primary, its replica, and a Sentinel that promotes after a second. */
-const startPair = async () => {
-  const stack = new AsyncDisposableStack()
-  const dir = await mkdtemp(join(tmpdir(), 'countersign-sentinel-'))
-  stack.defer(() => rm(dir, { recursive: true, force: true }))
-  const primary = stack.use(await startRedis(['--repl-diskless-sync-delay', '0']))
-  const replica = stack.use(await startRedis(['--replicaof', '127.0.0.1', String(primary.port), '--repl-diskless-sync-delay', '0']))
-  await until('replication', async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'), 15_000)
-  const config = join(dir, 'sentinel.conf')
-  const port = await freePort()
-  await writeFile(config, [`port ${port}`, 'bind 127.0.0.1', `dir ${dir}`, `sentinel monitor holds 127.0.0.1 ${primary.port} 1`, 'sentinel down-after-milliseconds holds 1000', 'sentinel failover-timeout holds 5000', ''].join('\n'))
-  const sentinel = stack.use(await startRedis(['--sentinel'], { port, config }))
-  await until('the Sentinel to know the replica', async () => (await sentinel.command('SENTINEL', 'REPLICAS', 'holds')).includes(String(replica.port)), 20_000)
-  const open = (acknowledgingReplicas: number) => openRedisStore({ kind: 'redis', connect: { mode: 'sentinel', sentinels: [{ host: '127.0.0.1', port }], name: 'holds', tls: false }, prefix: 'cs', acknowledgingReplicas })
-  return { primary, replica, open, [Symbol.asyncDispose]: () => stack.disposeAsync() }
-}
 
 test('a spend that no replica has acknowledged is refused, so a failover cannot make it happen twice', { timeout: 90_000 }, async () => {
   await using pair = await startPair()

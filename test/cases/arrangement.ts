@@ -1,0 +1,41 @@
+import { startPair } from '../stores/sentinel-pair.ts'
+import { certificate } from './certificate.ts'
+import { isTree, type Run } from './loader.ts'
+import type { Profile } from './profile.ts'
+import { secretSource } from './secrets.ts'
+import { askAboutTokens, put } from './translate.ts'
+import type { WorldOptions } from './world.ts'
+
+/* What a run needs of its world before the world starts, beside rules and settings. */
+
+export interface Arrangement extends AsyncDisposable {
+  readonly options: Partial<WorldOptions>
+  readonly change: (profile: Profile) => void
+  readonly files: (folder: string) => void
+}
+
+export const tokenState = 'a service-account token of svc-a exists'
+
+const usesTls = ({ item }: Run): boolean => isTree(item['http']) && item['http']['sni'] !== undefined
+
+/** What of the arrangement is not in `given`: two runs with another one need two worlds. */
+export const arrangementKey = (run: Run): string => (usesTls(run) ? 'tls' : '')
+
+export const arrange = async (run: Run): Promise<Arrangement> => {
+  const { given, item } = run
+  await using begun = new AsyncDisposableStack()
+  const opaque = given['state'] === tokenState || (isTree(given['settings']) && 'claims_refresh' in given['settings'])
+  const secret = isTree(item['fault']) && item['fault']['target'] === 'secret' ? secretSource(String(item['fault']['kind'])) : undefined
+  const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
+  const life = begun.move()
+  return {
+    options: { ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }) },
+    change(profile) {
+      if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })
+      if (given['state'] === tokenState) askAboutTokens(profile)
+      if (secret !== undefined) put(profile.config, ['services', 'app', 'credential'], secret.credential)
+    },
+    files: (folder) => secret?.write(folder),
+    [Symbol.asyncDispose]: () => life.disposeAsync(),
+  }
+}
