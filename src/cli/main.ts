@@ -33,3 +33,5 @@ try {
 }
 // Sockets that are kept open for a next request would keep the process for seconds.
 if (process.stdin.isTTY) process.stdin.unref()
+// So would a worker's channel to its supervisor, for ever.
+cluster.worker?.disconnect()
