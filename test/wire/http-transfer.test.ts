@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { rawHttp, statusOf } from '../support/raw-http.ts'
@@ -37,6 +38,40 @@ test('a streamed body over the limit ends in 413, and the upstream never takes t
   const { status } = await upload(world.port, '/stream/x', Buffer.alloc(3 << 20), true)
   assert.equal(status, 413)
   assert.equal(stub.requests.filter(({ complete }) => complete).length, 0)
+})
+
+test('a body where a service expects none does not become its next request', async () => {
+  const heads: string[] = []
+  // Reads heads only, as some servers do for a GET, and minds `Connection: close`.
+  const careless = createServer((socket) => {
+    let text = ''
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1')
+      for (let end = text.indexOf('\r\n\r\n'); end >= 0 && !socket.writableEnded; end = text.indexOf('\r\n\r\n')) {
+        const seen = text.slice(0, end)
+        text = text.slice(end + 4)
+        heads.push(seen.split('\r\n', 1)[0] ?? '')
+        const last = /\r\nconnection: close/i.test(seen)
+        const answer = `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n${last ? 'Connection: close\r\n' : ''}\r\nok`
+        if (last) socket.end(answer)
+        else socket.write(answer)
+      }
+    })
+  })
+  await new Promise<void>((resolve) => careless.listen(0, '127.0.0.1', resolve))
+  try {
+    await using world = await startWorld((careless.address() as AddressInfo).port)
+    const hidden = 'PUT /admin/settings HTTP/1.1\r\nHost: app.test\r\n\r\n'
+    for (const method of ['GET', 'DELETE', 'OPTIONS']) {
+      heads.length = 0
+      const answer = await rawHttp(world.port, `${head(`${method} /public/x HTTP/1.1`, `Content-Length: ${hidden.length}`, 'Connection: close')}${hidden}`)
+      assert.equal(statusOf(answer), 200, method)
+      assert.deepEqual(heads, [`${method} /public/x HTTP/1.1`])
+    }
+  } finally {
+    careless.close()
+  }
 })
 
 test('an early answer reaches a client that is still sending', async () => {

@@ -47,6 +47,9 @@ export interface Upstream extends AsyncDisposable {
   retire(): void
 }
 
+/** Some servers do not expect a body here and take it for the next request: it must be the last thing on its connection, and say so. */
+const seldomWithBody: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE'])
+
 /** Requests that may wait for a free connection, in multiples of the connections. */
 const queuePerConnection = 4
 
@@ -150,7 +153,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
       },
     }
     try {
-      pool.dispatch({ method: request.method as Dispatcher.HttpMethod, path: request.target, headers: request.headers as string[], body: request.body as Readable | null }, handler)
+      pool.dispatch({ method: request.method as Dispatcher.HttpMethod, path: request.target, headers: request.headers as string[], body: request.body as Readable | null, ...(request.body !== null && seldomWithBody.has(request.method) ? { reset: true } : {}) }, handler)
     } catch (error) {
       fail(error as Error)
     }
