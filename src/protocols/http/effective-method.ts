@@ -2,8 +2,13 @@ import { Refusal } from '../../model/refusal.ts'
 import { type Body, formType } from './codec/body.ts'
 import type { Fields } from './codec/query.ts'
 
-/** How form parsers of other languages may respell a field: `.method` and `_method` are one name to some of them. */
-const foldField = (name: string): string => name.toLowerCase().replace(/[. [\]]/g, '_').replace(/_+$/, '')
+/** How form parsers of other languages may respell a field: `.method` and `_method` are one name to some of them, blanks in front and whatever follows a zero byte are nothing. */
+const foldField = (name: string): string => {
+  const text = (name.split('\0', 1)[0] ?? '').trimStart().toLowerCase().replace(/[. [\]]/g, '_')
+  let end = text.length
+  while (end > 0 && text.charCodeAt(end - 1) === 0x5f) end-- // `/_+$/` would begin anew at each underscore of a long name
+  return text.slice(0, end)
+}
 
 /**
  * The method that an upstream will act on where a field of the request can change it. The field counts in query, form and JSON alike.
