@@ -7,6 +7,25 @@ import type { Service } from '../model/service.ts'
  * the declared fields are all that an expression can reach of them.
  */
 
+/**
+ * The engine asks every value for its constructor. Where sent data has a member of that name, the object that has it
+ * (and what holds it) is handed over as a map: that has members, and nothing that could be taken for a type.
+ */
+const asData = (value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || value instanceof Map) return value
+  if (Array.isArray(value)) {
+    const items = (value as readonly unknown[]).map(asData)
+    return items.some((item, at) => item !== value[at]) ? items : value
+  }
+  let changed = Object.hasOwn(value, 'constructor')
+  const entries = Object.entries(value).map(([key, member]): readonly [string, unknown] => {
+    const data = asData(member)
+    changed ||= data !== member
+    return [key, data]
+  })
+  return changed ? new Map(entries) : value
+}
+
 class PrincipalFacts {
   readonly issuer: string
   readonly subject: string
@@ -40,7 +59,7 @@ class CallerFacts {
     this.email = caller.email
     this.groups = caller.groups
     this.clientId = caller.clientId
-    this.claims = caller.claims
+    this.claims = asData(caller.claims) as CallerFacts['claims']
     this.onBehalfOf = caller.onBehalfOf.map((principal) => new PrincipalFacts(principal))
     this.address = caller.address
     this.authenticatedAt = new Date(caller.authenticatedAt)
@@ -91,21 +110,26 @@ class ProtocolFacts {
   constructor(facts: unknown, fields: Readonly<Record<string, string>>) {
     if (typeof facts !== 'object' || facts === null) throw new Error('the action carries no such facts')
     for (const field in fields) {
-      if (field === 'headers' || !Object.hasOwn(facts, field)) continue
-      const value = (facts as Record<string, unknown>)[field]
+      if (field === 'headers' || field === 'json' || !Object.hasOwn(facts, field)) continue
+      const value = asData((facts as Record<string, unknown>)[field])
       ;(this as Record<string, unknown>)[field] = fields[field] === 'int' && typeof value === 'number' ? BigInt(Math.trunc(value)) : value
     }
   }
 }
 class HttpFacts extends ProtocolFacts {
   readonly #facts: unknown
+  #json: { readonly value: unknown } | undefined
   constructor(facts: unknown) {
     super(facts, httpFields)
     this.#facts = facts
   }
   /** Collected when first looked at. */
   get headers(): unknown {
-    return Object.hasOwn(this.#facts as object, 'headers') ? (this.#facts as { readonly headers: unknown }).headers : undefined
+    return Object.hasOwn(this.#facts as object, 'headers') ? asData((this.#facts as { readonly headers: unknown }).headers) : undefined
+  }
+  /** May be large, and most conditions do not look at it. */
+  get json(): unknown {
+    return (this.#json ??= { value: Object.hasOwn(this.#facts as object, 'json') ? asData((this.#facts as { readonly json: unknown }).json) : undefined }).value
   }
 }
 class SqlFacts extends ProtocolFacts {}

@@ -261,3 +261,20 @@ test('explain says for each rule whether it matched, or what did not fit', () =>
   assert.equal(decision.verdict, 'allow')
   assert.deepEqual(rules.map(({ rule, matched, failed }) => [rule.rule, matched, failed?.key, failed?.saw]), [['all', true, undefined, undefined], ['admin', false, 'methods', 'http.GET'], ['internal', false, 'paths', '/admin/x']])
 })
+
+test('a member called constructor is data like any other', () => {
+  const rules = load(policy(`
+- { name: all, then: allow, methods: [POST] }
+- { name: admin, then: deny, methods: [POST], if: has(http.json.a) && has(http.json.a.admin) }
+- { name: named, then: deny, methods: [POST], if: has(http.json.constructor) && http.json.constructor == "x" }
+- { name: asked, then: deny, methods: [POST], if: '"constructor" in http.query && http.query.constructor == ["no"]' }
+`))
+  const decided = (json: string, target = '/'): string => verdict(rules, http('POST', target, { json: JSON.parse(json) as unknown }))
+  assert.equal(decided('{"a":{"constructor":{"prototype":{"admin":true}}}}'), 'allow')
+  assert.equal(decided('{"a":{"constructor":null}}'), 'allow')
+  assert.equal(decided('{"a":{"constructor":1,"admin":true}}'), 'deny')
+  assert.equal(decided('{"a":[{"constructor":{}}],"constructor":"y"}'), 'allow')
+  assert.equal(decided('{"constructor":"x"}'), 'deny')
+  assert.equal(decided('{}', '/?constructor=yes'), 'allow')
+  assert.equal(decided('{}', '/?constructor=no'), 'deny')
+})
