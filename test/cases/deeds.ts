@@ -1,12 +1,53 @@
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { loadConfig } from '../../src/config/load.ts'
+import { compilePolicies } from '../../src/config/policies.ts'
+import { formatProblem } from '../../src/lib/problem.ts'
+import { startReplica } from '../../src/main.ts'
 import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
-import { exchangeOf, holdOf, openHold, vote, type Observation } from './observation.ts'
+import { exchangeOf, holdOf, openHold, statusText, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { makeToken } from './principals.ts'
 import { forge, reach } from './tampering.ts'
 import { connectWire } from './wire-client.ts'
 
 /* Steps that are one sentence. */
+
+const requesters = ['req-a', 'req-b']
+
+/** Local addresses, in the kernel's own writing, on which this process listens. */
+const listening = (): readonly string[] => {
+  const own = new Set(readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? []
+    } catch {
+      return [] // closed meanwhile
+    }
+  }))
+  return ['tcp', 'tcp6'].flatMap((table) => readFileSync(`/proc/self/net/${table}`, 'latin1').split('\n').slice(1)).flatMap((line) => {
+    const fields = line.trim().split(/\s+/)
+    return fields[3] === '0A' && own.has(fields[9] ?? '') ? [fields[1] ?? ''] : []
+  })
+}
+
+/** Nothing is configured of the listener, except that its port may be any. */
+const shortest = async ({ world }: Observation): Promise<void> => {
+  const folder = join(world.folder, 'shortest')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'countersign.yaml'), 'issuers: { idp-a: { issuer: https://idp-a.test, audiences: [countersign-test], keys: { jwks-url: https://idp-a.test/jwks } } }\nservices: { app: { upstream: http://127.0.0.1:9 } }\npolicies: []\n')
+  const { config, problems } = await loadConfig(join(folder, 'countersign.yaml'), {})
+  if (config === undefined) return fail(`the shortest configuration does not load: ${problems.map(formatProblem).join('; ').slice(0, 400)}`)
+  const compiled = compilePolicies(config)
+  if (compiled.problems) return fail(`its policies do not load: ${compiled.problems.map(formatProblem).join('; ').slice(0, 300)}`)
+  const before = new Set(listening())
+  await using replica = await startReplica({ ...config, http: { ...config.http, port: 0 }, console: { ...config.console, port: 0 }, admin: { ...config.admin, port: 0 } }, compiled.policies, { log: pino({ level: 'silent' }), fetch: world.issuers.fetch })
+  const added = listening().filter((address) => !before.has(address))
+  const port = Number(replica.addresses.admin.slice(replica.addresses.admin.lastIndexOf(':') + 1)).toString(16).toUpperCase().padStart(4, '0')
+  const admin = added.filter((address) => address.endsWith(`:${port}`))
+  if (admin.length === 0 || admin.some((address) => address !== `0100007F:${port}`)) fail(`the admin port listens on ${admin.join() || 'nothing that can be seen'}`)
+}
 
 const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
   'read 1000 bytes of r1, then destroy s1': async ({ sender }) => {
@@ -54,7 +95,15 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     await wire.untilClosed(8_000)
     wire.write(frame('more'))
   },
-  'wait until the replica is promoted': async () => pending('fail-over with Sentinel is run by test/stores/redis-failover.test.ts, not here'),
+  'wait until the replica is promoted': async ({ world }) => {
+    const pair = world.sentinel ?? pending('no Sentinel runs here')
+    await pair.replica.kill('SIGCONT')
+    const end = performance.now() + 30_000
+    while (!(await pair.replica.command('INFO', 'replication').catch(() => '')).includes('role:master')) {
+      if (performance.now() > end) fail('the replica was not promoted')
+      await pause(50)
+    }
+  },
   'delete the record of r1 in the store': async (seen) => await reach(seen.world, async (access) => await access.remove(holdOf(seen, 'r1'))),
   'pause the executing replica between reading and consuming (debug hook or slow store)': async ({ world, sender }) => {
     world.store.pause = { reached: Promise.withResolvers(), go: Promise.withResolvers() }
@@ -83,7 +132,20 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     const terms = hold['terms'] as { requirements: { count: number }[] }
     for (const requirement of terms.requirements) requirement.count = 0
   })),
-  'repeat 200 times with fresh requests': async () => pending('the runner repeats by parallel steps only'),
+  'repeat 200 times with fresh requests': async ({ sender, world }) => {
+    const one = async (number: number): Promise<void> => {
+      const exchange = openHold(sender, requesters[number % requesters.length] ?? '', '/admin/critical/x', `again-${number}`, `{"n":${number}}`, 'wait')
+      await settleOrHeld(sender, exchange, 8_000)
+      const hold = exchange.hold ?? fail(`request ${number} was not held`)
+      const votes = await Promise.all([vote(world, 'appr-a', hold, 'approve', { replica: 'proxy-a' }), vote(world, 'appr-b', hold, 'approve', { replica: 'proxy-b' })])
+      if (!votes.every((reply) => statusText(reply) === '200')) fail(`the votes of run ${number} were answered ${votes.map(statusText).join()}`)
+      const reply = await finalReply(exchange, 8_000)
+      if (statusText(reply) !== '200') fail(`run ${number} was answered ${statusText(reply)}`)
+      exchange.wire.destroy()
+    }
+    for (let from = 0; from < 200; from += 8) await Promise.all(Array.from({ length: Math.min(8, 200 - from) }, (_, index) => one(from + index)))
+  },
+  'start with the shortest possible configuration and list the listening sockets': shortest,
   'run the action in asynchronous mode': async (seen) => {
     // Asynchronously means here: the requester comes back with the identical request, and the answer is kept for it.
     const first = exchangeOf(seen.sender, 'r1') ?? pending('no r1')

@@ -69,11 +69,12 @@ export interface Tolerance {
  * Statuses that are ours by design where the cases list another one. Never used for a reply that let an action through:
  * each is a refusal, and what the upstream saw is compared as it stands.
  */
-export const tolerances = (listed: readonly unknown[], { absent, listener, mcp, denial }: { readonly absent: boolean; readonly listener: string; readonly mcp: boolean; readonly denial: boolean }): readonly Tolerance[] => {
+export const tolerances = (listed: readonly unknown[], { absent, listener, mcp, denial, vote }: { readonly absent: boolean; readonly listener: string; readonly mcp: boolean; readonly denial: boolean; readonly vote: boolean }): readonly Tolerance[] => {
   const found: Tolerance[] = []
   if (mcp && denial) found.push({ statuses: [403], reason: 'MCP is carried as JSON-RPC over HTTP: a denial is that of HTTP' })
   if (listed.includes(426)) found.push({ statuses: [403], reason: 'an upgrade that is not offered is refused by policy; nothing else is offered instead' })
   if (absent && (listed.includes(403) || listed.includes(401))) found.push({ statuses: [404, 405], reason: 'the interface that the case names does not exist here' })
+  if (vote && listed.includes(403)) found.push({ statuses: [404], reason: 'a hold on which somebody may not vote is not there for them' })
   if (listener === 'admin' && (listed.includes(401) || listed.includes(403))) found.push({ statuses: [403, 404, 405, 421], reason: 'the admin listener knows no login: it is bound to loopback, and nothing can be loaded through it' })
   if (listed.includes(410) && listed.includes(404)) found.push({ statuses: [409], reason: 'a hold that is gone is no longer there to be executed' })
   return found

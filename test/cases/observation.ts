@@ -94,10 +94,10 @@ export const holdOf = ({ sender }: Pick<Observation, 'sender'>, ref: string): st
 
 export const exchangeOf = (sender: Sender, ref: string): Exchange | undefined => sender.exchanges.findLast((exchange) => exchange.ref === ref)
 
-/** `POST /admin/users` of a principal, answered at once with 202. */
-export const openHold = (sender: Sender, as: string, target: string, ref: string, body = '{}'): Exchange => {
+/** A `POST` of a principal, answered at once with 202 or waiting. */
+export const openHold = (sender: Sender, as: string, target: string, ref: string, body = '{}', how: 'async' | 'wait' = 'async'): Exchange => {
   const bearer = bearerOf(as, sender.world.directory, sender.world.now())
-  const text = `POST ${target} HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer ${bearer}\r\nPrefer: respond-async\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+  const text = `POST ${target} HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer ${bearer}\r\n${how === 'async' ? 'Prefer: respond-async\r\n' : ''}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
   return send(sender, { bytes: Buffer.from(text), method: 'POST', listener: 'http', as, user: people[as]?.act ?? people[as]?.sub, absent: false }, { ref })
 }
 

@@ -111,6 +111,8 @@ const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
     }
     if (kind === 'delay 30 s') return void (world.store.kind = 'slow')
   }
+  if (world.sentinel !== undefined && target === 'redis-replica' && kind === 'stop replication') return await world.sentinel.replica.kill('SIGSTOP')
+  if (world.sentinel !== undefined && target === 'redis-primary' && kind === 'kill-9') return await world.sentinel.primary.kill('SIGKILL')
   if (target === 'secret') return await loseSecret(seen, String(kind))
   const issuer = /^(\S+) jwks$/.exec(String(target))?.[1]
   if (issuer !== undefined) {
