@@ -70,6 +70,18 @@ test('denied 403 with the reason, expired 410, both final', async () => {
   assert.equal(stub.requests.length, 0)
 })
 
+test('a result is for tokens that its service would take', async () => {
+  await using stub = await startStub()
+  await using world = await startWorld(stub.port, { service: { audience: 'app' } })
+  const ask = (line: string, token: string): Promise<string> => rawHttp(world.port, `${line} HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer ${token}\r\nPrefer: wait=0\r\nConnection: close\r\n\r\n`)
+  assert.equal(statusOf(await ask('DELETE /admin/users', 'req-a')), 401)
+  assert.equal(statusOf(await ask('DELETE /admin/users', 'req-a|app')), 503)
+  world.settle('hold_1', 'approved')
+  assert.equal(statusOf(await ask('DELETE /admin/users', 'req-a|app')), 200)
+  const result = 'GET /.countersign/holds/hold_1/result'
+  assert.deepEqual([statusOf(await ask(result, 'req-a')), statusOf(await ask(result, 'req-a|other')), statusOf(await ask(result, 'req-b|app')), statusOf(await ask(result, 'req-a|app'))], [401, 401, 404, 200])
+})
+
 test('the status URL answers its requester alone, decides nothing, withdraws and gives the result', async () => {
   await using stub = await startStub()
   await using world = await startWorld(stub.port)

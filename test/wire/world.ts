@@ -87,7 +87,7 @@ export const testPolicies: PolicySet = {
 
 const expiresAt = Date.now() + 3_600_000
 
-/** The token is the subject; `bad` is nobody. */
+/** The token is the subject, and behind bars the audiences that a service may ask for; `bad` is nobody. */
 const callerOf = (token: string, address: string): Caller => ({ issuer: 'https://idp.test', subject: token, kind: 'agent', groups: ['agents'], onBehalfOf: [], claims: {}, session: `s-${token}`, authenticatedAt: 0, expiresAt, address })
 
 export interface World extends AsyncDisposable {
@@ -168,9 +168,10 @@ export const startWorld = async (stubPort: number, change: { readonly routes?: P
     },
   } as Partial<Approvals> as Approvals
   const identity: Identity = {
-    async authenticate({ token, address }) {
-      if (token === 'bad') throw new Refusal('bad-identity', 'This token is not accepted.')
-      return callerOf(token, address)
+    async authenticate({ token, address, audience }) {
+      const [subject = '', ...audiences] = token.split('|')
+      if (subject === 'bad' || (audience !== undefined && !audiences.includes(audience))) throw new Refusal('bad-identity', 'This token is not accepted.')
+      return callerOf(subject, address)
     },
     async recheck(caller) {
       if (revoked) throw new Refusal('bad-identity', 'This token is not accepted.')

@@ -31,8 +31,8 @@ export interface Progress {
 export interface Reserved {
   readonly reserved: string
   readonly notes: RequestNotes
-  /** Who asks; refuses where nobody does. */
-  identify(): Promise<Caller>
+  /** Who asks; refuses where nobody does. `audience`: what the token must be for as well. */
+  identify(audience?: string): Promise<Caller>
 }
 
 /** A request whose head has been understood and whose sender is known. */
@@ -82,7 +82,7 @@ export const receive = async (request: IncomingMessage, parts: ReceptionParts, {
     return claim
   }
 
-  if (target.path === reservedPrefix || target.path.startsWith(`${reservedPrefix}/`)) return { reserved: target.path, notes, identify: async () => parts.identity.authenticate(claimFor(undefined, harmless.has(method))) }
+  if (target.path === reservedPrefix || target.path.startsWith(`${reservedPrefix}/`)) return { reserved: target.path, notes, identify: async (audience) => parts.identity.authenticate(claimFor(audience, harmless.has(method))) }
   const entries = routes.forHost(host)
   if (entries === undefined) throw new Refusal('misdirected', 'Nothing here answers to that host name.')
   const entry = entryFor(entries, target.path)

@@ -44,6 +44,10 @@ export const makeStatus = ({ approvals, assertions }: { readonly approvals: Appr
     if (id === undefined) throw nothingHere()
     if (result !== undefined) {
       if (!reading) throw nothingHere()
+      // What a service said is for a token that the service itself would take.
+      const { action } = await approvals.follow(id, caller, 0, connectionOf(request.socket).gone)
+      const audience = state().options.services.find(({ name }) => name === action.service)?.audience
+      if (audience !== undefined) await reserved.identify(audience)
       return sendResult(request, response, await approvals.result(id, caller))
     }
     if (request.method === 'DELETE') {
