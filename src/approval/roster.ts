@@ -11,11 +11,12 @@ export interface Roster {
 export const makeRoster = (now: () => number, limit = 50_000): Roster => {
   const seen = new Map<string, { readonly principal: Principal; readonly at: number }>()
   return {
-    see({ issuer, subject, kind, groups, email, name }) {
+    see({ issuer, subject, kind, groups, email, name, clientId }) {
       const key = partyKey({ issuer, subject })
-      if (kind !== 'human' && !seen.has(key)) return
+      // An agent's client that got a person's token says nothing about that person; their own client, once an agent's, does.
+      if (kind !== 'human' && (!seen.has(key) || (clientId !== undefined && clientId !== seen.get(key)?.principal.clientId))) return
       seen.delete(key)
-      seen.set(key, { principal: { issuer, subject, kind, groups, ...(email === undefined ? {} : { email }), ...(name === undefined ? {} : { name }) }, at: now() })
+      seen.set(key, { principal: { issuer, subject, kind, groups, ...(email === undefined ? {} : { email }), ...(name === undefined ? {} : { name }), ...(clientId === undefined ? {} : { clientId }) }, at: now() })
       if (seen.size > limit) seen.delete(seen.keys().next().value!)
     },
     last: (party) => seen.get(partyKey(party)),
