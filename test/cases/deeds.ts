@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fro
 import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { withApprovalKey } from '../../src/config/approval-key.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { compilePolicies } from '../../src/config/policies.ts'
 import { formatProblem } from '../../src/lib/problem.ts'
@@ -36,13 +37,14 @@ const listening = (): readonly string[] => {
 const shortest = async ({ world }: Observation): Promise<void> => {
   const folder = join(world.folder, 'shortest')
   mkdirSync(folder)
-  writeFileSync(join(folder, 'countersign.yaml'), 'issuers: { idp-a: { issuer: https://idp-a.test, audiences: [countersign-test], keys: { jwks-url: https://idp-a.test/jwks } } }\nservices: { app: { upstream: http://127.0.0.1:9 } }\npolicies: []\n')
+  writeFileSync(join(folder, 'countersign.yaml'), 'issuers: { idp-a: { issuer: https://idp-a.test, audiences: [countersign-test], keys: { jwks-url: https://idp-a.test/jwks } } }\nservices: { app: { upstream: http://127.0.0.1:9 } }\npolicies: [policy.yaml]\n')
+  writeFileSync(join(folder, 'policy.yaml'), 'policy: app\nrules: [{ name: read, then: allow, methods: [GET] }]\n')
   const { config, problems } = await loadConfig(join(folder, 'countersign.yaml'), {})
   if (config === undefined) return fail(`the shortest configuration does not load: ${problems.map(formatProblem).join('; ').slice(0, 400)}`)
   const compiled = compilePolicies(config)
   if (compiled.problems) return fail(`its policies do not load: ${compiled.problems.map(formatProblem).join('; ').slice(0, 300)}`)
   const before = new Set(listening())
-  await using replica = await startReplica({ ...config, http: { ...config.http, port: 0 }, console: { ...config.console, port: 0 }, admin: { ...config.admin, port: 0 } }, compiled.policies, { log: pino({ level: 'silent' }), fetch: world.issuers.fetch })
+  await using replica = await startReplica({ ...withApprovalKey(config), http: { ...config.http, port: 0 }, console: { ...config.console, port: 0 }, admin: { ...config.admin, port: 0 } }, compiled.policies, { log: pino({ level: 'silent' }), fetch: world.issuers.fetch })
   const added = listening().filter((address) => !before.has(address))
   const port = Number(replica.addresses.admin.slice(replica.addresses.admin.lastIndexOf(':') + 1)).toString(16).toUpperCase().padStart(4, '0')
   const admin = added.filter((address) => address.endsWith(`:${port}`))

@@ -9,8 +9,12 @@ import { notYet, notYetItem } from './names.ts'
 import { allSeen, exchangeOf, seenByNow, holdOf, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { collect } from './memory.ts'
 import { fail, Failed, Pending, pending } from './outcome.ts'
+import { runPolicyTest } from './policy-items.ts'
+import { runAsCase } from './properties.ts'
 import { setUp } from './states.ts'
+import { swapDuring } from './swaps.ts'
 import { runStep } from './steps.ts'
+import { checkThat } from './that.ts'
 import { applyConfigText, applyRules, applySettings, put } from './translate.ts'
 import { NotLoaded, startWorld, type World } from './world.ts'
 import { writeFileSync } from 'node:fs'
@@ -41,7 +45,7 @@ const ballot = (world: World, theCase: Case) => (target: string, verdict: 'appro
 
 const observe = (theCase: Case, run: Run, world: World): Observation => {
   const sender: Sender = { world, given: run.given, exchanges: [], sockets: new Map(), ballot: ballot(world, theCase), hold: (ref) => ({ id: holdOf({ sender }, ref), digest: digestOfHold(world, holdOf({ sender }, ref)) }) }
-  return { theCase, run, world, sender, named: new Map(), gaps: [], crowd: [], views: new Map(), before: { events: world.events().length, seen: new Set(allSeen(world)), memory: process.memoryUsage().rss, at: performance.now() }, ms: 0 }
+  return { theCase, run, world, sender, named: new Map(), gaps: [], crowd: [], policies: new Map(), views: new Map(), before: { events: world.events().length, seen: new Set(allSeen(world)), memory: process.memoryUsage().rss, at: performance.now() }, ms: 0 }
 }
 
 const openWorld = async (run: Run, redisUrl: string | undefined): Promise<World> => {
@@ -136,8 +140,11 @@ const stepsOf = (item: Tree): readonly Tree[] | undefined => {
 const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Shared): Promise<void> => {
   const kind = kindOf(run.item)
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
-  if (kind === 'property') pending('the property runs with --properties')
-  if (kind === 'policy_test') pending('policy tests are run by `countersign policy test` and its tests')
+  if (kind === 'property') {
+    await runAsCase(theCase, run)
+    for (const sentence of list(run.expect['that'])) await checkThat(String(sentence), observe(theCase, run, noWorld))
+    return
+  }
   if (typeof run.given['store'] === 'string' && !['redis', 'redis-sentinel'].includes(run.given['store'])) pending(`the runner starts no ${run.given['store']} yet`)
   const steps = stepsOf(run.item)
   const begin = performance.now()
@@ -161,12 +168,21 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
       seen.load = { ok: true, problems: [] }
       seen.ms = performance.now() - begin
       if (isTree(run.given['probe'])) await single(seen, { as: run.given['as'], ...run.given['probe'] })
-    } else if (steps === undefined) await single(seen, run.item)
+    } else if (kind === 'policy_test') await runPolicyTest(seen, run.item['policy_test'] as Tree)
+    else if (steps === undefined) await single(seen, run.item)
     else {
       const started = performance.now()
       // Where people decide, time counts from the last decision.
       let from = started
-      for (const step of steps) {
+      for (let at = 0; at < steps.length; at++) {
+        const step = steps[at] as Tree
+        const next = steps[at + 1]
+        if ('parallel' in step && next !== undefined && isTree(next['reload']) && 'swap' in next['reload']) {
+          // A reload during the requests, as its case is called.
+          await swapDuring(seen, step['parallel'] as Tree, next['reload'])
+          at++
+          continue
+        }
         if ('approve' in step || 'reject' in step) from = performance.now()
         await runStep(seen, step)
       }

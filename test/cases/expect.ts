@@ -253,6 +253,10 @@ const checks: Readonly<Record<string, Check>> = {
     const got = seen.load.ok ? 'ok' : 'error'
     if (!list(wanted).includes(got)) fail(seen.load.ok ? 'it was loaded' : `it was not loaded: ${seen.load.problems[0]?.slice(0, 200)}`)
   },
+  test: (seen, wanted) => {
+    const got = seen.test?.passed === true ? 'pass' : 'fail'
+    if (got !== wanted) fail(`the policy test gives ${got}: ${seen.test?.report.slice(0, 300)}`)
+  },
   within_ms: (seen, wanted) => void (seen.ms > Number(wanted) && fail(`took ${Math.round(seen.ms)} ms, more than ${String(wanted)}`)),
   response_header_count: (seen, wanted) => {
     const reply = seen.sender.exchanges.at(-1)?.reply

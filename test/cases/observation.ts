@@ -1,3 +1,4 @@
+import type { ExplainingPolicySet } from '../../src/policy/policy-set.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import { isTree } from './loader.ts'
 import { pending } from './outcome.ts'
@@ -20,9 +21,13 @@ export interface Observation {
   /** What keeps a run that passes from counting as passed. */
   readonly gaps: string[]
   readonly crowd: (Reply | 'closed' | 'silent')[]
+  /** Policies that were in force while it ran, by version. */
+  readonly policies: Map<string, ExplainingPolicySet>
   readonly views: Map<string, HoldView>
   readonly before: { readonly events: number; readonly seen: Set<Seen>; memory: number; readonly at: number }
   settled?: readonly Seen[]
+  /** What the product's own runner of policy tests said. */
+  test?: { readonly passed: boolean; readonly report: string }
   load?: { readonly ok: boolean; readonly problems: readonly string[] }
   ms: number
 }

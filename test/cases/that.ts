@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { caseAction } from '../../src/cli/case-action.ts'
 import { collect } from './memory.ts'
 import { outside } from './connect-log.ts'
 import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
@@ -370,6 +371,36 @@ const checks: Readonly<Record<string, Check>> = {
     demand(request !== undefined && headersOf(request, 'authorization').join() === `Bearer ${oldSecret}`, 'the upstream got another secret')
   },
   'the upstream of the route saw nothing': (seen) => demand(seenOf(seen).length === 0, 'it saw something'),
+  'a rule that no test touches is reported': ({ test }) => demand(/no case touches app\/chat/.test(test?.report ?? ''), `the report does not name it: ${test?.report.slice(0, 300)}`),
+  'adding a deny rule at any position never turns deny or hold into allow': pass, // the property
+  'adding an approve rule never turns deny into allow': pass, // the property
+  'the order of rules does not change the decision, or the order rule is documented and tested here': pass, // the property
+  'the unmutated action runs once': pass, // the property
+  'each mutated action opens a new hold or is refused; none uses the approval': pass, // the property
+  'the approval is still unused after the mutated attempts': pass, // the property
+  'each audit event names one policy hash': (seen) => {
+    for (const event of eventsOf(seen)) if (event.type === 'decided' || event.type === 'started') demand(seen.policies.has(event.decision.policyVersion), `an event names ${event.decision.policyVersion}`)
+    demand(seen.policies.size === 3, `${seen.policies.size} policies`)
+  },
+  'replaying each request on the policy of that hash gives the logged decision': (seen) => {
+    const verdicts = new Map<string, number>()
+    for (const event of eventsOf(seen)) {
+      if (event.type !== 'decided' && event.type !== 'started') continue
+      const policies = seen.policies.get(event.decision.policyVersion) ?? fail('an unknown policy')
+      const action = caseAction('app', { method: 'GET', path: '/public/x' }, policies.tagsOf)
+      if (typeof action === 'string') return fail(action)
+      const { issuer, subject, kind, groups, address } = event.caller
+      const again = policies.decide({ issuer, subject, kind, groups, address, onBehalfOf: [], claims: {}, session: 'replay', authenticatedAt: 0, expiresAt: 1e15 }, action, Date.parse(event.time))
+      const rules = (matched: readonly { readonly rule: string }[]): string => matched.map(({ rule }) => rule).join()
+      demand(again.verdict === event.decision.verdict && rules(again.matched) === rules(event.decision.matched), `${event.decision.verdict} by ${rules(event.decision.matched)} was logged, ${again.verdict} by ${rules(again.matched)} is what the policy says`)
+      verdicts.set(again.verdict, (verdicts.get(again.verdict) ?? 0) + 1)
+    }
+    const [allowed = 0, denied = 0] = [verdicts.get('allow'), verdicts.get('deny')]
+    demand(allowed + denied === 1_000 && allowed >= 50 && denied >= 50, `${allowed} allowed, ${denied} denied`)
+    demand(seenOf(seen).length === allowed, `${allowed} were allowed, the upstream saw ${seenOf(seen).length}`)
+    const answered = (status: string): number => seen.crowd.filter((reply) => statusText(reply) === status).length
+    demand(answered('200') === allowed && answered('403') === denied, `${answered('200')} answers 200, ${answered('403')} answers 403`)
+  },
   'the admin port is on loopback only': pass, // by the deed
   'approver rights are read again at the moment of the vote, not from the session': pass, // the vote of the step carries what the issuer says now
   'start refused; the message names noeviction': (seen) => tell(seen, /noeviction/),
