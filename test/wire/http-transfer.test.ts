@@ -207,3 +207,29 @@ test('a new configuration takes new requests elsewhere and lets the running one 
   running.socket.destroy()
   assert.equal(before.requests.length, 1)
 })
+
+test('what a new configuration leaves as it was goes on: its connections, and requests that are between the gate and the upstream', async () => {
+  const ever = new Set<unknown>()
+  await using stub = await startStub((request) => void ever.add(request.socket))
+  await using world = await startWorld(stub.port)
+  const ask = async (): Promise<void> => {
+    assert.equal(statusOf(await rawHttp(world.port, head('GET /public/1 HTTP/1.1', 'Connection: close'))), 200)
+  }
+  await ask()
+  world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service })), claimHeaders: { team: 'x-team' } })
+  await ask()
+  assert.equal(ever.size, 1)
+  world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service, bodyTimeoutMs: service.bodyTimeoutMs + 1 })) })
+  await ask()
+  assert.equal(ever.size, 2)
+  // As often as not a request is past the gate while the configuration changes.
+  const answers = Array.from({ length: 60 }, () => rawHttp(world.port, head('GET /public/2 HTTP/1.1', 'Connection: close')))
+  const changes = (async () => {
+    for (let change = 0; change < 60; change++) {
+      world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service })) })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })()
+  for (const answer of await Promise.all(answers)) assert.equal(statusOf(answer), 200)
+  await changes
+})

@@ -124,9 +124,9 @@ export const makeHttpListener = (first: HttpListenerOptions, parts: SessionParts
     runKept: makeDeferred(parts, current),
     reconfigure(options) {
       const before = state
-      state = { ...state, options, routes: makeRoutes(options), trusted: trustedOf(options) }
+      state = { ...state, options, routes: makeRoutes(options, before.routes.upstreams), trusted: trustedOf(options) }
       if (options.tls && 'setSecureContext' in server) (server as Server & { setSecureContext(options: object): void }).setSecureContext(certificates(options.tls))
-      for (const upstream of before.routes.upstreams) upstream.retire()
+      for (const upstream of before.routes.upstreams) if (!state.routes.upstreams.includes(upstream)) upstream.retire()
     },
     async drain(graceMs) {
       state = { ...state, draining: true }

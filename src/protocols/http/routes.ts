@@ -1,6 +1,6 @@
 import { type ForwardRules, forwardRules } from './codec/headers.ts'
 import type { HttpListenerOptions, HttpServiceOptions, RouteOptions } from './options.ts'
-import { makeUpstream, type Upstream } from './upstream.ts'
+import { makeUpstream, upstreamKey, type Upstream } from './upstream.ts'
 
 export interface Entry {
   readonly route: RouteOptions
@@ -18,14 +18,16 @@ export interface Routes {
   readonly upstreams: readonly Upstream[]
 }
 
-export const makeRoutes = (options: Pick<HttpListenerOptions, 'services' | 'claimHeaders'>): Routes => {
+/** `before`: upstreams that are there already. Those that are wanted again go on as they are, with the requests that are on their way to them. */
+export const makeRoutes = (options: Pick<HttpListenerOptions, 'services' | 'claimHeaders'>, before: readonly Upstream[] = []): Routes => {
   const byHost = new Map<string, Entry[]>()
   const others: Entry[] = []
   const upstreams: Upstream[] = []
   // Headers in which we say what a claim says: a client cannot say them.
   const ours = Object.values(options.claimHeaders)
   for (const service of options.services) {
-    const upstream = makeUpstream(service)
+    const key = upstreamKey(service)
+    const upstream = before.find((one) => one.key === key) ?? makeUpstream(service)
     upstreams.push(upstream)
     const upstreamId = { id: upstream.origin.origin, allowed: service.allowedCidrs }
     for (const route of service.routes) {

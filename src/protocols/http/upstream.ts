@@ -43,6 +43,8 @@ export interface Upstream extends AsyncDisposable {
   mayReach(address: string): boolean
   /** Sends once, never again. Ends with exactly one of `end` and `fail`. What it returns gives up: the request ends in `fail`, and its connection is never used again. */
   send(request: Outgoing, sink: ReplySink): (reason: Error) => void
+  /** Equal for options that make the same upstream. */
+  readonly key: string
   /** Takes no more requests and closes when the running ones have ended. */
   retire(): void
 }
@@ -83,12 +85,18 @@ const makeLookup = (mayReach: (address: string) => boolean): LookupFunction => (
   })
 }
 
+const authorityOf = ({ caFile }: HttpServiceOptions): string | undefined => (caFile === undefined ? undefined : readFileSync(caFile, 'utf8'))
+
+/** Everything that an upstream is made from, and what its certificate authority's file says now. */
+export const upstreamKey = (options: HttpServiceOptions): string =>
+  JSON.stringify([options.name, options.upstream, options.allowedCidrs, authorityOf(options), options.connections, options.connectTimeoutMs, options.headersTimeoutMs, options.bodyTimeoutMs])
+
 export const makeUpstream = (options: HttpServiceOptions): Upstream => {
   const origin = new URL(options.upstream)
   const literal = origin.hostname.replace(/^\[|\]$/g, '')
   const mayReach = makeFence(options.allowedCidrs)
   const lookup = makeLookup(mayReach)
-  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile, 'utf8')
+  const ca = authorityOf(options)
   const barred = isIP(literal) !== 0 && !mayReach(literal)
   const pool = new Pool(origin.origin, {
     connections: options.connections,
@@ -162,6 +170,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
 
   return {
     service: options.name,
+    key: upstreamKey(options),
     origin,
     lookup,
     ca,
