@@ -140,7 +140,7 @@ const stepsOf = (item: Tree): readonly Tree[] | undefined => {
 const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Shared): Promise<void> => {
   const kind = kindOf(run.item)
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
-  if (kind === 'property') {
+  if ('property' in run.item) {
     await runAsCase(theCase, run)
     for (const sentence of list(run.expect['that'])) await checkThat(String(sentence), observe(theCase, run, noWorld))
     return

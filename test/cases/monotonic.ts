@@ -41,7 +41,10 @@ export const monotonicDeny = async (seed: number, { runs, requests }: Bounds): P
     ...(draw() < 0.5 ? { callers: { groups: [among(groups)] } } : then === 'allow' ? { callers: { kind: ['human'] } } : {}),
   })
   const load = (rules: readonly (readonly [string, Rule])[]): ExplainingPolicySet => {
-    const files = rules.map(([host, one], at) => ({ file: `f${at}.yaml`, text: JSON.stringify({ policy: `p-${String(one['name'])}`, services: [host], rules: [one] }) }))
+    const files = hosts.flatMap((host) => {
+      const own = rules.filter(([name]) => name === host).map(([, one]) => one)
+      return own.length === 0 ? [] : [{ file: `${host}.yaml`, text: JSON.stringify({ policy: `p-${host}`, services: [host], rules: own }) }]
+    })
     const loaded = loadPolicies(files, world)
     return loaded.policies ?? fail(`seed ${seed}: random rules do not load: ${loaded.problems[0]?.message}`)
   }

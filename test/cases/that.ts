@@ -397,6 +397,9 @@ const checks: Readonly<Record<string, Check>> = {
     }
     const [allowed = 0, denied = 0] = [verdicts.get('allow'), verdicts.get('deny')]
     demand(allowed + denied === 1_000 && allowed >= 50 && denied >= 50, `${allowed} allowed, ${denied} denied`)
+    const answers = [...Map.groupBy(seen.crowd, statusText)].map(([status, all]) => `${all.length} x ${status}`).join(', ')
+    const odd = seen.crowd.find((reply) => !['200', '403'].includes(statusText(reply)))
+    demand(odd === undefined, `answered ${answers}: ${typeof odd === 'object' ? odd.body.toString().slice(0, 200) : odd}`)
     demand(seenOf(seen).length === allowed, `${allowed} were allowed, the upstream saw ${seenOf(seen).length}`)
     const answered = (status: string): number => seen.crowd.filter((reply) => statusText(reply) === status).length
     demand(answered('200') === allowed && answered('403') === denied, `${answered('200')} answers 200, ${answered('403')} answers 403`)
