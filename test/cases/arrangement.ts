@@ -1,6 +1,6 @@
 import { startPair } from '../stores/sentinel-pair.ts'
 import { certificate } from './certificate.ts'
-import { isTree, type Run } from './loader.ts'
+import { isTree, list, type Run } from './loader.ts'
 import type { Profile } from './profile.ts'
 import { secretSource } from './secrets.ts'
 import { askAboutTokens, put } from './translate.ts'
@@ -26,10 +26,11 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
   await using begun = new AsyncDisposableStack()
   const opaque = given['state'] === tokenState || (isTree(given['settings']) && 'claims_refresh' in given['settings'])
   const secret = isTree(item['fault']) && item['fault']['target'] === 'secret' ? secretSource(String(item['fault']['kind'])) : undefined
+  const processes = list(item['steps']).some((step) => isTree(step) && isTree(step['fault']) && /^proxy-/.test(String(step['fault']['target'])))
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
   const life = begun.move()
   return {
-    options: { ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }) },
+    options: { ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }) },
     change(profile) {
       if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })
       if (given['state'] === tokenState) askAboutTokens(profile)

@@ -134,6 +134,17 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     const terms = hold['terms'] as { requirements: { count: number }[] }
     for (const requirement of terms.requirements) requirement.count = 0
   })),
+  'start proxy-a again': async ({ world }) => await (world.processes ?? pending('no replica is a process here')).start('proxy-a'),
+  'approve all 100 on proxy-b during the drain': async (seen) => {
+    const held = seen.sender.exchanges.filter(({ hold }) => hold !== undefined)
+    if (held.length !== 100) fail(`${held.length} of 100 are held`)
+    for (let from = 0; from < held.length; from += 10)
+      await Promise.all(held.slice(from, from + 10).map(async ({ hold }) => {
+        const reply = await vote(seen.world, 'appr-b', hold ?? '', 'approve', { replica: 'proxy-b' })
+        if (statusText(reply) !== '200') fail(`a vote was answered ${statusText(reply)}`)
+      }))
+    for (const exchange of held) await finalReply(exchange, 5_000)
+  },
   'repeat 200 times with fresh requests': async ({ sender, world }) => {
     const one = async (number: number): Promise<void> => {
       const exchange = openHold(sender, requesters[number % requesters.length] ?? '', '/admin/critical/x', `again-${number}`, `{"n":${number}}`, 'wait')

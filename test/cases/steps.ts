@@ -70,7 +70,9 @@ const executeStep: Step = async (seen, given) => {
   const inner = isTree(item['http']) ? { ...item, http: { ...item['http'], ...(as === undefined ? {} : { as }), headers: [...list(item['http']['headers']), ['Countersign-Hold', hold]] } } : pending('only HTTP requests are executed again')
   const message = messageOf(inner, seen.sender)
   const exchange = send(seen.sender, message, { ref: `${ref}:execute`, ...(given['via'] === undefined ? {} : { replica: String(given['via']) }) })
-  const reply = await finalReply(exchange, 8_000)
+  // Where the upstream never answers there is nothing to wait for, once it has the request.
+  const mute = isTree(seen.run.given['upstream']) && Object.values(seen.run.given['upstream']).includes('accepts the request and does not answer')
+  const reply = await finalReply(exchange, mute ? 1_500 : 8_000)
   seen.named.set('execute', reply)
   return reply
 }
@@ -113,6 +115,11 @@ const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
   }
   if (world.sentinel !== undefined && target === 'redis-replica' && kind === 'stop replication') return await world.sentinel.replica.kill('SIGSTOP')
   if (world.sentinel !== undefined && target === 'redis-primary' && kind === 'kill-9') return await world.sentinel.primary.kill('SIGKILL')
+  if (world.processes !== undefined && kind === 'kill-9') return void (await world.processes.end(String(target), 'SIGKILL'))
+  if (world.processes !== undefined && kind === 'SIGTERM') {
+    await world.processes.signal(String(target), 'SIGTERM')
+    return await pause(300) // its drain has begun
+  }
   if (target === 'secret') return await loseSecret(seen, String(kind))
   const issuer = /^(\S+) jwks$/.exec(String(target))?.[1]
   if (issuer !== undefined) {
@@ -164,7 +171,8 @@ const idpStep = async (seen: Observation, given: Tree): Promise<void> => {
   if (whole !== undefined || members !== undefined) pending('groups come with tokens: who is in a group is not known here before somebody shows one')
 }
 
-const requesters = ['req-a', 'req-b']
+/** Enough of them to open a hundred holds, twenty each. */
+const requesters = ['req-a', 'req-b', 'svc-a', 'agent-a', 'appr-other']
 
 const parallelStep = async (seen: Observation, given: Tree): Promise<void> => {
   const { times, step, over, over_principals: principals, steps } = given

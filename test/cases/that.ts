@@ -404,6 +404,18 @@ const checks: Readonly<Record<string, Check>> = {
     const answered = (status: string): number => seen.crowd.filter((reply) => statusText(reply) === status).length
     demand(answered('200') === allowed && answered('403') === denied, `${answered('200')} answers 200, ${answered('403')} answers 403`)
   },
+  'after the drain began proxy-a starts no action': (seen) => {
+    const events = eventsOf(seen).filter(({ replica }) => replica === 'proxy-a')
+    // Nobody approved before the drain: whatever proxy-a started, it started during it.
+    demand(events.every(({ type }) => type !== 'started' && type !== 'released'), `proxy-a started ${events.filter(({ type }) => type === 'started').length} actions`)
+  },
+  'each client gets either its result or a retryable error with retry-after': ({ sender }) => {
+    for (const { reply, ref } of sender.exchanges) demand(typeof reply === 'object' && (reply.status === 200 || (reply.status === 503 && headerOf(reply, 'retry-after') !== undefined)), `${ref} was answered ${statusText(reply)}`)
+  },
+  'no action ran for a client that got an error, or the error says state unknown': (seen) => {
+    const failed = seen.sender.exchanges.filter(({ reply }) => statusText(reply) !== '200')
+    for (const { sent } of failed) demand(!seenOf(seen).some(({ body }) => body.equals(sent.bytes.subarray(sent.bytes.indexOf('\r\n\r\n') + 4))), 'an action ran whose client was told that it did not')
+  },
   'the admin port is on loopback only': pass, // by the deed
   'approver rights are read again at the moment of the vote, not from the session': pass, // the vote of the step carries what the issuer says now
   'start refused; the message names noeviction': (seen) => tell(seen, /noeviction/),

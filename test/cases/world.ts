@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -18,6 +18,7 @@ import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import type { SentinelPair } from '../stores/sentinel-pair.ts'
 import { makeIssuers, type Issuers } from './issuers.ts'
 import { fail, pending } from './outcome.ts'
+import { startProcesses } from './processes.ts'
 import { makeDirectory, type Directory } from './principals.ts'
 import { defaultProfile, type Profile } from './profile.ts'
 import { startStub, type Stub } from './stub.ts'
@@ -39,6 +40,8 @@ export interface World extends AsyncDisposable {
   readonly log: readonly Readonly<Record<string, unknown>>[]
   /** What secrets and settings are read from; may be changed before a reload. */
   readonly env: Record<string, string>
+  /** How replicas are ended and started anew, where they are processes. */
+  readonly processes: { end(name: string, signal: NodeJS.Signals): Promise<unknown>; signal(name: string, signal: NodeJS.Signals): void; start(name: string): Promise<void> } | undefined
   /** The policies that the files say now. */
   compiled(): Promise<ExplainingPolicySet>
   /** Of all replicas, in the order of their time. */
@@ -86,6 +89,8 @@ export interface WorldOptions {
   readonly sentinel?: SentinelPair
   /** Tokens that say nothing: the issuer is asked what they stand for. */
   readonly opaque?: boolean
+  /** Replicas in processes of their own. */
+  readonly processes?: boolean
   /** Asked for once the files are written. */
   readonly env?: () => Readonly<Record<string, string>>
 }
@@ -133,9 +138,15 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const replicas = new Map<string, Running>()
   const storeSkewMs = (): number => (clock.frozenAt === undefined ? clock.allMs : clock.frozenAt - Date.now()) + clock.storeMs
 
+  const processes = options.processes === true ? started.use(startProcesses(folder)) : undefined
+  processes?.adapt(profile)
   for (const name of names) {
     const file = join(folder, `${name}.yaml`)
     writeConfig(profile, folder, name)
+    if (processes !== undefined) {
+      replicas.set(name, await processes.start(name, file, env))
+      continue
+    }
     const loaded = await loadConfig(file, env)
     if (loaded.problems) throw new NotLoaded(loaded.problems.map(formatProblem))
     const compiled = compilePolicies(loaded.config)
@@ -151,7 +162,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     const { http, console, admin } = replica.addresses
     replicas.set(name, { name, replica, reload: held.reload, ports: { http: portOf(http), console: portOf(console), admin: portOf(admin) }, config, store: faulty })
   }
-  const readers = new Map(names.map((name) => [name, makeJournalTail(name, join(folder, name, 'journal', name, 'wal'))]))
+  const readers = new Map(names.map((name) => [name, makeJournalTail(name, join(folder, name, 'journal', name, 'wal'), options.processes === true)]))
   let lastCount = -1
   let lastEvents: readonly Recorded[] = []
   const merged = (lists: readonly (readonly Recorded[])[]): readonly Recorded[] => {
@@ -175,6 +186,11 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
         writeConfig(profile, folder, name)
         return await reload.run()
       }))
+    },
+    processes: processes && {
+      end: processes.end,
+      signal: processes.signal,
+      start: async (name) => void replicas.set(name, await processes.start(name, join(folder, `${name}.yaml`), env)),
     },
     async compiled() {
       const { config } = await loadConfig(join(folder, `${names[0]}.yaml`), env)
@@ -224,24 +240,36 @@ const faultyStore = (store: HoldStore, fault: StoreFault): HoldStore => {
 }
 
 /** Reads what a replica has written to its journal so far. The cases write less than a segment. */
-const makeJournalTail = (replica: string, directory: string): (() => readonly Recorded[]) => {
+const makeJournalTail = (replica: string, directory: string, several: boolean): (() => readonly Recorded[]) => {
   const events: Recorded[] = []
+  const opened = new Set<string>()
   let file: number | undefined
   let offset = 0
   let rest = ''
   const buffer = Buffer.alloc(1 << 18)
-  return () => {
-    if (file === undefined) {
-      const name = existsSync(directory) ? readdirSync(directory).find((one) => one.endsWith('.ndjson')) : undefined
-      if (name === undefined) return events
-      file = openSync(join(directory, name), 'r')
-    }
-    for (let length = readSync(file, buffer, 0, buffer.length, offset); length > 0; length = readSync(file, buffer, 0, buffer.length, offset)) {
+  const open = (): boolean => {
+    const name = existsSync(directory) ? readdirSync(directory).toSorted().find((one) => one.endsWith('.ndjson') && !opened.has(one)) : undefined
+    if (name === undefined) return false
+    opened.add(name)
+    if (file !== undefined) closeSync(file)
+    file = openSync(join(directory, name), 'r')
+    offset = 0
+    rest = ''
+    return true
+  }
+  const read = (from: number): void => {
+    for (let length = readSync(from, buffer, 0, buffer.length, offset); length > 0; length = readSync(from, buffer, 0, buffer.length, offset)) {
       offset += length
       const lines = (rest + buffer.subarray(0, length).toString('latin1')).split('\n')
       rest = lines.pop() ?? ''
       for (const line of lines) if (line !== '') events.push({ ...(JSON.parse(Buffer.from(line, 'latin1').toString()) as Recorded), replica })
     }
+  }
+  return () => {
+    if (file === undefined && !open()) return events
+    if (file !== undefined) read(file)
+    // A replica that was started anew goes on in a file of its own.
+    while (several && open()) if (file !== undefined) read(file)
     return events
   }
 }
