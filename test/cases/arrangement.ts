@@ -26,7 +26,7 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
   await using begun = new AsyncDisposableStack()
   const opaque = given['state'] === tokenState || (isTree(given['settings']) && 'claims_refresh' in given['settings'])
   const secret = isTree(item['fault']) && item['fault']['target'] === 'secret' ? secretSource(String(item['fault']['kind'])) : undefined
-  const processes = list(item['steps']).some((step) => isTree(step) && isTree(step['fault']) && /^proxy-/.test(String(step['fault']['target'])))
+  const processes = list(item['steps']).some((step) => isTree(step) && isTree(step['fault']) && String(step['fault']['target']).startsWith('proxy-'))
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
   const life = begun.move()
   return {

@@ -117,7 +117,7 @@ const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
   if (world.sentinel !== undefined && target === 'redis-primary' && kind === 'kill-9') return await world.sentinel.primary.kill('SIGKILL')
   if (world.processes !== undefined && kind === 'kill-9') return void (await world.processes.end(String(target), 'SIGKILL'))
   if (world.processes !== undefined && kind === 'SIGTERM') {
-    await world.processes.signal(String(target), 'SIGTERM')
+    world.processes.signal(String(target), 'SIGTERM')
     return await pause(300) // its drain has begun
   }
   if (target === 'secret') return await loseSecret(seen, String(kind))
@@ -178,7 +178,7 @@ const parallelStep = async (seen: Observation, given: Tree): Promise<void> => {
   const { times, step, over, over_principals: principals, steps } = given
   if (Array.isArray(steps)) return void (await Promise.all(steps.map((one) => runStep(seen, one as Tree))))
   const count = Number(times)
-  if (count > 1_000) pending(`${count} at once take longer than a run of all cases may`)
+  if (count > 1_000) pending(`${count} connections at once, both ends in one process, are more than it may open`)
   const one = step as Tree
   const send = isTree(one['send']) ? one['send'] : undefined
   const replies = await Promise.all(Array.from({ length: count }, async (_, index) => {
