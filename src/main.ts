@@ -66,7 +66,12 @@ const lastWordsMs = 5_000
 export const startReplica = async (config: Config, policies: PolicySet, parts: ReplicaParts): Promise<Replica> => {
   const { log, now = Date.now } = parts
   await using started = new AsyncDisposableStack()
-  const journal = started.use(await openJournal(config.journal, { now, failed: (cause) => log.error({ cause: causeText(cause) }, 'the journal cannot be written: nothing runs any more, restart after the cause is mended') }))
+  let journalIsDead = false
+  const failed = (cause: Error): void => {
+    journalIsDead = true
+    log.error({ cause: causeText(cause) }, 'the journal cannot be written: nothing runs any more, restart after the cause is mended')
+  }
+  const journal = started.use(await openJournal(config.journal, { now, failed }))
   const store = started.use(parts.store ?? (await openStore(config.store, parts.storeSkewMs)))
   const note = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
   const identityOf = ({ identity }: Config): TokenIdentity => makeIdentity(identity, { now, events: note, ...(parts.fetch ? { fetch: parts.fetch } : {}) })
@@ -93,7 +98,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     const problems = { journal: refusalOf(() => journal.check()), store: await answerOf(store.check()) }
     const ready = !draining && problems.journal === undefined && problems.store === undefined
     return {
-      live: problems.journal === undefined,
+      live: !journalIsDead, // too little space passes without a restart
       ready,
       started: true,
       detail: {

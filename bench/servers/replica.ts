@@ -51,7 +51,7 @@ listeners:
   admin: { address: "127.0.0.1:${admin}" }
 issuers:
   corp: { issuer: ${name}, audiences: [countersign], keys: { jwks-file: ${issuer.jwksFile} }, kind: human }
-approvals: { open-per-caller: 20000, open-per-service: 20000, waiting: 20000 }
+approvals: { open-per-caller: 20000, open-per-service: 20000, waiting: 20000, waiting-per-caller: 20000 }
 services:
   app: { upstream: "http://127.0.0.1:${upstream}", labels: { environment: production }, routes: [{ path: /, hold: { wait: 10m } }] }
 policies: [${place}/policy.yaml]

@@ -57,4 +57,7 @@ export const expire = async ({ ledger, record, now }: Desk, hold: Hold, end = en
   return expired
 }
 
+/** No room for one more connection that waits: in all, or of this requester. */
+export const isCrowded = ({ room, options }: Desk, hold: Hold): boolean => room.size() >= options.maxWaiting || room.sizeFor(hold) >= options.maxWaitingPerCaller
+
 export const isUnavailable = (error: unknown): boolean => error instanceof Refusal && error.code === 'store-unavailable'

@@ -5,7 +5,7 @@ import type { Hold } from '../model/hold.ts'
 import type { Terms } from '../model/decision.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals, Replay } from './approvals.ts'
-import { expire, holdSubject, type Desk } from './desk.ts'
+import { expire, holdSubject, isCrowded, type Desk } from './desk.ts'
 import { holdId, isHoldId, shortCode } from './hold-name.ts'
 import type { Attachment } from './hold-store.ts'
 import { requestKeptMs } from './kept-request.ts'
@@ -31,7 +31,7 @@ export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, s
     const stopped = hold.state === 'running' ? no.spent : no.pending
     const budget = end - performance.now()
     if (desk.isDraining() || !(budget > 0)) throw stopped(hold)
-    if (desk.room.size() >= desk.options.maxWaiting) throw no.crowded(hold)
+    if (isCrowded(desk, hold)) throw no.crowded(hold)
     const { state } = hold
     const ended = await desk.room.wait(hold, (next) => next.state !== state, budget, signal)
     if (ended.end === 'failed') throw ended.error

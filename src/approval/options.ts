@@ -7,6 +7,8 @@ export interface ApprovalOptions {
   readonly openPerService: number
   /** Connections of this process that may wait at one time. */
   readonly maxWaiting: number
+  /** Of these, how many may belong to one requester: nobody takes all the room. */
+  readonly maxWaitingPerCaller: number
   /** How long after `executed` a repeat gets the stored result. 0: never. */
   readonly replayWindowMs: number
   /** How long a result is kept for its requester (`run: when-approved`, status URL). */

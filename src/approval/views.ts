@@ -2,7 +2,7 @@ import { defined } from '../lib/defined.ts'
 import { isOpen, type Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals } from './approvals.ts'
-import { isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
+import { isCrowded, isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
 import { isHoldId } from './hold-name.ts'
 import * as no from './no.ts'
 import { callerKey } from './seal.ts'
@@ -67,7 +67,7 @@ export const makeViews = (desk: Desk): Views => {
     },
     async follow(id, caller, budgetMs, signal) {
       const hold = await find(id, (found) => isOwn(found, caller, people))
-      if (hold.state !== 'pending' || !(budgetMs > 0) || room.size() >= desk.options.maxWaiting) return hold
+      if (hold.state !== 'pending' || !(budgetMs > 0) || isCrowded(desk, hold)) return hold
       const ended = await room.wait(hold, (next) => next.state !== 'pending', budgetMs, signal)
       if (ended.end === 'failed') throw ended.error
       return ended.end === 'hold' ? ended.hold : hold

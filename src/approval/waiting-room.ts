@@ -2,6 +2,7 @@ import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import type { Hold } from '../model/hold.ts'
 import type { HoldStore } from './hold-store.ts'
 import type { Ledger, Warn } from './ledger.ts'
+import { callerKey } from './seal.ts'
 import { makeTurnstile } from './turnstile.ts'
 
 export type WaitEnd = { readonly end: 'hold'; readonly hold: Hold } | { readonly end: 'budget' | 'left' | 'drained' } | { readonly end: 'failed'; readonly error: unknown }
@@ -20,6 +21,8 @@ interface Group {
 /** Everybody who waits at this process. */
 export interface WaitingRoom extends AsyncDisposable {
   readonly size: () => number
+  /** How many of them belong to the requester of this hold. */
+  readonly sizeFor: (hold: Hold) => number
   /** Whether somebody waits here for this hold. */
   attends(id: string): boolean
   /** What this hold was let go for has ended, or will not run: the next may go. */
@@ -52,6 +55,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
   const arrived = new Set<string>()
   const left = new Set<string>()
   let count = 0
+  const perCaller = new Map<string, number>()
   let drained = false
   let fresh = true
   let pumping: Promise<void> | undefined
@@ -164,6 +168,8 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
     groups.set(id, group)
     unseen.add(id)
     count++
+    const caller = callerKey(hold.caller)
+    perCaller.set(caller, (perCaller.get(caller) ?? 0) + 1)
     listening ??= listen()
   }
 
@@ -171,6 +177,10 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
     const group = groups.get(id)
     if (group === undefined || !group.waiters.delete(waiter)) return
     count--
+    const caller = callerKey(group.hold.caller)
+    const rest = (perCaller.get(caller) ?? 1) - 1
+    if (rest > 0) perCaller.set(caller, rest)
+    else perCaller.delete(caller)
     if (group.waiters.size > 0) return
     groups.delete(id)
     unseen.delete(id)
@@ -215,6 +225,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
 
   return {
     size: () => count,
+    sizeFor: (hold) => perCaller.get(callerKey(hold.caller)) ?? 0,
     keepStill,
     attends: (id) => groups.has(id),
     ended: turnstile.leave,

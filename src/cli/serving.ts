@@ -10,7 +10,7 @@ import { makeReload, type Reload } from '../config/reload.ts'
 import { watchConfig } from '../config/watch.ts'
 import { formatProblem, type Problem } from '../lib/problem.ts'
 import { startReplica, type Replica } from '../main.ts'
-import { exit, type Io } from './io.ts'
+import { exit, Failure, type Io } from './io.ts'
 import { supervise, tellWorkers, workerNumber } from './workers.ts'
 
 /** What runs is let run for so long after SIGTERM; an orchestrator should wait a little longer. */
@@ -74,8 +74,12 @@ const aborted = (signal: AbortSignal): Promise<void> =>
 
 const openApi = (): unknown => parse(readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'openapi.yaml'), 'utf8'))
 
+const levels = ['debug', 'info', 'warn', 'error', 'silent']
+
 /** Operators' log on stderr; stdout belongs to the audit stream. */
 const makeLog = (io: Io): Logger => {
+  const level = io.env['COUNTERSIGN_LOG'] ?? 'info'
+  if (!levels.includes(level)) throw new Failure(`COUNTERSIGN_LOG is one of ${levels.join(', ')}`, exit.usage)
   const number = workerNumber()
-  return pino({ level: io.env['COUNTERSIGN_LOG'] ?? 'info', base: number === undefined ? {} : { worker: number }, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line: string) => void io.stderr.write(line) })
+  return pino({ level, base: number === undefined ? {} : { worker: number }, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line: string) => void io.stderr.write(line) })
 }

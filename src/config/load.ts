@@ -67,6 +67,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       openPerCaller: value.approvals['open-per-caller'],
       openPerService: value.approvals['open-per-service'],
       maxWaiting: value.approvals.waiting,
+      maxWaitingPerCaller: value.approvals['waiting-per-caller'],
       replayWindowMs: ms(value.approvals['replay-window']),
       resultKeptMs: ms(value.approvals['results-kept']),
       settledKeptMs: ms(value.approvals['settled-kept']),

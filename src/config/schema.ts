@@ -258,6 +258,7 @@ const approvals = z
     'open-per-caller': count('Open holds of one caller.', 20),
     'open-per-service': count('Open holds of one service.', 1_000),
     waiting: count('Connections of one process that may wait at one time.', 5_000),
+    'waiting-per-caller': count('Of these, how many may belong to one caller.', 500),
     'replay-window': durationOrNone('How long after it ran a repeat of an approved action gets the stored answer.', '10m'),
     'results-kept': duration('How long an answer is kept for its requester.', '1h'),
     'settled-kept': duration('How long a settled hold stays in the store.', '30d'),

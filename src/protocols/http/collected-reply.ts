@@ -33,7 +33,7 @@ export const collect = (upstream: Upstream, outgoing: Outgoing, signal: AbortSig
     const settle = (result: Outcome['result'], cause?: string): void => {
       release()
       const kept = result === 'executed' && cause === undefined ? keeper.close() : undefined
-      const outcome: Outcome = { result, ms: performance.now() - began, bytes, ...(status === 0 ? {} : { status: String(status) }), ...(cause === undefined ? {} : { cause }) }
+      const outcome: Outcome = { result, ms: Math.round((performance.now() - began) * 1_000) / 1_000, bytes, ...(status === 0 ? {} : { status: String(status) }), ...(cause === undefined ? {} : { cause }) }
       resolve(kept === undefined ? { outcome } : { outcome, kept })
     }
 

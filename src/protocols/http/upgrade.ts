@@ -133,7 +133,7 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
         release()
         clearTimeout(deadline)
         agent.destroy()
-        resolve({ ...outcome, ms: performance.now() - began })
+        resolve({ ...outcome, ms: Math.round((performance.now() - began) * 1_000) / 1_000 })
       }
       const refuseUnsent = (cause: Error): void => {
         over = true
