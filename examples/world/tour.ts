@@ -34,9 +34,9 @@ export const tourText = ({ base, agentToken, before, asBob, afterwards }: TourPl
     heading('While it waits, in a third terminal in this folder, as bob of `oncall`:'),
     '',
     `   npx countersign holds ls ${asBob}`,
-    `   npx countersign holds approve CS-XXXX ${asBob}      (the code that ls shows; it asks you to type it again)`,
+    `   npx countersign holds approve CS-XXXX ${asBob}`,
     '',
-    'The waiting curl answers at that moment. Without an answer for 50 s it says so, and the same command again joins the same hold.',
+    'CS-XXXX is the code that ls shows; approve asks you to type it again. The waiting curl answers at that moment. Without an answer for 50 s it says so, and the same command again joins the same hold.',
     ...afterwards,
   ].join('\n')
 }
