@@ -62,7 +62,7 @@ const consoleListener = z
 
 const adminListener = z
   .strictObject({
-    address: address('Where health, metrics and reload listen.', '127.0.0.1:9901'),
+    address: address('Where health and reload listen.', '127.0.0.1:9901'),
     'allow-public': flag('Listen beyond loopback, where only the orchestrator can reach it: the admin listener knows no login.', false),
   })
   .prefault({})
