@@ -88,7 +88,8 @@ const killRow = (kind: StoreKind, row: readonly Kill[]): void => {
     ;[agent, bob] = [await world.agent(), await world.person('bob')]
     stopFile = join(world.directory, 'stop')
     arm('')
-    ;[other, victim] = await Promise.all([world.start('other'), begin()])
+    other = await world.start('other') // one after the other: what was started is known when the next one fails
+    victim = await begin()
   })
   after(() => world[Symbol.asyncDispose]())
 
