@@ -144,7 +144,7 @@ for (const kind of ['embedded', 'redis'] as const) {
       assert.equal((await result(id, agent, b)).status, 200)
     })
 
-    for (const [at, state, asked] of [['before store running', 'executed', 1], ['after store running', 'failed', 0], ['after journal started', 'unknown', 0], ['at the service', 'unknown', 1], ['after store result', 'executed', 1]] as const) {
+    for (const [at, state, asked] of [['before store running', 'executed', 1], ['after store running', 'failed', 0], ['after journal started', 'unknown', 0], ['at the service', 'unknown', 1], ['after store executed', 'executed', 1]] as const) {
       test(`killed ${at}`, async () => {
         const path = `/reports/${at.replaceAll(' ', '-')}`
         const stopFile = join(world.directory, 'stop')
@@ -156,7 +156,7 @@ for (const kind of ['embedded', 'redis'] as const) {
         await vote(a, id, bob)
         if (at === 'at the service') world.upstream.answer = () => void a.process.kill('SIGKILL')
         else writeFileSync(stopFile, at)
-        assert.equal(await a.ended(), 'SIGKILL')
+        assert.equal(await until(`the replica to die ${at}`, () => a.process.signalCode ?? undefined, 30_000), 'SIGKILL')
         writeFileSync(stopFile, '')
         world.upstream.answer = undefined
         ;[a, b] = await Promise.all([world.start('a', {}, stop), world.start('b')])
