@@ -277,7 +277,7 @@ const openDatabase = (path: string): DatabaseSync => {
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
   const database = new DatabaseSync(path, { timeout: 4_000, enableForeignKeyConstraints: false })
-  database.exec('pragma journal_mode = wal')
+  enterWal(database)
   database.exec('pragma synchronous = normal') // every commit is synced all the same, by `openWriteAheadLog`
   database.exec('pragma wal_autocheckpoint = 0') // likewise
   database.exec('pragma journal_size_limit = 67108864')
@@ -287,4 +287,16 @@ const openDatabase = (path: string): DatabaseSync => {
   database.exec('commit')
   database.exec('pragma busy_timeout = 0') // from now on we wait without blocking the loop
   return database
+}
+
+/** The one step for which SQLite does not wait by itself: two processes that open a new file at one time would both have to give way. */
+const enterWal = (database: DatabaseSync): void => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return database.exec('pragma journal_mode = wal')
+    } catch (error) {
+      if (tries === 200) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+    }
+  }
 }
