@@ -45,7 +45,7 @@ export interface Config {
   readonly sinks: readonly SinkOptions[]
   readonly policyFiles: readonly PolicyFile[]
   readonly policyFacts: PolicyFacts
-  /** The hosts that we may call ourselves, to be asked again when names are resolved; absent: any that is not forbidden. */
+  /** The hosts that the configuration may send us to; absent: any that is not forbidden. Looked at when it loads, not when a name is resolved. */
   readonly outboundHosts?: readonly string[]
   /** Hashes of the certificates that options name by their path: another certificate is another configuration. */
   readonly fileHashes: Readonly<Record<string, string>>

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
 import { entry } from '../contracts/hold-store-contract.ts'
 import { until } from '../support/until.ts'
@@ -106,4 +107,18 @@ test('the log is carried over to the file while it is written, and what is in it
   }
   await using again = openEmbeddedStore({ kind: 'embedded', path: at.path })
   for (const one of [all[0]!, all[3_000]!, all.at(-1)!]) assert.deepEqual(await again.read(one.id), one)
+})
+
+test('several that open a new file at one moment all get it', async () => {
+  await using at = await place()
+  const openers = [1, 2, 3].map(() => new Worker(new URL('./opener.ts', import.meta.url)))
+  try {
+    for (let round = 0; round < 15; round++) {
+      const answers = openers.map(async (opener) => ((await once(opener, 'message')) as [string])[0])
+      for (const opener of openers) opener.postMessage({ path: `${at.path}-${round}`, at: Date.now() + (round === 0 ? 1_000 : 20) })
+      assert.deepEqual(await Promise.all(answers), ['opened', 'opened', 'opened'])
+    }
+  } finally {
+    await Promise.all(openers.map((opener) => opener.terminate()))
+  }
 })

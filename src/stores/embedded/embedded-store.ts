@@ -6,7 +6,7 @@ import { defined } from '../../lib/defined.ts'
 import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { StoreOptions } from '../options.ts'
-import { makeGroupCommit, type Urgency } from './group-commit.ts'
+import { isBusy, makeGroupCommit, type Urgency } from './group-commit.ts'
 import { schema } from './schema.ts'
 import { openWriteAheadLog } from './write-ahead-log.ts'
 
@@ -272,11 +272,13 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
 }
 
 /** The file belongs to us alone before SQLite sees it; its companions inherit the mode. */
+const openWithinMs = 4_000
+
 const openDatabase = (path: string): DatabaseSync => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
-  const database = new DatabaseSync(path, { timeout: 4_000, enableForeignKeyConstraints: false })
+  const database = new DatabaseSync(path, { timeout: openWithinMs, enableForeignKeyConstraints: false })
   enterWal(database)
   database.exec('pragma synchronous = normal') // every commit is synced all the same, by `openWriteAheadLog`
   database.exec('pragma wal_autocheckpoint = 0') // likewise
@@ -291,11 +293,11 @@ const openDatabase = (path: string): DatabaseSync => {
 
 /** The one step for which SQLite does not wait by itself: two processes that open a new file at one time would both have to give way. */
 const enterWal = (database: DatabaseSync): void => {
-  for (let tries = 1; ; tries++) {
+  for (const end = performance.now() + openWithinMs; ; ) {
     try {
       return database.exec('pragma journal_mode = wal')
     } catch (error) {
-      if (tries === 200) throw error
+      if (!isBusy(error) || performance.now() > end) throw error
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
   }

@@ -179,4 +179,4 @@ const rejectAll = (groups: readonly Group[], cause: unknown): void => {
   for (const { jobs } of groups) for (const job of jobs) job.reject(cause)
 }
 
-const isBusy = (error: unknown): boolean => error instanceof Error && 'errcode' in error && [5, 6].includes(Number(error.errcode) & 0xff)
+export const isBusy = (error: unknown): boolean => error instanceof Error && 'errcode' in error && [5, 6].includes(Number(error.errcode) & 0xff)
