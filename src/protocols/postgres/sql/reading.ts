@@ -1,0 +1,72 @@
+/** One word of `sql.*` in the policy language, without its first part. */
+export type SqlKind =
+  | 'select' | 'insert' | 'update' | 'delete' | 'merge' | 'truncate' | 'ddl' | 'grant'
+  | 'copy.in' | 'copy.out' | 'copy.program'
+  | 'call' | 'do' | 'set' | 'session' | 'transaction' | 'explain' | 'listen' | 'lock'
+  /** The server's files, programs, settings and processes; sleeping; replication. */
+  | 'server'
+  | 'unknown'
+
+export interface RelationRef {
+  /** As folded by the server: unquoted names are lower case. */
+  readonly schema?: string
+  readonly name: string
+  readonly access: 'read' | 'write'
+}
+
+export interface FunctionRef {
+  readonly schema?: string
+  readonly name: string
+}
+
+/** A column that is named somewhere in the statement. `name` is `*` for all columns. */
+export interface ColumnRef {
+  /** Table, alias or nothing: as written. */
+  readonly qualifier?: string
+  readonly name: string
+}
+
+/** What a statement does to the session, beside its data. */
+export type Control =
+  | { readonly does: 'begin' | 'commit' | 'rollback'; readonly chain?: boolean }
+  | { readonly does: 'savepoint' | 'release' | 'rollback-to'; readonly name: string }
+  | { readonly does: 'prepare'; readonly name: string; readonly body: StatementReading }
+  /** `parameters`: the text of each argument. */
+  | { readonly does: 'execute'; readonly name: string; readonly parameters: readonly string[] }
+  /** No name: all of them. */
+  | { readonly does: 'deallocate'; readonly name?: string }
+  | { readonly does: 'declare'; readonly name: string; readonly hold: boolean; readonly body: StatementReading }
+  | { readonly does: 'fetch' | 'close'; readonly name?: string }
+  /** `value` absent: back to the default. Several values are joined as the server shows them. */
+  | { readonly does: 'set'; readonly variable: string; readonly value?: string; readonly local: boolean }
+  | { readonly does: 'discard' }
+  | { readonly does: 'create-temporary' | 'drop'; readonly name: string }
+
+/** One statement as its text says it, before anybody looks into a catalog. */
+export interface StatementReading {
+  /** What it does, the gravest first; never empty. What hides in a WITH, an EXPLAIN ANALYZE or a PREPARE counts. */
+  readonly kinds: readonly SqlKind[]
+  /** Its own part of the text. */
+  readonly text: string
+  /** Common table expressions are not relations. */
+  readonly relations: readonly RelationRef[]
+  readonly functions: readonly FunctionRef[]
+  readonly columns: readonly ColumnRef[]
+  /** Whether every UPDATE and DELETE in it has a WHERE that can be false; `undefined` where there is none. `TRUE`, `1=1`, `id = id` are no filters. */
+  readonly filtered?: boolean
+  /** The relation whose rows it changes, if it is one plain UPDATE or DELETE, and the text of its WHERE: for counting beforehand. */
+  readonly changes?: { readonly relation: RelationRef; readonly alias?: string; readonly where?: string }
+  readonly control?: Control
+  readonly answers: 'rows' | 'count' | 'copy-in' | 'copy-out' | 'nothing'
+  /** The highest `$n`. */
+  readonly parameters: number
+  /** Why it cannot be judged by its parts, for the approver ("DO blocks cannot be analysed"). */
+  readonly opaque?: string
+}
+
+/** What a text of SQL says. Frozen. Empty for an empty query. */
+export interface Reading {
+  readonly statements: readonly StatementReading[]
+  /** The text could not be understood: then there is one statement of kind `unknown`. */
+  readonly problem?: string
+}
