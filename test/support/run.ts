@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { offerPackages } from './system-packages.ts'
+import { findPostgres } from './postgres-binaries.ts'
+import { offerPackages, type SystemPackage } from './system-packages.ts'
 
 /**
  * `npm test`: what the tests need, then the type check, the linter, and every test, with node's own summary last.
@@ -9,6 +10,12 @@ import { offerPackages } from './system-packages.ts'
  */
 const root = resolve(import.meta.dirname, '..', '..')
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name)
+
+const needed: readonly SystemPackage[] = [
+  { command: 'redis-server', package: 'redis-server', why: 'the tests of the Redis store run against a real one' },
+  { command: 'postgres', package: 'postgresql', why: 'the tests of the PostgreSQL proxy run against a real server', isThere: () => findPostgres() !== undefined },
+  { command: 'psql', package: 'postgresql-client', why: 'the tests of the PostgreSQL proxy run psql through it' },
+]
 
 const step = (title: string, command: string, args: readonly string[]): boolean => {
   process.stdout.write(`\n${title}\n`)
@@ -26,7 +33,7 @@ const tests = (args: readonly string[]): readonly string[] => {
 }
 
 const run = (): number => {
-  if (!offerPackages([{ command: 'redis-server', package: 'redis-server', why: 'the tests of the Redis store run against a real one' }])) return 1
+  if (!offerPackages(needed)) return 1
   const sound = [step('type check', bin('tsc'), ['--noEmit']), step('lint', bin('oxlint'), ['--deny-warnings'])].every(Boolean)
   const files = tests(process.argv.slice(2))
   if (files.length === 0) {

@@ -7,6 +7,8 @@ export interface SystemPackage {
   /** Its name in Debian and Ubuntu. */
   readonly package: string
   readonly why: string
+  /** Says whether it is there, where looking for the command in the path is not enough. */
+  readonly isThere?: () => boolean
 }
 
 const isInstalled = (command: string): boolean =>
@@ -19,11 +21,13 @@ const isInstalled = (command: string): boolean =>
     }
   })
 
+const isThere = (entry: SystemPackage): boolean => entry.isThere?.() ?? isInstalled(entry.command)
+
 const succeeds = (command: string, args: readonly string[]): boolean => spawnSync(command, args, { stdio: 'ignore' }).status === 0
 
 /** Sees to it that the commands are there: installs them where that needs no password, else says what is missing. */
 export const offerPackages = (wanted: readonly SystemPackage[]): boolean => {
-  const missing = wanted.filter((entry) => !isInstalled(entry.command))
+  const missing = wanted.filter((entry) => !isThere(entry))
   if (missing.length === 0) return true
   for (const entry of missing) process.stdout.write(`${entry.command} is missing: ${entry.why}\n`)
   const names = missing.map((entry) => entry.package)
@@ -38,7 +42,7 @@ export const offerPackages = (wanted: readonly SystemPackage[]): boolean => {
     return spawnSync(line[0] ?? '', line.slice(1), { stdio: ['ignore', 'ignore', 'inherit'], timeout: 300_000 }).status === 0
   }
   // Install scripts start the service on a host that runs one; the tests start their own and leave it alone.
-  const installed = (apt('install', '-y', '-qq', '--no-install-recommends', ...names) || (apt('update', '-qq') && apt('install', '-y', '-qq', '--no-install-recommends', ...names))) && missing.every((entry) => isInstalled(entry.command))
+  const installed = (apt('install', '-y', '-qq', '--no-install-recommends', ...names) || (apt('update', '-qq') && apt('install', '-y', '-qq', '--no-install-recommends', ...names))) && missing.every(isThere)
   if (!installed) process.stdout.write(`Could not install ${names.join(' ')}. Install it by hand and run this again.\n`)
   return installed
 }
