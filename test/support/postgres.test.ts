@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import pg from 'pg'
+import { newestPostgres } from './postgres-binaries.ts'
 import { loginRoles, startPostgres } from './postgres.ts'
 
 const login = async (config: pg.ClientConfig): Promise<string> => {
@@ -43,4 +44,12 @@ test('TLS with a certificate for its names, and nothing without TLS where it is 
   const ca = readFileSync(tls?.ca ?? '', 'utf8')
   assert.equal(await login({ host: 'localhost', port, ...loginRoles.scram, ssl: { ca } }), loginRoles.scram.user)
   await assert.rejects(login({ host: '127.0.0.1', port, ...loginRoles.scram }), { code: '28000' })
+})
+
+const newest = newestPostgres()
+test('PostgreSQL 18 from npm', { skip: newest === undefined && 'its package does not run on this machine' }, async () => {
+  assert.ok(newest)
+  await using server = await startPostgres({ binaries: newest })
+  assert.equal(server.major, newest.major)
+  assert.match(String((await server.query('select version() as v'))[0]?.['v']), /^PostgreSQL 18/)
 })

@@ -66,7 +66,7 @@ const ownAll = (folder: string): void => {
 }
 
 const start = (binaries: PostgresBinaries, data: string, socket: string, port: number, args: readonly string[]): ChildProcess =>
-  spawn(join(binaries.directory, 'postgres'), ['-D', data, '-k', socket, '-p', String(port), ...args], { stdio: 'ignore', cwd: socket, ...serverUser() })
+  spawn(join(binaries.directory, 'postgres'), ['-D', data, '-k', socket, '-p', String(port), ...args], { stdio: 'ignore', cwd: socket, env: binaries.env, ...serverUser() })
 
 const connect = async <T>(socket: string, port: number, database: string, work: (client: pg.Client) => Promise<T>): Promise<T> => {
   const client = new pg.Client({ host: socket, port, user: 'postgres', password: 'postgres', database })
@@ -113,7 +113,7 @@ const makeTemplate = async (binaries: PostgresBinaries, target: string): Promise
   const folder = await mkdtemp(`${target}-`)
   own(folder)
   const data = join(folder, 'data')
-  await run(join(binaries.directory, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], { cwd: folder, ...serverUser() })
+  await run(join(binaries.directory, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], { cwd: folder, env: binaries.env, ...serverUser() })
   const { child, port } = await started(binaries, data, folder, ['-c', 'listen_addresses=', '-c', 'fsync=off'])
   const role = (name: string, password: string, kind: string): string => `set password_encryption = '${kind}'; create role ${name} login password '${password}';`
   await connect(folder, port, 'postgres', (client) =>
