@@ -1,0 +1,106 @@
+import type { StatementReading } from './sql/reading.ts'
+
+/** What a name of a prepared statement stands for, whoever made it: a Parse message or SQL. */
+export interface Prepared {
+  readonly sql: string
+  readonly reading: StatementReading | undefined
+  /** Parameter types as declared, 0 where the server finds out. */
+  readonly types: readonly number[]
+}
+
+/** The values of one Bind message, and how results are to be sent. */
+export interface Bound {
+  readonly formats: readonly number[]
+  readonly values: readonly (Buffer | null)[]
+  readonly resultFormats: readonly number[]
+  /** The message behind its two names: what was bound, byte by byte. */
+  readonly bytes: Buffer
+}
+
+export interface Portal {
+  readonly statement: Prepared
+  readonly bound: Bound | undefined
+  /** Made by DECLARE: what it runs ran, or was let run, with its declaration. */
+  readonly cursor: boolean
+  /** It outlives its transaction. */
+  readonly held: boolean
+}
+
+interface Pending<T> {
+  readonly batch: number
+  /** No name: all of them. */
+  readonly name: string | undefined
+  readonly value: T | undefined
+  /** The name was taken when it was asked for: only the server knows what becomes of it. */
+  readonly unsure: boolean
+}
+
+/** `unsure`: an answer that is on its way decides it. */
+export type Found<T> = T | undefined | 'unsure'
+
+/** A change on its way to the server: exactly one of the two is called. */
+export interface Change {
+  happened(): void
+  dropped(): void
+}
+
+/**
+ * Names as the server knows them. A change counts once the server has confirmed it. Within one batch it counts at once: if it fails,
+ * the server skips what comes after it. Across a Sync nothing is known before the answer.
+ */
+export class Namespace<T> {
+  readonly #known = new Map<string, T>()
+  readonly #pending: Pending<T>[] = []
+  readonly #most: number
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get full(): boolean {
+    return this.#known.size + this.#pending.length >= this.#most
+  }
+
+  find(name: string, batch: number): Found<T> {
+    for (let at = this.#pending.length - 1; at >= 0; at--) {
+      const change = this.#pending[at] as Pending<T>
+      if (change.name !== undefined && change.name !== name) continue
+      return change.unsure || change.batch !== batch ? 'unsure' : change.value
+    }
+    return this.#known.get(name)
+  }
+
+  /** What is confirmed, whatever is on its way. */
+  confirmed(name: string): T | undefined {
+    return this.#known.get(name)
+  }
+
+  change(name: string | undefined, value: T | undefined, batch: number, unsure = false): Change {
+    const pending: Pending<T> = { batch, name, value, unsure }
+    this.#pending.push(pending)
+    const remove = (): void => {
+      const at = this.#pending[0] === pending ? 0 : this.#pending.indexOf(pending)
+      if (at === 0) this.#pending.shift()
+      else if (at > 0) this.#pending.splice(at, 1)
+    }
+    return {
+      happened: () => {
+        remove()
+        this.set(name, value)
+      },
+      dropped: remove,
+    }
+  }
+
+  /** Without asking the server: it does so by itself, or has said so already. */
+  set(name: string | undefined, value: T | undefined): void {
+    if (name === undefined) this.#known.clear()
+    else if (value === undefined) this.#known.delete(name)
+    else this.#known.set(name, value)
+  }
+
+  /** Forgets what does not live on. */
+  keep(test: (value: T) => boolean): void {
+    for (const [name, value] of this.#known) if (!test(value)) this.#known.delete(name)
+  }
+}
