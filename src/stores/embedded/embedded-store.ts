@@ -1,13 +1,12 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import type { SQLInputValue } from 'node:sqlite'
 import type { HoldChange, HoldEntry, HoldRevision, HoldStore } from '../../approval/hold-store.ts'
 import { defined } from '../../lib/defined.ts'
 import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { StoreOptions } from '../options.ts'
-import { isBusy, makeGroupCommit, type Urgency } from './group-commit.ts'
-import { schema } from './schema.ts'
+import { openDatabase } from './database-file.ts'
+import { makeGroupCommit, type Urgency } from './group-commit.ts'
+import { prepareStatements, whole } from './statements.ts'
 import { openWriteAheadLog } from './write-ahead-log.ts'
 
 const deadlineMs = 4_000
@@ -40,8 +39,6 @@ const revisionOf = (row: Row): HoldRevision => ({
   ...defined({ openKey: row.open_key ?? undefined, dueAt: row.due_at ?? undefined }),
 })
 
-const whole = 'select holds.*, (select asked from asked where asked.seq = holds.seq) as asked from holds'
-
 /** Their actions have run and their answers been given: nobody waits for their record. */
 const endings: ReadonlySet<HoldState> = new Set(['executed', 'failed', 'unknown'])
 
@@ -64,44 +61,8 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     committed: () => wakeups.forEach((wake) => wake()),
     failed: (cause) => { broken = cause },
   })
+  const sql = prepareStatements(database)
   let lastSweep = 0
-
-  const sql = {
-    byId: database.prepare(`${whole} where id = ?`),
-    byKey: database.prepare(`${whole} where id = (select id from open_keys where open_key = ?)`),
-    head: database.prepare('select seq, revision, open_key from holds where id = ?'),
-    latest: database.prepare('select * from holds where id in (select value from json_each(?))'),
-    openCount: database.prepare('select n from open_counts where kind = ? and name = ?'),
-    openOfCaller: database.prepare("select count(*) as n from holds where caller_key = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
-    openOfService: database.prepare("select count(*) as n from holds where service = ? and state in ('pending', 'approved') and (due_at is null or due_at >= ?)"),
-    insert: database.prepare('insert into holds (id, revision, state, open_key, caller_key, service, due_at, sealed) values (?, ?, ?, ?, ?, ?, ?, ?)'),
-    ask: database.prepare('insert or replace into asked (seq, asked) values (?, ?)'),
-    point: database.prepare('insert into open_keys (open_key, id) values (?, ?) on conflict (open_key) do update set id = excluded.id'),
-    unpoint: database.prepare('delete from open_keys where open_key = ? and id = ?'),
-    update: database.prepare('update holds set revision = ?, state = ?, open_key = ?, due_at = ?, keep_until = ?, sealed = ? where seq = ?'),
-    change: database.prepare('insert into changes (id, state) values (?, ?)'),
-    changesAfter: database.prepare('select seq, id, state from changes where seq > ? order by seq limit 500'),
-    lastChange: database.prepare('select coalesce(max(seq), 0) as n from changes'),
-    due: database.prepare(`${whole} where due_at < ? order by due_at limit ?`),
-    attach: database.prepare('insert into attachments (id, name, keep_until, sealed) values (?, ?, ?, ?) on conflict (id, name) do update set keep_until = excluded.keep_until, sealed = excluded.sealed'),
-    attachment: database.prepare('select sealed from attachments where id = ? and name = ? and keep_until > ?'),
-    detach: database.prepare('delete from attachments where id = ? and name = ?'),
-    beat: database.prepare('insert into replicas (name, seen_at) values (?, ?) on conflict (name) do update set seen_at = excluded.seen_at'),
-    forget: database.prepare('delete from present where replica = ?'),
-    arrive: database.prepare('insert or ignore into present (replica, id) values (?, ?)'),
-    leave: database.prepare('delete from present where replica = ? and id = ?'),
-    replicas: database.prepare('select name, seen_at from replicas where seen_at > ?'),
-    attended: database.prepare('select distinct present.id from present join replicas on replicas.name = present.replica where replicas.seen_at >= ? and present.id in (select value from json_each(?))'),
-    revisions: database.prepare('select id, revision from holds where id in (select value from json_each(?))'),
-    version: database.prepare('pragma data_version'),
-    sweep: [
-      database.prepare('delete from asked where seq in (select seq from holds where keep_until < ? order by keep_until limit 200)'),
-      database.prepare('delete from holds where seq in (select seq from holds where keep_until < ? order by keep_until limit 200)'),
-      database.prepare('delete from attachments where (id, name) in (select id, name from attachments where keep_until < ? limit 50)'),
-    ],
-    trim: database.prepare('delete from changes where seq < (select max(seq) from changes) - ?'),
-    forgetReplicas: database.prepare('delete from replicas where seen_at < ?'),
-  }
 
   const one = (statement: { get(...values: SQLInputValue[]): unknown }, ...values: SQLInputValue[]): WholeRow | undefined => statement.get(...values) as WholeRow | undefined
   const number = (found: unknown): number => (found as { n: number }).n
@@ -268,37 +229,5 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
       await log.close()
       database.close()
     },
-  }
-}
-
-/** The file belongs to us alone before SQLite sees it; its companions inherit the mode. */
-const openWithinMs = 4_000
-
-const openDatabase = (path: string): DatabaseSync => {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  closeSync(openSync(path, 'a', 0o600))
-  chmodSync(path, 0o600)
-  const database = new DatabaseSync(path, { timeout: openWithinMs, enableForeignKeyConstraints: false })
-  enterWal(database)
-  database.exec('pragma synchronous = normal') // every commit is synced all the same, by `openWriteAheadLog`
-  database.exec('pragma wal_autocheckpoint = 0') // likewise
-  database.exec('pragma journal_size_limit = 67108864')
-  database.exec('pragma trusted_schema = off')
-  database.exec('begin immediate')
-  database.exec(schema)
-  database.exec('commit')
-  database.exec('pragma busy_timeout = 0') // from now on we wait without blocking the loop
-  return database
-}
-
-/** The one step for which SQLite does not wait by itself: two processes that open a new file at one time would both have to give way. */
-const enterWal = (database: DatabaseSync): void => {
-  for (const end = performance.now() + openWithinMs; ; ) {
-    try {
-      return database.exec('pragma journal_mode = wal')
-    } catch (error) {
-      if (!isBusy(error) || performance.now() > end) throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
-    }
   }
 }
