@@ -18,7 +18,7 @@ export const freePort = async (): Promise<number> => {
 export interface RedisServer extends AsyncDisposable {
   readonly port: number
   readonly process: ChildProcess
-  /** Sends one inline command on a connection of its own. */
+  /** Sends one command on a connection of its own. Rejects when that connection is cut, as a Sentinel does to all of a Redis that it promotes. */
   command(...words: string[]): Promise<string>
   kill(signal: NodeJS.Signals): Promise<void>
 }
@@ -48,6 +48,7 @@ const startOnce = async (extra: readonly string[], given: { readonly port?: numb
         socket.destroy()
       })
       socket.once('error', reject)
+      socket.once('close', () => reject(new Error('closed without an answer')))
     })
   for (let tries = 0; ; tries++) {
     const answer = await command('PING').catch(() => '')
