@@ -12,6 +12,8 @@ export interface RelationRef {
   readonly schema?: string
   readonly name: string
   readonly access: 'read' | 'write'
+  /** A statement that defines objects names it: it need not exist yet. */
+  readonly defined?: true
 }
 
 export interface FunctionRef {
@@ -19,9 +21,15 @@ export interface FunctionRef {
   readonly name: string
 }
 
+/** A type or an operator that is not one of the server's own. */
+export interface ForeignRef {
+  readonly schema?: string
+  readonly name: string
+}
+
 /** A column that is named somewhere in the statement. `name` is `*` for all columns. */
 export interface ColumnRef {
-  /** Table, alias or nothing: as written. */
+  /** Table, alias or nothing: as written. Empty for a field of an expression, as in `(f()).name`. */
   readonly qualifier?: string
   readonly name: string
 }
@@ -51,17 +59,26 @@ export interface StatementReading {
   /** Common table expressions are not relations. */
   readonly relations: readonly RelationRef[]
   readonly functions: readonly FunctionRef[]
+  /** Types that are not built in: a cast to one may run code of its owner. */
+  readonly types: readonly ForeignRef[]
+  /** Operators that are not built in. */
+  readonly operators: readonly ForeignRef[]
   readonly columns: readonly ColumnRef[]
-  /** Whether every UPDATE and DELETE in it has a WHERE that can be false; `undefined` where there is none. `TRUE`, `1=1`, `id = id` are no filters. */
+  /** Whether every UPDATE, DELETE, MERGE and TRUNCATE in it has a WHERE that can be false; absent where there is none of them. `TRUE`, `1=1`, `id = id` are no filters. */
   readonly filtered?: boolean
-  /** The relation whose rows it changes, if it is one plain UPDATE or DELETE, and the text of its WHERE: for counting beforehand. */
-  readonly changes?: { readonly relation: RelationRef; readonly alias?: string; readonly where?: string }
+  /**
+   * The relation whose rows it changes, if it is one plain UPDATE or DELETE, and the text of its WHERE: for counting beforehand.
+   * Whoever runs that text must first see that every function, type and operator of the statement is pure.
+   */
+  readonly changes?: { readonly relation: RelationRef; readonly only?: true; readonly alias?: string; readonly where?: string }
   readonly control?: Control
   readonly answers: 'rows' | 'count' | 'copy-in' | 'copy-out' | 'nothing'
   /** The highest `$n`. */
   readonly parameters: number
   /** Why it cannot be judged by its parts, for the approver ("DO blocks cannot be analysed"). */
   readonly opaque?: string
+  /** Why it must not run whatever a policy says: it would change how every later text is read. */
+  readonly forbidden?: string
 }
 
 /** What a text of SQL says. Frozen. Empty for an empty query. */
@@ -69,4 +86,9 @@ export interface Reading {
   readonly statements: readonly StatementReading[]
   /** The text could not be understood: then there is one statement of kind `unknown`. */
   readonly problem?: string
+  /**
+   * A plain string literal in it has a backslash before a quote: it ends elsewhere when `standard_conforming_strings` is off.
+   * It may run only if that setting is known to be on and no statement is under way that could change it.
+   */
+  readonly backslash?: true
 }
