@@ -2,8 +2,8 @@ import type { Frame } from './frame.ts'
 
 /** What one side may send. */
 export interface FrameRules {
-  /** Most bytes of a message of this type, its type and length included; 0: there is no such message here. */
-  limit(type: number): number
+  /** Most bytes of a message of this type, its type and length included; 0: there is no such message here. `streamed`: it passes as it comes, nothing of it is kept. */
+  limit(type: number, streamed: boolean): number
   /** Made when the bytes cannot be what they should be. Nothing can be read after it. */
   broken(text: string): Error
 }
@@ -83,7 +83,7 @@ class Walk implements FrameWalk {
     this.#append(chunk)
     this.chunk = none
     if (this.#kept < header) return
-    if (this.#needed === 0) this.#needed = this.#lengthOf(this.#store, 0)
+    if (this.#needed === 0) this.#needed = this.#lengthOf(this.#store, 0, this.#mayPass())
     if (this.#kept < this.#needed && !this.#mayPass()) return
     this.chunk = this.#store.subarray(0, this.#kept)
     this.#store = none
@@ -104,7 +104,7 @@ class Walk implements FrameWalk {
       const type = chunk[this.end] as number
       const streamed = this.#streams && !this.rowByRow && (type === dataRow || type === copyData)
       if (this.end > this.start && (!streamed || type !== this.type)) return true
-      const length = this.#lengthOf(chunk, this.end)
+      const length = this.#lengthOf(chunk, this.end, streamed)
       if (length > left && !streamed) return this.#keep(length)
       this.type = type
       this.whole = length <= left
@@ -155,10 +155,10 @@ class Walk implements FrameWalk {
   }
 
   /** All of the message, its type included. The announced length is believed only within its limit. */
-  #lengthOf(bytes: Buffer, at: number): number {
+  #lengthOf(bytes: Buffer, at: number, streamed: boolean): number {
     const type = bytes[at] as number
     const announced = bytes.readUInt32BE(at + 1)
-    const limit = this.#rules.limit(type)
+    const limit = this.#rules.limit(type, streamed)
     if (limit === 0) throw this.#rules.broken(`There is no message of type ${named(type)} here.`)
     if (announced < 4) throw this.#rules.broken(`A message of type ${named(type)} announces the impossible length ${announced}.`)
     if (announced + 1 > limit) throw this.#rules.broken(`A message of type ${named(type)} announces ${announced} bytes, more than the ${limit} that it may have.`)

@@ -4,15 +4,15 @@ export const malformed = (text: string): Refusal => new Refusal('malformed', tex
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** UTF-8 and nothing that could be read in two ways. */
-export const utf8 = (bytes: Buffer, start: number, end: number): string => {
+/** UTF-8 and nothing else. */
+const utf8 = (bytes: Buffer, start: number, end: number): string | undefined => {
   const text = bytes.toString('utf8', start, end)
   // Only where a replacement character stands must be found out who put it there.
   if (!text.includes('\ufffd')) return text
   try {
     return strict.decode(bytes.subarray(start, end))
   } catch {
-    throw malformed('A text is not valid UTF-8.')
+    return undefined
   }
 }
 
@@ -21,11 +21,14 @@ export class Reader {
   readonly #bytes: Buffer
   #at: number
   readonly #end: number
+  readonly #broken: (text: string) => Error
 
-  constructor(bytes: Buffer, start = 0, end = bytes.length) {
+  /** `broken`: whose fault it is. */
+  constructor(bytes: Buffer, start = 0, end = bytes.length, broken: (text: string) => Error = malformed) {
     this.#bytes = bytes
     this.#at = start
     this.#end = end
+    this.#broken = broken
   }
 
   get left(): number {
@@ -33,7 +36,7 @@ export class Reader {
   }
 
   #take(length: number): number {
-    if (length > this.#end - this.#at) throw malformed('A message ends too early.')
+    if (length > this.#end - this.#at) throw this.#broken('A message ends too early.')
     const at = this.#at
     this.#at += length
     return at
@@ -45,6 +48,10 @@ export class Reader {
 
   uint16(): number {
     return this.#bytes.readUInt16BE(this.#take(2))
+  }
+
+  int16(): number {
+    return this.#bytes.readInt16BE(this.#take(2))
   }
 
   int32(): number {
@@ -63,7 +70,10 @@ export class Reader {
 
   /** Up to the next NUL, which it takes as well. */
   text(): string {
-    return utf8(this.#bytes, this.#at, this.#nul())
+    const from = this.#at
+    const text = utf8(this.#bytes, from, this.#nul())
+    if (text === undefined) throw this.#broken('A text is not valid UTF-8.')
+    return text
   }
 
   /** For what a server says: its encoding may be another one before it has agreed to ours. */
@@ -74,12 +84,12 @@ export class Reader {
 
   #nul(): number {
     const found = this.#bytes.indexOf(0, this.#at)
-    if (found < 0 || found >= this.#end) throw malformed('A text has no end.')
+    if (found < 0 || found >= this.#end) throw this.#broken('A text has no end.')
     this.#at = found + 1
     return found
   }
 
   done(): void {
-    if (this.#at !== this.#end) throw malformed('A message is longer than what it says.')
+    if (this.#at !== this.#end) throw this.#broken('A message is longer than what it says.')
   }
 }
