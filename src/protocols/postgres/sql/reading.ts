@@ -64,6 +64,16 @@ export interface StatementReading {
   /** Operators that are not built in. */
   readonly operators: readonly ForeignRef[]
   readonly columns: readonly ColumnRef[]
+  /**
+   * The columns whose values do more than become a value in the rows that are answered: conditions, joins, groups, order, windows, values that are
+   * written, the arguments of a call. Not the targets of SET and INSERT. An output name or position in ORDER BY or GROUP BY stands for the columns
+   * of that output. Absent: not known.
+   */
+  readonly used?: readonly ColumnRef[]
+  /** An alias gives columns other names (`FROM t AS x(a, b)`), so that a name in `columns` can mean another column. Absent: not known. */
+  readonly renames?: boolean
+  /** The constants of text that stand in it. Absent: not known. */
+  readonly literals?: readonly string[]
   /** Whether every UPDATE, DELETE, MERGE and TRUNCATE in it has a WHERE that can be false; absent where there is none of them. `TRUE`, `1=1`, `id = id` are no filters. */
   readonly filtered?: boolean
   /**
