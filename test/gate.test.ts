@@ -14,7 +14,7 @@ import { Refusal } from '../src/model/refusal.ts'
 import type { PolicySet } from '../src/policy/policy-set.ts'
 
 const caller: Caller = { issuer: 'https://idp.test', subject: 'invoice-agent', kind: 'agent', groups: ['agents'], onBehalfOf: [], claims: {}, session: 's', authenticatedAt: 0, expiresAt: 1e15, address: '127.0.0.1' }
-const action: Action = { protocol: 'http', service: 'orders', verb: 'http.POST', effect: 'write', resources: [], tags: [], text: '', textCut: false, facts: {}, digest: 'sha256:aa', shape: 's' }
+const action: Action = { protocol: 'http', service: 'orders', verb: 'http.POST', verbs: ['http.POST'], effect: 'write', resources: [], tags: [], text: '', textCut: false, facts: {}, digest: 'sha256:aa', shape: 's' }
 const verdict = (kind: Verdict, version = 'v1'): Decision => ({
   verdict: kind,
   matched: [{ policy: 'p', rule: 'r', then: kind, at: 'p.yaml:1', because: 'because', observed: false }],

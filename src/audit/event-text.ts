@@ -61,7 +61,9 @@ const callerKeys = [...partyKeys, 'session', 'address', 'onBehalfOf']
 const party = (value: Party | Principal): string => JSON.stringify(value, partyKeys)
 
 const action = (value: ActionRecord): string =>
-  `{"protocol":${word(value.protocol)},"service":${word(value.service)},"verb":${word(value.verb)},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}}`
+  `{"protocol":${word(value.protocol)},"service":${word(value.service)},"verb":${word(value.verb)}${value.verbs === undefined ? '' : `,"verbs":${list(value.verbs, word)}`},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}${value.impact === undefined ? '' : `,"impact":${JSON.stringify(value.impact, impactKeys)}`}}`
+
+const impactKeys = ['estimatedRows', 'exactRows', 'unfiltered', 'keepsLocks']
 
 const resource = ({ kind, name, access, tags }: Resource): string => `{"kind":${word(kind)},"name":${quoted(name)},"access":${word(access)},"tags":${list(tags, word)}}`
 

@@ -10,15 +10,17 @@ const principal = z.looseObject({ issuer: z.string(), subject: z.string(), kind:
 const summaryShape = z.looseObject({ id: z.string(), code: z.string(), state: z.string(), service: z.string(), verb: z.string(), preview: z.string(), digest: z.string(), caller: principal, deadline: z.string(), approvals: z.object({ given: z.number(), needed: z.number() }), mayVote: z.boolean() })
 const pageShape = z.looseObject({ holds: z.array(summaryShape), next: z.string().optional() })
 
+const impactShape = z.looseObject({ estimatedRows: z.number().optional(), exactRows: z.number().optional(), unfiltered: z.boolean().optional(), keepsLocks: z.boolean().optional(), notes: z.array(z.string()) })
+
 const detailShape = z.looseObject({
   id: z.string(),
   code: z.string(),
   revision: z.number(),
   state: z.string(),
-  action: z.looseObject({ protocol: z.string(), service: z.string(), verb: z.string(), tags: z.array(z.string()), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string() })) }),
+  action: z.looseObject({ protocol: z.string(), service: z.string(), verb: z.string(), verbs: z.array(z.string()).optional(), tags: z.array(z.string()), impact: impactShape.optional(), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string() })) }),
   caller: principal.extend({ address: z.string(), onBehalfOf: z.array(principal) }),
   matched: z.array(z.looseObject({ policy: z.string(), rule: z.string(), verdict: z.string(), because: z.string().optional() })),
-  terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), count: z.number() })), askReason: z.boolean() }),
+  terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), count: z.number() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean() }),
   votes: z.array(z.looseObject({ verdict: z.string(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
   deadline: z.string(),
   runBy: z.string().optional(),
@@ -70,6 +72,18 @@ export const resolveHold = async (client: ApiClient, text: string): Promise<stri
 
 const who = ({ subject, name, email }: { readonly subject: string; readonly name?: string | undefined; readonly email?: string | undefined }): string => terminalText([name, email && `<${email}>`, `(${subject})`].filter(Boolean).join(' '))
 
+const impactLines = (impact: HoldDetail['action']['impact'], drift: HoldDetail['terms']['drift']): readonly string[] => {
+  const limits = drift && [drift.factor === undefined ? '' : `${drift.factor} times as many`, drift.rows === undefined ? '' : `${drift.rows} more`].filter(Boolean).join(' or ')
+  return [
+    ...(impact?.exactRows === undefined ? [] : [`${impact.exactRows} rows, counted when it was asked for`]),
+    ...(impact?.estimatedRows === undefined ? [] : [`about ${impact.estimatedRows} rows, by the planner`]),
+    ...(impact?.unfiltered === true ? ['no WHERE that leaves anything out'] : []),
+    ...(impact?.keepsLocks === true ? ['its transaction keeps locks while this is open'] : []),
+    ...(impact?.notes ?? []),
+    ...(limits === undefined ? [] : [`does not run if by then it would change more than ${limits}`]),
+  ]
+}
+
 /** Everything there is to decide on, with the texts of strangers fenced off. */
 export const holdText = (hold: HoldDetail, io: Io): string => {
   const { action, caller } = hold
@@ -77,8 +91,9 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
   const wanted = hold.terms.requirements.map(({ groups, users, count }) => `${count} of ${[...groups, ...users.map(({ subject }) => subject)].map(terminalText).join(', ')}`).join('; and ')
   return [
     row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),
-    row('Action', `${terminalText(action.verb)} on ${terminalText(action.service)}${action.tags.length > 0 ? `  [${action.tags.map(terminalText).join(', ')}]` : ''}`),
+    row('Action', `${(action.verbs ?? [action.verb]).map(terminalText).join(', ')} on ${terminalText(action.service)}${action.tags.length > 0 ? `  [${action.tags.map(terminalText).join(', ')}]` : ''}`),
     ...action.resources.slice(0, 20).map(({ kind, name, access }) => row('', `${terminalText(access)} ${terminalText(kind)} ${terminalText(name)}`)),
+    ...impactLines(action.impact, hold.terms.drift).map((line) => row('Impact', terminalText(line))),
     row('Asked by', `${terminalText(caller.kind)} ${who(caller)} at ${terminalText(caller.issuer)} from ${terminalText(caller.address)}`),
     ...caller.onBehalfOf.map((other) => row('  for', `${terminalText(other.kind)} ${who(other)} at ${terminalText(other.issuer)}`)),
     ...hold.matched.filter(({ verdict }) => verdict === 'hold').map(({ policy, rule, because }) => row('Rule', `${terminalText(policy)}/${terminalText(rule)}${because === undefined ? '' : `: ${terminalText(because)}`}`)),

@@ -10,12 +10,31 @@ export interface Resource {
   readonly tags: readonly string[]
 }
 
+/** What it would do, as far as anybody can say beforehand: for approvers. Never a part of the digest, and no promise. */
+export interface Impact {
+  /** By the planner. */
+  readonly estimatedRows?: number
+  /** Counted in the database. */
+  readonly exactRows?: number
+  /** It changes rows and nothing says which. */
+  readonly unfiltered?: boolean
+  /** Others wait for locks that it keeps while it is held. */
+  readonly keepsLocks?: boolean
+  /** Our own words, one fact each. */
+  readonly notes: readonly string[]
+}
+
+/** One statement of several that are asked for at once: what rules look at, and nothing else. */
+export type ActionPart = Pick<Action, 'verb' | 'verbs' | 'effect' | 'resources' | 'tags' | 'facts'>
+
 /** What is asked. Frozen when made; what was judged, what is shown and what runs are this one value. */
 export interface Action {
   readonly protocol: Protocol
   readonly service: string
-  /** `http.POST`, `sql.delete`, `mcp.tools/call` … */
+  /** `http.POST`, `sql.delete`, `mcp.tools/call` … The first of `verbs`. */
   readonly verb: string
+  /** Everything it does, the gravest first; one for most. A DELETE in a WITH of a SELECT does both. */
+  readonly verbs: readonly string[]
   /** Chooses the durability of its record: a read may be recorded without waiting for the disk. */
   readonly effect: 'read' | 'write'
   readonly resources: readonly Resource[]
@@ -27,6 +46,9 @@ export interface Action {
   readonly textCut: boolean
   /** What rules may look at, by protocol: `{ http: { method, path, query, headers, json … } }`. */
   readonly facts: Readonly<Record<string, unknown>>
+  /** Several statements in one text, each judged by itself; one denied denies all, one held holds all. The members above are of all of them. */
+  readonly parts?: readonly ActionPart[]
+  readonly impact?: Impact
   readonly digest: Digest
   /** Equal for actions that differ only in their values: groups cards, counts repeats, never grants anything by itself. */
   readonly shape: string

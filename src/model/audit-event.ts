@@ -1,4 +1,5 @@
-import type { Action, Digest } from './action.ts'
+import { defined } from '../lib/defined.ts'
+import type { Action, Digest, Impact } from './action.ts'
 import type { Caller, Party, Principal } from './caller.ts'
 import type { Decision, MatchedRule, Terms, Verdict } from './decision.ts'
 import type { HoldState, Vote } from './hold.ts'
@@ -12,7 +13,11 @@ export type CallerRecord = Pick<
 >
 
 /** The part of an action that every record carries. Never a body, a parameter value or a header. */
-export type ActionRecord = Pick<Action, 'protocol' | 'service' | 'verb' | 'resources' | 'tags' | 'digest' | 'shape'>
+export type ActionRecord = Pick<Action, 'protocol' | 'service' | 'verb' | 'resources' | 'tags' | 'digest' | 'shape'> & {
+  /** Where there is more than one. */
+  readonly verbs?: readonly string[]
+  readonly impact?: Omit<Impact, 'notes'>
+}
 
 export interface DecisionRecord {
   readonly verdict: Verdict
@@ -78,7 +83,12 @@ export const callerRecord = (caller: Caller): CallerRecord => {
   return record
 }
 
-export const actionRecord = ({ protocol, service, verb, resources, tags, digest, shape }: Action): ActionRecord => ({ protocol, service, verb, resources, tags, digest, shape })
+export const actionRecord = ({ protocol, service, verb, verbs, resources, tags, digest, shape, impact }: Action): ActionRecord => {
+  const record = { protocol, service, verb, resources, tags, digest, shape }
+  return verbs.length === 1 && impact === undefined ? record : { ...record, ...defined({ verbs: verbs.length === 1 ? undefined : verbs, impact: impact && impactRecord(impact) }) }
+}
+
+const impactRecord = ({ notes: _notes, ...numbers }: Impact): Omit<Impact, 'notes'> => numbers
 
 export const decisionRecord = (decision: Decision): DecisionRecord => {
   const known = decisionRecords.get(decision)

@@ -40,6 +40,15 @@ export interface Terms {
   readonly runWithinMs: number
   readonly askReason: boolean
   readonly run: 'attached' | 'when-approved'
+  readonly drift?: Drift
+}
+
+/** How many more rows than the approvers were shown an approved action may change. With both, the lower one counts. */
+export interface Drift {
+  /** So many times as many. */
+  readonly factor?: number
+  /** So many more. */
+  readonly rows?: number
 }
 
 export interface Obligations {

@@ -30,7 +30,7 @@ export const carol = caller('carol', { groups: ['dba', 'security'] })
 
 export const digestOf = (text: string): Digest => `sha256:${createHash('sha256').update(text).digest('hex')}`
 export const action = (text = 'POST /exports', over: Partial<Action> = {}): Action => ({
-  protocol: 'http', service: 'orders', verb: 'http.POST', effect: 'write', resources: [], tags: ['pii'], text, textCut: false, facts: { http: { method: 'POST' } }, digest: digestOf(text), shape: 'POST /exports', ...over,
+  protocol: 'http', service: 'orders', verb: 'http.POST', verbs: ['http.POST'], effect: 'write', resources: [], tags: ['pii'], text, textCut: false, facts: { http: { method: 'POST' } }, digest: digestOf(text), shape: 'POST /exports', ...over,
 })
 
 export const requirement = (over: Partial<Requirement> = {}): Requirement => ({ policy: 'p', rule: 'r', groups: ['dba'], users: [], count: 1, assurance: 'console', sharesPeople: false, ...over })

@@ -28,14 +28,14 @@ export const http = (method: string, target: string, more: { readonly service?: 
   const query: Record<string, string[]> = Object.create(null) as Record<string, string[]>
   for (const [key, value] of new URLSearchParams(search)) (query[key] ??= []).push(value)
   return {
-    protocol: 'http', service: more.service ?? 'orders-api', verb: `http.${method}`, effect: method === 'GET' ? 'read' : 'write',
+    protocol: 'http', service: more.service ?? 'orders-api', verb: `http.${method}`, verbs: [`http.${method}`], effect: method === 'GET' ? 'read' : 'write',
     resources: [{ kind: 'path', name: path, access: 'read', tags: [] }], tags: more.tags ?? [], text: '', textCut: false,
     facts: { http: { method, path, query, headers: more.headers ?? {}, ...('json' in more ? { json: more.json } : {}) } }, digest: 'sha256:aa', shape: 's',
   }
 }
 
 export const sql = (verb: string, tables: readonly string[], more: { readonly facts?: Record<string, unknown>; readonly tags?: readonly string[] } = {}): Action => ({
-  protocol: 'postgres', service: 'crm-db', verb, effect: 'read', resources: tables.map((name) => ({ kind: 'table', name, access: 'read', tags: [] })),
+  protocol: 'postgres', service: 'crm-db', verb, verbs: [verb], effect: 'read', resources: tables.map((name) => ({ kind: 'table', name, access: 'read', tags: [] })),
   tags: more.tags ?? [], text: '', textCut: false, facts: { sql: more.facts ?? {} }, digest: 'sha256:aa', shape: 's',
 })
 

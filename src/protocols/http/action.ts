@@ -43,6 +43,16 @@ export const verbOf = ({ method, upgrade }: Pick<HttpFrame, 'method' | 'upgrade'
 /** Whether this request cannot be understood without its body, whatever the policy says. */
 export const mustReadBody = ({ route }: Pick<HttpFrame, 'route'>): boolean => route.jsonRpc || route.graphql || route.methodOverride.form !== undefined
 
+/** One list for each verb; a method that nobody knows gets a list of its own each time. */
+const alone = (verb: string): readonly string[] => {
+  const known = lists.get(verb)
+  if (known !== undefined) return known
+  const list = Object.freeze([verb])
+  if (lists.size < 64) lists.set(verb, list)
+  return list
+}
+const lists = new Map<string, readonly string[]>()
+
 /** Methods that make an intermediary do something else than forward. */
 const notForwarded: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'PRI'])
 
@@ -80,6 +90,7 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
     protocol: 'http' as const,
     service,
     verb,
+    verbs: alone(verb),
     effect,
     resources: Object.freeze([Object.freeze({ kind: 'path' as const, name: target.path, access: effect, tags })]),
     tags,

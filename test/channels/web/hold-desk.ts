@@ -19,7 +19,7 @@ export const makeHold = (more: Partial<Hold> = {}): Hold => ({
   revision: 1,
   state: 'pending',
   caller: agent,
-  action: { protocol: 'http', service: 'orders', verb: 'http.POST', effect: 'write', resources: [{ kind: 'path', name: '/v1/exports', access: 'write', tags: ['pii'] }], tags: ['pii'], text: 'POST /v1/exports\n\n{"all":true}', textCut: false, facts: { http: { headers: { authorization: 'never shown' } } }, digest, shape: 's' },
+  action: { protocol: 'http', service: 'orders', verb: 'http.POST', verbs: ['http.POST'], effect: 'write', resources: [{ kind: 'path', name: '/v1/exports', access: 'write', tags: ['pii'] }], tags: ['pii'], text: 'POST /v1/exports\n\n{"all":true}', textCut: false, facts: { http: { headers: { authorization: 'never shown' } } }, digest, shape: 's' },
   terms: { requirements: [{ policy: 'p', rule: 'exports', groups: ['security'], users: [], count: 1, assurance: 'console', sharesPeople: false }], withinMs: 60_000, runWithinMs: 60_000, askReason: false, run: 'attached' },
   matched: [{ policy: 'p', rule: 'exports', then: 'hold', at: 'p.yaml:3', because: 'Exports are looked at.', observed: false }],
   policyVersion: 'sha256:policy',
