@@ -35,11 +35,13 @@ export const saslResponse = (data: string): Buffer => message(frontend.password,
 
 /** The token of an OAUTHBEARER response (RFC 7628); empty where the client only asks where to get one. */
 export const readBearer = (data: Buffer): string => {
-  const text = data.toString('latin1')
-  const [, authorization] = /^[ny],,\x01auth=([^\x01]*)\x01(?:[A-Za-z]+=[^\x01]*\x01)*\x01$/.exec(text) ?? []
-  if (authorization === undefined) throw malformed('The OAUTHBEARER response is not what RFC 7628 says.')
-  if (authorization === '') return ''
-  const [, token] = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(authorization) ?? []
+  const [head, ...pairs] = data.toString('latin1').split('\u0001')
+  const [end, last] = [pairs.pop(), pairs.pop()]
+  const found = pairs.filter((pair) => pair.startsWith('auth='))
+  const [auth] = found
+  if ((head !== 'n,,' && head !== 'y,,') || end !== '' || last !== '' || auth === undefined || found.length > 1 || !pairs.every((pair) => /^[A-Za-z]+=/.test(pair))) throw malformed('The OAUTHBEARER response is not what RFC 7628 says.')
+  if (auth === 'auth=') return ''
+  const [, token] = /^auth=bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(auth) ?? []
   if (token === undefined) throw malformed('The OAUTHBEARER response carries no bearer token.')
   return token
 }
