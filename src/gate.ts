@@ -59,7 +59,11 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
         caller = await attempt.recheck()
         decision = policies().decide(caller, action, Date.now()) // the policy may have changed while it waited
         if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), hold: obtained.hold.id }, 'written')
-        else approval = await approvals.spend(obtained, id, caller, decision)
+        else {
+          const spent = await approvals.spend(obtained, id, caller, decision)
+          if ('result' in spent) return await attempt.replay(spent)
+          approval = spent
+        }
       }
       const permit = issuePermit(id, caller, action, decision, approval)
       return await execute(permit, approval, attempt)

@@ -31,6 +31,7 @@ interface World {
   decisions: Decision[]
   journalFails?: AuditEvent['type']
   obtain: Approvals['obtain']
+  spend: Approvals['spend']
   run: Attempt['run']
   recheck: Attempt['recheck']
 }
@@ -44,6 +45,7 @@ const makeWorld = (...decisions: Decision[]) => {
   const world: World = {
     log: [], events: [], permits: [], decisions,
     obtain: async () => (world.log.push('obtain'), { hold: held('approved') }),
+    spend: async (_approval, attempt) => (world.log.push('spend'), { hold: held('running', attempt) }),
     recheck: async () => (world.log.push('recheck'), caller),
     run: async (permit) => {
       redeem(permit, action.digest)
@@ -65,7 +67,7 @@ const makeWorld = (...decisions: Decision[]) => {
   }
   const approvals = {
     obtain: (...args: Parameters<Approvals['obtain']>) => world.obtain(...args),
-    spend: async (_approval: Approval, attempt: string) => (world.log.push('spend'), { hold: held('running', attempt) }),
+    spend: (...args: Parameters<Approvals['spend']>) => world.spend(...args),
     finish: async (_approval: Approval, outcome: { result: string }) => void world.log.push(`finish:${outcome.result}`),
   } as unknown as Approvals
   const policies = () => ({ decide: () => (world.decisions.length > 1 ? world.decisions.shift()! : world.decisions[0]!) }) as unknown as PolicySet
@@ -148,6 +150,13 @@ test('a result that an earlier run left is delivered without a permit', async ()
   world.obtain = async () => ({ hold: held('executed'), result: new Uint8Array() })
   await pass()
   assert.deepEqual(world.log, ['decided:written', 'replay'])
+})
+
+test('where another attempt spent the approval first, its result is delivered, without a permit', async () => {
+  const { world, pass } = makeWorld(verdict('hold'))
+  world.spend = async () => ({ hold: held('executed'), result: new Uint8Array() })
+  await pass()
+  assert.deepEqual(world.log, ['decided:written', 'obtain', 'recheck', 'replay'])
 })
 
 test('an approval of another action, or one spent by another attempt, makes no permit', async () => {

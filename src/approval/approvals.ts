@@ -56,8 +56,9 @@ export interface Approvals {
   /**
    * The single use: approved becomes running, in one atomic step, by the store's clock, for this attempt.
    * Checks again that the votes meet `terms` (those of the decision taken at release) and that no voter has lost the right or belongs to the caller.
+   * If another attempt was faster, waits for that one's result as `obtain` does, for as long as the approval's client waits.
    */
-  spend(approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval>
+  spend(approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval | Replay>
   /** Closes a running hold. `result` is encrypted and kept for the requester for the replay window. */
   finish(approval: Approval, outcome: Outcome, result?: Uint8Array): Promise<void>
   vote(id: string, ballot: Ballot): Promise<Hold>

@@ -21,15 +21,23 @@ const maxStatedReason = 2_000
 /** From a decision to hold, to the approval or the no. The hold outlives the wait. */
 export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, signal) => {
   const { wait } = request
-  const end = performance.now() + wait.budgetMs
+  const until = performance.now() + wait.budgetMs
   if (wait.unattended && wait.hold === undefined) throw new Error('an attempt without a client came without a hold')
-  let hold = wait.hold === undefined ? await openOrJoin(desk, request) : await joinNamed(desk, request, wait.hold)
+  const hold = wait.hold === undefined ? await openOrJoin(desk, request) : await joinNamed(desk, request, wait.hold)
   if (hold.state === 'pending') wait.onHeld?.(hold)
-  for (;;) {
-    const answer = await conclude(desk, hold, wait.hold !== undefined)
-    if (answer !== undefined) return wait.unattended && !('result' in answer) ? { ...answer, unattended: true } : answer
+  const named = wait.hold !== undefined
+  const answer = await untilConcluded(desk, hold, named, { until, signal })
+  if ('result' in answer) return answer
+  return wait.unattended ? { ...answer, unattended: true } : named ? answer : { ...answer, waits: { until, signal } }
+}
+
+/** Waits until the hold means something for whoever asks for its action: an approval to use, what another attempt's run left, or a no. */
+export const untilConcluded = async (desk: Desk, asked: Hold, named: boolean, { until, signal }: NonNullable<Approval['waits']>): Promise<Approval | Replay> => {
+  for (let hold = asked; ; ) {
+    const answer = await conclude(desk, hold, named)
+    if (answer !== undefined) return answer
     const stopped = hold.state === 'running' ? no.spent : no.pending
-    const budget = end - performance.now()
+    const budget = until - performance.now()
     if (desk.isDraining() || !(budget > 0)) throw stopped(hold)
     if (isCrowded(desk, hold)) throw no.crowded(hold)
     const { state } = hold

@@ -4,12 +4,14 @@ import type { Caller } from '../model/caller.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
-import type { Approvals } from './approvals.ts'
+import type { Refusal } from '../model/refusal.ts'
+import type { Approvals, Replay } from './approvals.ts'
 import { recordDropped } from './ballots.ts'
 import { expire, holdSubject, isUnavailable, type Desk } from './desk.ts'
 import { prolongRequest } from './kept-request.ts'
 import type { Attachment } from './hold-store.ts'
 import * as no from './no.ts'
+import { untilConcluded } from './obtain.ts'
 import { callerKey } from './seal.ts'
 import { resettle } from './settle.ts'
 
@@ -25,15 +27,18 @@ export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, at
   }
 }
 
-const spend = async (desk: Desk, approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval> => {
+const spend = async (desk: Desk, approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval | Replay> => {
   const { ledger, people, record, now, options } = desk
   for (let tries = 0; tries < maxTries; tries++) {
     if (desk.isDraining()) throw no.draining(approval.hold)
     // As it was read when it woke; that nothing happened to it since is for the store to say, by the revision.
     const asRead = tries === 0 && approval.hold.state === 'approved' && ledger.isNewest(approval.hold)
-    const hold = asRead ? approval.hold : spendable(await ledger.read(approval.hold.id))
+    const hold = asRead ? approval.hold : await ledger.read(approval.hold.id)
+    if (hold === undefined) throw no.unknownHold()
     if (callerKey(hold.caller) !== callerKey(caller)) throw new Error('an approval is spent by another caller than asked for it')
     if (hold.action.digest !== approval.hold.action.digest) throw new Error('an approval is spent for another digest than it was given for')
+    if (approval.waits && hasRun(hold)) return await afterAnother(desk, hold, approval.waits)
+    if (hold.state !== 'approved') throw unspendable(hold)
     const at = await now()
     const { hold: counted, dropped } = resettle(hold, { terms: decision.terms, policyVersion: decision.policyVersion, caller }, people, at)
     if (counted.state !== 'approved') {
@@ -69,14 +74,22 @@ const spend = async (desk: Desk, approval: Approval, attempt: string, caller: Ca
   throw no.busy()
 }
 
-const spendable = (hold: Hold | undefined): Hold => {
-  if (hold === undefined) throw no.unknownHold()
-  if (hold.state === 'approved') return hold
-  if (hold.state === 'pending') throw no.changed(hold, 'It went back to waiting in the meantime.')
-  if (hold.state === 'denied') throw no.denied(hold)
-  if (hold.state === 'expired') throw no.expired(hold)
-  if (hold.state === 'withdrawn') throw no.withdrawn(hold)
-  throw no.spent(hold)
+const hasRun = ({ state }: Hold): boolean => state === 'running' || state === 'executed'
+
+/** Another attempt of the same caller was faster: its result is the answer to this one, too. */
+const afterAnother = async (desk: Desk, hold: Hold, waits: NonNullable<Approval['waits']>): Promise<Replay> => {
+  desk.room.ended(hold.id)
+  const answer = await untilConcluded(desk, hold, false, waits)
+  if ('result' in answer) return answer
+  throw new Error('a hold that was spent became an approval again')
+}
+
+const unspendable = (hold: Hold): Refusal => {
+  if (hold.state === 'pending') return no.changed(hold, 'It went back to waiting in the meantime.')
+  if (hold.state === 'denied') return no.denied(hold)
+  if (hold.state === 'expired') return no.expired(hold)
+  if (hold.state === 'withdrawn') return no.withdrawn(hold)
+  return no.spent(hold)
 }
 
 const neverStarted = async (desk: Desk, id: string, attempt: string): Promise<void> => {

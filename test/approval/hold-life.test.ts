@@ -4,7 +4,7 @@ import type { Approval } from '../../src/model/approval.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import { Refusal } from '../../src/model/refusal.ts'
 import { until } from '../support/until.ts'
-import { action, agent, alice, allowed, ballot, bob, caller, carol, decision, digestOf, makeWorld, obtain, refused, requirement, terms, type Replica, type World } from './world.ts'
+import { action, agent, alice, allAnswered, allowed, ballot, bob, bothAnswered, caller, carol, decision, digestOf, makeWorld, obtain, refused, requirement, terms, type Replica, type World } from './world.ts'
 
 const isApproval = (value: unknown): value is Approval => typeof value === 'object' && value !== null && 'hold' in value && !('result' in value)
 
@@ -283,6 +283,41 @@ describe('spending', () => {
     for (const other of [alice, bob]) assert.equal((await refused(world.a.life.result(hold.id, other))).code, 'not-found')
     world.skewMs = 61_000
     assert.equal((await refused(world.a.life.result(hold.id, agent))).code, 'hold-expired')
+  })
+
+  it('two clients that wait for one approval: one runs it, the other gets its result', async () => {
+    await using world = await makeWorld()
+    const b = await world.replica('b')
+    await bothAnswered(world.a, b, 'POST /both')
+    await allAnswered(world.a, b, 'POST /many')
+    assert.equal(world.count('released'), 2)
+  })
+
+  it('the slower one waits no longer than its client, and not at all for a hold that it named', async () => {
+    await using world = await makeWorld()
+    const hold = await approved(world)
+    const [short, leaving] = [await obtain(world.a, 'POST /exports', agent, { budgetMs: 300 }), new AbortController()]
+    const left = await obtain(world.a, 'POST /exports', agent, {}, decision(), leaving.signal)
+    const named = await obtain(world.a, 'POST /exports', agent, { hold: hold.id })
+    await spendAt(world.a, hold)
+    assert.equal((await refused(world.a.life.spend(named, 'named', agent, allowed))).code, 'hold-spent')
+    assert.equal((await refused(world.a.life.spend(short, 'short', agent, allowed))).code, 'hold-spent')
+    const gone = refused(world.a.life.spend(left, 'left', agent, allowed))
+    await until('it to wait', () => world.a.life.waiting() === 1)
+    leaving.abort()
+    assert.equal((await gone).code, 'hold-spent')
+    assert.equal(world.count('released'), 1)
+  })
+
+  it('the slower one hears that it is spent when the run of the other one left no result', async () => {
+    await using world = await makeWorld()
+    const hold = await approved(world)
+    const slow = await obtain(world.a, 'POST /exports', agent)
+    const spent = await spendAt(world.a, hold)
+    const slower = refused(world.a.life.spend(slow, 'slow', agent, allowed))
+    await until('it to wait', () => world.a.life.waiting() === 1)
+    await world.a.life.finish(spent, { result: 'unknown', ms: 1 })
+    assert.equal((await slower).code, 'hold-spent')
   })
 
   it('after the replay window a repeat opens a new hold', async () => {

@@ -5,7 +5,7 @@ import type { Hold } from '../../src/model/hold.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { startRedis } from '../stores/redis-server.ts'
 import { until } from '../support/until.ts'
-import { agent, alice, allowed, ballot, makeWorld, obtain, refused } from './world.ts'
+import { agent, alice, allAnswered, allowed, ballot, bothAnswered, makeWorld, obtain, refused } from './world.ts'
 
 const overRedis = async (port: number) => openRedisStore({ kind: 'redis', connect: { mode: 'single', url: new Secret(`redis://127.0.0.1:${port}`) }, prefix: 'cs', acknowledgingReplicas: 0 })
 
@@ -33,6 +33,17 @@ test('over Redis: held at one replica, decided at another, spent once, replayed,
   await server.command('HSET', '{cs}:holds', hold.id, 'v1.00000000.forged.{}')
   assert.equal((await refused(a.life.show(hold.id, alice))).code, 'store-unavailable')
   assert.ok(world.count('store-tampered') > 0)
+})
+
+test('two clients that wait for one approval: one runs it, the other gets its result, over Redis too', { timeout: 30_000 }, async () => {
+  await using server = await startRedis()
+  const [first, second] = [await overRedis(server.port), await overRedis(server.port)]
+  await using world = await makeWorld()
+  const a = await world.replica('ra', {}, () => first)
+  const b = await world.replica('rb', {}, () => second)
+  await bothAnswered(a, b, 'POST /both')
+  await allAnswered(a, b, 'POST /many')
+  assert.equal(world.count('released'), 2)
 })
 
 test('the store is down: nothing is held, voted or spent; the end of what ran is written when it is back', { timeout: 60_000 }, async () => {

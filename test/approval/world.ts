@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,12 +12,14 @@ import { makeRoster, type Roster } from '../../src/approval/roster.ts'
 import type { Journal } from '../../src/audit/journal.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import type { Action, Digest } from '../../src/model/action.ts'
+import type { Approval } from '../../src/model/approval.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
 import type { Caller } from '../../src/model/caller.ts'
 import type { Decision, Requirement, Terms } from '../../src/model/decision.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import { Refusal } from '../../src/model/refusal.ts'
 import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
+import { until } from '../support/until.ts'
 
 export const issuer = 'https://idp.test'
 
@@ -121,4 +124,41 @@ export const refused = async (promise: Promise<unknown>): Promise<Refusal> => {
   if ('got' in value) throw new Error(`expected a refusal, got ${JSON.stringify(value.got).slice(0, 200)}`)
   if (!(value.error instanceof Refusal)) throw value.error
   return value.error
+}
+
+/** Two clients, one at each replica, wait for one approval: one runs it, and the other's answer is that one's result. */
+export const bothAnswered = async (a: Replica, b: Replica, text: string): Promise<void> => {
+  const [one, two] = await approvedForBoth(a, b, text)
+  const running = await a.life.spend(one, `${text} one`, agent, allowed)
+  assert.equal(running.hold.state, 'running')
+  const slower = b.life.spend(two, `${text} two`, agent, allowed)
+  await until('the slower to wait for the result', () => b.life.waiting() === 1)
+  await a.life.finish(running, { result: 'executed', ms: 1 }, Buffer.from(`${text} ran`))
+  const replay = await slower
+  assert.ok('result' in replay, 'the slower runs it once more')
+  assert.equal(Buffer.from(replay.result).toString(), `${text} ran`)
+}
+
+/** Many that spend at one moment, at both replicas: one runs it, and all others get its result. */
+export const allAnswered = async (a: Replica, b: Replica, text: string): Promise<void> => {
+  const approvals = await approvedForBoth(a, b, text, 10)
+  const spends = approvals.map(async (approval, at) => {
+    const replica = at % 2 === 0 ? a : b
+    const spent = await replica.life.spend(approval, `${text} ${at}`, agent, allowed)
+    if ('result' in spent) return Buffer.from(spent.result).toString()
+    await replica.life.finish(spent, { result: 'executed', ms: 1 }, Buffer.from(`${text} ran`))
+    return 'ran it'
+  })
+  assert.deepEqual((await Promise.all(spends)).toSorted(), [...approvals.slice(1).map(() => `${text} ran`), 'ran it'].toSorted())
+}
+
+/** What `obtain` gave to so many clients, in turn at one replica and the other, for one hold that was approved while all of them waited. */
+const approvedForBoth = async (a: Replica, b: Replica, text: string, clients = 2): Promise<readonly [Approval, Approval, ...Approval[]]> => {
+  const told: Hold[] = []
+  const waiting = Array.from({ length: clients }, (_, at) => obtain(at % 2 === 0 ? a : b, text, agent, { onHeld: (hold) => told.push(hold) }))
+  await until('all to wait', () => a.life.waiting() + b.life.waiting() === clients)
+  await a.life.vote(told[0]!.id, ballot(bob, told[0]!))
+  const [one, two, ...more] = await Promise.all(waiting)
+  assert.ok(told.every(({ id }) => id === told[0]!.id))
+  return [one!, two!, ...more]
 }

@@ -53,7 +53,7 @@ for (const kind of ['embedded', 'redis'] as const) {
       await until('everybody to be on record', () => world.records().filter((record) => record.hold === hold.id && (record.type === 'held' || record.type === 'attached')).length === replicas.length * clientsEach, 20_000)
       assert.equal((await listHolds(replicas[1]!, bob)).filter((one) => one.preview.includes(path)).length, 1, 'one hold for all of them')
       assert.equal((await vote(replicas[2]!, hold.id, bob)).status, 200)
-      judge(path, await Promise.all(asked))
+      assert.equal(judge(path, await Promise.all(asked)).spent, 0)
     })
 
     test('approved while nobody waits, then everybody at once', async () => {
@@ -61,7 +61,7 @@ for (const kind of ['embedded', 'redis'] as const) {
       const first = await ask(replicas[0]!.http, path, agent, { body: '{"amount":2}', headers: { prefer: 'wait=0' } })
       assert.deepEqual([first.status, first.code], [503, 'hold-pending'])
       assert.equal((await vote(replicas[1]!, first.hold!, bob)).status, 200)
-      judge(path, await Promise.all(everywhere(path, { body: '{"amount":2}' })))
+      assert.equal(judge(path, await Promise.all(everywhere(path, { body: '{"amount":2}' }))).spent, 0)
     })
 
     test('all come back for the hold by its name: one runs it, all others hear that it is spent', async () => {
