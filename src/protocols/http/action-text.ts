@@ -1,6 +1,6 @@
 import type { Body } from './codec/body.ts'
 import { foldedName } from './codec/header-names.ts'
-import { type Cut, cutAt, visible, visibleRaw } from './codec/visible.ts'
+import { type Cut, cutAt, visible, visibleRaw } from '../../lib/visible.ts'
 
 /** Characters of the body that are shown. */
 const previewLength = 8192

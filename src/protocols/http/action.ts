@@ -10,7 +10,7 @@ import type { ForwardedHeaders } from './codec/headers.ts'
 import { checkMcpHeaders, readJsonRpc } from './codec/json-rpc.ts'
 import { type Fields, parseFields } from './codec/query.ts'
 import { segmentsOf, type Target } from './codec/target.ts'
-import type { Cut } from './codec/visible.ts'
+import type { Cut } from '../../lib/visible.ts'
 import { effectiveMethod } from './effective-method.ts'
 import type { RouteOptions } from './options.ts'
 
