@@ -58,10 +58,17 @@ export const untrusted = (cause: unknown): Refusal =>
 
 export const busy = (): Refusal => new Refusal('store-unavailable', 'This hold is changing too fast. NOT EXECUTED. Try again.', { retryAfterSeconds: 1 })
 
+/** Why somebody may not approve, in the same words wherever they read it. */
+export const obstacles = {
+  'not-eligible': 'You are not among those who may decide about this action, or not signed in as surely as it asks. Agents and service accounts never vote: wait for a person.',
+  'self-approval': 'You are behind this action yourself: as its caller, as the one it acts for, as an owner, or by another account. Somebody else has to decide.',
+  'already-voted': 'You have voted already. Each person counts once.',
+} as const satisfies Partial<Record<RefusalCode, string>>
+
 const votes: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
-  'not-eligible': () => 'You are not among those who may decide about this action, or not signed in as surely as it asks. Agents and service accounts never vote: wait for a person.',
-  'self-approval': () => 'You are behind this action yourself: as its caller, as the one it acts for, as an owner, or by another account. Somebody else has to decide.',
-  'already-voted': () => 'You have voted already. Each person counts once.',
+  'not-eligible': () => obstacles['not-eligible'],
+  'self-approval': () => obstacles['self-approval'],
+  'already-voted': () => obstacles['already-voted'],
   'already-settled': (hold) => `This is decided already: ${hold.state}. Your vote changed nothing.`,
   'wrong-digest': () => 'What you saw is not what is waiting. Your vote changed nothing. Load the page again and look at the action once more.',
   'reason-required': () => 'Please give a reason: the rule asks for one.',

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline'
+import { obstacles } from '../approval/no.ts'
 import { terminalText } from '../lib/terminal-text.ts'
 import { connect, serverOptions } from './api-client.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
@@ -41,7 +42,7 @@ const approve = async (args: readonly string[], io: Io): Promise<number> => {
 /** The code must be typed: a habit of pressing Enter approves nothing. */
 const confirm = async (hold: HoldDetail, given: string | undefined, io: Io): Promise<string | undefined> => {
   io.stderr.write(`${holdText(hold, io)}\n`)
-  if (hold.obstacle !== undefined) throw new Failure(`you may not approve this: ${terminalText(hold.obstacle)}`, exit.denied)
+  if (hold.obstacle !== undefined) throw new Failure(obstacleText(hold.obstacle), exit.denied)
   const lines = createInterface({ input: io.stdin as unknown as NodeJS.ReadableStream, terminal: false, signal: io.signal })
   const answers = lines[Symbol.asyncIterator]()
   const ask = async (question: string): Promise<string> => {
@@ -57,6 +58,8 @@ const confirm = async (hold: HoldDetail, given: string | undefined, io: Io): Pro
     lines.close()
   }
 }
+
+const obstacleText = (code: string): string => Object.entries(obstacles).find(([known]) => known === code)?.[1] ?? `You may not approve this: ${terminalText(code)}.`
 
 const denyOptions = { ...serverOptions, reason, output } as const satisfies Options
 

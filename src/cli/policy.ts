@@ -153,15 +153,15 @@ const explanationText = ({ decision, rules }: Explanation): string => {
 
 export const policyCommands = (parts: PolicyCommandParts): readonly Command[] => [
   {
-    path: ['policy', 'check'], summary: 'load policies and say what is wrong with them', usage: '[FILE|DIRECTORY…] [--config FILE] [--strict]',
+    path: ['policy', 'check'], summary: 'Load policies and say what is wrong with them', usage: '[FILE|DIRECTORY…] [--config FILE] [--strict]',
     options: { ...options, strict: { type: 'boolean', help: 'warnings count as problems' } }, examples: ['countersign policy check policies', 'countersign policy check -c countersign.yaml --strict policies'], run: (args, io) => check(args, io, parts),
   },
   {
-    path: ['policy', 'test'], summary: 'run the cases beside the policies', usage: '[FILE|DIRECTORY…] [--config FILE]',
+    path: ['policy', 'test'], summary: 'Run the cases beside the policies', usage: '[FILE|DIRECTORY…] [--config FILE]',
     options, examples: ['countersign policy test policies'], run: (args, io) => test(args, io, parts),
   },
   {
-    path: ['policy', 'explain'], summary: 'say rule by rule why an action is decided as it is', usage: '[FILE|DIRECTORY…] (--case NAME | --input FILE)',
+    path: ['policy', 'explain'], summary: 'Say rule by rule why an action is decided as it is', usage: '[FILE|DIRECTORY…] (--case NAME | --input FILE)',
     options: { ...options, case: { type: 'string', value: 'NAME', help: 'explain this case' }, input: { type: 'string', value: 'FILE', help: 'explain the first case of this file; - for standard input' } },
     examples: ['countersign policy explain policies --case "an agent reads orders"'], run: (args, io) => explain(args, io, parts),
   },

@@ -10,6 +10,7 @@ import { makeReload, type Reload } from '../config/reload.ts'
 import { watchConfig } from '../config/watch.ts'
 import { formatProblem, type Problem } from '../lib/problem.ts'
 import { startReplica, type Replica } from '../main.ts'
+import { addressFailure } from './address-failure.ts'
 import { exit, Failure, type Io } from './io.ts'
 import { supervise, tellWorkers, workerNumber } from './workers.ts'
 
@@ -27,13 +28,16 @@ export const serve = async (configFile: string, io: Io): Promise<number> => {
 
   const log = makeLog(io)
   if (workerNumber() === undefined) {
+    for (const warning of loaded.warnings) log.warn({ problem: formatProblem(warning) }, 'the configuration may not do what it seems to')
     for (const warning of compiled.warnings) log.warn({ problem: formatProblem(warning) }, 'a policy may not do what it seems to')
     if (loaded.config.workers > 1) return supervise(loaded.config.workers, io.signal, log)
   }
   const first = { config: withApprovalKey(loaded.config), policies: compiled.policies, files: loaded.files }
   let replica: Replica | undefined
   const reload = makeReload(first, { load, adopt: async ({ config, policies }) => replica?.adopt(config, policies), rejected: async (problems) => replica?.rejected(problems) })
-  await using running = await startReplica(first.config, first.policies, { log, openapi: openApi(), reload: { run: () => (tellWorkers(), reload.run()), state: reload.state } })
+  await using running = await startReplica(first.config, first.policies, { log, openapi: openApi(), reload: { run: () => (tellWorkers(), reload.run()), state: reload.state } }).catch((error: unknown) => {
+    throw addressFailure(error, first.config)
+  })
   replica = running
   log.info({ ...running.addresses, policyVersion: running.policyVersion() }, 'ready')
   watchConfig({ file, files: reload.files, signal: io.signal, onChange: (cause) => onChange(cause, reload, running, log) })

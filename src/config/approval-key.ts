@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Secret } from '../lib/secret.ts'
@@ -28,7 +28,7 @@ const readKey = (file: string): string | undefined => {
 /** Appears whole or not at all; of two processes that start at one time, both use the key of the first. */
 const makeKey = (file: string): string => {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const draft = `${file}.${process.pid}`
+  const draft = `${file}.${randomUUID()}` // two containers can have one process id
   const key = randomBytes(32).toString('hex')
   writeFileSync(draft, `${key}\n`, { mode: 0o600, flush: true })
   try {

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { parse } from 'yaml'
-import { digest, makeHold, startDesk } from '../channels/web/hold-desk.ts'
+import { digest, makeHold, person, startDesk } from '../channels/web/hold-desk.ts'
 import { until } from '../support/until.ts'
 import { makeShell } from './shell.ts'
 
@@ -61,6 +61,14 @@ test('at a terminal the code must be typed under the whole action', async () => 
   desk.holds.set('hold_1', makeHold({ terms: { ...makeHold().terms, askReason: true } }))
   assert.equal((await shell.run(['holds', 'approve', 'hold_1'], { terminal: true, type: ['Looks right.', 'cs-7f3k'] })).code, 0)
   assert.equal(desk.holds.get('hold_1')?.votes[0]?.reason, 'Looks right.')
+})
+
+test('who is behind an action hears why they may not approve it, at a terminal as in a script', async () => {
+  await using at = await begin()
+  at.desk.holds.set('hold_1', makeHold({ caller: { ...makeHold().caller, onBehalfOf: [person('alice', 'oncall')] } }))
+  const asked = await at.shell.run(['holds', 'approve', 'hold_1'], { terminal: true, type: ['CS-7F3K'] })
+  assert.equal(asked.code, 5)
+  assert.match(asked.err, /\ncountersign: You are behind this action yourself: .+ Somebody else has to decide\.\n$/)
 })
 
 test('what is longer than can be shown is not approved by its text', async () => {

@@ -93,3 +93,12 @@ test('a token near its end is renewed, and an ended login says to log in', async
   assert.equal(code, 1)
   assert.match(err, /could not be reached/)
 })
+
+test('a server that names no login: what its configuration needs', async () => {
+  await using shell = await makeShell()
+  await using listener = makeConsoleListener({ host: '127.0.0.1', port: 0, url: 'https://approvals.example.org', hosts: ['127.0.0.1'], streams: { total: 5, perViewer: 2 } }, { approvals: makeDesk().approvals, identity: { standing: () => undefined, authenticate: () => assert.fail('nobody asks'), recheck: () => assert.fail('nobody asks') }, log: silent })
+  const { port } = await listener.listen()
+  const { code, err } = await shell.run(['login', '--server', `http://127.0.0.1:${port}`])
+  assert.equal(code, 1)
+  assert.match(err, /listeners\.console\.login/)
+})

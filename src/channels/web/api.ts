@@ -130,7 +130,7 @@ export const makeApi = ({ approvals, identity, roster, openapi }: ApiParts, opti
   }
 
   const loginInfo = async (): Promise<Answer> => {
-    if (options.login === undefined) throw new Refusal('not-found', 'This server names no login for command lines.')
+    if (options.login === undefined) throw new Refusal('not-found', 'This server names no login for command lines: its configuration needs listeners.console.login, with an issuer and a client-id.')
     return { status: 200, body: options.login }
   }
 
