@@ -7,6 +7,7 @@ import { type Body, readBody, requireJson } from './codec/body.ts'
 import { parseContentType } from './codec/content.ts'
 import { type GraphqlFacts, readGraphql } from './codec/graphql.ts'
 import type { ForwardedHeaders } from './codec/headers.ts'
+import { Bare } from './codec/json.ts'
 import { checkMcpHeaders, readJsonRpc } from './codec/json-rpc.ts'
 import { type Fields, parseFields } from './codec/query.ts'
 import { segmentsOf, type Target } from './codec/target.ts'
@@ -177,22 +178,10 @@ interface FactSource {
 /** What rules may look at. What was not sent or not read is absent, and a rule that asks for it fails towards the safe side. */
 const httpFacts = ({ frame, method, query, content, contentType, graphql, bodyBytes }: FactSource) => {
   const { target, host, scheme, headers, upgrade } = frame
-  let named: Readonly<Record<string, readonly string[]>> | undefined
-  let segments: readonly string[] | undefined
-  const facts: Record<string, unknown> = {
-    method,
-    path: target.path,
-    host,
-    scheme,
-    query: query.values,
-    ambiguous: query.ambiguities,
-    get headers() {
-      return (named ??= headerFacts(headers.pairs))
-    },
-    get segments() {
-      return (segments ??= Object.freeze([...segmentsOf(target.path)]))
-    },
-  }
+  const parts: Parts = { pairs: headers.pairs, path: target.path, headers: undefined, segments: undefined }
+  const facts: Record<string, unknown> & { readonly [partsOf]: Parts } = { method, path: target.path, host, scheme, query: query.values, ambiguous: query.ambiguities, [partsOf]: parts }
+  Object.defineProperty(facts, 'headers', headersMember)
+  Object.defineProperty(facts, 'segments', segmentsMember)
   if (contentType !== undefined) facts['contentType'] = contentType
   if (bodyBytes !== undefined) facts['bodyBytes'] = bodyBytes
   if (upgrade !== undefined) facts['upgrade'] = upgrade
@@ -205,9 +194,25 @@ const httpFacts = ({ frame, method, query, content, contentType, graphql, bodyBy
   return Object.freeze(facts)
 }
 
+/** Facts that few rules ask for, and what they are made of. */
+interface Parts {
+  readonly pairs: readonly string[]
+  readonly path: string
+  headers: Readonly<Record<string, readonly string[]>> | undefined
+  segments: readonly string[] | undefined
+}
+
+interface InParts {
+  readonly [partsOf]: Parts
+}
+
+const partsOf = Symbol('parts of')
+const headersMember = { enumerable: true, get(this: InParts) { const parts = this[partsOf]; return (parts.headers ??= headerFacts(parts.pairs)) } }
+const segmentsMember = { enumerable: true, get(this: InParts) { const parts = this[partsOf]; return (parts.segments ??= Object.freeze([...segmentsOf(parts.path)])) } }
+
 /** All values by lower-case name; never a secret's. */
 const headerFacts = (pairs: readonly string[]): Readonly<Record<string, readonly string[]>> => {
-  const named = Object.create(null) as Record<string, string[]>
+  const named = new Bare() as Record<string, string[]>
   for (let index = 0; index < pairs.length; index += 2) {
     const name = (pairs[index] as string).toLowerCase()
     if (isSecretHeader(name)) continue

@@ -11,58 +11,68 @@ export interface Said {
   readonly claim: Claim
 }
 
-/** What we know about one client connection. Nothing about who sends: each request says that itself, and is asked about anew. */
-export interface Connection {
-  /** The parser gave up and the answer to that has been written past the response objects. */
-  broken: boolean
-  /** Fires when the client has gone. Made on first use: only those who wait need it. */
-  readonly gone: AbortSignal
-  /** The client's address where no proxy is trusted to say another one. */
-  peer: string | undefined
-  /** What the last request on it said about its sender, so that the same words are not read again. */
-  said: Said | undefined
-  /** False when there are too many already. */
-  begin(response: ServerResponse): boolean
-  /** No answer is under way. */
-  idle(): boolean
-  /** An answer written past the response objects would be understood. */
-  mayAnswerRaw(): boolean
-}
-
+const none: ServerResponse[] = []
 const ended = (response: ServerResponse): boolean => response.writableFinished || response.destroyed
+
+/** What we know about one client connection. Nothing about who sends: each request says that itself, and is asked about anew. Small, because thousands wait at one time. */
+export class Connection {
+  readonly #socket: Socket
+  #active = none
+  #gone: AbortController | undefined
+  /** The parser gave up and the answer to that has been written past the response objects. */
+  broken = false
+  /** The client's address where no proxy is trusted to say another one. */
+  peer: string | undefined = undefined
+  /** What the last request on it said about its sender, so that the same words are not read again. */
+  said: Said | undefined = undefined
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** Fires when the client has gone. Made on first use: only those who wait need it. */
+  get gone(): AbortSignal {
+    if (this.#gone === undefined) {
+      const made = (this.#gone = new AbortController())
+      if (this.#socket.destroyed) made.abort()
+      else this.#socket.on('close', () => made.abort())
+    }
+    return this.#gone.signal
+  }
+
+  /** False when there are too many already. */
+  begin(response: ServerResponse): boolean {
+    this.#prune()
+    if (this.#active.length >= pipelined) return false
+    if (this.#active === none) this.#active = [response]
+    else this.#active.push(response)
+    return true
+  }
+
+  /** No answer is under way. */
+  idle(): boolean {
+    this.#prune()
+    return this.#active.length === 0
+  }
+
+  /** An answer written past the response objects would be understood. */
+  mayAnswerRaw(): boolean {
+    this.#prune()
+    return this.#active.length === 0 || (this.#active.length === 1 && !(this.#active[0] as ServerResponse).headersSent)
+  }
+
+  #prune(): void {
+    const active = this.#active
+    for (let n = active.length - 1; n >= 0; n--) if (ended(active[n] as ServerResponse)) active.splice(n, 1)
+  }
+}
 
 const connections = new WeakMap<Socket, Connection>()
 
 export const connectionOf = (socket: Socket): Connection => {
   const known = connections.get(socket)
   if (known) return known
-  const active: ServerResponse[] = []
-  const prune = (): void => {
-    for (let n = active.length - 1; n >= 0; n--) if (ended(active[n] as ServerResponse)) active.splice(n, 1)
-  }
-  let controller: AbortController | undefined
-  const connection: Connection = {
-    broken: false,
-    peer: undefined,
-    said: undefined,
-    get gone() {
-      if (controller === undefined) {
-        const made = new AbortController()
-        controller = made
-        if (socket.destroyed) made.abort()
-        else socket.once('close', () => made.abort())
-      }
-      return controller.signal
-    },
-    begin(response) {
-      prune()
-      if (active.length >= pipelined) return false
-      active.push(response)
-      return true
-    },
-    idle: () => (prune(), active.length === 0),
-    mayAnswerRaw: () => (prune(), active.length === 0 || (active.length === 1 && !(active[0] as ServerResponse).headersSent)),
-  }
+  const connection = new Connection(socket)
   connections.set(socket, connection)
   return connection
 }

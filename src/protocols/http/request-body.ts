@@ -26,9 +26,13 @@ export const readBody = (request: IncomingMessage, most: number, deadlineMs: num
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
-    const stop = (refusal: Refusal): void => {
+    // Nothing of this stays behind: the request may wait for long.
+    const release = (): void => {
       clearTimeout(timer)
       request.off('data', more).off('end', done).off('error', broken).off('close', broken)
+    }
+    const stop = (refusal: Refusal): void => {
+      release()
       request.pause()
       reject(refusal)
     }
@@ -38,8 +42,7 @@ export const readBody = (request: IncomingMessage, most: number, deadlineMs: num
       chunks.push(chunk)
     }
     const done = (): void => {
-      clearTimeout(timer)
-      request.off('error', broken).off('close', broken)
+      release()
       resolve(whole(chunks, length))
     }
     const broken = (): void => stop(new Refusal('malformed', 'The body broke off.'))

@@ -14,7 +14,7 @@ export type JsonObject = { [key: string]: JsonValue }
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject
 
 /** Objects without inherited members, yet with a shape that the engine can optimise: their only ancestor is empty and frozen. */
-const Bare = function () {} as unknown as new () => JsonObject
+export const Bare = function () {} as unknown as new () => JsonObject
 Bare.prototype = Object.freeze(Object.create(null))
 
 const malformed = (what: string): Refusal => new Refusal('malformed', `The JSON body ${what}.`)
