@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
 import type { Caller } from '../../model/caller.ts'
 import type { Claim } from '../../model/claim.ts'
 import type { PostgresListenerOptions, PostgresServiceOptions } from './options.ts'
@@ -6,8 +6,8 @@ import type { Backend } from './upstream.ts'
 
 /** A client that is logged in, with a session at the server of its own. It has seen the first ReadyForQuery; nothing that it sent behind its login has been looked at. */
 export interface Arrival {
-  /** Without listeners and paused. A TLS socket where the client came through TLS. */
-  readonly client: Duplex
+  /** Paused, without listeners but one that swallows errors. It may have gone already: look at `destroyed`, then listen for `close`. */
+  readonly client: Socket
   /** What the client sent behind its login. */
   readonly rest: Buffer
   /** The minor version of protocol 3 that the client speaks. */

@@ -33,6 +33,8 @@ export interface FrameWalk {
   readonly whole: boolean
   /** Bytes that wait for the rest of their message. */
   readonly kept: number
+  /** Takes back all that has not been a step yet; the walk is over. */
+  rest(): Buffer
   /** True: each row is a step of its own and comes whole, as all other messages do. False, as at first: neighbouring rows are one step, and a row may be cut. */
   rowByRow: boolean
 }
@@ -119,6 +121,13 @@ class Walk implements FrameWalk {
     return this.end > this.start
   }
 
+  rest(): Buffer {
+    const rest = this.#kept > 0 ? this.#store.subarray(0, this.#kept) : this.chunk.subarray(this.end)
+    this.chunk = this.#store = none
+    this.start = this.end = this.#kept = this.#needed = 0
+    return rest
+  }
+
   #takeOwed(): void {
     const take = Math.min(this.#owed, this.chunk.length - this.start)
     this.type = this.#owedType
@@ -175,6 +184,8 @@ export interface FrameReader {
   next(): Frame | undefined
   /** Bytes that wait for the rest of their message. */
   readonly kept: number
+  /** Takes back all that has not been a message yet; the reader is done. */
+  rest(): Buffer
 }
 
 export const makeFrameReader = (rules: FrameRules): FrameReader => {
@@ -185,5 +196,6 @@ export const makeFrameReader = (rules: FrameRules): FrameReader => {
     get kept() {
       return walk.kept
     },
+    rest: () => walk.rest(),
   }
 }
