@@ -5,6 +5,7 @@
  *
  *     /internal;x=y//keys   plain      ['', 'internal;x=y', '', 'keys']
  *                           cleaned    ['', 'internal', 'keys']
+ *     /internal./keys%20      trimmed    ['', 'internal', 'keys']
  */
 export interface PathViews {
   readonly plain: readonly string[]
@@ -24,8 +25,8 @@ const loosened = (views: readonly (readonly string[])[]): readonly (readonly str
   return folded.length === 0 ? views : [...views, ...folded]
 }
 
-/** Whether the path has only one reading: no parameters, no escapes, no empty segments, no dot segments. */
-const ODD = /[;%\\]|\/\/|\/$|\/\.{1,2}(?:\/|$)/
+/** Whether the path may have more than one reading: parameters, escapes, empty segments, segments that end with a dot or white space. */
+const ODD = /[;%\\]|\/\/|\/$|[.\s](?:\/|$)/
 
 const ROOT: readonly string[] = ['', '']
 
@@ -38,15 +39,36 @@ const decodeOnce = (segment: string): string => {
   }
 }
 
-const clean = (segments: readonly string[]): readonly string[] => {
+const isBlank = (character: string): boolean => character < ' ' || /\s/.test(character)
+
+const trimEnd = (text: string, gone: (character: string) => boolean): string => {
+  let end = text.length
+  while (end > 0 && gone(text.charAt(end - 1))) end--
+  return text.slice(0, end)
+}
+
+const asIs = (name: string): string => name
+
+/** The file systems of Windows, and servers on them, drop dots and white space at the end of a name. */
+const trimmed = (name: string): string => {
+  const solid = trimEnd(name, isBlank)
+  return solid === '..' ? solid : trimEnd(solid, (character) => character === '.' || isBlank(character))
+}
+
+const clean = (segments: readonly string[], read: (name: string) => string = asIs): readonly string[] => {
   const kept: string[] = ['']
   for (const segment of segments) {
     const cut = segment.indexOf(';')
-    const name = cut < 0 ? segment : segment.slice(0, cut)
+    const name = read(cut < 0 ? segment : segment.slice(0, cut))
     if (name === '..') kept.length = Math.max(1, kept.length - 1)
     else if (name !== '' && name !== '.') kept.push(name)
   }
   return kept.length === 1 ? ROOT : kept
+}
+
+const cleaned = (segments: readonly string[]): readonly (readonly string[])[] => {
+  const [whole, short] = [clean(segments), clean(segments, trimmed)]
+  return whole.length === short.length && whole.every((name, at) => name === short[at]) ? [whole] : [whole, short]
 }
 
 export const viewsOf = (path: string): PathViews => {
@@ -55,10 +77,10 @@ export const viewsOf = (path: string): PathViews => {
     const one = [plain]
     return { plain, all: one, loose: path === foldCase(path) ? one : loosened(one) }
   }
-  const all: (readonly string[])[] = [plain, clean(plain)]
+  const all: (readonly string[])[] = [plain, ...cleaned(plain)]
   if (path.includes('%') || path.includes('\\')) {
     const decoded = plain.flatMap((segment) => decodeOnce(segment).split(/[/\\]/))
-    all.push(decoded, clean(decoded))
+    all.push(decoded, ...cleaned(decoded))
   }
   return { plain, all, loose: loosened(all) }
 }

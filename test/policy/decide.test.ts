@@ -19,10 +19,10 @@ test('no match is deny, and deny beats hold beats allow', () => {
 })
 
 test('no spelling of a path hides it from a rule that holds or denies', () => {
-  for (const path of ['/internal;x=y/keys;z=1', '/internal;/keys', '//internal/keys', '///internal/keys', '/internal//keys', '/internal/', '/./internal/keys', '/x/..//internal/k', '/internal%2fkeys', '/%69nternal/keys', '/internal%3bx=y/keys', '/internal\\keys', '/a;b/../internal/k', '/internal/*', '/internal/$1', '/internal/(.*)+', '/internal/%7Bid%7D', '/internal/%ff'])
+  for (const path of ['/internal;x=y/keys;z=1', '/internal;/keys', '//internal/keys', '///internal/keys', '/internal//keys', '/internal/', '/./internal/keys', '/x/..//internal/k', '/internal%2fkeys', '/%69nternal/keys', '/internal%3bx=y/keys', '/internal\\keys', '/a;b/../internal/k', '/internal/*', '/internal/$1', '/internal/(.*)+', '/internal/%7Bid%7D', '/internal/%ff', '/internal.', '/internal./keys', '/internal%20', '/internal%20/keys', '/internal.%20.;x/keys', '/internal%2e', '/internal%09', '/internal%00', '/internal%00/keys', '/x/..%20/internal/k', '/.../internal'])
     assert.equal(verdict(wide, http('GET', path)), 'deny', path)
   for (const path of ['/admin;x=y/users;z=1', '//admin/users', '/admin/']) assert.equal(verdict(wide, http('POST', path)), 'hold', path)
-  for (const path of ['/internals', '/internals/x', '/x/internal', '/internal.bak']) assert.equal(verdict(wide, http('GET', path)), 'allow', path)
+  for (const path of ['/internals', '/internals/x', '/x/internal', '/internal.bak', '/intern.al', '/.internal', '/v1./x', '/%20']) assert.equal(verdict(wide, http('GET', path)), 'allow', path)
 })
 
 test('an allow rule believes only the path as it stands, and its "not" every reading', () => {
@@ -31,9 +31,9 @@ test('an allow rule believes only the path as it stands, and its "not" every rea
 - { name: rest, then: allow, methods: [PUT], paths: { not: ["/secret/**"] } }
 `))
   for (const path of ['/exposed', '/public/a/x', '/tree', '/tree/a/b']) assert.equal(verdict(narrow, http('GET', path)), 'allow', path)
-  for (const path of ['/exposed-extra', '/exposed/', '//exposed', '/exposed;a', '/exposed.bak', '/public/x', '/public/a/b/x', '/**', '/treehouse', '/{any}/x', '/expose%64']) assert.equal(verdict(narrow, http('GET', path)), 'deny', path)
+  for (const path of ['/exposed-extra', '/exposed/', '//exposed', '/exposed;a', '/exposed.', '/exposed%20', '/exposed.bak', '/public/x', '/public/a/b/x', '/**', '/treehouse', '/{any}/x', '/expose%64']) assert.equal(verdict(narrow, http('GET', path)), 'deny', path)
   assert.equal(verdict(narrow, http('PUT', '/other')), 'allow')
-  for (const path of ['/secret', '/secret;x/y', '//secret/a', '/%73ecret/a']) assert.equal(verdict(narrow, http('PUT', path)), 'deny', path)
+  for (const path of ['/secret', '/secret;x/y', '//secret/a', '/%73ecret/a', '/secret./a', '/secret%20']) assert.equal(verdict(narrow, http('PUT', path)), 'deny', path)
 })
 
 test('no case of letters hides a path from a rule that holds or denies, and none opens an allow', () => {
