@@ -1,17 +1,118 @@
-import type { Names } from '../sql/names.ts'
+import type { FunctionNature, KnownRelation, Names } from '../sql/names.ts'
+import type { ForeignRef, FunctionRef, RelationRef, StatementReading } from '../sql/reading.ts'
 import type { Ask } from './ask.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, Relation } from './catalog.ts'
+import { graver } from './natures.ts'
+import { readsOf } from './view-reads.ts'
+
+export interface SessionNamesOptions {
+  /** The newest snapshot at each call. */
+  readonly catalog: () => Catalog
+  readonly prepared: (name: string) => StatementReading | undefined
+  readonly cursor: (name: string) => StatementReading | undefined
+}
 
 /** What names mean in one session. */
 export interface SessionNames extends Names {
+  readonly catalog: Catalog
   /**
-   * False once the session may have made a temporary table or moved its search_path: until `refresh` no unqualified name is known.
+   * False at first, and once the session may have made or dropped a temporary table or moved its search_path: then no unqualified name is known.
    * Where it is false, refresh before the next statement is judged.
    */
   readonly current: boolean
-  /** Call after every statement that was forwarded and is not known to leave names alone. */
+  /** Call when a statement was forwarded that may touch temporary tables or the search_path, or that nobody understands, and when a transaction ends. */
   doubt(): void
   /** Asks the server, on the session's own connection. */
   refresh(ask: Ask): Promise<void>
-  readonly catalog: Catalog
+  /** As the server has it, temporary and implicit schemas included. */
+  readonly path: readonly string[]
+  /** The schema and the relation behind it, if the catalog has it. */
+  find(ref: { readonly schema?: string; readonly name: string }): Relation | undefined
+}
+
+/** More temporary tables than this, and their names are not known. */
+const MOST_TEMPORARY = 10_000
+
+const PATH = `SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))`
+const TEMPORARY = `SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relnamespace = pg_catalog.pg_my_temp_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') LIMIT ${MOST_TEMPORARY + 1}`
+
+export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOptions): SessionNames => {
+  let path: readonly string[] = []
+  let temporary: ReadonlySet<string> = new Set()
+  let current = false
+  let doubts = 0
+  /** Of all schemas that the name can be found in: what the server chooses among them depends on types. */
+  const gravest = (ref: FunctionRef, of: (schema: string) => FunctionNature | undefined): FunctionNature => {
+    if (ref.schema !== undefined) return isTemporary(ref.schema) ? 'volatile' : (of(ref.schema) ?? 'volatile')
+    if (!current) return 'volatile'
+    const natures = path.filter((schema) => !isTemporary(schema)).map(of).filter((nature) => nature !== undefined)
+    return natures.length === 0 ? 'volatile' : natures.reduce(graver)
+  }
+  const find = (ref: { readonly schema?: string; readonly name: string }): Relation | undefined => {
+    const snapshot = catalog()
+    if (ref.schema !== undefined) return isTemporary(ref.schema) ? undefined : snapshot.byName(ref.schema, ref.name)
+    if (!current || temporary.has(ref.name)) return undefined
+    for (const schema of path) {
+      const relation = snapshot.byName(schema, ref.name)
+      if (relation !== undefined) return relation
+    }
+    return undefined
+  }
+
+  return {
+    get catalog() {
+      return catalog()
+    },
+    get current() {
+      return current
+    },
+    get path() {
+      return path
+    },
+    doubt: () => {
+      current = false
+      doubts++
+    },
+    refresh: async (ask) => {
+      const doubt = doubts
+      const schemas = (await ask(PATH)).map(([schema]) => schema ?? '')
+      const names = schemas.some(isTemporary) ? (await ask(TEMPORARY)).map(([name]) => name ?? '') : []
+      if (names.length > MOST_TEMPORARY) throw new Error(`the session has more than ${MOST_TEMPORARY} temporary tables`)
+      path = schemas
+      temporary = new Set(names)
+      // Something was forwarded meanwhile: what was learnt may be old.
+      current = doubt === doubts
+    },
+    find,
+    relation: (ref: RelationRef) => {
+      const ours = ref.schema === undefined ? temporary.has(ref.name) : isTemporary(ref.schema) && temporary.has(ref.name)
+      if (current && ours) return { schema: 'pg_temp', name: ref.name, kind: 'temporary', reads: [{ schema: 'pg_temp', name: ref.name }] }
+      const relation = find(ref)
+      return relation === undefined ? undefined : known(catalog(), relation)
+    },
+    function: (ref: FunctionRef) => gravest(ref, (schema) => catalog().function(schema, ref.name)),
+    attribute: (name: string) => catalog().attribute(name),
+    type: (ref: ForeignRef) => gravest(ref, (schema) => catalog().type(schema, ref.name)),
+    operator: (ref: ForeignRef) => gravest(ref, (schema) => catalog().operator(schema, ref.name)),
+    prepared,
+    cursor,
+  }
+}
+
+/** Schemas of other sessions have such names too; nobody may name them. */
+const isTemporary = (schema: string): boolean => schema === 'pg_temp' || /^pg_temp_\d+$/.test(schema)
+
+/** By snapshot and number: sessions share them. */
+const relations = new WeakMap<Catalog, Map<number, KnownRelation>>()
+
+const known = (catalog: Catalog, relation: Relation): KnownRelation => {
+  const cache = relations.get(catalog) ?? new Map<number, KnownRelation>()
+  relations.set(catalog, cache)
+  const { schema, name, oid, kind } = relation
+  const cached = cache.get(oid)
+  if (cached !== undefined) return cached
+  const { tables, runs } = readsOf(catalog, relation)
+  const made: KnownRelation = Object.freeze({ schema, name, oid, kind, reads: tables, runs })
+  cache.set(oid, made)
+  return made
 }
