@@ -8,13 +8,13 @@ import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
 import type { Config } from './config/config.ts'
+import { sameness } from './config/restart.ts'
 import { makeStaticVault } from './credentials/static-vault.ts'
 import { makeGate } from './gate.ts'
 import type { Fetch } from './identity/bounded-fetch.ts'
 import type { Identity } from './identity/identity.ts'
 import { makeIdentity, type TokenIdentity } from './identity/make-identity.ts'
 import { formatProblem, type Problem } from './lib/problem.ts'
-import { Secret } from './lib/secret.ts'
 import { version } from './lib/version.ts'
 import type { AuditEvent } from './model/audit-event.ts'
 import { causeText } from './model/refusal.ts'
@@ -136,7 +136,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     reopen: () => sinks.reopen(),
     async adopt(next, nextPolicies) {
       const before = current
-      const same = fingerprint(next.identity) === fingerprint(before.config.identity)
+      const same = sameness(next.identity) === sameness(before.config.identity)
       const nextIdentity = same ? before.identity : identityOf(next)
       if (!same) await nextIdentity.prefetch()
       await journal.append({ type: 'config-loaded', policyVersion: nextPolicies.version, generation: generation + 1, previous: before.policies.version }, 'written')
@@ -186,9 +186,6 @@ const assertionKey = ({ approval, deployment }: Config): KeyObject => {
   const prefix = Buffer.from('302e020100300506032b657004220420', 'hex') // PKCS #8 of an Ed25519 seed
   return createPrivateKey({ key: Buffer.concat([prefix, seed]), format: 'der', type: 'pkcs8' })
 }
-
-/** Equal for options that say the same, secrets included. Stays in this process. */
-const fingerprint = (options: unknown): string => JSON.stringify(options, (_, value: unknown) => (value instanceof Secret ? value.reveal() : value))
 
 const noReload = async (policyVersion: string): Promise<ReloadResult> => ({ applied: false, policyVersion, problems: ['this process does not reload'] })
 

@@ -25,7 +25,8 @@ const nameOf = (args: { readonly values: { readonly config?: string }; readonly 
 const load = async (file: string, io: ConfigIo): Promise<LoadedConfig> => {
   const full = resolve(io.cwd, file)
   const loaded = await loadConfig(full, io.env)
-  return loaded.problems ? { ...loaded, problems: loaded.problems.map((problem) => (problem.file === full ? { ...problem, file } : problem)) } : loaded
+  const named = (problem: Problem): Problem => (problem.file === full ? { ...problem, file } : problem)
+  return loaded.problems ? { ...loaded, problems: loaded.problems.map(named) } : { ...loaded, warnings: loaded.warnings.map(named) }
 }
 
 const tell = (problems: readonly Problem[], io: ConfigIo, word = ''): void => {
@@ -40,9 +41,11 @@ const checkOptions = { ...fileOption, json: { type: 'boolean', help: 'one JSON o
 export const checkConfig = async (args: readonly string[], io: ConfigIo): Promise<number> => {
   const parsed = parseOptions(args, checkOptions, { min: 0, max: 1 })
   const file = nameOf(parsed, io)
-  const { config, problems: unread } = await load(file, io)
-  const { policies, problems: refused, warnings = [] } = config ? compiled(config) : {}
-  const problems = unread ?? refused ?? []
+  const loaded = await load(file, io)
+  const { config } = loaded
+  const { policies, problems: refused, warnings: doubts = [] } = config ? compiled(config) : {}
+  const problems = loaded.problems ?? refused ?? []
+  const warnings = loaded.problems ? [] : [...loaded.warnings, ...doubts]
   if (parsed.values.json === true) io.stdout.write(`${JSON.stringify({ valid: problems.length === 0, problems, warnings, policyVersion: policies?.version ?? null })}\n`)
   else {
     tell(problems, io)

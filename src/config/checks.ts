@@ -11,6 +11,8 @@ import { makeResolver, type Resolver } from './secret-reference.ts'
 /** What every part of the configuration needs while it is made into options. Problems are collected, so that all are told at once. */
 export interface Checks {
   report(path: Path, message: string, how?: { readonly nearest?: string | undefined; readonly on?: 'key' | 'value'; readonly hide?: boolean }): void
+  /** What loads and is probably not meant. */
+  warn(path: Path, message: string): void
   /** Reports a name that is not one of the known ones. */
   known(path: Path, name: string, all: readonly string[], what: string): boolean
   /** The secret of a field or of its `-file` twin. Both or, if it is wanted, neither is a problem. */
@@ -26,6 +28,7 @@ export interface Checks {
   readonly fileHashes: Map<string, string>
   readonly outbound: OutboundRule
   readonly problems: readonly Problem[]
+  readonly warnings: readonly Problem[]
 }
 
 /** Stands in for a secret that could not be had, so that the other problems are found as well. Never leaves: with a problem there is no configuration. */
@@ -35,12 +38,14 @@ const MAX_BYTES = 1_048_576
 
 export const makeChecks = (source: YamlSource, env: Readonly<Record<string, string | undefined>>, folder: string, outbound: OutboundRule): Checks => {
   const problems: Problem[] = []
+  const warnings: Problem[] = []
   const files = new Set<string>()
   const fileHashes = new Map<string, string>()
   const resolver = makeResolver(env, folder)
   const report: Checks['report'] = (path, message, how = {}) => void problems.push(problemAt(source, path, message, { nearest: how.nearest, on: how.on ?? 'value', quote: how.hide !== true }))
   return {
     report,
+    warn: (path, message) => void warnings.push(problemAt(source, path, message, { quote: true })),
     known(path, name, all, what) {
       if (all.includes(name)) return true
       report(path, `no ${what} is called "${name}"`, { nearest: nearest(name, all) })
@@ -81,5 +86,6 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
     fileHashes,
     outbound,
     problems,
+    warnings,
   }
 }

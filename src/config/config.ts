@@ -8,6 +8,7 @@ import type { Path } from '../lib/yaml-source.ts'
 import type { Assurance } from '../model/decision.ts'
 import type { Service } from '../model/service.ts'
 import type { HttpListenerOptions } from '../protocols/http/options.ts'
+import type { PostgresListenerOptions } from '../protocols/postgres/options.ts'
 import type { SinkOptions } from '../sinks/options.ts'
 import type { StoreOptions } from '../stores/options.ts'
 import type { PolicyFile } from './policy-files.ts'
@@ -34,6 +35,8 @@ export interface Config {
   readonly data: string
   readonly identity: IdentityOptions
   readonly http: HttpListenerOptions
+  /** Absent where no service speaks PostgreSQL. */
+  readonly postgres?: PostgresListenerOptions
   readonly console: ConsoleOptions
   readonly admin: AdminOptions
   readonly credentials: readonly CredentialOptions[]
@@ -57,6 +60,8 @@ export type LoadedConfig = (
   | {
       readonly config: Config
       readonly problems?: undefined
+      /** What loads and is probably not meant. */
+      readonly warnings: readonly Problem[]
       /** A problem at a path of the file, found by whoever uses it. */
       readonly place: (path: Path, message: string) => Problem
     }

@@ -97,3 +97,9 @@ export const address = (description: string, standard: string) =>
 
 /** `host:port` of another machine. */
 export const remote = z.string().refine((value) => /[1-9]/.test(ADDRESS.exec(value)?.[1] ?? ''), 'must be host:port')
+
+export const tls = (description: string) =>
+  z
+    .strictObject({ 'cert-file': path('PEM file with the certificate and its chain.'), 'key-file': path('PEM file with the private key.') })
+    .optional()
+    .describe(description)

@@ -43,7 +43,7 @@ const makeConsoleUrl = ({ url, tls }: Listeners['console'], { host, port }: { re
   return parsed?.origin ?? url
 }
 
-const makeTls = (tls: Listeners['http']['tls'], path: Path, checks: Checks) => {
+export const makeTls = (tls: Listeners['http']['tls'], path: Path, checks: Checks) => {
   if (tls === undefined) return undefined
   const cert = checks.file([...path, 'tls', 'cert-file'], tls['cert-file'])
   const key = checks.file([...path, 'tls', 'key-file'], tls['key-file'])
@@ -90,8 +90,10 @@ export const makeHttpListener = ({ http: source }: Listeners, services: readonly
 export const checkPorts = (listeners: Listeners, { report }: Checks): void => {
   const seen = new Map<number, { readonly host: string; readonly name: string }[]>()
   const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::'
-  for (const name of ['http', 'console', 'admin'] as const) {
-    const { host, port } = splitAddress(listeners[name].address)
+  for (const name of ['http', 'postgres', 'console', 'admin'] as const) {
+    const listener = listeners[name]
+    if (listener === undefined) continue
+    const { host, port } = splitAddress(listener.address)
     const others = seen.get(port) ?? []
     const clash = port === 0 ? undefined : others.find((other) => other.host === host || isAny(host) || isAny(other.host))
     if (clash) report(['listeners', name, 'address'], `takes the same port as the listener "${clash.name}"`)

@@ -10,6 +10,7 @@ import { bytes, makeIssuers, ms } from './issuers.ts'
 import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listeners.ts'
 import { makeAgents, makePeople } from './people.ts'
 import { readPolicyFiles } from './policy-files.ts'
+import { makePostgres } from './postgres.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
 import { makeSinks, makeStore } from './stores.ts'
@@ -39,7 +40,7 @@ export const loadConfig = async (file: string, env: Environment): Promise<Loaded
   const config = makeConfig(value, checks, env)
   const files = [full, ...checks.files, ...checks.resolver.files]
   const problems = checks.problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
-  return problems.length > 0 ? { problems, files } : { config: { ...config, fileHashes: Object.fromEntries(checks.fileHashes) }, files, place: (path, message) => problemAt(source, path, message, { on: 'key' }) }
+  return problems.length > 0 ? { problems, files } : { config: { ...config, fileHashes: Object.fromEntries(checks.fileHashes) }, files, warnings: checks.warnings, place: (path, message) => problemAt(source, path, message, { on: 'key' }) }
 }
 
 const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Config => {
@@ -50,6 +51,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
   const { http, services, credentials } = makeServices(value.services, checks)
   checkPorts(value.listeners, checks)
   const console = makeConsole(value.listeners, new Map(issuers.map((issuer) => [issuer.name, issuer.issuers])), checks)
+  const postgres = makePostgres(value, issuers, console.url, checks)
   const keys = makeKeys(value, checks)
   for (const [index, host] of (value.outbound?.hosts ?? []).entries()) if (!/^[A-Za-z0-9_.:-]+$/.test(host)) checks.report(['outbound', 'hosts', index], 'must be an exact host name, without scheme, port or pattern')
   return {
@@ -59,6 +61,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
     data,
     identity: { issuers, agents, cache: { entries: value.limits['cached-identities'], maxAgeMs: ms(value.limits['identity-max-age']) }, maxTokenBytes: bytes(value.limits.token) },
     http: makeHttpListener(value.listeners, http, console.url, checks),
+    ...(postgres === undefined ? {} : { postgres }),
     console,
     admin: makeAdmin(value.listeners, checks),
     credentials,

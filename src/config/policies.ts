@@ -7,7 +7,7 @@ import type { Config, PolicyFacts } from './config.ts'
 const enforceable: Record<Protocol, { readonly masks: boolean; readonly rowLimit: boolean; readonly timeLimit: boolean }> = {
   http: { masks: false, rowLimit: false, timeLimit: false },
   mcp: { masks: false, rowLimit: false, timeLimit: false },
-  postgres: { masks: false, rowLimit: false, timeLimit: false },
+  postgres: { masks: true, rowLimit: true, timeLimit: true },
   mysql: { masks: false, rowLimit: false, timeLimit: false },
 }
 

@@ -13,6 +13,7 @@ const fixed: readonly (readonly [path: Path, part: (config: Config) => unknown])
   [['listeners', 'http', 'tls'], ({ http }) => http.tls !== undefined],
   [['listeners', 'http', 'limits'], ({ http: { limits } }) => [limits.connections, limits.headerBytes + limits.targetBytes]],
   [['listeners', 'http', 'timeouts'], ({ http: { timeouts } }) => [timeouts.headersMs, timeouts.keepAliveMs]],
+  [['listeners', 'postgres'], ({ postgres }) => postgres && [postgres.host, postgres.port, postgres.tls !== undefined]],
   [['listeners', 'console'], ({ console }) => console],
   [['listeners', 'admin'], ({ admin }) => admin],
   [['store'], ({ store }) => store],
@@ -23,7 +24,14 @@ const fixed: readonly (readonly [path: Path, part: (config: Config) => unknown])
 ]
 
 /** Equal for values that say the same, secrets included. Never leaves the process. */
-export const sameness = (value: unknown): string => JSON.stringify(value, (_key, member: unknown) => (member instanceof Secret ? { secret: member.reveal() } : member))
+export const sameness = (value: unknown): string => JSON.stringify(value, opened)
+
+/** Looks at the member itself: what `JSON.stringify` hands over of a secret says nothing. */
+function opened(this: unknown, key: string, given: unknown): unknown {
+  const member = (this as Record<string, unknown>)[key]
+  if (member instanceof Secret) return { secret: member.reveal() }
+  return given instanceof Map ? [...(given as ReadonlyMap<unknown, unknown>)] : given
+}
 
 /** One problem for each change that would otherwise be silently ignored. */
 export const needsRestart = (before: Config, after: Config, place: (path: Path, message: string) => Problem): readonly Problem[] =>

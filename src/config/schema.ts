@@ -1,17 +1,15 @@
 import { z } from 'zod'
-import { address, count, duration, durationOrNone, flag, name, path, remote, secret, secretFile, size, text, texts } from './fields.ts'
+import { address, count, duration, durationOrNone, flag, name, path, remote, secret, secretFile, size, text, texts, tls } from './fields.ts'
+import { postgresListener, postgresService } from './postgres-schema.ts'
 
 /* The shape of countersign.yaml. What cannot be said by shape is checked where the options are made. */
 
-const tls = z
-  .strictObject({ 'cert-file': path('PEM file with the certificate and its chain.'), 'key-file': path('PEM file with the private key.') })
-  .optional()
-  .describe('Serve TLS with this certificate. Without it, plain HTTP: for loopback, or behind something that ends TLS.')
+const httpTls = tls('Serve TLS with this certificate. Without it, plain HTTP: for loopback, or behind something that ends TLS.')
 
 const httpListener = z
   .strictObject({
     address: address('Where clients connect.', '127.0.0.1:8080'),
-    tls,
+    tls: httpTls,
     'trusted-proxies': texts('Address ranges whose X-Forwarded-For and X-Forwarded-Proto are believed. Never everybody.').default([]),
     'claim-headers': z.record(text('Claim.'), text('Header name.')).default({}).describe('Claims that the upstream gets as headers of their own: claim name to header name.'),
     limits: z
@@ -39,7 +37,7 @@ const httpListener = z
 const consoleListener = z
   .strictObject({
     address: address('Where the approvals API listens.', '127.0.0.1:8081'),
-    tls,
+    tls: httpTls,
     url: text('Where people and tools reach it: an origin such as https://approvals.example.org. Default: the address itself, where that is loopback.').optional(),
     hosts: texts('Further values of the Host header that are ours. Others are refused.').default([]),
     audience: text("Approvers' tokens must carry this audience, beside being valid at their issuer.").optional(),
@@ -186,9 +184,9 @@ const credential = z
   })
   .describe('How we log in upstream: one of bearer, header with value, basic.')
 
-const service = z
+const httpService = z
   .strictObject({
-    protocol: z.enum(['http']).default('http').describe('What it speaks.'),
+    protocol: z.literal('http').optional().transform(() => 'http' as const).describe('An HTTP API. This is what a service speaks that does not say it.'),
     upstream: text('Origin: scheme, host and port.'),
     labels: z.record(name, text('Value.')).default({}).describe('What policies can select it by: environment, owner, compliance.'),
     'allowed-addresses': texts('Address ranges that the name of the upstream may resolve to. Empty: any.').default([]),
@@ -201,7 +199,9 @@ const service = z
     routes: z.array(route).min(1, 'a service without routes cannot be reached; leave routes out for all requests').max(1_000).default(() => [route.parse({})]).meta({ default: [{}] }).describe('Which requests belong to it. Default: all.'),
     credential: credential.optional(),
   })
-  .describe('A protected upstream.')
+  .describe('A protected HTTP API.')
+
+const service = z.discriminatedUnion('protocol', [httpService, postgresService]).describe('A protected upstream.')
 
 const embedded = z.strictObject({ kind: z.literal('embedded').describe('In a file of this replica.'), path: path('Database file. Default: holds.db in the data folder.').optional() })
 const redis = z.strictObject({
@@ -281,7 +281,7 @@ export const configSchema = z
     replica: name.optional().describe('Name of this replica, different for each. Default: the host name.'),
     data: path('Folder for the journal and the embedded store.').default('./data'),
     workers: count('Processes of this machine that share the listeners. Each has a journal of its own, named after the replica and its number.', 1, 1, 64),
-    listeners: z.strictObject({ http: httpListener, console: consoleListener, admin: adminListener }).prefault({}).describe('Where we listen.'),
+    listeners: z.strictObject({ http: httpListener, postgres: postgresListener.optional(), console: consoleListener, admin: adminListener }).prefault({}).describe('Where we listen.'),
     issuers: z.record(name, issuer).refine((all) => Object.keys(all).length > 0, 'names no issuer, so nobody could call').describe('Who says who is calling, by the short names that policies use.'),
     groups: z.array(name).optional().describe('Every group name there is. If it is given, policies that name another do not load.'),
     agents: z.record(name, agent).default({}).describe('Registered agents and service accounts, each with the person who answers for it.'),
@@ -299,5 +299,5 @@ export const configSchema = z
 
 export type ConfigSource = z.infer<typeof configSchema>
 export type IssuerSource = z.infer<typeof issuer>
-export type ServiceSource = z.infer<typeof service>
+export type HttpServiceSource = z.infer<typeof httpService>
 export type AccountSource = z.infer<typeof account>

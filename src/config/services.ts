@@ -8,7 +8,7 @@ import type { HttpServiceOptions, RouteOptions } from '../protocols/http/options
 import type { Checks } from './checks.ts'
 import { bytes, ms } from './issuers.ts'
 import { originProblem } from './outbound.ts'
-import type { ConfigSource, ServiceSource } from './schema.ts'
+import type { ConfigSource, HttpServiceSource } from './schema.ts'
 
 export interface Services {
   readonly http: readonly HttpServiceOptions[]
@@ -17,12 +17,12 @@ export interface Services {
 }
 
 export const makeServices = (source: ConfigSource['services'], checks: Checks): Services => {
-  const entries = Object.entries(source)
-  checkRoutes(entries, checks)
+  const http = Object.entries(source).flatMap(([name, service]): readonly (readonly [string, HttpServiceSource])[] => (service.protocol === 'http' ? [[name, service]] : []))
+  checkRoutes(http, checks)
   return {
-    http: entries.map(([name, service]) => makeService(name, service, checks)),
-    services: entries.map(([name, { protocol, labels }]) => ({ name, protocol, labels })),
-    credentials: entries.flatMap(([service, { credential }]) => makeCredential(service, credential, checks) ?? []),
+    http: http.map(([name, service]) => makeService(name, service, checks)),
+    services: Object.entries(source).map(([name, { protocol, labels }]) => ({ name, protocol, labels })),
+    credentials: http.flatMap(([service, { credential }]) => makeCredential(service, credential, checks) ?? []),
   }
 }
 
@@ -36,7 +36,7 @@ export const checkRanges = (ranges: readonly string[], path: Path, { report }: C
   }
 }
 
-const makeService = (name: string, source: ServiceSource, checks: Checks): HttpServiceOptions => {
+const makeService = (name: string, source: HttpServiceSource, checks: Checks): HttpServiceOptions => {
   const path: Path = ['services', name]
   const problem = originProblem(source.upstream)
   if (problem !== undefined) checks.report([...path, 'upstream'], problem)
@@ -55,7 +55,7 @@ const makeService = (name: string, source: ServiceSource, checks: Checks): HttpS
   }
 }
 
-const makeRoute = (service: string, route: ServiceSource['routes'][number]): RouteOptions => ({
+const makeRoute = (service: string, route: HttpServiceSource['routes'][number]): RouteOptions => ({
   service,
   path: route.path,
   stripPrefix: route['strip-prefix'],
@@ -78,7 +78,7 @@ const alwaysBound = new Set(['host', 'authorization', 'cookie', 'content-type', 
 
 const PATH = /^\/(?:[A-Za-z0-9._~!$&'()*+,=:@-]+(?:\/[A-Za-z0-9._~!$&'()*+,=:@-]+)*\/?)?$/
 
-const checkRoutes = (services: readonly (readonly [string, ServiceSource])[], { report }: Checks): void => {
+const checkRoutes = (services: readonly (readonly [string, HttpServiceSource])[], { report }: Checks): void => {
   const seen = new Map<string, string>()
   for (const [name, { routes }] of services) {
     for (const [index, route] of routes.entries()) {
@@ -99,7 +99,7 @@ const checkRoutes = (services: readonly (readonly [string, ServiceSource])[], { 
 const HEADER = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/
 const notOurs = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer', 'expect', 'keep-alive', 'proxy-connection'])
 
-const makeCredential = (service: string, source: ServiceSource['credential'], checks: Checks): CredentialOptions | undefined => {
+const makeCredential = (service: string, source: HttpServiceSource['credential'], checks: Checks): CredentialOptions | undefined => {
   if (source === undefined) return undefined
   const path: Path = ['services', service, 'credential']
   const ways = [source.bearer ?? source['bearer-file'], source.header ?? source.value ?? source['value-file'], source.basic].filter((way) => way !== undefined).length

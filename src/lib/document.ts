@@ -32,6 +32,8 @@ interface Issue {
   readonly expected?: string
   readonly keys?: readonly string[]
   readonly values?: readonly unknown[]
+  /** Of a union whose branches one key tells apart. */
+  readonly options?: readonly unknown[]
   readonly errors?: readonly (readonly Issue[])[]
   readonly issues?: readonly Issue[]
   readonly params?: { readonly hide?: boolean; readonly nearest?: string }
@@ -44,7 +46,7 @@ const flatten = (issue: Issue, base: Path = []): readonly Issue[] => {
   if (issue.code !== 'invalid_union' || issue.errors === undefined) return [{ ...issue, path }]
   const branches = issue.errors.filter((branch) => branch.length > 0).toSorted((a, b) => reach(b) - reach(a))
   const [best, next] = branches
-  if (best === undefined) return [{ ...issue, path }]
+  if (best === undefined) return [{ ...issue, path, ...(issue.options === undefined ? {} : { values: issue.options.filter((option) => option !== undefined) }) }]
   if (reach(best) === 0 && next !== undefined && reach(next) === 0) {
     const expected = branches.map((branch) => expectedText(branch[0])).filter((text) => text !== undefined)
     if (expected.length === branches.length) return [{ ...issue, path, code: 'invalid_type', expected: [...new Set(expected)].join(' or ') }]
@@ -68,7 +70,11 @@ const describe = (issue: Issue, source: YamlSource, schema: z.ZodType): readonly
   const { path } = issue
   const given = valueAt(source.value, path)
   if (issue.code === 'unrecognized_keys') {
-    return (issue.keys ?? []).map((key) => problemAt(source, [...path, key], `unknown key "${key}"${path.length === 0 ? '' : ` in ${pathText(path)}`}`, { on: 'key', nearest: nearest(key, knownKeys(schema, path)) }))
+    const known = knownKeys(schema, path)
+    return (issue.keys ?? []).map((key) => {
+      const elsewhere = known.includes(key) // in another branch of a union
+      return problemAt(source, [...path, key], `unknown key "${key}"${path.length === 0 ? '' : ` in ${pathText(path)}`}${elsewhere ? ': it belongs to another kind of this' : ''}`, { on: 'key', nearest: elsewhere ? undefined : nearest(key, known) })
+    })
   }
   if (issue.code === 'invalid_key') return [problemAt(source, path, issue.message, { on: 'key' })]
   if (issue.values !== undefined) {

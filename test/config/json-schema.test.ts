@@ -28,6 +28,8 @@ const undescribed = (node: Node, path: string): readonly string[] => [
   ...[...(node.anyOf ?? []), ...(node.oneOf ?? [])].flatMap((inner) => undescribed(inner, path)),
 ]
 
+const postgresText = (more = ''): string => configText('listeners: { postgres: {} }\n').replace('policies:', `  crm-db: { protocol: postgres, upstream: "db:5432", database: crm, credential: { user: u, password: "\${env:PW}" }${more} }\npolicies:`)
+
 const makeCheck = () => new Ajv({ strict: false, validateFormats: false, unicodeRegExp: true }).compile(configJsonSchema())
 
 test('the published schema is the one of the program (node schema/write.ts)', () => {
@@ -38,12 +40,12 @@ test('every key says what it is for', () => assert.deepEqual(undescribed(configJ
 
 test('editors accept what the program accepts, and refuse what it refuses', () => {
   const check = makeCheck()
-  for (const text of [configText(), readFileSync(example, 'utf8'), configText('', ', credential: { bearer: "${env:A}" }')]) assert.ok(check(parse(text)), JSON.stringify(check.errors))
-  for (const text of [configText('unknown: 1\n'), configText('workers: many\n'), configText('', ', credential: { bearer: hunter2 }'), configText('', ', routes: [{ hold: { wait: 5 } }]'), 'policies: [x]\n']) assert.ok(!check(parse(text)), text)
+  for (const text of [configText(), readFileSync(example, 'utf8'), configText('', ', credential: { bearer: "${env:A}" }'), postgresText()]) assert.ok(check(parse(text)), JSON.stringify(check.errors))
+  for (const text of [configText('unknown: 1\n'), configText('workers: many\n'), configText('', ', credential: { bearer: hunter2 }'), configText('', ', routes: [{ hold: { wait: 5 } }]'), postgresText(', routes: []'), postgresText(', tls: verify'), 'policies: [x]\n']) assert.ok(!check(parse(text)), text)
 })
 
 test('the example loads', async () => {
-  const env = { ORDERS_API_TOKEN: 'x', BILLING_PASSWORD: 'x', REDIS_PASSWORD: 'x', COUNTERSIGN_KEY: 'k'.repeat(64), INTROSPECTION_SECRET: 'x', SIEM_TOKEN: 'x' }
+  const env = { ORDERS_API_TOKEN: 'x', BILLING_PASSWORD: 'x', REDIS_PASSWORD: 'x', COUNTERSIGN_KEY: 'k'.repeat(64), INTROSPECTION_SECRET: 'x', SIEM_TOKEN: 'x', CRM_PASSWORD: 'x', CRM_REPORTING_PASSWORD: 'x' }
   const { problems } = await loadConfig(example, env)
   assert.equal((problems ?? []).map(formatProblem).join('\n'), '')
 })

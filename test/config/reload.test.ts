@@ -6,6 +6,7 @@ import { withApprovalKey } from '../../src/config/approval-key.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { compilePolicies } from '../../src/config/policies.ts'
 import { type Loaded, makeReload } from '../../src/config/reload.ts'
+import { sameness } from '../../src/config/restart.ts'
 import { configText, type Folder, makeFolder, policyText } from './folder.ts'
 
 const start = async (folder: Folder, text = configText()) => {
@@ -123,4 +124,12 @@ test('the key that the first start made is used again, and by a reload whatever 
   assert.equal(withApprovalKey(config).approval.keys[0]?.reveal(), key?.reveal())
   folder.write('data/approval.key', 'x')
   assert.throws(() => withApprovalKey(config), /no key that was made here/)
+})
+
+test('another secret is another configuration', async () => {
+  using folder = makeFolder()
+  const text = configText('', ', credential: { bearer: "${env:TOKEN}" }')
+  const [one, same, other] = [await folder.config(text, { TOKEN: 'a' }), await folder.config(text, { TOKEN: 'a' }), await folder.config(text, { TOKEN: 'b' })]
+  assert.equal(sameness(one), sameness(same))
+  assert.notEqual(sameness(one), sameness(other))
 })
