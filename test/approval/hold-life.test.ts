@@ -38,15 +38,18 @@ describe('obtaining', () => {
 
   it('a vote is on record before anything that follows from it', async () => {
     await using world = await makeWorld()
+    let looks = 0
+    const b = await world.replica('b', {}, (store) => ({ ...store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](), latest: (ids) => (looks++, store.latest(ids)) }))
     const told: Hold[] = []
     let ended = false
-    const waiting = obtain(world.a, 'POST /x', agent, { onHeld: (hold) => told.push(hold) }).finally(() => (ended = true))
+    const waiting = obtain(b, 'POST /x', agent, { onHeld: (hold) => told.push(hold) }).finally(() => (ended = true))
     const hold = await until('the hold', () => told[0])
     const disk = Promise.withResolvers<void>()
     world.journalWaits = { type: 'voted', until: disk.promise }
-    const vote = world.a.life.vote(hold.id, ballot(alice, hold))
+    const vote = b.life.vote(hold.id, ballot(alice, hold))
     await until('the vote in the store', async () => (await world.a.life.show(hold.id, alice)).state === 'approved')
-    await new Promise((resolve) => setTimeout(resolve, 700)) // longer than the time between two looks at every hold
+    const before = looks
+    await until('the hold to be looked at, and once more', () => looks > before + 1)
     assert.equal(ended, false)
     disk.resolve()
     await vote

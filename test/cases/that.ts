@@ -11,6 +11,7 @@ import { oldSecret } from './secrets.ts'
 import { answer, foldName, type Seen } from './stub.ts'
 import { put } from './translate.ts'
 import { connectWire, type Reply } from './wire-client.ts'
+import { until } from '../support/until.ts'
 
 /* The sentences of `that`, each with what it asserts. A sentence without an entry makes its case pending. */
 
@@ -21,6 +22,9 @@ const normalised = (sentence: string): string => sentence.toLowerCase().replace(
 const demand = (holds: boolean, why: string): void => void (holds || fail(why))
 
 const last = ({ sender }: Observation) => sender.exchanges.at(-1) ?? pending('nothing was sent')
+
+/** How often a request began to wait for a hold. */
+const waits = (seen: Observation): number => eventsOf(seen).filter(({ type }) => type === 'held' || type === 'attached').length
 
 const lastReply = (seen: Observation): Reply => {
   const { reply } = last(seen)
@@ -282,9 +286,10 @@ const checks: Readonly<Record<string, Check>> = {
     // A wait of a second ends after a second, though the clock jumps by an hour, this way and that.
     for (const jump of [3_600_000, -7_200_000]) {
       const bearer = bearerOf('req-b', seen.world.directory, seen.world.now('proxy-a'))
+      const waited = waits(seen)
       const begun = performance.now()
       const reply = ask(seen.world, 'http', `POST /admin/wait HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer ${bearer}\r\nPrefer: wait=1\r\nContent-Length: 2\r\n\r\n{}`, { replica: 'proxy-a', method: 'POST' })
-      await new Promise((resolve) => setTimeout(resolve, 300))
+      await until('the request to wait', () => waits(seen) > waited)
       seen.world.clock.replicaMs.set('proxy-a', (seen.world.clock.replicaMs.get('proxy-a') ?? 0) + jump)
       const status = statusText(await reply)
       const took = performance.now() - begun
