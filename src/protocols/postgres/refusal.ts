@@ -49,6 +49,8 @@ const sayings: Record<RefusalCode, Saying> = {
 export interface Occasion {
   /** The connection ends with it, whatever the code. */
   readonly fatal?: boolean
+  /** Nobody is logged in yet: then it is fatal, and who goes away has not been there. */
+  readonly login?: boolean
   readonly consoleUrl?: string
 }
 
@@ -57,8 +59,8 @@ export const isFatal = (refusal: Refusal): boolean => sayings[refusal.code].seve
 /** The public half of a refusal as the fields of an ErrorResponse. The private cause is nowhere in here. */
 export const fieldsOf = (refusal: Refusal, occasion: Occasion = {}): Fields => {
   const { code, detail } = refusal
-  const { sqlstate, severity } = sayings[code]
-  const said = occasion.fatal ? 'FATAL' : severity
+  const { sqlstate, severity } = occasion.login && code === 'draining' ? fatal('57P03') : sayings[code]
+  const said = occasion.fatal || occasion.login ? 'FATAL' : severity
   const hint = hintOf(refusal, occasion.consoleUrl)
   const fields: [string, string][] = [['S', said], ['V', said], ['C', sqlstate], ['M', plain(messageOf(refusal))]]
   if (detail.rule !== undefined) fields.push(['D', plain(`Rule: ${detail.rule}`)])

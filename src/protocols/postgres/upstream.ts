@@ -8,7 +8,7 @@ import { frontend } from './codec/frontend.ts'
 import { cancelRequest, startupPacket } from './codec/greeting.ts'
 import { message } from './codec/writing.ts'
 import type { PostgresRole, PostgresTarget } from './options.ts'
-import { authenticate, type Dialogue, serverError } from './upstream-login.ts'
+import { authenticate, type Exchange, serverError } from './upstream-login.ts'
 import { openSocket } from './upstream-socket.ts'
 
 /** A session at the server, logged in and idle. Whoever holds it owns the socket; disposing ends it. */
@@ -67,23 +67,23 @@ export const connectUpstream = async (target: PostgresTarget, role: PostgresRole
 }
 
 const logIn = async (socket: Socket | TLSSocket, target: PostgresTarget, role: PostgresRole, wishes: SessionWishes, signal: AbortSignal): Promise<Backend> => {
-  const dialogue: Dialogue = { socket, source: makeByteSource(socket, signal), reader: makeFrameReader(loginRules) }
+  const exchange: Exchange = { socket, source: makeByteSource(socket, signal), reader: makeFrameReader(loginRules) }
   try {
     socket.write(startupPacket(0, startUp(target, role, wishes)))
-    await authenticate(dialogue, target, role)
-    const { parameters, pid, key } = await untilReady(dialogue)
+    await authenticate(exchange, target, role)
+    const { parameters, pid, key } = await untilReady(exchange)
     checkSettings(parameters)
     return {
       socket,
       parameters,
       pid,
       key,
-      rest: dialogue.reader.rest(),
+      rest: exchange.reader.rest(),
       cancel: (cancelled) => cancel(target, pid, key, cancelled),
       [Symbol.asyncDispose]: () => end(socket),
     }
   } finally {
-    dialogue.source.release()
+    exchange.source.release()
   }
 }
 
@@ -100,7 +100,7 @@ interface Ready {
   readonly key: Buffer
 }
 
-const untilReady = async ({ source, reader }: Dialogue): Promise<Ready> => {
+const untilReady = async ({ source, reader }: Exchange): Promise<Ready> => {
   const parameters = new Map<string, string>()
   let keys: ReturnType<typeof readKeyData> | undefined
   for (let messages = 0; messages < mostMessages; messages++) {

@@ -3,7 +3,8 @@ import { int32, packet } from './writing.ts'
 
 /** What may be the first packet of a connection, before messages have types. */
 export type FirstPacket =
-  | { readonly type: 'ssl' | 'gss' }
+  | { readonly type: 'ssl' }
+  | { readonly type: 'gss' }
   | { readonly type: 'cancel'; readonly pid: number; readonly key: Buffer }
   /** `minor` of protocol 3. `options`: names of protocol extensions that the client asks for. */
   | { readonly type: 'startup'; readonly minor: number; readonly parameters: ReadonlyMap<string, string>; readonly options: readonly string[] }

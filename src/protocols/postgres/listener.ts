@@ -1,0 +1,129 @@
+import { setMaxListeners } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { Log } from '../../lib/log.ts'
+import { causeText, Refusal } from '../../model/refusal.ts'
+import type { Arrival, Serve } from './arrival.ts'
+import { Gone } from './byte-source.ts'
+import { makeCancelKeys } from './cancel-keys.ts'
+import { readTls, Stuffed } from './greeting.ts'
+import type { PostgresListenerOptions } from './options.ts'
+import { makePlaces } from './places.ts'
+import { errorOf } from './refusal.ts'
+import { type Progress, startUp, type StartupParts, type StartupShared, type StartupState } from './startup.ts'
+
+export interface PostgresListener extends AsyncDisposable {
+  listen(): Promise<AddressInfo>
+  /** Takes over services, limits, certificates and the way of logging in, for connections that come from now on. Address and TLS on or off stay. */
+  reconfigure(options: PostgresListenerOptions): void
+  /** Refuses who comes, tells sessions to end when they are idle, and closes what is left after `graceMs`. Requests to cancel are served to the end. */
+  drain(graceMs: number): Promise<void>
+}
+
+export interface PostgresListenerParts extends StartupParts {
+  readonly serve: Serve
+  readonly log: Log
+}
+
+/** Connections that may knock at one moment. */
+const burst = 4_096
+
+/** Room for clients that are not logged in yet, and for requests to cancel, beside the sessions. */
+const roomToKnock = 256
+
+/** How long the last word to a client may take. */
+const lastWordMs = 1_000
+
+export const makePostgresListener = (first: PostgresListenerOptions, parts: PostgresListenerParts): PostgresListener => {
+  let state: StartupState = { options: first, tls: readTls(first), draining: false }
+  const going = new AbortController()
+  setMaxListeners(0, going.signal)
+  const shared: StartupShared = { keys: makeCancelKeys(), places: makePlaces(), draining: going.signal, current: () => state }
+  const open = new Set<Socket>()
+  const sessions = new Set<Promise<void>>()
+  const ended = new Set<Promise<void>>()
+
+  const server = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
+    open.add(socket)
+    const serve = async (arrival: Arrival): Promise<void> => {
+      const session = parts.serve(arrival)
+      sessions.add(session)
+      await session.finally(() => sessions.delete(session))
+    }
+    const done = connection(socket, { ...parts, serve }, shared).finally(() => (open.delete(socket), ended.delete(done)))
+    ended.add(done)
+  })
+  server.maxConnections = first.limits.connections + roomToKnock
+
+  const close = async (): Promise<void> => {
+    const closed = server.listening ? new Promise<void>((resolve) => server.close(() => resolve())) : undefined
+    for (const socket of open) socket.destroy()
+    await Promise.all([closed, ...ended])
+  }
+
+  return {
+    listen: () =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen({ host: first.host, port: first.port, backlog: burst }, () => {
+          server.off('error', reject)
+          resolve(server.address() as AddressInfo)
+        })
+      }),
+    reconfigure(options) {
+      state = { ...state, options, tls: readTls(options) }
+      server.maxConnections = options.limits.connections + roomToKnock
+    },
+    async drain(graceMs) {
+      state = { ...state, draining: true }
+      going.abort()
+      let timer: NodeJS.Timeout | undefined
+      const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, graceMs)))
+      await Promise.race([grace, Promise.allSettled(sessions)])
+      clearTimeout(timer)
+      await close()
+    },
+    async [Symbol.asyncDispose]() {
+      state = { ...state, draining: true }
+      going.abort()
+      await close()
+    },
+  }
+}
+
+/** One connection from its first byte to its last. Never rejects. */
+const connection = async (raw: Socket, { serve, log, ...parts }: PostgresListenerParts, shared: StartupShared): Promise<void> => {
+  raw.on('error', () => {}) // 'close' follows
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(new Refusal('upstream-timeout', 'The login took too long.')), shared.current().options.timeouts.startupMs)
+  const progress: Progress = { socket: raw, stack: new AsyncDisposableStack() }
+  try {
+    const arrival = await startUp(raw, parts, shared, progress, deadline.signal).catch((error: unknown) => refuse(progress.socket, error, log))
+    clearTimeout(timer)
+    if (arrival !== undefined && !arrival.client.destroyed) await serve(arrival)
+  } catch (error) {
+    log.error({ err: error }, 'a PostgreSQL session failed in a way that nobody foresaw')
+  } finally {
+    progress.socket.destroy()
+    raw.destroy()
+    await progress.stack.disposeAsync().catch((error: unknown) => log.warn({ cause: causeText(error) }, 'a PostgreSQL connection did not end as it should'))
+  }
+}
+
+const refuse = async (socket: Socket, error: unknown, log: Log): Promise<undefined> => {
+  if (error instanceof Gone || error instanceof Stuffed) return
+  if (!(error instanceof Refusal)) log.error({ err: error }, 'a PostgreSQL connection failed in a way that nobody foresaw')
+  else if (error.code === 'upstream-unavailable' || error.code === 'upstream-timeout') log.warn({ code: error.code, cause: causeText(error.cause) }, 'no session at the server')
+  const refusal = error instanceof Refusal ? error : new Refusal('upstream-unavailable', 'Internal error.')
+  await farewell(socket, errorOf(refusal, { login: true }))
+}
+
+/** What the client still sends is read and thrown away: closing on unread bytes would take back what we have said. */
+const farewell = async (socket: Socket, bytes: Buffer): Promise<void> => {
+  if (socket.destroyed) return
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  const timer = setTimeout(() => socket.destroy(), lastWordMs)
+  socket.end(bytes)
+  socket.resume()
+  await closed
+  clearTimeout(timer)
+}
