@@ -45,10 +45,12 @@ export type Control =
   | { readonly does: 'deallocate'; readonly name?: string }
   | { readonly does: 'declare'; readonly name: string; readonly hold: boolean; readonly body: StatementReading }
   | { readonly does: 'fetch' | 'close'; readonly name?: string }
-  /** `value` absent: back to the default. Several values are joined as the server shows them. */
+  /** The name in lower case; `all` for RESET ALL. `value` absent: back to the default. Several values are joined as the server shows them. */
   | { readonly does: 'set'; readonly variable: string; readonly value?: string; readonly local: boolean }
   | { readonly does: 'discard' }
-  | { readonly does: 'create-temporary' | 'drop'; readonly name: string }
+  | { readonly does: 'create-temporary'; readonly name: string }
+  /** Relations, without their schemas. */
+  | { readonly does: 'drop'; readonly names: readonly string[] }
 
 /** One statement as its text says it, before anybody looks into a catalog. */
 export interface StatementReading {
@@ -66,12 +68,14 @@ export interface StatementReading {
   readonly columns: readonly ColumnRef[]
   /**
    * The columns whose values do more than become a value in the rows that are answered: conditions, joins, groups, order, windows, values that are
-   * written, the arguments of a call. Not the targets of SET and INSERT. An output name or position in ORDER BY or GROUP BY stands for the columns
-   * of that output. Absent: not known.
+   * written. `*` for a NATURAL JOIN and for what feeds a write by `*`. Not the targets of SET and INSERT. An output name or position in ORDER BY or
+   * GROUP BY stands for the columns of that output. Absent: not known.
    */
   readonly used?: readonly ColumnRef[]
-  /** An alias gives columns other names (`FROM t AS x(a, b)`), so that a name in `columns` can mean another column. Absent: not known. */
+  /** An alias in FROM gives columns other names (`FROM t AS x(a, b)`), so that a name in `columns` can mean another column. Absent: not known. */
   readonly renames?: boolean
+  /** A sub-select or WITH query gives its outputs names of its own, so that a name in `used` can mean what is computed there. Absent: not known. */
+  readonly labels?: boolean
   /** The constants of text that stand in it. Absent: not known. */
   readonly literals?: readonly string[]
   /** Whether every UPDATE, DELETE, MERGE and TRUNCATE in it has a WHERE that can be false; absent where there is none of them. `TRUE`, `1=1`, `id = id` are no filters. */

@@ -1,0 +1,89 @@
+import type { FuncCall, Node } from '@pgsql/types'
+import { isHardSetting } from '../settings.ts'
+import type { Handlers, Walk } from '../walk.ts'
+import { columnOf, literalOf, nameOf, operator, plainColumns, qualified, stringOf, type } from './spelling.ts'
+
+/** The argument of `set_config` that names the setting, by its place or by its name. */
+const settingOf = (args: readonly Node[]): Node | undefined => {
+  const named = args.flatMap((arg) => ('NamedArgExpr' in arg && arg.NamedArgExpr.name === 'setting_name' ? [arg.NamedArgExpr.arg] : []))
+  return named[0] ?? args[0]
+}
+
+const functionCall = (call: FuncCall, walk: Walk): undefined => {
+  const ref = qualified(nameOf(call.funcname))
+  walk.found.function(ref)
+  if (ref.name === 'set_config') {
+    const setting = literalOf(settingOf(call.args ?? []))
+    if (setting === undefined) walk.found.forbid('set_config with a name that is not written out could change how every later statement is read')
+    else if (isHardSetting(setting)) walk.found.forbid(`set_config of ${setting.toLowerCase()} changes how every later statement is read`)
+  }
+}
+
+export const expressionHandlers: Handlers = {
+  FuncCall: (call, walk) => functionCall(call, walk),
+
+  A_Expr: (expression, walk) => {
+    operator(expression.name, walk, expression.kind)
+    return { done: ['name'] }
+  },
+
+  SubLink: (link, walk) => {
+    operator(link.operName, walk)
+    return { done: ['operName'] }
+  },
+
+  SortBy: (sort, walk) => {
+    operator(sort.useOp, walk)
+    return { done: ['useOp'] }
+  },
+
+  ColumnRef: (ref, walk) => {
+    walk.found.column(columnOf(ref.fields ?? []))
+    return { done: ['fields'] }
+  },
+
+  A_Indirection: (indirection, walk) => {
+    for (const step of indirection.indirection ?? []) {
+      const name = 'A_Star' in step ? '*' : stringOf(step)
+      if (name !== undefined) walk.found.column({ qualifier: '', name })
+    }
+    return undefined
+  },
+
+  ParamRef: (parameter, walk) => {
+    walk.found.parameters = Math.max(walk.found.parameters, parameter.number ?? 0)
+    return undefined
+  },
+
+  JoinExpr: (join, walk) => {
+    plainColumns(join.usingClause, walk)
+    if (join.isNatural === true) walk.found.column({ name: '*' })
+    return undefined
+  },
+
+  RangeTableSample: (sample, walk) => {
+    walk.found.function(qualified(nameOf(sample.method)))
+    return undefined
+  },
+
+  TypeCast: (cast, walk) => {
+    type(cast.typeName, walk)
+    return undefined
+  },
+  XmlSerialize: (node, walk) => {
+    type(node.typeName, walk)
+    return undefined
+  },
+  JsonOutput: (output, walk) => {
+    type(output.typeName, walk)
+    return undefined
+  },
+  JsonTableColumn: (column, walk) => {
+    type(column.typeName, walk)
+    return undefined
+  },
+  RangeTableFuncCol: (column, walk) => {
+    type(column.typeName, walk)
+    return undefined
+  },
+}

@@ -1,0 +1,153 @@
+import { builtinFunction } from './builtins.ts'
+import { gravestFirst } from './gravity.ts'
+import type { FunctionNature, KnownRelation, Names } from './names.ts'
+import type { ColumnRef, FunctionRef, RelationRef, SqlKind, StatementReading } from './reading.ts'
+import { defined } from '../../../lib/defined.ts'
+
+export interface MeantTable {
+  /** Absent when nobody knows where the name leads. */
+  readonly schema?: string
+  readonly name: string
+  readonly oid?: number
+  readonly access: 'read' | 'write'
+  readonly kind?: KnownRelation['kind']
+  /** It is read by this view, which the statement names. */
+  readonly through?: string
+}
+
+export interface MeantFunction extends FunctionRef {
+  readonly nature: FunctionNature
+}
+
+/** What a statement does, once its names are looked up. */
+export interface Meaning {
+  /** The gravest first; never empty. Functions with effects and unknown names count. */
+  readonly kinds: readonly SqlKind[]
+  /** Views, and what they read in the end. */
+  readonly tables: readonly MeantTable[]
+  readonly columns: readonly ColumnRef[]
+  readonly functions: readonly MeantFunction[]
+  readonly filtered?: boolean
+  /** All names are known. */
+  readonly certain: boolean
+  /** What is not known, for people. */
+  readonly unsure: readonly string[]
+  readonly opaque?: string
+  readonly forbidden?: string
+  /** The statement that EXECUTE or FETCH runs. */
+  readonly body?: StatementReading
+}
+
+const kindOf: Readonly<Record<FunctionNature, SqlKind | undefined>> = {
+  pure: undefined, volatile: 'call', session: 'session', lock: 'lock', listen: 'listen', server: 'server', text: 'call',
+}
+
+const shown = (ref: FunctionRef): string => (ref.schema === undefined ? ref.name : `${ref.schema}.${ref.name}`)
+
+/** Everything that the statement finds out about its names. */
+class Findings {
+  readonly kinds: SqlKind[] = []
+  readonly tables = new Map<string, MeantTable>()
+  readonly functions: MeantFunction[] = []
+  readonly unsure: string[] = []
+  readonly #names: Names
+  opaque: string | undefined
+
+  constructor(names: Names) {
+    this.#names = names
+  }
+
+  #table(table: MeantTable): void {
+    const key = `${table.access} ${table.schema ?? ''}\0${table.name}`
+    // Named by the statement itself says more than found behind a view.
+    if (!this.tables.has(key) || table.through === undefined) this.tables.set(key, table)
+  }
+
+  #nature(nature: FunctionNature, what: string): void {
+    const kind = kindOf[nature]
+    if (kind !== undefined) this.kinds.push(kind)
+    if (nature === 'text') this.opaque ??= `${what} runs SQL that it is given as text: that cannot be analysed`
+  }
+
+  relation(ref: RelationRef): void {
+    const known = this.#names.relation(ref)
+    if (known === undefined) {
+      this.#table({ ...(ref.schema === undefined ? {} : { schema: ref.schema }), name: ref.name, access: ref.access })
+      if (ref.defined === true) return
+      this.kinds.push('unknown')
+      this.unsure.push(`the relation ${shown(ref)} is not known`)
+      return
+    }
+    const { schema, name, oid, kind, reads } = known
+    this.#table({ schema, name, ...(oid === undefined ? {} : { oid }), access: ref.access, kind })
+    if (kind !== 'view' || ref.defined === true) return
+    if (reads === undefined) {
+      this.kinds.push('unknown')
+      this.unsure.push(`what the view ${schema}.${name} reads is not known`)
+    }
+    // What is written through a view is written in the table behind it.
+    for (const table of reads ?? []) this.#table({ ...table, access: ref.access, through: `${schema}.${name}` })
+    this.#nature(known.runs ?? 'volatile', `the view ${schema}.${name}`)
+  }
+
+  function(ref: FunctionRef, nature: FunctionNature): void {
+    this.functions.push({ ...ref, nature })
+    this.#nature(nature, shown(ref))
+  }
+
+  names(reading: StatementReading): void {
+    for (const ref of reading.relations) this.relation(ref)
+    for (const ref of reading.functions) this.function(ref, this.#names.function(ref))
+    for (const ref of reading.types) this.#nature(this.#names.type(ref), `the type ${shown(ref)}`)
+    for (const ref of reading.operators) this.#nature(this.#names.operator(ref), `the operator ${shown(ref)}`)
+    for (const column of reading.columns) this.#attribute(column)
+  }
+
+  /** `t.purge` calls `purge(t)` where `t` has no such column. */
+  #attribute({ qualifier, name }: ColumnRef): void {
+    if (qualifier === undefined || name === '*') return
+    const own = this.#names.attribute(name)
+    if (own !== undefined && own !== 'pure') this.function({ name }, own)
+    const builtin = builtinFunction(name)
+    if (builtin !== undefined && builtin !== 'pure') this.function({ name }, builtin)
+  }
+}
+
+/** Kinds that the name of a prepared statement or a cursor stands for. */
+const bodyOf = (statement: StatementReading, names: Names): StatementReading | 'none' | undefined => {
+  const { control } = statement
+  if (control?.does === 'execute') return names.prepared(control.name)
+  if (control?.does === 'fetch') return names.cursor(control.name ?? '')
+  return 'none'
+}
+
+/** Joins what a statement says with what its names mean now. Whatever is not known makes it graver, never lighter. */
+export const mean = (statement: StatementReading, names: Names): Meaning => {
+  const found = new Findings(names)
+  const body = bodyOf(statement, names)
+  found.names(statement)
+  let own = statement.kinds
+  if (body === undefined) found.unsure.push('nobody knows what this name stands for')
+  else if (body !== 'none') {
+    found.names(body)
+    // The placeholder `unknown` is what the body says. EXPLAIN alone runs nothing.
+    if (own.includes('unknown')) own = [...own.filter((kind) => kind !== 'unknown'), ...body.kinds]
+  }
+  if (body === undefined && !own.includes('unknown')) own = ['unknown', ...own]
+  const known = body === 'none' ? undefined : body
+  const filters = [statement.filtered, known?.filtered].filter((filtered) => filtered !== undefined)
+  return {
+    kinds: gravestFirst([...own, ...found.kinds]),
+    tables: [...found.tables.values()],
+    columns: [...statement.columns, ...(known?.columns ?? [])],
+    functions: found.functions,
+    certain: found.unsure.length === 0 && !own.includes('unknown'),
+    unsure: found.unsure,
+    ...defined({
+      filtered: filters.length === 0 ? undefined : filters.every(Boolean),
+      opaque: statement.opaque ?? known?.opaque ?? found.opaque,
+      forbidden: statement.forbidden ?? known?.forbidden,
+      body: known,
+    }),
+  }
+}

@@ -1,0 +1,32 @@
+import type { Shapes } from './shape.ts'
+
+/** Statements that touch data or the session. */
+export const statements = {
+  InsertStmt: { relation: 'RangeVar', cols: 'nodes', selectStmt: 'node', onConflictClause: 'OnConflictClause', returningClause: 'ReturningClause', withClause: 'WithClause', override: 'plain' },
+  DeleteStmt: { relation: 'RangeVar', usingClause: 'nodes', whereClause: 'node', returningClause: 'ReturningClause', withClause: 'WithClause' },
+  UpdateStmt: { relation: 'RangeVar', targetList: 'nodes', whereClause: 'node', fromClause: 'nodes', returningClause: 'ReturningClause', withClause: 'WithClause' },
+  MergeStmt: { relation: 'RangeVar', sourceRelation: 'node', joinCondition: 'node', mergeWhenClauses: 'nodes', returningClause: 'ReturningClause', withClause: 'WithClause' },
+  SelectStmt: { distinctClause: 'nodes', intoClause: 'IntoClause', targetList: 'nodes', fromClause: 'nodes', whereClause: 'node', groupClause: 'nodes', groupDistinct: 'plain', havingClause: 'node', windowClause: 'nodes', valuesLists: 'nodes', sortClause: 'nodes', limitOffset: 'node', limitCount: 'node', limitOption: 'plain', lockingClause: 'nodes', withClause: 'WithClause', op: 'plain', all: 'plain', larg: 'SelectStmt', rarg: 'SelectStmt' },
+  ReturnStmt: { returnval: 'node' },
+  CopyStmt: { relation: 'RangeVar', query: 'node', attlist: 'nodes', is_from: 'plain', is_program: 'plain', filename: 'plain', options: 'nodes', whereClause: 'node' },
+  VariableSetStmt: { kind: 'plain', name: 'plain', args: 'nodes', jumble_args: 'plain', is_local: 'plain', location: 'plain' },
+  VariableShowStmt: { name: 'plain' },
+  TruncateStmt: { relations: 'nodes', restart_seqs: 'plain', behavior: 'plain' },
+  DeclareCursorStmt: { portalname: 'plain', options: 'plain', query: 'node' },
+  ClosePortalStmt: { portalname: 'plain' },
+  FetchStmt: { direction: 'plain', howMany: 'plain', portalname: 'plain', ismove: 'plain' },
+  DoStmt: { args: 'nodes' },
+  CallStmt: { funccall: 'FuncCall', funcexpr: 'analysed', outargs: 'nodes' },
+  NotifyStmt: { conditionname: 'plain', payload: 'plain' },
+  ListenStmt: { conditionname: 'plain' },
+  UnlistenStmt: { conditionname: 'plain' },
+  TransactionStmt: { kind: 'plain', options: 'nodes', savepoint_name: 'plain', gid: 'plain', chain: 'plain', location: 'plain' },
+  ExplainStmt: { query: 'node', options: 'nodes' },
+  CreateTableAsStmt: { query: 'node', into: 'IntoClause', objtype: 'plain', is_select_into: 'plain', if_not_exists: 'plain' },
+  DiscardStmt: { target: 'plain' },
+  LockStmt: { relations: 'nodes', mode: 'plain', nowait: 'plain' },
+  ConstraintsSetStmt: { constraints: 'nodes', deferred: 'plain' },
+  PrepareStmt: { name: 'plain', argtypes: 'nodes', query: 'node' },
+  ExecuteStmt: { name: 'plain', params: 'nodes' },
+  DeallocateStmt: { name: 'plain', isall: 'plain', location: 'plain' },
+} as const satisfies Partial<Shapes>
