@@ -90,7 +90,7 @@ const issuer = z
       .prefault({})
       .describe('Where the keys come from that sign its tokens.'),
     algorithms: texts('Accepted signature algorithms. Never none, never HS*. Default: RS256, ES256, EdDSA.').optional(),
-    'token-types': texts('Accepted `typ` of the token header.').optional(),
+    'token-types': texts('Accepted `typ` of the token header; `untyped` is for tokens that carry none. Default: `at+jwt` and `jwt` with the preset generic, else what is known of the preset (okta and kubernetes: any).').optional(),
     kind: z.enum(['human', 'workload', 'agent']).optional().describe('What its subjects are, where the registered agents do not say otherwise.'),
     'clock-tolerance': duration('How far clocks may differ.', '30s'),
     'max-token-age': duration('Tokens issued longer ago are refused, whatever they say.', '24h'),

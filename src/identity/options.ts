@@ -21,7 +21,7 @@ export interface IssuerOptions {
   /** Never empty. */
   readonly audiences: readonly string[]
   readonly algorithms: readonly string[]
-  /** Accepted JOSE `typ` values, lower case, `application/` removed; undefined accepts any but an ID token where the preset can tell. */
+  /** Accepted JOSE `typ` values, lower case, `application/` removed, and `untyped` for tokens without one; undefined accepts any but an ID token where the preset can tell. */
   readonly tokenTypes?: readonly string[]
   readonly kind: CallerKind
   readonly clockToleranceMs: number

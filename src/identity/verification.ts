@@ -91,14 +91,18 @@ const chooseAuthority = ({ registry, authorities }: Verification, iss: string, n
   return authority
 }
 
+/** Stands in a list of types for tokens whose header names none. Never accepted unless it is asked for: ID tokens and others often carry none. */
+const untyped = 'untyped'
+
 const checkAlgorithm = ({ options }: Issuer, { alg, typ }: SignedToken, note: Trail): void => {
   const algorithms = options.algorithms.join(' or ')
   if (!options.algorithms.includes(alg)) throw new TokenProblem('algorithm', shown(alg), algorithms)
   note('algorithm', alg, algorithms)
   if (options.tokenTypes === undefined) return
   const types = options.tokenTypes.join(' or ')
-  if (typ === undefined || !options.tokenTypes.includes(typ)) throw new TokenProblem('type', `typ ${shown(typ)}`, types)
-  note('type', `typ ${typ}`, types)
+  const isAccepted = typ === undefined ? options.tokenTypes.includes(untyped) : typ !== untyped && options.tokenTypes.includes(typ)
+  if (!isAccepted) throw new TokenProblem('type', typ === undefined ? `no typ (if this issuer never sends one, add "${untyped}" to its token-types)` : `typ ${shown(typ)}`, types)
+  note('type', typ === undefined ? 'no typ' : `typ ${typ}`, types)
 }
 
 const checkSignature = async ({ options }: Issuer, token: string, { alg }: SignedToken, key: VerificationKey, audience: string | undefined, now: number, note: Trail): Promise<void> => {
