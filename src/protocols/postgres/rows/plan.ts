@@ -1,21 +1,26 @@
 import type { Digest } from '../../../masking/mask.ts'
-import type { Obligations } from '../../../model/decision.ts'
+import type { Mask, Obligations } from '../../../model/decision.ts'
 import type { SessionNames } from '../catalog/session-names.ts'
+import { readRowDescription, type Column } from '../codec/backend.ts'
 import type { StatementReading } from '../sql/reading.ts'
-import type { RowWriter } from './writer.ts'
+import { columnMasks, type ColumnMasks, type TagsOf } from './column-masks.ts'
+import { exposureOf } from './exposure.ts'
+import { fieldMask } from './field-mask.ts'
+import { MaskingWriter, type FieldMask } from './masking-writer.ts'
+import { brokenRow, CountingWriter, type Allowance, type RowWriter } from './writer.ts'
 
 export interface RowQuestion {
   readonly obligations: Obligations
   /** All statements of the text; of an EXECUTE or FETCH the statement itself, its body is looked up. */
   readonly statements: readonly StatementReading[]
   readonly names: SessionNames
-  /** Data tags of a table (`public.users`) or a column (`public.users.email`), as the classification gives them for this service. */
-  readonly tagsOf: (kind: 'table' | 'column', name: string) => readonly string[]
+  /** Data tags of a table (`public.users`) or a column (`public.users.email`), as the classification gives them for this service. One function for one policy version. */
+  readonly tagsOf: TagsOf
   /** For masks that hash; one key for one service, so that equal values stay equal. */
   readonly digest: Digest
 }
 
-/** What is to be done with the rows of one Query or one Execute. */
+/** What is to be done with the rows of one Query or one portal. Slices of a portal share its plan. */
 export type RowPlan =
   /** Forward what comes. */
   | { readonly does: 'pass' }
@@ -28,12 +33,63 @@ export interface Watch {
   readonly does: 'watch'
   /** Errors and notices of the session must lose their texts from now until it ends (`guardDiagnostic`): they quote values. */
   readonly guarded: boolean
-  /** Without one, RowDescriptions need not be kept: `begin` may be called without. */
+  /** Without masks `begin` may be called without a description. */
   readonly masks: boolean
   /**
-   * `description`: the whole RowDescription frame of the result that begins. `formats`: the result formats of the Bind, where the description
-   * is that of a statement and not of a portal. Throws where the frame is not well formed: end the session.
+   * `description`: the whole RowDescription frame of the result that begins, of the statement or of the portal: masks are the same in both formats.
+   * Throws a Refusal where the frame is not well formed: end the session.
    * Each result set of a Query has a RowDescription of its own. Rows that come without one must not be passed on.
    */
-  begin(description: Buffer | undefined, formats?: readonly number[]): RowWriter
+  begin(description: Buffer | undefined): RowWriter
+}
+
+export const planRows = (question: RowQuestion): RowPlan => {
+  const { obligations, names, tagsOf, digest } = question
+  const { rows } = obligations.limits
+  const allowance: Allowance = { left: rows ?? Infinity }
+  const masks = inForce(obligations.masks)
+  if (masks === undefined && rows === undefined) return PASS
+  if (rows !== undefined && question.statements.some((statement) => statement.answers === 'copy-out')) return refuse('COPY cannot be limited to a number of rows.', 'Use SELECT.')
+  const counting: Watch = { does: 'watch', guarded: false, masks: false, begin: () => new CountingWriter(allowance) }
+  if (masks === undefined) return counting
+  const columns = columnMasks(names.catalog, masks, tagsOf)
+  const exposure = exposureOf(question.statements, names, columns)
+  if (exposure.does === 'refuse') return exposure
+  if (!exposure.touched) return rows === undefined ? PASS : counting
+  return {
+    does: 'watch',
+    guarded: true,
+    masks: true,
+    begin: (description) => {
+      if (description === undefined) throw brokenRow('rows came without a description')
+      const fields = readRowDescription({ type: 0x54, bytes: description })
+      const shown = fields.map((field) => maskOf(field, names, columns, exposure.computed, digest))
+      return shown.every((mask) => mask === undefined) ? new CountingWriter(allowance) : new MaskingWriter(shown, allowance)
+    },
+  }
+}
+
+const PASS: RowPlan = Object.freeze({ does: 'pass' })
+
+const refuse = (because: string, instead: string): RowPlan => ({ does: 'refuse', because, instead })
+
+const inForce = (masks: Readonly<Record<string, Mask>>): Readonly<Record<string, Mask>> | undefined => (Object.values(masks).some((mask) => mask !== 'none') ? masks : undefined)
+
+/**
+ * table 0             computed: the server does not say from what
+ * table, attribute 0  a whole row
+ * table, attribute    that column, through sub-selects and WITH, but not through views
+ */
+const maskOf = (field: Column, names: SessionNames, columns: ColumnMasks, computed: 'passes' | 'is masked', digest: Digest): FieldMask => {
+  const mask = ((): Mask => {
+    if (field.table === 0) return computed === 'passes' ? 'none' : 'redact'
+    // ctid, xmin and their like.
+    if (field.attribute < 0) return 'none'
+    const relation = names.catalog.byOid(field.table)
+    if (relation === undefined) return 'redact'
+    const masked = columns.of(relation)
+    if (field.attribute === 0) return masked.size > 0 ? 'redact' : 'none'
+    return relation.columns.has(field.attribute) ? (masked.get(field.attribute) ?? 'none') : 'redact'
+  })()
+  return fieldMask(mask, field.type, field.modifier, digest)
 }

@@ -1,0 +1,93 @@
+import type { Relation } from '../catalog/catalog.ts'
+import type { SessionNames } from '../catalog/session-names.ts'
+import type { ColumnRef, RelationRef, SqlKind, StatementReading } from '../sql/reading.ts'
+import type { ColumnMasks } from './column-masks.ts'
+
+/** What of masked columns can come out of some statements, beside the columns that the server names. */
+export type Exposure =
+  | { readonly does: 'refuse'; readonly because: string; readonly instead: string }
+  | {
+      readonly does: 'show'
+      /** A relation with masked columns is read or written. */
+      readonly touched: boolean
+      /** What becomes of computed columns of the result: whether something masked can be in them. */
+      readonly computed: 'passes' | 'is masked'
+    }
+
+/** Statements of these kinds do more with values than answer them. */
+const NOT_MASKABLE: ReadonlySet<SqlKind> = new Set(['call', 'do', 'unknown', 'server', 'copy.program'])
+
+const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'tableoid', 'xmin', 'xmax', 'cmin', 'cmax'])
+
+export const exposureOf = (statements: readonly StatementReading[], names: SessionNames, masks: ColumnMasks): Exposure => {
+  let [touched, computed] = [false, false]
+  for (const statement of statements) {
+    const body = bodyOf(statement, names)
+    if (body === undefined) return refuse('It is not known what this runs, so it cannot be masked.', 'Run the statement itself.')
+    const one = exposureOfOne(body, names, masks)
+    if (one.does === 'refuse') return one
+    touched ||= one.touched
+    computed ||= one.computed === 'is masked'
+  }
+  return { does: 'show', touched, computed: computed ? 'is masked' : 'passes' }
+}
+
+const bodyOf = (statement: StatementReading, names: SessionNames): StatementReading | undefined => {
+  const { control } = statement
+  if (control?.does === 'execute') return names.prepared(control.name)
+  if (control?.does === 'fetch') return control.name === undefined ? undefined : names.cursor(control.name)
+  return statement
+}
+
+const exposureOfOne = (statement: StatementReading, names: SessionNames, masks: ColumnMasks): Exposure => {
+  const { relations, kinds } = statement
+  if (statement.opaque !== undefined || kinds.some((kind) => NOT_MASKABLE.has(kind)) || !isPlain(statement, names)) return refuse('It runs code that may read masked columns.', 'Leave out calls of functions, types and operators that are not built in.')
+  const found: Relation[] = []
+  for (const ref of relations.filter((one) => one.defined === undefined)) {
+    const known = names.relation(ref)
+    if (known === undefined) return refuse(`"${shownName(ref)}" is not known, so its rows cannot be masked.`, 'Name a table that exists, with its schema.')
+    if (known.reads === undefined) return refuse(`It cannot be found out what "${shownName(ref)}" reads, so its rows cannot be masked.`, 'Read the tables themselves.')
+    const relation = names.find(ref)
+    if (relation !== undefined) found.push(relation)
+  }
+  const masked = found.filter((relation) => masks.of(relation).size > 0)
+  if (masked.length === 0) return { does: 'show', touched: false, computed: 'passes' }
+  if (kinds.includes('copy.out')) return refuse('COPY does not say which column a value is from, so it cannot be masked.', 'Use SELECT.')
+  // A plan quotes the statement and counts rows: no value is in it.
+  if (!exposes(statement, found, masked, masks)) return { does: 'show', touched: true, computed: 'passes' }
+  if (kinds.includes('ddl')) return refuse('It would keep values of masked columns where no mask holds.', 'Name only columns that are not masked.')
+  const condition = usedMasked(statement, found, masked, masks)
+  if (condition !== undefined) return refuse(condition, 'Use masked columns as plain outputs only, and conditions, joins, order and written values on other columns.')
+  return { does: 'show', touched: true, computed: kinds.includes('explain') ? 'passes' : 'is masked' }
+}
+
+const isPlain = (statement: StatementReading, names: SessionNames): boolean =>
+  statement.functions.every((ref) => names.function(ref) === 'pure') && statement.types.every((ref) => names.type(ref) === 'pure') && statement.operators.every((ref) => names.operator(ref) === 'pure')
+
+/** Whether anything that the statement names can be, or hold, a masked column: what is no column that we know may be a whole row. */
+const exposes = (statement: StatementReading, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): boolean =>
+  (statement.renames !== false && statement.columns.length > 0) || statement.columns.some((column) => !isHarmless(column, all, masked, masks))
+
+const isHarmless = ({ name }: ColumnRef, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): boolean => {
+  if (name === '*') return false
+  const holds = masked.some((relation) => [...masks.of(relation).keys()].some((number) => named(relation, number, name)))
+  return !holds && (SYSTEM_COLUMNS.has(name) || all.some((relation) => [...relation.columns.values()].some((column) => column.name === name)))
+}
+
+const named = (relation: Relation, number: number, name: string): boolean => {
+  const column = relation.columns.get(number)
+  return column === undefined || column.name === name || column.former.includes(name)
+}
+
+/** Why it is refused, where something masked decides more than a value that is shown. */
+const usedMasked = (statement: StatementReading, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): string | undefined => {
+  const used = statement.used ?? statement.columns
+  const first = used.find((column) => !isHarmless(column, all, masked, masks))
+  if (first !== undefined) return `The masked column "${first.name.slice(0, 64)}" may not decide which rows come, in which order, or what is written.`
+  if (used.length > 0 && (statement.labels !== false || statement.renames !== false)) return 'Names that a sub-select or an alias gives to columns hide which of them decide about rows, and some are masked.'
+  return undefined
+}
+
+const shownName = ({ schema, name }: RelationRef): string => (schema === undefined ? name : `${schema}.${name}`).slice(0, 130)
+
+const refuse = (because: string, instead: string): Exposure => ({ does: 'refuse', because, instead })
