@@ -6,3 +6,6 @@ export const draws = (seed: number): (() => number) => {
     return state / 2 ** 32
   }
 }
+
+/** What a run draws from: told when it fails, given again by CASES_SEED. */
+export const seedOf = (): number => Number(process.env['CASES_SEED'] ?? Math.floor(Math.random() * 2 ** 31))

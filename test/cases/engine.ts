@@ -10,6 +10,7 @@ import { allSeen, exchangeOf, seenByNow, holdOf, statusText, viewOf, vote, type 
 import { collect } from './memory.ts'
 import { fail, Failed, Pending, pending } from './outcome.ts'
 import { runPolicyTest } from './policy-items.ts'
+import { runPostgresCase } from './postgres/pg-run.ts'
 import { runAsCase } from './properties.ts'
 import { setUp } from './states.ts'
 import { swapDuring } from './swaps.ts'
@@ -246,6 +247,7 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
   const failed: string[] = []
   const gaps: string[] = []
   let passed = 0
+  if (theCase.area.startsWith('postgres-')) return await runPostgresCase(theCase)
   const stores = theCase.area === 'stores' ? options.stores : (['embedded'] as const)
   for (const store of stores) {
     const shared = makeShared()

@@ -1,0 +1,58 @@
+import { fail, pending } from '../outcome.ts'
+import { message, valuesOf } from './messages.ts'
+import { decide, openSession, playOf, sendPlay, settle, type PgObservation } from './play.ts'
+import { errorsIn, type RawClient } from './raw-client.ts'
+
+/* `do` of the PostgreSQL cases. */
+
+/** Runs it with everybody's consent, on a session of its own. */
+export const runApproved = async (seen: PgObservation, as: string, conn: string, sql: string): Promise<readonly (readonly (string | null)[])[]> => {
+  const exchange = await sendPlay(seen, { ...playOf(seen, { pg: sql }, 'simple'), texts: [] }, { ref: `${conn}: ${sql}`, as, conn })
+  for (let hold = await settle(seen, exchange); hold !== undefined; hold = await settle(seen, exchange)) await decide(seen, hold, 'approve')
+  const said = exchange.client.said.slice(exchange.from, exchange.end)
+  const [error] = errorsIn(said)
+  if (error !== undefined) seen.found.set(`error of ${sql}`, error['C'])
+  return said.filter(({ type }) => type === 'D').map(({ body }) => valuesOf(body))
+}
+
+const last = (seen: PgObservation): number => seen.place.relay.open().at(-1) ?? fail('the product is connected to no server')
+
+const leave = async (seen: PgObservation, conn: string): Promise<void> => {
+  const client = seen.sessions.get(conn) ?? fail(`no session ${conn}`)
+  client.write(message({ Terminate: {} }))
+  await client.until(() => client.closed, 3_000)
+}
+
+const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = {
+  'open a connection as req-b and note its BackendKeyData': async (seen) => void seen.sessions.set('c2', await openSession(seen, 'req-b')),
+  'on the upstream session that will run r1: CREATE TEMP TABLE users (id int)': async (seen) => await seen.place.relay.inject(last(seen), 'CREATE TEMP TABLE users (id int)'),
+  'approve what concerns the INSERT, reject what concerns the DELETE (when the proxy holds them as one plan: reject the plan)': async (seen) => {
+    const exchange = seen.exchanges.at(-1) ?? fail('nothing was sent')
+    for (let hold = exchange.holds.at(-1); hold !== undefined; hold = await settle(seen, exchange)) {
+      const text = seen.views.get(exchange.ref)?.action.text ?? ''
+      await decide(seen, hold, text.includes('DELETE') ? 'deny' : 'approve')
+    }
+  },
+  'as req-a on c1: CREATE TEMP TABLE users(id int); PREPARE p AS SELECT 1; SET statement_timeout = 1; SELECT pg_advisory_lock(1); DECLARE c CURSOR WITH HOLD FOR SELECT 1; LISTEN ch; then disconnect': async (seen) => {
+    for (const sql of ['CREATE TEMP TABLE users(id int)', 'PREPARE p AS SELECT 1', 'SELECT pg_advisory_lock(1)', 'DECLARE c CURSOR WITH HOLD FOR SELECT 1', 'LISTEN ch', 'SET statement_timeout = 1']) await runApproved(seen, 'req-a', 'c1', sql)
+    await leave(seen, 'c1')
+  },
+  'as req-b on c2, same upstream connection: read pg_prepared_statements, pg_cursors, pg_locks, current settings and the list of pg_temp relations': async (seen) => {
+    const ask = async (name: string, sql: string): Promise<void> => void seen.found.set(name, await runApproved(seen, 'req-b', 'c2', sql))
+    await ask('prepared', 'SELECT name FROM pg_catalog.pg_prepared_statements')
+    await ask('cursors', 'SELECT name FROM pg_catalog.pg_cursors')
+    await ask('locks', "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory'")
+    await ask('timeout', 'SHOW statement_timeout')
+    await ask('temporary', "SELECT relname FROM pg_catalog.pg_class WHERE relpersistence = 't'")
+  },
+}
+
+export const doPgDeed = async (seen: PgObservation, sentence: string): Promise<void> => {
+  const deed = Object.hasOwn(deeds, sentence) ? deeds[sentence] : undefined
+  if (deed === undefined) return pending(`no way yet to: ${sentence}`)
+  await deed(seen)
+}
+
+/** Asks to cancel what this session does. */
+export const cancelRequest = ({ key }: RawClient): Buffer => message({ CancelRequest: { pid: key?.pid ?? 0, key: key?.secret ?? '00000000' } })
+

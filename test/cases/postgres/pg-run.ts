@@ -1,0 +1,212 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { certificate } from '../certificate.ts'
+import { isTree, kindOf, type Case, type Run, type Tree } from '../loader.ts'
+import { fail, Failed, pending, Pending } from '../outcome.ts'
+import { bearerOf } from '../principals.ts'
+import { NotLoaded } from '../world.ts'
+import { fuzz } from './fuzz.ts'
+import { message } from './messages.ts'
+import { doPgDeed } from './pg-deeds.ts'
+import { checkPg } from './pg-expect.ts'
+import { startPgWorld, type PgArrangement, type PgWorld } from './pg-world.ts'
+import { decide, isSingle, observePg, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
+import { connectRaw, logIn } from './raw-client.ts'
+import { startRogue } from './rogue.ts'
+import { checkSplits } from './splits.ts'
+
+/* Runs the cases about PostgreSQL: a real client's bytes, a replica, a recording relay, a real server. */
+
+const asOf = (run: Run, item: Tree): string => String(item['as'] ?? run.given['as'] ?? 'req-a')
+
+/** Sent, and decided by nobody but an approver who says no. */
+const playOut = async (seen: PgObservation, exchange: PgExchange): Promise<void> => {
+  const begin = performance.now()
+  const hold = await settle(seen, exchange)
+  seen.ms = performance.now() - begin
+  if (hold !== undefined) await refuseUntilOver(seen, exchange, hold)
+}
+
+const sendStep = async (seen: PgObservation, given: Tree): Promise<void> => {
+  const as = asOf(seen.run, given)
+  const ref = String(given['ref'] ?? `send-${seen.exchanges.length}`)
+  const exchange = await sendPlay(seen, playOf(seen, given, 'simple'), { ref, as, ...(given['conn'] === undefined ? {} : { conn: String(given['conn']) }) })
+  // Behind something that waits it is not answered yet: the steps go on.
+  const behind = seen.exchanges.some((other) => other !== exchange && other.client === exchange.client && other.end === undefined)
+  await settle(seen, exchange, behind ? 600 : 8_000)
+}
+
+const voteStep = async (seen: PgObservation, given: Tree, verdict: 'approve' | 'deny'): Promise<void> => {
+  const ref = String(given['ref'])
+  const exchange = seen.exchanges.find((one) => one.ref === ref) ?? pending(`nothing is called ${ref}`)
+  const hold = exchange.holds.at(-1) ?? (await settle(seen, exchange, 3_000))
+  if (hold === undefined) return exchange.end === undefined ? fail(`${ref} was not held`) : undefined // refused: nothing to decide
+  await decide(seen, hold, verdict, [String(given['by'])])
+  // Several actions of one batch may wait one after the other: the same person says the same of each.
+  for (let next = await settle(seen, exchange, 4_000); next !== undefined; next = await settle(seen, exchange, 4_000)) await decide(seen, next, verdict, [String(given['by'])])
+}
+
+const clockStep = async (): Promise<void> => {
+  // A wait inside a transaction is measured by a clock that nobody can shift: the profile makes it short instead.
+  await pause(1_500)
+}
+
+const runStep = async (seen: PgObservation, step: Tree): Promise<void> => {
+  const [name = ''] = Object.keys(step).filter((key) => !['expect', 'note'].includes(key))
+  const given = step[name]
+  if (name === 'do') return await doPgDeed(seen, String(given))
+  if (name === 'clock') return await clockStep()
+  if (!isTree(given)) return pending(`no step ${name}`)
+  if (name === 'send') return await sendStep(seen, given)
+  if (name === 'approve') return await voteStep(seen, given, 'approve')
+  if (name === 'reject') return await voteStep(seen, given, 'deny')
+  pending(`no step ${name}`)
+}
+
+/** What still waits at the end of the steps gets its no. */
+const conclude = async (seen: PgObservation): Promise<void> => {
+  for (const exchange of seen.exchanges) {
+    if (exchange.end !== undefined) continue
+    const hold = (await settle(seen, exchange, 3_000)) ?? exchange.holds.at(-1)
+    if (exchange.end === undefined && hold !== undefined) await refuseUntilOver(seen, exchange, hold).catch((error: unknown) => void (error instanceof Failed && error.message.startsWith('nobody') ? undefined : Promise.reject(error as Error)))
+  }
+}
+
+const withTls = async (seen: PgObservation, item: Tree): Promise<void> => {
+  // The request for TLS and the messages behind it in one segment, then the handshake that the client pretends to want.
+  const client = await connectRaw(seen.place.port)
+  client.write(Buffer.concat((item['pg_messages'] as readonly Tree[]).map(message)))
+  await client.until(() => client.closed, 5_000)
+  seen.exchanges.push({ ref: 'it', as: 'req-a', client, from: 0, until: 1, texts: ['SELECT 1'], before: 0, at: 0, holds: [], wasHeld: false, end: client.said.length })
+}
+
+const startup = async (seen: PgObservation, item: Tree): Promise<void> => {
+  const [first = {}] = item['pg_messages'] as readonly Tree[]
+  const { user, database, ...parameters } = first['StartupMessage'] as Tree
+  const client = await connectRaw(seen.place.port)
+  const as = asOf(seen.run, item)
+  const isIn = await logIn(client, { user: String(user), ...(database === undefined ? {} : { database: String(database) }), parameters, token: bearerOf(as, seen.place.world.directory, seen.place.world.now()) })
+  if (!isIn) await client.until(() => client.closed, 3_000)
+  ;(client as { began: number }).began = 0
+  seen.exchanges.push({ ref: 'it', as, client, from: 0, until: 1, texts: [], before: 0, at: 0, holds: [], wasHeld: false, end: client.said.length })
+}
+
+const isStartup = ({ pg_messages: messages }: Tree): boolean => Array.isArray(messages) && messages.length === 1 && isTree(messages[0]) && 'StartupMessage' in messages[0]
+
+const injected = (): Buffer => {
+  const long = '123-45-6789 '.repeat(90_000)
+  const fields = (values: Readonly<Record<string, string>>): Buffer => Buffer.from(`${Object.entries(values).map(([letter, value]) => `${letter}${value}\0`).join('')}\0`)
+  const framed = (type: string, body: Buffer): Buffer => {
+    const head = Buffer.alloc(5)
+    head.write(type, 'latin1')
+    head.writeInt32BE(body.length + 4, 1)
+    return Buffer.concat([head, body])
+  }
+  return Buffer.concat([
+    framed('N', fields({ S: 'NOTICE', V: 'NOTICE', C: '00000', M: long })),
+    framed('A', Buffer.concat([Buffer.from([0, 0, 0, 1]), Buffer.from(`ch\0${long.slice(0, 7_000)}\0`)])),
+    framed('E', fields({ S: 'ERROR', V: 'ERROR', C: '22000', M: 'no', D: long })),
+    framed('Z', Buffer.from('I')),
+  ])
+}
+
+const play = async (seen: PgObservation, item: Tree, how: 'simple' | 'prepared'): Promise<void> => {
+  if (typeof seen.run.given['upstream'] === 'object') seen.place.relay.answer = (sql) => (sql === item['pg'] ? injected() : undefined)
+  const steps = Array.isArray(item['steps']) ? (item['steps'] as readonly Tree[]) : undefined
+  if (steps !== undefined) {
+    const begin = performance.now()
+    for (const step of steps) await runStep(seen, step)
+    await conclude(seen)
+    seen.ms = performance.now() - begin
+    return
+  }
+  if (isTree(item['options']) && item['options']['tls_after_ssl_request'] === true) return await withTls(seen, item)
+  if (isStartup(item)) return await startup(seen, item)
+  await playOut(seen, await sendPlay(seen, playOf(seen, item, how), { ref: 'it', as: asOf(seen.run, item) }))
+}
+
+const observed = async (theCase: Case, run: Run, place: PgWorld, how: 'simple' | 'prepared'): Promise<void> => {
+  const seen = await observePg(theCase, run, place)
+  try {
+    await play(seen, run.item, how)
+    await checkPg(seen)
+    if (seen.gaps.length > 0) pending(`passes with a gap: ${seen.gaps.join('; ')}`)
+  } finally {
+    place.relay.answer = undefined
+    for (const client of new Set([...seen.exchanges.map((exchange) => exchange.client), ...seen.sessions.values()])) client.end()
+  }
+}
+
+const faulty = async (theCase: Case, run: Run): Promise<void> => {
+  const { kind } = run.item['fault'] as Tree
+  await using rogue = await startRogue(String(kind))
+  await using place = await startPgWorld(run, { upstreamPort: rogue.port, tls: rogue.tls })
+  const seen = await observePg(theCase, run, place)
+  seen.found.set('rogue', rogue)
+  const client = await connectRaw(place.port)
+  const isIn = await logIn(client, { user: 'req-a', database: 'app', token: bearerOf('req-a', place.world.directory, place.world.now()) })
+  if (isIn) client.write(message({ Query: 'SELECT 1' }))
+  await client.until(() => client.closed, isIn ? 1_000 : 3_000)
+  seen.exchanges.push({ ref: 'it', as: 'req-a', client, from: 0, until: 1, texts: [], before: 0, at: 0, holds: [], wasHeld: false, end: client.said.length })
+  await checkPg(seen)
+}
+
+const arrangementOf = (run: Run): PgArrangement => (isTree(run.item['options']) && run.item['options']['tls_after_ssl_request'] === true ? { listenerTls: certificate() } : {})
+
+/** What changes the world for everybody behind it gets a world of its own. */
+const needsOwn = ({ item }: Run): boolean => 'steps' in item || 'options' in item
+
+const runOne = async (theCase: Case, run: Run, shared: (run: Run) => Promise<PgWorld>): Promise<void> => {
+  if ('fault' in run.item) return await faulty(theCase, run)
+  if ('config' in run.item) return pending('there is no setting that lets through what cannot be read, so there is nothing that could be configured')
+  if (kindOf(run.item) === 'mysql') return pending('MySQL is not spoken yet')
+  if ('property' in run.item) return await checkSplits(theCase, run)
+  if ('generate' in run.item) return await fuzz(theCase, run)
+  if (needsOwn(run)) {
+    await using place = await startPgWorld(run, arrangementOf(run))
+    return await observed(theCase, run, place, 'simple')
+  }
+  const place = await shared(run)
+  await observed(theCase, run, place, 'simple')
+  if (typeof run.item['pg'] !== 'string' || isTree(run.given['upstream'])) return
+  const seen = await observePg(theCase, run, place)
+  if (!(await isSingle(seen, String(run.item['pg'])))) return
+  try {
+    await observed(theCase, run, place, 'prepared')
+  } catch (error) {
+    if (error instanceof Failed) throw new Failed(`prepared: ${error.message}`)
+    throw error
+  }
+}
+
+/** What the runner says of every run of a case. */
+export const runPostgresCase = async (theCase: Case): Promise<{ readonly result: 'pass' | 'fail' | 'pending'; readonly reason?: string }> => {
+  const failed: string[] = []
+  const gaps: string[] = []
+  let passed = 0
+  const worlds = new Map<string, Promise<PgWorld>>()
+  const shared = (run: Run): Promise<PgWorld> => {
+    const key = JSON.stringify([run.given['settings'], run.given['rules']])
+    const known = worlds.get(key) ?? startPgWorld(run)
+    worlds.set(key, known)
+    return known
+  }
+  try {
+    for (const run of theCase.runs) {
+      const say = (text: string): string => (run.label === '' ? text : `${run.label}: ${text}`)
+      try {
+        await runOne(theCase, run, shared)
+        passed++
+      } catch (error) {
+        if (error instanceof Pending) gaps.push(say(error.message))
+        else if (error instanceof Failed || error instanceof NotLoaded) failed.push(say(error.message))
+        else failed.push(say(`the runner broke: ${error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error)}`))
+      }
+    }
+  } finally {
+    for (const place of worlds.values()) await place.then((world) => world[Symbol.asyncDispose](), () => {})
+  }
+  if (failed.length > 0) return { result: 'fail', reason: failed.join(' | ') }
+  if (gaps.length > 0) return { result: 'pending', reason: `${[...new Set(gaps)].join(' | ')}${passed > 0 ? ` (${passed} of ${passed + gaps.length} runs pass)` : ''}` }
+  return { result: 'pass' }
+}
+

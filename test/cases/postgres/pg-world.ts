@@ -1,0 +1,103 @@
+import { list, type Run, isTree } from '../loader.ts'
+import { put } from '../translate.ts'
+import { pending } from '../outcome.ts'
+import type { Profile, RuleSource } from '../profile.ts'
+import { startWorld, type World, type WorldOptions } from '../world.ts'
+import { makeDatabase, proxyRole, type FixtureDatabase } from './fixture.ts'
+import { startRelay, type Relay } from './relay.ts'
+
+/** A replica in front of a recording relay in front of a real server with the fixture in it. */
+export interface PgWorld extends AsyncDisposable {
+  readonly world: World
+  readonly relay: Relay
+  readonly database: FixtureDatabase
+  /** Where clients connect. */
+  readonly port: number
+}
+
+const approval = { from: { groups: ['approvers'] }, within: '15m', 'run-within': '10m' }
+
+/** The class table of README.md in rules. What no rule names is denied. */
+const rules = (): RuleSource[] => [
+  { name: 'read', then: 'allow', actions: ['sql.select', 'sql.explain', 'sql.copy.out'], mask: { 'public.users.ssn': 'redact' } },
+  { name: 'secrets', then: 'deny', tables: ['secrets.*'] },
+  { name: 'write', then: 'hold', actions: ['sql.insert', 'sql.update', 'sql.delete', 'sql.merge', 'sql.truncate', 'sql.copy.in'], approval },
+  { name: 'lock', then: 'hold', actions: ['sql.lock'], approval },
+  { name: 'call', then: 'hold', actions: ['sql.call'], approval },
+  { name: 'opaque', then: 'hold', actions: ['sql.do'], approval },
+  { name: 'session', then: 'deny', actions: ['sql.session'] },
+  { name: 'ddl', then: 'deny', actions: ['sql.ddl', 'sql.grant'] },
+  { name: 'forbidden', then: 'deny', actions: ['sql.server', 'sql.copy.program'] },
+]
+
+const verbsOf: Readonly<Record<string, readonly string[]>> = {
+  write: ['sql.insert', 'sql.update', 'sql.delete', 'sql.merge', 'sql.truncate', 'sql.copy.in'],
+}
+
+/** A rule of a case. One that allows is the exception from the rules of the profile that hold the same. */
+const addRules = (found: RuleSource[], given: unknown): void => {
+  for (const [index, rule] of list(given).entries()) {
+    if (!isTree(rule) || rule['effect'] !== 'allow' || typeof rule['statement'] !== 'string' || typeof rule['table'] !== 'string') return pending('no way yet to say that rule')
+    const actions = verbsOf[rule['statement']] ?? pending(`no verbs for ${rule['statement']}`)
+    found.push({ name: `case-${index + 1}`, then: 'allow', actions: [...actions], tables: [rule['table']] })
+    for (const held of found) if (held.then === 'hold' && held.name === 'write') held['tables'] = { not: [rule['table']] }
+  }
+}
+
+/** Statements that a case lets through beside the profile, and how they are told apart here. */
+const allowed: Readonly<Record<string, (found: RuleSource[]) => void>> = {
+  'CREATE TEMP TABLE': (found) => {
+    found.push({ name: 'temporary', then: 'allow', actions: ['sql.ddl'], tables: ['pg_temp.*'] })
+    for (const rule of found) if (rule.name === 'ddl') rule['tables'] = { not: ['pg_temp.*'] }
+  },
+  PREPARE: () => {},
+  SET: () => {},
+  LISTEN: (found) => void found.push({ name: 'listen', then: 'allow', actions: ['sql.listen'] }),
+}
+
+const applyPgSettings = (profile: Profile, found: RuleSource[], settings: unknown): void => {
+  const pg = isTree(settings) ? settings['pg-main'] : undefined
+  if (!isTree(pg)) return
+  for (const [key, value] of Object.entries(pg)) {
+    if (key === 'allow_statements') for (const name of list(value)) (allowed[String(name)] ?? pending(`no rule for ${String(name)}`))(found)
+    else if (key === 'max_hold_in_transaction') put(profile.config, ['services', 'pg-main', 'hold', 'in-transaction'], '1s') // nobody can shift the clock of such a wait: the step that shifts it waits
+    else if (key === 'reads_only') found.splice(0, found.length, ...found.filter(({ then }) => then !== 'hold'))
+    // No session outlives its client here, and leaving a read-only transaction or the wrapping one is denied in every profile.
+    else if (!['read_only', 'wrap', 'pool_size'].includes(key)) pending(`no setting of a database is called ${key} here`)
+  }
+}
+
+export interface PgArrangement {
+  /** In place of the relay. */
+  readonly upstreamPort?: number
+  readonly tls?: Readonly<Record<string, unknown>>
+  readonly listenerTls?: { readonly cert: string; readonly key: string }
+}
+
+const change = (run: Run, place: { readonly port: number; readonly database: string }, more: PgArrangement): WorldOptions['change'] => (profile) => {
+  put(profile.config, ['listeners', 'postgres'], { address: '127.0.0.1:0', ...(more.listenerTls === undefined ? {} : { tls: { 'cert-file': more.listenerTls.cert, 'key-file': more.listenerTls.key } }) })
+  put(profile.config, ['services', 'pg-main'], {
+    protocol: 'postgres',
+    upstream: `127.0.0.1:${more.upstreamPort ?? place.port}`,
+    ...(more.tls ?? { tls: 'disable' }),
+    database: place.database,
+    databases: ['app'],
+    credential: { user: proxyRole.user, password: '${env:CASES_PG}' },
+  })
+  const found = rules()
+  applyPgSettings(profile, found, run.given['settings'])
+  addRules(found, run.given['rules'])
+  profile.policies.push({ policy: 'pg-main', services: ['pg-main'], rules: found })
+}
+
+export const startPgWorld = async (run: Run, more: PgArrangement = {}): Promise<PgWorld> => {
+  await using begun = new AsyncDisposableStack()
+  const database = begun.use(await makeDatabase())
+  const relay = begun.use(await startRelay(database.server.port))
+  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password }) }))
+  const { addresses } = world.first().replica as unknown as { readonly addresses: Readonly<Record<string, string>> }
+  const address = addresses['postgres'] ?? pending('PostgreSQL is not spoken yet')
+  const life = begun.move()
+  return { world, relay, database, port: Number(address.slice(address.lastIndexOf(':') + 1)), [Symbol.asyncDispose]: () => life.disposeAsync() }
+}
+
