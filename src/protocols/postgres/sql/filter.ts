@@ -16,6 +16,9 @@ const booleanTests: Readonly<Record<string, readonly Truth[] | undefined>> = {
   IS_TRUE: ['T'], IS_NOT_TRUE: ['F', 'N'], IS_FALSE: ['F'], IS_NOT_FALSE: ['T', 'N'], IS_UNKNOWN: ['N'], IS_NOT_UNKNOWN: ['T', 'F'],
 }
 
+/** `condition` is true or false, never null. */
+const choice = (condition: Formula, then: Formula, otherwise: Formula): Formula => ({ is: 'or', of: [{ is: 'and', of: [condition, then] }, { is: 'and', of: [not(condition), otherwise] }] })
+
 /** Reads one WHERE. `t.id` and `id` are one column when `t` is what the statement changes. */
 class Reader {
   readonly #own: ReadonlySet<string>
@@ -61,8 +64,23 @@ class Reader {
     }
     if ('TypeCast' in node && isBoolean(node.TypeCast.typeName?.names)) return this.formula(node.TypeCast.arg)
     if ('SubLink' in node && node.SubLink.subLinkType === 'EXISTS_SUBLINK' && isWithoutFrom(node.SubLink.subselect)) return truth('T')
+    if ('CoalesceExpr' in node) return this.#coalesce(node.CoalesceExpr.args ?? [])
+    if ('CaseExpr' in node && node.CaseExpr.arg === undefined) return this.#case(node.CaseExpr.args ?? [], node.CaseExpr.defresult)
     if ('A_Expr' in node) return this.#expression(node.A_Expr, node)
     return this.#atom(this.#key(node))
+  }
+
+  #coalesce([first, ...others]: readonly Node[]): Formula {
+    if (first === undefined) return truth('N')
+    const of = this.formula(first)
+    return choice({ is: 'test', of, accepts: ['T', 'F'] }, of, this.#coalesce(others))
+  }
+
+  #case([first, ...others]: readonly Node[], otherwise: Node | undefined): Formula {
+    if (first === undefined) return otherwise === undefined ? truth('N') : this.formula(otherwise)
+    if (!('CaseWhen' in first)) return truth('T')
+    const condition: Formula = { is: 'test', of: this.formula(first.CaseWhen.expr), accepts: ['T'] }
+    return choice(condition, this.formula(first.CaseWhen.result), this.#case(others, otherwise))
   }
 
   #expression(expression: A_Expr, node: Node): Formula {

@@ -31,6 +31,8 @@ export interface Token {
 export interface Parser {
   statements(text: string): readonly RawStatement[]
   tokens(text: string): readonly Token[]
+  /** When a text has a chance again. */
+  ready(): Promise<void>
 }
 
 interface Instance {
@@ -157,5 +159,5 @@ export const makeParser = async (): Promise<Parser> => {
     return answer
   }
   await refill()
-  return { statements: (text) => ask(text, parse), tokens: (text) => ask(text, scan) }
+  return { statements: (text) => ask(text, parse), tokens: (text) => ask(text, scan), ready: () => (ready.length > 0 ? Promise.resolve() : refill()) }
 }

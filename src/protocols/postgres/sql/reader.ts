@@ -1,3 +1,5 @@
+import { ReadingCache } from './cache.ts'
+import { LongTexts } from './long-texts.ts'
 import { makeParser } from './parser.ts'
 import type { Reading } from './reading.ts'
 import { readWith, unread } from './read.ts'
@@ -5,18 +7,38 @@ import { readWith, unread } from './read.ts'
 /** Longer texts are read beside the event loop. A shorter one cannot be nested deeply enough to overflow the parser's stack. */
 export const shortText = 6 * 1024
 
-/** The longest text that is read at all, unless told. */
-export const longestText = 4 * 1024 * 1024
+export interface ReaderSettings {
+  /** The longest text that is read at all, in characters. */
+  readonly longest?: number
+  /** Memory for readings of texts that come again, in bytes. */
+  readonly cache?: number
+}
 
-export interface Reader {
+export interface Reader extends Disposable {
   /** A text of at most `shortText` characters; a longer one is refused. */
   read(text: string): Reading
-  /** Any text, in its turn. Never fails: what cannot be read is one unknown statement. */
+  /** Any text; a long one in its turn. Never fails: what cannot be read is one unknown statement. */
   readLater(text: string): Promise<Reading>
 }
 
-export const makeReader = async (): Promise<Reader> => {
+/** It needs a moment: the parser has to be compiled. */
+export const makeReader = async ({ longest = 4 * 1024 * 1024, cache: cacheBytes = 16 * 1024 * 1024 }: ReaderSettings = {}): Promise<Reader> => {
   const parser = await makeParser()
-  const read = (text: string): Reading => (text.length > shortText ? unread(text, 'it is too long to be read at once') : readWith(parser, text))
-  return { read, readLater: async (text) => (text.length > longestText ? unread(text, `it is longer than ${longestText} characters`) : readWith(parser, text)) }
+  const cache = new ReadingCache(cacheBytes)
+  const longTexts = new LongTexts()
+
+  const kept = (text: string, reading: Reading): Reading => {
+    cache.offer(text, reading)
+    return reading
+  }
+  const read = (text: string): Reading => {
+    if (text.length > shortText) return unread(text, 'it is too long to be read at once')
+    return cache.get(text) ?? kept(text, readWith(parser, text))
+  }
+  const readLater = async (text: string): Promise<Reading> => {
+    if (text.length <= shortText) return read(text)
+    if (text.length > longest) return unread(text, `it is longer than ${longest} characters`)
+    return cache.get(text) ?? kept(text, await longTexts.read(text))
+  }
+  return { read, readLater, [Symbol.dispose]: () => longTexts.close() }
 }

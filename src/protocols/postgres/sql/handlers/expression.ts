@@ -82,6 +82,11 @@ export const expressionHandlers: Handlers = {
     type(column.typeName, walk)
     return undefined
   },
+  // In a definition it is a type to be, and nothing is cast to it.
+  ColumnDef: (column, walk, place) => {
+    if (place.relations === 'read') type(column.typeName, walk)
+    return undefined
+  },
   RangeTableFuncCol: (column, walk) => {
     type(column.typeName, walk)
     return undefined

@@ -20,7 +20,7 @@ const change = (variable: string, value: string | undefined, walk: Walk, place: 
 
 /** BEGIN READ WRITE leaves a read-only session: that is a change of the session. */
 const transactionModes = (modes: readonly Node[] | undefined, walk: Walk, place: Place): void => {
-  for (const { name, arg } of options(modes)) change(name, literalOf(arg), walk, place)
+  for (const { name, arg } of options(modes)) if (settingKind(name, literalOf(arg)).kind !== 'set') walk.kind('session', place)
 }
 
 const set = (statement: VariableSetStmt, walk: Walk, place: Place): Rest<keyof VariableSetStmt> => {
@@ -121,6 +121,8 @@ const explain = (statement: ExplainStmt, walk: Walk, place: Place): Rest<keyof E
   walk.kind('explain', place)
   walk.node(statement.query, { ...place, top: true, quiet: place.quiet || !runs })
   walk.found.answers = 'rows'
+  // What is explained is no cursor.
+  if (walk.found.control?.does === 'declare') walk.found.control = undefined
   return { done: ['query'] }
 }
 
