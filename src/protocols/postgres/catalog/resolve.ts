@@ -1,0 +1,70 @@
+import type { FunctionRef, RelationRef } from '../sql/reading.ts'
+import type { Ask } from './ask.ts'
+import { identifier, literal } from './quoting.ts'
+
+/** What a name means at the server, in the session that will run the statement. */
+export interface Resolved {
+  readonly as: string
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  /** Of a view: a hash of its definition. It can change while the number stays. */
+  readonly definition?: string
+}
+
+/** More names in one statement than this cannot be bound to an approval. */
+export const MOST_NAMES = 1000
+
+/**
+ * Asks the server itself: temporary tables first, then the search_path of this moment. In the order of `relations`, without repetition.
+ * `undefined` for a name that leads nowhere. Everything in the question is qualified, so that no temporary table or path can bend it.
+ */
+export const resolveRelations = async (ask: Ask, relations: readonly RelationRef[]): Promise<readonly (Resolved | undefined)[]> => {
+  const names = unique(relations)
+  if (names.length === 0) return []
+  const values = names.map((name, at) => `(${at}, pg_catalog.to_regclass(${literal(name)}))`)
+  const rows = await ask(`SELECT v.at, c.oid, n.nspname, c.relname, pg_catalog.md5(r.ev_action::pg_catalog.text)
+    FROM (VALUES ${values.join(', ')}) v (at, class)
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) v.class::pg_catalog.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class OPERATOR(pg_catalog.=) c.oid AND r.ev_type OPERATOR(pg_catalog.=) '1' AND r.rulename OPERATOR(pg_catalog.=) '_RETURN'`)
+  return placed(names, rows)
+}
+
+/**
+ * Every function that a name can mean, with a hash of its body: for functions that are not built in and may do anything.
+ * `path`: the schemas in which an unqualified name is looked for.
+ */
+export const resolveFunctions = async (ask: Ask, functions: readonly FunctionRef[], path: readonly string[]): Promise<readonly Resolved[]> => {
+  const names = unique(functions)
+  if (names.length === 0) return []
+  const places = functions.flatMap(({ schema, name }) => (schema === undefined ? path : [schema]).map((one) => `(${literal(one)}, ${literal(name)})`))
+  const rows = await ask(`SELECT p.oid, n.nspname, p.proname, pg_catalog.md5(pg_catalog.concat_ws(' ', p.prosrc, p.probin, p.provolatile, p.prosecdef, p.prolang, p.proowner, p.proconfig, p.prosqlbody))
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+    WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND (n.nspname::pg_catalog.text, p.proname::pg_catalog.text) IN (${[...new Set(places)].join(', ')})
+    ORDER BY p.oid USING OPERATOR(pg_catalog.<) LIMIT ${MOST_NAMES + 1}`)
+  if (rows.length > MOST_NAMES) throw new Error('the statement can mean too many functions')
+  return rows.map(([oid, schema, name, definition]) => ({ as: `${schema}.${name}`, oid: Number(oid), schema: schema ?? '', name: name ?? '', definition: definition ?? '' }))
+}
+
+/** Whether all names mean now what they meant when they were approved. */
+export const sameMeaning = (then: readonly (Resolved | undefined)[], now: readonly (Resolved | undefined)[]): boolean =>
+  then.length === now.length &&
+  then.every((one, at) => {
+    const other = now[at]
+    return one === undefined || other === undefined ? one === other : one.as === other.as && one.oid === other.oid && one.schema === other.schema && one.name === other.name && one.definition === other.definition
+  })
+
+const unique = (refs: readonly { readonly schema?: string; readonly name: string }[]): readonly string[] => {
+  const names = [...new Set(refs.map(({ schema, name }) => (schema === undefined ? identifier(name) : `${identifier(schema)}.${identifier(name)}`)))]
+  if (names.length > MOST_NAMES) throw new Error('the statement names too many objects')
+  return names
+}
+
+const placed = (names: readonly string[], rows: readonly (readonly (string | null)[])[]): readonly (Resolved | undefined)[] => {
+  const found = new Map(rows.map(([at, oid, schema, name, definition]) => [Number(at), { oid: Number(oid), schema: schema ?? '', name: name ?? '', ...(definition === null || definition === undefined ? {} : { definition }) }]))
+  return names.map((as, at) => {
+    const one = found.get(at)
+    return one === undefined ? undefined : { as, ...one }
+  })
+}

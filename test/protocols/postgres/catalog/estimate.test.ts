@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { drifted, estimate, type Numbers } from '../../../../src/protocols/postgres/catalog/estimate.ts'
+import { resolveFunctions, resolveRelations, sameMeaning } from '../../../../src/protocols/postgres/catalog/resolve.ts'
+import { makeSessionNames, type SessionNames } from '../../../../src/protocols/postgres/catalog/session-names.ts'
+import { takeSnapshot } from '../../../../src/protocols/postgres/catalog/snapshot.ts'
+import { builtinFunction } from '../../../../src/protocols/postgres/sql/builtins.ts'
+import { makeReader, type Reader } from '../../../../src/protocols/postgres/sql/reader.ts'
+import { startPostgres, type TestPostgres } from '../../../support/postgres.ts'
+import { connect, type Connection } from './asking.ts'
+
+const init = `
+create table people (id int primary key, name text, at timestamptz);
+insert into people select n, 'name ' || n, now() from generate_series(1, 1000) n;
+analyze people;
+create table effects (what text);
+create function sneaky(int) returns int immutable language plpgsql as $$ begin insert into effects values ('ran'); return 1; end $$;
+create view sees as select * from people where sneaky(1) = 1;
+create table orders (id int) partition by range (id);
+create table orders_1 partition of orders for values from (0) to (100);
+create table orders_2 partition of orders for values from (100) to (200);
+insert into orders select generate_series(0, 199);
+analyze orders_1; analyze orders_2;
+create function touched() returns trigger language plpgsql as 'begin return new; end';
+create trigger touch before update on orders for each row execute function touched();
+`
+
+describe('estimate', () => {
+  let server: TestPostgres
+  let connection: Connection
+  let reader: Reader
+  let names: SessionNames
+  before(async () => {
+    server = await startPostgres({ init })
+    connection = await connect(server)
+    reader = await makeReader()
+    const snapshot = await takeSnapshot({ ask: connection.ask, now: () => 0, builtin: builtinFunction })
+    names = makeSessionNames({ catalog: () => snapshot, prepared: () => undefined, cursor: () => undefined })
+    await names.refresh(connection.ask)
+  })
+  after(async () => {
+    reader[Symbol.dispose]()
+    await connection[Symbol.asyncDispose]()
+    await server[Symbol.asyncDispose]()
+  })
+  const of = async (sql: string, parameters: readonly (string | null | undefined)[] = [], types: readonly number[] = []): Promise<Numbers> => {
+    const [statement] = reader.read(sql).statements
+    assert.ok(statement !== undefined)
+    const numbers = await estimate(statement, { ask: connection.ask, names, parameters, types, budgetMs: 5000, countUpTo: 500 })
+    // Nothing is left behind for whoever asks next.
+    assert.deepEqual(await connection.ask('SELECT count(*) FROM pg_prepared_statements'), [['0']])
+    return numbers
+  }
+
+  test('changes are counted, up to a bound', async () => {
+    assert.deepEqual(await of('DELETE FROM people WHERE id <= 7'), { estimatedRows: 7, exactRows: 7, notes: [] })
+    assert.deepEqual(await of('UPDATE people AS p SET name = $$x$$ WHERE p.id < 3 -- why'), { estimatedRows: 2, exactRows: 2, notes: [] })
+    assert.deepEqual(await of('DELETE FROM people'), { estimatedRows: 1000, notes: ['More than 500 rows match.'] })
+  })
+
+  test('bound values are the server’s to read', async () => {
+    assert.deepEqual(await of('DELETE FROM people WHERE id = $1', ['5']), { estimatedRows: 1, exactRows: 1, notes: [] })
+    assert.deepEqual(await of('UPDATE people SET name = $1, at = $3 WHERE id <= $2', ["x' \\ --", '4', null], [25, 23, 1184]), { estimatedRows: 4, exactRows: 4, notes: [] })
+    assert.equal((await of('UPDATE people SET name = $1 WHERE name = $2', ['a', "name 1') or true --"])).exactRows, 0)
+    assert.equal((await of('UPDATE people SET name = $1 WHERE name = $2', ['a', 'name 1'])).exactRows, 1)
+    assert.deepEqual(await of('DELETE FROM people WHERE id = $1', [undefined]), { notes: ['No estimate: the values are bound in binary format.'] })
+    assert.deepEqual(await of('DELETE FROM people WHERE id = $1', ['no number']), { notes: ['The database gave no estimate.'] })
+  })
+
+  test('changes inside of other statements, partitions and triggers', async () => {
+    assert.equal((await of('WITH gone AS (DELETE FROM people WHERE id <= 10 RETURNING id) SELECT count(*) FROM gone')).estimatedRows, 10)
+    assert.equal((await of('INSERT INTO people SELECT id + 5000 FROM people WHERE id <= 20')).estimatedRows, 20)
+    const orders = await of('UPDATE orders SET id = id WHERE id < 150')
+    assert.equal(orders.exactRows, 150)
+    assert.match(orders.notes[0] ?? '', /Triggers/)
+    assert.equal((await of('SELECT * FROM people WHERE id <= 30')).estimatedRows, 30)
+  })
+
+  test('what the planner might run is not asked about', async () => {
+    for (const sql of ['DELETE FROM people WHERE id = sneaky(1)', 'SELECT * FROM sees', 'SELECT sneaky(2)', 'DELETE FROM people WHERE public.sneaky(3) = id']) {
+      const numbers = await of(sql)
+      assert.deepEqual([numbers.estimatedRows, numbers.exactRows, numbers.notes.length], [undefined, undefined, 1], sql)
+    }
+    assert.deepEqual(await server.query('select * from effects'), [])
+    assert.equal((await server.query<{ n: string }>('select count(*) n from people'))[0]?.n, '1000')
+  })
+
+  test('a count that takes too long is left away', async () => {
+    const [statement] = reader.read('DELETE FROM people WHERE id = 1').statements
+    assert.ok(statement !== undefined)
+    const locked = await connect(server)
+    await locked.client.query('BEGIN; LOCK TABLE people IN ACCESS EXCLUSIVE MODE')
+    const numbers = await estimate(statement, { ask: connection.ask, names, parameters: [], types: [], budgetMs: 40, countUpTo: 10 })
+    await locked[Symbol.asyncDispose]()
+    assert.deepEqual(numbers, { notes: ['The database gave no estimate.'] })
+    assert.deepEqual(await connection.ask('SELECT 1'), [['1']])
+  })
+
+  test('drift is more rows than the rule allows', () => {
+    const counted = (exactRows: number): Numbers => ({ exactRows, estimatedRows: 1, notes: [] })
+    assert.equal(drifted(counted(10), counted(20), { factor: 2 }), false)
+    assert.equal(drifted(counted(10), counted(21), { factor: 2 }), true)
+    assert.equal(drifted(counted(10), counted(16), { factor: 2, rows: 5 }), true)
+    assert.equal(drifted(counted(10), counted(1), { rows: 0 }), false)
+    assert.equal(drifted(counted(10), { estimatedRows: 1, notes: [] }, { factor: 2 }), true)
+    assert.equal(drifted({ notes: [] }, counted(1000), { rows: 0 }), false)
+    assert.equal(drifted({ estimatedRows: 5, notes: [] }, { estimatedRows: 50, notes: [] }, { rows: 10 }), true)
+  })
+
+  test('names are resolved by the server: a temporary table in front, another view behind the same number, another body', async () => {
+    await using session = await connect(server)
+    const refs = [{ name: 'people', access: 'write' }, { schema: 'public', name: 'sees', access: 'read' }, { name: 'absent', access: 'read' }] as const
+    const first = await resolveRelations(session.ask, refs)
+    assert.deepEqual(first.map((one) => one && [one.schema, one.name]), [['public', 'people'], ['public', 'sees'], undefined])
+    assert.equal(sameMeaning(first, await resolveRelations(session.ask, refs)), true)
+
+    await session.client.query('create or replace view sees as select id, name, at from people where id > 1')
+    assert.equal(sameMeaning(first, await resolveRelations(session.ask, refs)), false)
+
+    const before = await resolveRelations(session.ask, [refs[0]])
+    await session.client.query('create temp table people (id int); create temp table pg_class (oid int)')
+    const after = await resolveRelations(session.ask, [refs[0]])
+    assert.match(after[0]?.schema ?? '', /^pg_temp/)
+    assert.equal(sameMeaning(before, after), false)
+
+    const functions = [{ name: 'sneaky' }, { schema: 'public', name: 'lower' }] as const
+    const bodies = await resolveFunctions(session.ask, functions, names.path)
+    assert.deepEqual(bodies.map(({ as }) => as), ['public.sneaky'])
+    await session.client.query('create or replace function sneaky(int) returns int language sql as $$ select 2 $$')
+    assert.equal(sameMeaning(bodies, await resolveFunctions(session.ask, functions, names.path)), false)
+  })
+
+  test('names are quoted, whatever is in them', async () => {
+    const name = 'a"b\\c\'; drop table people; --'
+    const refs = [{ name, access: 'read' }] as const
+    assert.deepEqual(await resolveRelations(connection.ask, refs), [undefined])
+    await server.query(`create table "${name.replaceAll('"', '""')}" (id int)`)
+    assert.equal((await resolveRelations(connection.ask, refs))[0]?.name, name)
+    assert.deepEqual(await resolveFunctions(connection.ask, [{ schema: name, name }], []), [])
+  })
+})
