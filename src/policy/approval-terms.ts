@@ -1,6 +1,6 @@
 import { parseDuration } from '../lib/duration.ts'
 import type { Party } from '../model/caller.ts'
-import type { Assurance, Requirement } from '../model/decision.ts'
+import type { Assurance, Drift, Requirement } from '../model/decision.ts'
 import type { ApprovalSource, CallersSource } from './language.ts'
 import type { IssuerNames } from './matchers.ts'
 import { meant } from './meant.ts'
@@ -48,7 +48,15 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     runWithinMs: duration(source['run-within'] ?? DEFAULTS.runWithin, (message) => report(['run-within'], message)),
     askReason: source['ask-reason'] ?? false,
     run: source.run ?? 'attached',
+    drift: source.drift === undefined ? undefined : parseDrift(source.drift, (message) => report(['drift'], message)),
   }
+}
+
+const parseDrift = (text: string, report: (message: string) => void): Drift => {
+  const value = Number.parseFloat(text)
+  if (!text.endsWith('x')) return { rows: value }
+  if (value < 1) report(`"${text}" is less than what the approvers are shown`)
+  return { factor: value }
 }
 
 const MAX_WAIT = 30 * 86_400_000

@@ -9,8 +9,9 @@ import { compileCondition, type Condition } from './condition.ts'
 import type { CompiledRule } from './decide.ts'
 import { compileGlob, globProblem } from './glob.ts'
 import type { CallersSource, List, PrincipalSource, RuleSource } from './language.ts'
-import { callerMatchers, globPathTest, isLoose, negated, pathMatcher, queryMatcher, regexPathTest, resourceMatcher, tagsMatcher, valuesOf, verbMatcher, type Matcher } from './matchers.ts'
+import { callerMatchers, globPathTest, isLoose, negated, pathMatcher, queryMatcher, regexPathTest, sqlMatcher, tagsMatcher, toolsMatcher, valuesOf, verbMatcher, type Matcher } from './matchers.ts'
 import { meant } from './meant.ts'
+import { objectNameProblem } from './object-names.ts'
 import { foldCase } from './path-views.ts'
 import { knownMethods, knownVerbs, verbFamily } from './verbs.ts'
 
@@ -42,12 +43,13 @@ export const compileRule = (source: RuleSource, matched: MatchedRule, world: Rul
     ...(source.callers === undefined ? [] : callersOf(source.callers, strict, world, report)),
     ...(source.tags === undefined ? [] : [tagsMatcher(source.tags, strict)]),
     ...pathMatchers,
-    ...(source.tables === undefined ? [] : [resourceMatcher('tables', source.tables, strict)]),
-    ...(source.tools === undefined ? [] : [resourceMatcher('tools', source.tools, strict)]),
+    ...SQL_LISTS.flatMap((key) => (source[key] === undefined ? [] : [sqlMatcher(key, source[key], strict)])),
+    ...(source.tools === undefined ? [] : [toolsMatcher(source.tools, strict)]),
     ...(source.query === undefined ? [] : [queryMatcher(source.query, strict)]),
   ]
   const terms = source.approval === undefined ? undefined : compileTerms(source.approval, { policy: matched.policy, rule: matched.rule, callers: source.callers }, world, (path, message) => report(['approval', ...path], message))
-  return { matched, then: source.then, strict, verbs, paths, matchers, condition, terms, obligations: obligationsOf(source, world, report), protocols: protocolsOf(source, condition, report) }
+  const needsEstimate = condition?.needsEstimate === true || terms?.drift !== undefined
+  return { matched, then: source.then, strict, verbs, paths, matchers, condition, needsEstimate, terms, obligations: obligationsOf(source, world, report), protocols: protocolsOf(source, condition, report) }
 }
 
 /** Facts of the matchers decide which services a rule can meet, so that `tables: { not: … }` says nothing about HTTP. */
@@ -57,7 +59,7 @@ const protocolsOf = (source: RuleSource, condition: Condition | undefined, repor
     if (family !== undefined && !families.has(family)) families.set(family, key)
   }
   for (const key of ['methods', 'paths', 'path-regex', 'query'] as const) if (source[key] !== undefined) add('http', key)
-  if (source.tables !== undefined) add('sql', 'tables')
+  for (const key of SQL_LISTS) if (source[key] !== undefined) add('sql', key)
   if (source.tools !== undefined) add('mcp', 'tools')
   add(condition?.family, 'if')
   if (families.size > 1) report([], `no action has both ${[...families.values()].map((key) => `"${key}"`).join(' and ')}: they belong to different protocols`)
@@ -160,12 +162,19 @@ const checkPrincipal = (source: PrincipalSource, world: RuleWorld, report: Repor
   for (const domain of values(source['email-domains'])) if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/i.test(domain)) report(['email-domains'], `"${domain}" is no domain such as example.com`)
 }
 
+const SQL_LISTS = ['tables', 'columns', 'functions'] as const
+const SQL_KINDS = { tables: 'table', columns: 'column', functions: 'function' } as const
+
 const checkLists = (source: RuleSource, world: RuleWorld, report: Report): void => {
-  for (const [key, separator] of [['tables', '.'], ['tools', '/']] as const) {
+  for (const key of SQL_LISTS) {
     for (const name of source[key] === undefined ? [] : valuesOf(source[key])) {
-      const problem = globProblem(name, separator)
+      const problem = globProblem(name, '.') ?? objectNameProblem(SQL_KINDS[key], name)
       if (problem !== undefined) report([key], problem)
     }
+  }
+  for (const name of source.tools === undefined ? [] : valuesOf(source.tools)) {
+    const problem = globProblem(name, '/')
+    if (problem !== undefined) report(['tools'], problem)
   }
   for (const tag of source.tags === undefined ? [] : valuesOf(source.tags)) if (!world.tags.has(tag)) report(['tags'], `the classification has no tag "${tag}"${meant(tag, world.tags)}`)
 }
@@ -176,11 +185,16 @@ const checkEffect = (source: RuleSource, report: Report): void => {
   if (source.then === 'deny' && (source.mask !== undefined || source.limits !== undefined)) report([source.mask === undefined ? 'limits' : 'mask'], 'nothing runs that a rule denies: there is nothing to mask or to limit')
 }
 
+/** Masks are kept column by column, so a column is named and not described. */
+const maskedColumnProblem = (name: string): string | undefined => (name.includes('*') ? `"${name}" is no one column: give the columns a tag, and mask the tag` : objectNameProblem('column', name))
+
 const obligationsOf = (source: RuleSource, world: RuleWorld, report: Report): Obligations | undefined => {
   if (source.mask === undefined && source.limits === undefined) return undefined
   const masks: Record<string, Mask> = {}
   for (const [name, mask] of Object.entries(source.mask ?? {})) {
     const column = name.includes('.')
+    const problem = column ? maskedColumnProblem(name) : undefined
+    if (problem !== undefined) report(['mask', name], problem)
     if (!column && !world.tags.has(name)) report(['mask', name], `the classification has no tag "${name}"${meant(name, world.tags)}`)
     masks[column ? `column:${name}` : `tag:${name}`] = mask
   }

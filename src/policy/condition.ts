@@ -13,6 +13,8 @@ export interface Condition {
   readonly family: 'http' | 'sql' | 'mcp' | undefined
   /** Whether it reads what stands in the body of the request. */
   readonly needsBody: boolean
+  /** Whether it asks how many rows a statement would touch. */
+  readonly needsEstimate: boolean
   readonly warnings: readonly string[]
   /** Throws when the expression fails; what that means is the rule's business. */
   evaluate(facts: Facts): boolean
@@ -76,6 +78,7 @@ const childrenOf = (value: unknown): readonly ASTNode[] => (isNode(value) ? [val
 interface Survey {
   readonly roots: Set<string>
   needsBody: boolean
+  needsEstimate: boolean
   nesting: number
   readonly patterns: string[]
   readonly warnings: string[]
@@ -92,12 +95,14 @@ const survey = (node: ASTNode, found: Survey, bound: ReadonlySet<string>, loops:
     if (bound.has(node.args)) return
     found.roots.add(node.args)
     if (node.args === 'http' || node.args === 'mcp') found.needsBody = true
+    if (node.args === 'sql') found.needsEstimate = true
     return
   }
   if (node.op === '.' && isNode(node.args[0]) && node.args[0].op === 'id' && !bound.has(node.args[0].args)) {
     const [{ args: root }, field] = [node.args[0], node.args[1]]
     found.roots.add(root)
     if ((root === 'http' && !HEAD_FACTS.has(field)) || root === 'mcp' || (root === 'action' && (field === 'textLength' || field === 'digest'))) found.needsBody = true
+    if (root === 'sql' && field === 'estimatedRows') found.needsEstimate = true
     return
   }
   if (node.op === 'rcall') return surveyCall(node, found, bound, loops)
@@ -161,7 +166,7 @@ export const compileCondition = (text: string): Condition | ConditionProblem => 
   const checked = environment.check(text)
   if (!checked.valid) return { problem: checked.error?.summary ?? 'not an expression', at: checked.error?.range?.start ?? 0 }
   if (checked.type !== 'bool') return { problem: `the condition yields ${checked.type}, not true or false`, at: 0 }
-  const found: Survey = { roots: new Set(), needsBody: false, nesting: 0, patterns: [], warnings: [] }
+  const found: Survey = { roots: new Set(), needsBody: false, needsEstimate: false, nesting: 0, patterns: [], warnings: [] }
   try {
     const { ast } = environment.parse(text)
     survey(ast, found, new Set(), 0)
@@ -185,6 +190,7 @@ const finish = (text: string, rewritten: string, family: Condition['family'], fo
     text,
     family,
     needsBody: found.needsBody,
+    needsEstimate: found.needsEstimate,
     warnings: found.warnings,
     evaluate: (facts) => {
       if (nesting > 0 && facts.size(sizeOf, MAX_STEPS) ** nesting > MAX_STEPS) throw new Error('the condition would take too many steps on an action of this size')

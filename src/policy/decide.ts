@@ -1,5 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import type { Action } from '../model/action.ts'
+import type { Action, ActionPart } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Decision, MatchedRule, Obligations, Verdict } from '../model/decision.ts'
 import type { Service } from '../model/service.ts'
@@ -9,7 +9,7 @@ import { onePath, pathsOf, type Matcher, type PathTest, type Question } from './
 import { foldCase, viewsOf } from './path-views.ts'
 import type { Explanation, RuleExplanation } from './policy-set.ts'
 import { combineObligations, combineTerms, NO_OBLIGATIONS, type HoldTerms } from './terms.ts'
-import { mustBeNamed } from './verbs.ts'
+import { mustBeNamed, needsNoRule } from './verbs.ts'
 
 export interface CompiledRule {
   readonly matched: MatchedRule
@@ -22,6 +22,8 @@ export interface CompiledRule {
   /** Every line but the verbs and the condition, cheap ones first. */
   readonly matchers: readonly Matcher[]
   readonly condition: Condition | undefined
+  /** It looks at how many rows an action would touch. */
+  readonly needsEstimate: boolean
   readonly terms: HoldTerms | undefined
   readonly obligations: Obligations | undefined
 }
@@ -31,35 +33,50 @@ interface Branch {
   readonly next: Map<CompiledRule, Branch>
   readonly rules: readonly CompiledRule[]
   decision: Decision | undefined
+  /** Of an action that needs no rule. */
+  free: Decision | undefined
 }
 
-/** Rules that a verb can meet, by the first segment of the path, folded. */
+/** Rules that the verbs of an action can meet, by the first segment of the path, folded. */
 interface Bucket {
   readonly all: readonly CompiledRule[]
   readonly byFirst: ReadonlyMap<string, readonly CompiledRule[]>
   /** For a first segment that no rule names. */
   readonly elsewhere: readonly CompiledRule[]
+  /** Those that look at how many rows, each with its lines that are not about the caller. */
+  readonly counting: readonly (readonly Matcher[])[]
 }
 
-const MAX_BUCKETS = 128
+const MAX_BUCKETS = 256
 const MAX_BRANCHES = 4096
 
 export interface ServiceRules {
   decide(caller: Caller, action: Action, now: number): Decision
   needsBody(verb: string, path: string): boolean
+  needsEstimate(action: Action): boolean
   explain(caller: Caller, action: Action, now: number): Explanation
 }
 
 export const denyAll = (policyVersion: string): Decision => Object.freeze({ verdict: 'deny', matched: Object.freeze([]), obligations: NO_OBLIGATIONS, policyVersion })
 
-export const makeDecision = (rules: readonly CompiledRule[], policyVersion: string): Decision => {
+/** What stands where no rule that is in force says anything: deny for most, allow for what touches no data. */
+type Otherwise = 'allow' | 'deny'
+
+export const makeDecision = (rules: readonly CompiledRule[], policyVersion: string, otherwise: Otherwise = 'deny'): Decision => {
   const inForce = rules.filter(({ matched }) => !matched.observed)
   const has = (verdict: Verdict): boolean => inForce.some(({ then }) => then === verdict)
-  const verdict: Verdict = has('deny') ? 'deny' : has('hold') ? 'hold' : has('allow') ? 'allow' : 'deny'
+  return conclude(rules, has('deny') ? 'deny' : has('hold') ? 'hold' : has('allow') ? 'allow' : otherwise, policyVersion)
+}
+
+const conclude = (rules: readonly CompiledRule[], verdict: Verdict, policyVersion: string): Decision => {
+  const inForce = rules.filter(({ matched }) => !matched.observed)
   const terms = verdict === 'hold' ? combineTerms(inForce.flatMap((rule) => (rule.terms === undefined ? [] : [rule.terms]))) : undefined
   const obligations = verdict === 'deny' ? NO_OBLIGATIONS : combineObligations(inForce.flatMap((rule) => (rule.obligations === undefined ? [] : [rule.obligations])))
   return Object.freeze({ verdict, matched: Object.freeze(rules.map(({ matched }) => matched)), obligations, policyVersion, ...defined({ terms }) })
 }
+
+/** Stands where lines about the caller are left out. */
+const nobody: Caller = Object.freeze({ issuer: '', subject: '', kind: 'human', groups: undefined, onBehalfOf: [], claims: {}, session: '', authenticatedAt: 0, expiresAt: 0, address: '' })
 
 const passes = (rules: readonly Matcher[], question: Question): boolean => {
   for (const matcher of rules) if (!matcher.matches(question)) return false
@@ -68,32 +85,39 @@ const passes = (rules: readonly Matcher[], question: Question): boolean => {
 
 const meetsVerb = (rule: CompiledRule, verb: string): boolean => rule.verbs.every((matcher) => matcher.verb(verb)) && !(rule.strict && rule.verbs.length === 0 && mustBeNamed(verb))
 
-const makeBucket = (rules: readonly CompiledRule[], verb: string): Bucket => {
-  const all = rules.filter((rule) => meetsVerb(rule, verb))
+/** An allow rule answers for everything that an action does, any other for one thing of it. */
+const meetsVerbs = (rule: CompiledRule, verbs: readonly string[]): boolean => (rule.strict ? verbs.length > 0 && verbs.every((verb) => meetsVerb(rule, verb)) : verbs.some((verb) => meetsVerb(rule, verb)))
+
+const isAboutCaller = ({ key }: Matcher): boolean => key.startsWith('callers.')
+
+const makeBucket = (rules: readonly CompiledRule[], verbs: readonly string[]): Bucket => {
+  const all = rules.filter((rule) => meetsVerbs(rule, verbs))
   const firsts = (rule: CompiledRule): readonly string[] | undefined => rule.paths.find((path) => path.firsts !== undefined)?.firsts
   const names = new Set(all.flatMap((rule) => firsts(rule) ?? []))
   const byFirst = new Map([...names].map((name) => [name, all.filter((rule) => firsts(rule)?.includes(name) ?? true)] as const))
-  return { all, byFirst, elsewhere: all.filter((rule) => firsts(rule) === undefined) }
+  const counting = all.filter((rule) => rule.needsEstimate).map(({ matchers }) => matchers.filter((matcher) => !isAboutCaller(matcher)))
+  return { all, byFirst, elsewhere: all.filter((rule) => firsts(rule) === undefined), counting }
 }
 
 export const makeServiceRules = (service: Service, rules: readonly CompiledRule[], policyVersion: string): ServiceRules => {
   const buckets = new Map<string, Bucket>()
-  const root: Branch = { next: new Map(), rules: [], decision: undefined }
+  const root: Branch = { next: new Map(), rules: [], decision: undefined, free: undefined }
   const nothing = denyAll(policyVersion)
   let branches = 0
 
-  const bucketOf = (verb: string): Bucket => {
-    const known = buckets.get(verb)
+  const bucketOf = (verbs: readonly string[]): Bucket => {
+    const name = verbs.length === 1 ? (verbs[0] as string) : verbs.join(' ')
+    const known = buckets.get(name)
     if (known !== undefined) return known
-    const made = makeBucket(rules, verb)
-    if (buckets.size < MAX_BUCKETS) buckets.set(verb, made)
+    const made = makeBucket(rules, verbs)
+    if (buckets.size < MAX_BUCKETS) buckets.set(name, made)
     return made
   }
 
   const branchTo = (from: Branch, rule: CompiledRule): Branch => {
     const known = from.next.get(rule)
     if (known !== undefined) return known
-    const made: Branch = { next: new Map(), rules: [...from.rules, rule], decision: undefined }
+    const made: Branch = { next: new Map(), rules: [...from.rules, rule], decision: undefined, free: undefined }
     if (branches < MAX_BRANCHES) {
       branches++
       from.next.set(rule, made)
@@ -111,11 +135,12 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return bucket.byFirst.get(foldCase(views.plain[1] ?? '')) ?? bucket.elsewhere
   }
 
-  const decide = (caller: Caller, action: Action, now: number): Decision => {
+  /** The rules that match, in their one order. */
+  const walk = (caller: Caller, action: Action, now: number): Branch => {
     const question: Question = { caller, action, paths: undefined }
     let facts: Facts | undefined
     let branch = root
-    for (const rule of candidates(bucketOf(action.verb), question)) {
+    for (const rule of candidates(bucketOf(action.verbs), question)) {
       if (!passes(rule.matchers, question)) continue
       if (rule.condition !== undefined) {
         facts ??= new Facts(caller, action, service, now)
@@ -123,12 +148,41 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
       }
       branch = branchTo(branch, rule)
     }
+    return branch
+  }
+
+  const decide = (caller: Caller, action: Action, now: number): Decision => {
+    if (action.parts !== undefined) return decideParts(caller, action, action.parts, now)
+    return answer(walk(caller, action, now), action)
+  }
+
+  const answer = (branch: Branch, action: Action): Decision => {
+    if (needsNoRule(action.verbs) && action.resources.length === 0) return (branch.free ??= makeDecision(branch.rules, policyVersion, 'allow'))
     return branch === root ? nothing : (branch.decision ??= makeDecision(branch.rules, policyVersion))
+  }
+
+  /** Each part by itself: the gravest verdict is that of all, and what every part obliges to is kept for all. */
+  const decideParts = (caller: Caller, action: Action, parts: readonly ActionPart[], now: number): Decision => {
+    const met = new Set<CompiledRule>()
+    let verdict: Verdict = parts.length === 0 ? 'deny' : 'allow'
+    for (const part of parts) {
+      const one = asAction(action, part)
+      const branch = walk(caller, one, now)
+      for (const rule of branch.rules) met.add(rule)
+      verdict = graver(verdict, answer(branch, one).verdict)
+    }
+    return conclude(rules.filter((rule) => met.has(rule)), verdict, policyVersion)
+  }
+
+  const needsEstimate = (action: Action): boolean => {
+    if (action.parts !== undefined) return action.parts.some((part) => needsEstimate(asAction(action, part)))
+    const question: Question = { caller: nobody, action, paths: undefined }
+    return bucketOf(action.verbs).counting.some((matchers) => passes(matchers, question))
   }
 
   const needsBody = (verb: string, path: string): boolean => {
     const views = viewsOf(path)
-    return bucketOf(verb).all.some((rule) => (rule.then === 'hold' || rule.condition?.needsBody === true) && rule.paths.every(({ test, not }) => onePath(views, test, not, rule.strict)))
+    return bucketOf([verb]).all.some((rule) => (rule.then === 'hold' || rule.condition?.needsBody === true) && rule.paths.every(({ test, not }) => onePath(views, test, not, rule.strict)))
   }
 
   const explain = (caller: Caller, action: Action, now: number): Explanation => {
@@ -136,7 +190,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return { decision: decide(caller, action, now), rules: [...found.filter(({ matched }) => matched), ...found.filter(({ matched }) => !matched)] }
   }
 
-  return { decide, needsBody, explain }
+  return { decide, needsBody, needsEstimate, explain }
 }
 
 /** A condition that fails while running counts against the caller. */
@@ -148,11 +202,25 @@ const holds = (condition: Condition, facts: Facts, strict: boolean): boolean => 
   }
 }
 
+const graver = (a: Verdict, b: Verdict): Verdict => (a === 'deny' || b === 'deny' ? 'deny' : a === 'hold' || b === 'hold' ? 'hold' : 'allow')
+
+/** A part as if it were asked for alone. Text and digest are those of the whole. */
+const asAction = (action: Action, { verb, verbs, effect, resources, tags, facts }: ActionPart): Action => {
+  const { protocol, service, textCut, digest, shape } = action
+  return { protocol, service, verb, verbs, effect, resources, tags, facts, textCut, digest, shape, get text() { return action.text } }
+}
+
+/** Of a text of several statements, a rule matches where it matches one of them. */
 const explainRule = (rule: CompiledRule, service: Service, caller: Caller, action: Action, now: number): RuleExplanation => {
+  const each = (action.parts?.map((part) => asAction(action, part)) ?? [action]).map((one) => explainOne(rule, service, caller, one, now))
+  return each.find(({ matched }) => matched) ?? each[0] ?? { rule: rule.matched, matched: false }
+}
+
+const explainOne = (rule: CompiledRule, service: Service, caller: Caller, action: Action, now: number): RuleExplanation => {
   const question: Question = { caller, action, paths: undefined }
   const failed = [...rule.verbs, ...rule.matchers].find((matcher) => !matcher.matches(question))
   if (failed !== undefined) return { rule: rule.matched, matched: false, failed: { key: failed.key, saw: failed.saw(question) } }
-  if (!meetsVerb(rule, action.verb)) return { rule: rule.matched, matched: false, failed: { key: 'actions', saw: action.verb } }
+  if (!meetsVerbs(rule, action.verbs)) return { rule: rule.matched, matched: false, failed: { key: 'actions', saw: action.verbs.join(', ') } }
   if (rule.condition === undefined) return { rule: rule.matched, matched: true }
   try {
     if (rule.condition.evaluate(new Facts(caller, action, service, now))) return { rule: rule.matched, matched: true }

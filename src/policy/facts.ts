@@ -142,8 +142,8 @@ const httpFields = {
   segments: 'list<string>', ambiguous: 'list<string>', upgrade: 'string',
 } as const
 const sqlFields = {
-  statement: 'string', filtered: 'bool', statements: 'int', estimatedRows: 'int', tables: 'list<string>', columns: 'list<string>',
-  functions: 'list<string>', pure: 'bool', verbs: 'list<string>', parameters: 'dyn',
+  statement: 'string', filtered: 'bool', statements: 'int', estimatedRows: 'int', tables: 'list<string>', tablesWritten: 'list<string>',
+  columns: 'list<string>', functions: 'list<string>', pure: 'bool', verbs: 'list<string>', parameters: 'dyn', transaction: 'string',
 } as const
 const mcpFields = { server: 'string', method: 'string', tool: 'string', arguments: 'dyn', annotations: 'dyn', fingerprint: 'string' } as const
 

@@ -1,3 +1,5 @@
+import { dottedSegments } from '../lib/dotted-name.ts'
+
 /**
  * Globs on segments: `*` stands for any text within one segment, `**` (alone in its segment) for any number of segments, none included.
  * Everything else is itself. Only the pattern has special characters; the value that is matched is plain data.
@@ -68,6 +70,7 @@ const walk = (pattern: readonly Segment[], value: readonly string[], prefix: boo
 }
 
 export const splitSegments = (value: string, separators: string): readonly string[] => {
+  if (separators === '.') return dottedSegments(value)
   if (separators.length === 1) return value.split(separators)
   const segments: string[] = []
   let start = 0

@@ -39,6 +39,7 @@ const approval = z.strictObject({
   'ask-reason': z.boolean().optional(),
   run: z.enum(['attached', 'when-approved']).optional(),
   'shares-people': z.boolean().optional(),
+  drift: z.string().regex(/^(?:\d{1,4}(?:\.\d{1,2})?x|\d{1,9} rows?)$/, 'so many times as many rows, such as 2x, or so many more, such as 100 rows').optional(),
 })
 
 const mask = z.enum(['none', 'partial', 'hash', 'redact'])
@@ -54,6 +55,8 @@ const rule = z.strictObject({
   'path-regex': list.optional(),
   query: z.record(text, z.union([z.string(), z.array(z.string()), z.strictObject({ not: z.array(z.string()).min(1) })])).refine((keys) => Object.keys(keys).length > 0, 'asks for no key').optional(),
   tables: list.optional(),
+  columns: list.optional(),
+  functions: list.optional(),
   tools: list.optional(),
   tags: list.optional(),
   labels: labels.optional(),

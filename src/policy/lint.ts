@@ -13,7 +13,7 @@ export interface LintedRule {
   readonly conditionWarnings: readonly string[]
 }
 
-const LISTS = ['actions', 'methods', 'paths', 'path-regex', 'tables', 'tools', 'tags'] as const
+const LISTS = ['actions', 'methods', 'paths', 'path-regex', 'tables', 'columns', 'functions', 'tools', 'tags'] as const
 const MATCHERS = ['callers', ...LISTS, 'query', 'if'] as const
 
 const isEmpty = (list: List | undefined): boolean => list !== undefined && !negated(list) && valuesOf(list).length === 0
@@ -35,7 +35,7 @@ const shadows = (deny: LintedRule, rule: LintedRule): boolean => {
   if (deny === rule || source.then !== 'deny' || deny.observed || source.if !== undefined || source.query !== undefined || source['path-regex'] !== undefined) return false
   if (source.callers !== undefined && JSON.stringify(source.callers) !== JSON.stringify(rule.source.callers)) return false
   if (!rule.services.every((service) => deny.services.includes(service))) return false
-  return (['actions', 'methods', 'paths', 'tables', 'tools', 'tags'] as const).every((key) => covers(source[key], rule.source[key]))
+  return (['actions', 'methods', 'paths', 'tables', 'columns', 'functions', 'tools', 'tags'] as const).every((key) => covers(source[key], rule.source[key]))
 }
 
 /** What loads but is probably not meant. */
@@ -48,6 +48,8 @@ const lintRule = (rule: LintedRule, rules: readonly LintedRule[]): readonly Prob
   for (const key of emptyKeys(rule)) found.push(warn([], `an empty list matches nothing, so "${key}: []" makes the rule match nothing${source.then === 'allow' ? '' : ': nothing is held or denied by it'}`))
   if (source.then === 'allow' && MATCHERS.every((key) => source[key] === undefined)) found.push(warn([], 'allows everything to everybody'))
   else if (source.then === 'allow' && source.callers === undefined) found.push(warn([], 'allows any caller: name the groups or the kind under "callers" if that is not meant'))
+  if (source.then === 'allow' && source.actions === undefined && services.some(({ protocol }) => protocol === 'postgres' || protocol === 'mysql') && MATCHERS.some((key) => source[key] !== undefined)) found.push(warn([], 'allows every kind of statement, schema changes and grants too: name the kinds under "actions"'))
+  for (const key of ['tables', 'columns', 'functions'] as const) for (const name of source[key] === undefined ? [] : valuesOf(source[key])) if (/[A-Z]/.test(name)) found.push(warn([key], `"${name}" has capitals: a name that was created without quotes is lower case`))
   if (source.then !== 'allow' && source.because === undefined) found.push(warn([], `says ${source.then} without "because": the people and agents it stops will ask why`))
   if (source.then === 'deny' && source.instead === undefined) found.push(warn([], 'says deny without "instead": an agent that is told what to do instead does not try again'))
   if (source.then !== 'deny' && services.length > 0) {

@@ -79,6 +79,7 @@ const makePolicySet = (version: string, services: ReadonlyMap<string, ServiceRul
       }
     },
     needsBody: (service, verb, path) => services.get(service)?.needsBody(verb, path) ?? false,
+    needsEstimate: (service, action) => services.get(service)?.needsEstimate(action) ?? false,
     explain: (caller, action, now) => services.get(action.service)?.explain(caller, action, now) ?? { decision: nothing, rules: [] },
   } satisfies ExplainingPolicySet)
 }
@@ -120,6 +121,7 @@ const placeRules = ({ source, value }: { readonly source: YamlSource; readonly v
     const services = chosen.filter((service) => compiled.protocols.includes(service.protocol) && (rule.labels === undefined || hasLabels(service, rule.labels, rule.then === 'allow')))
     for (const message of unenforceable(rule, services, world.enforceable)) problems.push(problem([rule.mask === undefined ? 'limits' : 'mask'], message))
     for (const message of unaccompanied(rule, services)) problems.push(problem(['approval', 'run'], message))
+    for (const message of uncounted(rule, services)) problems.push(problem(['approval', 'drift'], message))
     return { compiled, linted: { source: rule, policy, observed: matched.observed, services, warn: problem, conditionWarnings: compiled.condition?.warnings ?? [] } }
   })
 }
@@ -158,6 +160,10 @@ const unenforceable = (rule: RuleSource, services: readonly Service[], enforceab
 /** Only HTTP can make a request again, and keep its answer, without the connection that it came on. */
 const unaccompanied = ({ approval }: RuleSource, services: readonly Service[]): readonly string[] =>
   approval?.run !== 'when-approved' ? [] : services.flatMap(({ name, protocol }) => (protocol === 'http' ? [] : [`"run: when-approved" cannot be kept for service ${name} (${protocol}): its actions run on the connection of the caller`]))
+
+/** Only a database says beforehand how many rows. */
+const uncounted = ({ approval }: RuleSource, services: readonly Service[]): readonly string[] =>
+  approval?.drift === undefined ? [] : services.flatMap(({ name, protocol }) => (protocol === 'postgres' ? [] : [`"drift" cannot be kept for service ${name} (${protocol}): nobody counts its rows`]))
 
 const canonicalForm = ({ policies, classifications }: ReadFiles, services: readonly Service[]): unknown => ({
   policies: policies.map(({ value }) => ({ ...value, rules: value.rules.toSorted((a, b) => (a.name < b.name ? -1 : 1)) })).toSorted((a, b) => (a.policy < b.policy ? -1 : 1)),

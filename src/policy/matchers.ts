@@ -1,8 +1,9 @@
 import { compileCidrs } from '../lib/cidr.ts'
 import { RE2JS } from 're2js'
-import type { Action } from '../model/action.ts'
+import type { Action, Resource } from '../model/action.ts'
 import type { Caller, Principal } from '../model/caller.ts'
 import { compileGlob, splitSegments, type Glob } from './glob.ts'
+import { couldBeAny } from './object-names.ts'
 import type { CallersSource, List, PrincipalSource } from './language.ts'
 import { viewsOf, type PathViews } from './path-views.ts'
 import { mustBeNamed } from './verbs.ts'
@@ -12,6 +13,7 @@ export interface Question {
   readonly caller: Caller
   readonly action: Action
   paths: readonly PathViews[] | undefined
+  named?: Partial<Record<Resource['kind'], readonly string[]>>
 }
 
 /**
@@ -132,17 +134,28 @@ export const tagsMatcher = (list: List, strict: boolean): Matcher => {
   return { key: 'tags', matches: ({ action }) => test(action.tags) || (untagged && action.tags.length === 0), saw: ({ action }) => action.tags.join(', ') || 'none' }
 }
 
-const namesOf = (action: Action, kind: 'table' | 'tool' | 'path'): readonly string[] => {
+const namesOf = (action: Action, kind: Resource['kind']): readonly string[] => {
   const names: string[] = []
   for (const resource of action.resources) if (resource.kind === kind) names.push(resource.name)
   return names
 }
 
-export const resourceMatcher = (key: 'tables' | 'tools', list: List, strict: boolean): Matcher => {
-  const kind = key === 'tables' ? 'table' : 'tool'
-  const test = several(list, strict, anyOf(valuesOf(list), key === 'tables' ? '.' : '/'))
-  return { key, matches: ({ action }) => test(namesOf(action, kind)), saw: ({ action }) => namesOf(action, kind).join(', ') || 'none' }
+export const toolsMatcher = (list: List, strict: boolean): Matcher => {
+  const test = several(list, strict, anyOf(valuesOf(list), '/'))
+  return { key: 'tools', matches: ({ action }) => test(namesOf(action, 'tool')), saw: ({ action }) => namesOf(action, 'tool').join(', ') || 'none' }
 }
+
+const SQL_RESOURCES = { tables: 'table', columns: 'column', functions: 'function' } as const
+export type SqlList = keyof typeof SQL_RESOURCES
+
+export const sqlMatcher = (key: SqlList, list: List, strict: boolean): Matcher => {
+  const kind = SQL_RESOURCES[key]
+  const patterns = valuesOf(list)
+  const test = several(list, strict, negated(list) === strict ? couldBeAny(patterns) : anyOf(patterns, '.'))
+  return { key, matches: (question) => test(namedIn(question, kind)), saw: ({ action }) => namesOf(action, kind).join(', ') || 'none' }
+}
+
+const namedIn = (question: Question, kind: 'table' | 'column' | 'function'): readonly string[] => ((question.named ??= {})[kind] ??= namesOf(question.action, kind))
 
 export const pathsOf = (question: Question): readonly PathViews[] => (question.paths ??= namesOf(question.action, 'path').map(viewsOf))
 
@@ -182,7 +195,7 @@ export const verbMatcher = (key: 'actions' | 'methods', list: List, strict: bool
   const named = new Set(patterns)
   const not = negated(list)
   const verb = (value: string): boolean => (not ? !any(value) : any(value)) && !(strict && mustBeNamed(value) && (not || !named.has(value)))
-  return { key, verb, matches: ({ action }) => verb(action.verb), saw: ({ action }) => action.verb }
+  return { key, verb, matches: ({ action: { verbs } }) => (strict ? verbs.every(verb) : verbs.some(verb)), saw: ({ action }) => action.verbs.join(', ') }
 }
 
 export type QuerySource = Readonly<Record<string, string | readonly string[] | { readonly not: readonly string[] }>>

@@ -13,6 +13,11 @@ export interface PolicySet {
    * If not, the protocol may decide without reading the body and stream it.
    */
   needsBody(service: string, verb: string, path: string): boolean
+  /**
+   * Whether a rule that this action could meet, whoever asks, looks at how many rows it would touch, or lets its approval go when that has grown.
+   * A condition that asks for `sql.estimatedRows` of an action without it fails, which counts against the caller.
+   */
+  needsEstimate(service: string, action: Action): boolean
   /** Data tags of a resource by the classification. */
   tagsOf(service: string, kind: 'path' | 'table' | 'column' | 'tool', name: string): readonly string[]
 }

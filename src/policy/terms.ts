@@ -1,4 +1,5 @@
-import type { Assurance, Mask, Obligations, Requirement, Terms } from '../model/decision.ts'
+import { defined } from '../lib/defined.ts'
+import type { Assurance, Drift, Mask, Obligations, Requirement, Terms } from '../model/decision.ts'
 
 /** What one hold rule asks for. */
 export interface HoldTerms {
@@ -7,6 +8,7 @@ export interface HoldTerms {
   readonly runWithinMs: number
   readonly askReason: boolean
   readonly run: 'attached' | 'when-approved'
+  readonly drift: Drift | undefined
 }
 
 /** Every requirement of every rule; of everything else the most careful. */
@@ -17,7 +19,14 @@ export const combineTerms = (all: readonly HoldTerms[]): Terms =>
     runWithinMs: Math.min(...all.map(({ runWithinMs }) => runWithinMs)),
     askReason: all.some(({ askReason }) => askReason),
     run: all.every(({ run }) => run === 'when-approved') ? 'when-approved' : 'attached',
+    ...defined({ drift: combineDrift(all.flatMap(({ drift }) => drift ?? [])) }),
   })
+
+const combineDrift = (all: readonly Drift[]): Drift | undefined => {
+  if (all.length === 0) return undefined
+  const least = (values: readonly (number | undefined)[]): number | undefined => values.reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a), undefined)
+  return Object.freeze(defined({ factor: least(all.map(({ factor }) => factor)), rows: least(all.map(({ rows }) => rows)) }))
+}
 
 const STRICTNESS: Record<Mask, number> = { none: 0, partial: 1, hash: 2, redact: 3 }
 

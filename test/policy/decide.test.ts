@@ -168,7 +168,7 @@ test('a WebSocket is opened only by a rule that names it', () => {
 - { name: named, then: allow, actions: [http.websocket], paths: [/ws/chat] }
 - { name: closed, then: deny, paths: ["/internal/**"] }
 `))
-  const upgrade = (path: string) => verdict(rules, { ...http('GET', path), verb: 'http.websocket' })
+  const upgrade = (path: string) => verdict(rules, { ...http('GET', path), verb: 'http.websocket', verbs: ['http.websocket'] })
   assert.deepEqual([upgrade('/ws/chat'), upgrade('/other'), upgrade('/internal/x')], ['allow', 'deny', 'deny'])
 })
 

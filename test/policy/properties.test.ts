@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Action } from '../../src/model/action.ts'
+import type { Action, ActionPart } from '../../src/model/action.ts'
 import type { Caller } from '../../src/model/caller.ts'
 import { agent, http, load, policy, service, world } from './world.ts'
 import { loadPolicies } from '../../src/policy/load.ts'
-import type { PolicySet } from '../../src/policy/policy-set.ts'
+import type { ExplainingPolicySet, PolicySet } from '../../src/policy/policy-set.ts'
 
 const PATHS = ['/**', '/a', '/a/**', '/a/*', '/*/b', '/**/b', '/b/**', '/a/b', '/a/*/c', '/b*']
 const TARGETS = ['/', '/a', '/a/', '/a/b', '//a/b', '/a;x/b', '/b', '/bb', '/a/x/c', '/%61/b', '/c/b', '/a/./b']
@@ -120,10 +120,84 @@ test('decide never throws, whatever the action carries', () => {
 `))
   fc.assert(
     fc.property(fc.string(), fc.webPath(), fc.object({ maxDepth: 3 }), fc.dictionary(fc.string(), fc.anything()), fc.string(), (verb, path, json, query, address) => {
-      const action = { ...http('GET', '/'), verb, resources: [{ kind: 'path' as const, name: path, access: 'read' as const, tags: [] }], facts: { http: { json, query, path } } }
+      const action = { ...http('GET', '/'), verb, verbs: [verb], resources: [{ kind: 'path' as const, name: path, access: 'read' as const, tags: [] }], facts: { http: { json, query, path } } }
       const { verdict } = set.decide({ ...agent, address, email: address }, action, 0)
       assert.ok(verdict in STRICTNESS)
     }),
     { numRuns: 1000 },
+  )
+})
+
+const VERBS = ['sql.select', 'sql.update', 'sql.delete', 'sql.ddl', 'sql.transaction', 'sql.set', 'sql.unknown']
+const TABLES = ['public.t', 'public.cards', 'app.t', 't']
+
+interface SqlRule {
+  readonly then: 'allow' | 'hold' | 'deny'
+  readonly verbs: readonly string[] | undefined
+  readonly tables: readonly string[] | undefined
+  readonly not: boolean
+  readonly condition: string | undefined
+}
+
+const someSqlRule = (then: readonly SqlRule['then'][]): fc.Arbitrary<SqlRule> =>
+  fc.record({
+    then: fc.constantFrom(...then),
+    verbs: fc.option(fc.subarray([...VERBS, 'sql.*', 'sql.**'], { minLength: 1 }), { nil: undefined }),
+    tables: fc.option(fc.subarray(['public.t', 'public.*', '*.t', '**'], { minLength: 1 }), { nil: undefined }),
+    not: fc.boolean(),
+    condition: fc.option(fc.constantFrom('sql.filtered', 'sql.estimatedRows > 10', "sql.tables.exists(t, t == 'app.t')"), { nil: undefined, freq: 4 }),
+  })
+
+const sqlRuleText = ({ then, verbs, tables, not, condition }: SqlRule, index: number): string =>
+  JSON.stringify({
+    policy: `p${index}`,
+    services: ['crm-db'],
+    rules: [{ name: 'r', then, actions: verbs, tables: tables === undefined ? undefined : not ? { not: tables } : tables, if: condition, approval: then === 'hold' ? { from: { groups: ['security'] } } : undefined }],
+  })
+
+const compileSql = (rules: readonly SqlRule[]): ExplainingPolicySet => {
+  const loaded = loadPolicies(rules.map((rule, index) => ({ file: `${index}.yaml`, text: sqlRuleText(rule, index) })), { ...world, services: [service('crm-db', 'postgres')] })
+  assert.ok(loaded.policies, JSON.stringify(loaded.problems))
+  return loaded.policies
+}
+
+const somePart: fc.Arbitrary<ActionPart> = fc
+  .record({ verbs: fc.subarray(VERBS, { minLength: 1, maxLength: 3 }), tables: fc.subarray(TABLES), filtered: fc.option(fc.boolean(), { nil: undefined }), estimatedRows: fc.option(fc.constantFrom(5, 50), { nil: undefined }) })
+  .map(({ verbs, tables, ...facts }) => ({ verb: verbs[0] ?? '', verbs, effect: 'write', tags: [], resources: tables.map((name) => ({ kind: 'table', name, access: 'write', tags: [] })), facts: { sql: { ...facts, tables } } }))
+const someStatements = fc.array(fc.array(somePart, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 8 })
+
+const alone = (part: ActionPart): Action => ({ protocol: 'postgres', service: 'crm-db', text: '', textCut: false, digest: 'sha256:aa', shape: 's', ...part })
+const asText = (parts: readonly ActionPart[]): Action => ({ ...alone({ ...(parts[0] as ActionPart), verbs: parts.flatMap(({ verbs }) => verbs), resources: parts.flatMap(({ resources }) => resources) }), parts })
+
+test('SQL: adding a rule that holds or denies never widens access, for one statement or for several', () => {
+  fc.assert(
+    fc.property(fc.array(someSqlRule(['allow', 'hold', 'deny']), { minLength: 1, maxLength: 8 }), someSqlRule(['deny', 'hold']), someStatements, (rules, added, texts) => {
+      const [before, after] = [compileSql(rules), compileSql([...rules, added])]
+      for (const action of texts.flatMap((parts) => [...parts.map(alone), asText(parts)])) {
+        const [was, is] = [before.decide(agent, action, 0).verdict, after.decide(agent, action, 0).verdict]
+        if (added.then === 'deny') assert.ok(STRICTNESS[is] >= STRICTNESS[was], `${was} became ${is}`)
+        else assert.ok(is !== 'allow' || was === 'allow', `${was} became ${is}`)
+      }
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+test('SQL: several statements are decided as the gravest of them, whatever their order, and explain agrees', () => {
+  fc.assert(
+    fc.property(fc.array(someSqlRule(['allow', 'hold', 'deny']), { minLength: 1, maxLength: 8 }), someStatements, (rules, texts) => {
+      const set = compileSql(rules)
+      for (const parts of texts) {
+        const decision = set.decide(agent, asText(parts), 0)
+        const single = parts.map((part) => set.decide(agent, alone(part), 0))
+        assert.equal(STRICTNESS[decision.verdict], Math.max(...single.map(({ verdict }) => STRICTNESS[verdict])))
+        assert.deepEqual(decision, set.decide(agent, asText(parts.toReversed()), 0))
+        assert.equal(decision.terms === undefined, decision.verdict !== 'hold')
+        const explained = set.explain(agent, asText(parts), 0)
+        assert.deepEqual(new Set(explained.rules.filter(({ matched }) => matched).map(({ rule }) => rule)), new Set(decision.matched))
+        if (decision.verdict === 'hold') for (const one of single) for (const requirement of one.terms?.requirements ?? []) assert.ok(decision.terms?.requirements.includes(requirement))
+      }
+    }),
+    { numRuns: 500 },
   )
 })

@@ -82,6 +82,7 @@ export const testPolicies: PolicySet = {
     return { verdict, matched: [{ policy: 'p', rule: 'r', then: verdict, at: 'p.yaml:1', because: 'because', observed: false }], obligations: { masks: {}, limits: {} }, policyVersion: 'v', ...(verdict === 'hold' ? { terms } : {}) }
   },
   needsBody: (_service, _verb, path) => !path.startsWith('/stream'),
+  needsEstimate: () => false,
   tagsOf: () => [],
 }
 
