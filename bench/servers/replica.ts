@@ -31,13 +31,13 @@ export interface ReplicaSetup {
   readonly admin?: number
 }
 
-/** `countersign serve` as anybody would run it, with 50 rules and everything on. */
+/** `countersign serve` as the image and the command start it, with 50 rules and everything on. */
 export const replicaCommand = async (directory: string, setup: ReplicaSetup): Promise<readonly string[]> => {
   const place = join(directory, setup.name)
   mkdirSync(place, { recursive: true })
   writeFileSync(join(place, 'policy.yaml'), policy())
   writeFileSync(join(place, 'countersign.yaml'), config(place, setup, setup.console ?? (await freePort()), setup.admin ?? (await freePort())))
-  return [process.execPath, resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
+  return [process.execPath, '--max-semi-space-size=16', resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
 }
 
 const config = (place: string, { name: replica, port, upstream, issuer, workers }: ReplicaSetup, console: number, admin: number): string => `
