@@ -7,14 +7,13 @@ import type { Caller } from '../../model/caller.ts'
 import type { Claim } from '../../model/claim.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { Arrival } from './arrival.ts'
+import { Gone } from './byte-source.ts'
 import type { CancelKeys } from './cancel-keys.ts'
 import { askForToken } from './client-login.ts'
 import { authenticationOk, keyData, negotiateProtocolVersion, parameterStatus, readyForQuery } from './codec/reply.ts'
-import { Gone } from './byte-source.ts'
 import { greet, type Greeting, Stuffed } from './greeting.ts'
 import type { PostgresListenerOptions, PostgresServiceOptions } from './options.ts'
 import type { Places } from './places.ts'
-import { plain } from './refusal.ts'
 import { checkStartUp, type StartUp } from './start-up-parameters.ts'
 import { type Backend, connectUpstream } from './upstream.ts'
 
@@ -122,10 +121,10 @@ const within = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>
 /** Longest name that the server keeps. */
 const nameBytes = 63
 
-/** For people who look at the server's own list of sessions. Only what the server would show as it is. */
+/** For people who look at the server's own list of sessions. What a terminal or a log could trip over becomes a question mark, as at the server itself. */
 const applicationName = ({ subject }: Caller): string => {
   const suffix = ' via countersign'
-  return `${plain(subject).replace(/[^\x20-\x7e]/g, '?').slice(0, nameBytes - suffix.length)}${suffix}`
+  return `${subject.replace(/[^\x20-\x7e]/g, '?').slice(0, nameBytes - suffix.length)}${suffix}`
 }
 
 const welcome = (socket: Socket, { parameters, pid }: Backend, key: Buffer): void => {
