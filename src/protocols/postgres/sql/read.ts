@@ -7,6 +7,7 @@ import { sessionHandlers } from './handlers/session.ts'
 import { ParserFailure, SyntaxProblem, type Parser, type RawStatement, type Token } from './parser.ts'
 import type { Reading, StatementReading } from './reading.ts'
 import { defined } from '../../../lib/defined.ts'
+import { usesOf } from './uses.ts'
 import { handlerTable, opened, Unclassified, Walk, type Place } from './walk.ts'
 
 const handlers = handlerTable(expressionHandlers, queryHandlers, changeHandlers, sessionHandlers, definitionHandlers, bodyHandlers)
@@ -44,7 +45,7 @@ const readStatement = (text: string, raw: RawStatement, parser: Parser): Stateme
     walk.node(raw.stmt, top)
     const { found } = walk
     if (raw.stmt !== undefined) found.changes = changesOf(raw.stmt, text, parser)
-    const reading = found.reading(text)
+    const reading = Object.freeze({ ...found.reading(text), ...usesOf(raw.stmt) })
     if (reading.relations.some((relation) => relation.name === settingsView && relation.access === 'write' && relation.defined === undefined)) {
       return Object.freeze({ ...reading, kinds: ['session' as const, ...reading.kinds], forbidden: 'a change of pg_settings changes how every later statement is read' })
     }
@@ -55,8 +56,8 @@ const readStatement = (text: string, raw: RawStatement, parser: Parser): Stateme
   }
 }
 
-/** An odd run of backslashes before a quote, in a literal without the prefix `E`. */
-const isAmbiguous = (token: Token): boolean => !/^[eE$]/.test(token.text) && /(?<!\\)(?:\\\\)*\\'/.test(token.text)
+/** An odd run of backslashes before a quote, in a literal that knows no escapes: not `E''`, `$$`, a name or a comment. */
+const isAmbiguous = (token: Token): boolean => !/^(?:[eE]'|\$|"|[uU]&"|--|\/\*)/.test(token.text) && /(?<!\\)(?:\\\\)*\\'/.test(token.text)
 
 const hasAmbiguousBackslash = (text: string, parser: Parser): boolean => text.includes('\\') && text.includes("'") && parser.tokens(text).some((token) => token.text.includes("'") && isAmbiguous(token))
 

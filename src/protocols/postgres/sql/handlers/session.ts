@@ -4,6 +4,7 @@ import type { Control } from '../reading.ts'
 import { settingKind } from '../settings.ts'
 import { opened, Unclassified, type Handlers, type Place, type Rest, type Walk } from '../walk.ts'
 import { literalOf, type } from './spelling.ts'
+import { usesOf } from '../uses.ts'
 
 /** Names and arguments of options, such as those of EXPLAIN and BEGIN. */
 const options = (nodes: readonly Node[] | undefined): readonly { readonly name: string; readonly arg: Node | undefined }[] =>
@@ -80,7 +81,7 @@ const named = (query: Node | undefined, walk: Walk, place: Place): Control & { r
   const at: Place = { ...place, top: true }
   body.node(query, at)
   walk.node(query, at)
-  return { does: 'prepare', name: '', body: body.found.reading(walk.source.text) }
+  return { does: 'prepare', name: '', body: Object.freeze({ ...body.found.reading(walk.source.text), ...usesOf(query) }) }
 }
 
 const prepare = (statement: PrepareStmt, walk: Walk, place: Place): Rest<keyof PrepareStmt> => {
