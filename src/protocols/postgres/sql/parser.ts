@@ -31,7 +31,7 @@ export interface Token {
 export interface Parser {
   statements(text: string): readonly RawStatement[]
   tokens(text: string): readonly Token[]
-  /** When a text has a chance again. */
+  /** When all spares are there again. */
   ready(): Promise<void>
 }
 
@@ -119,19 +119,18 @@ export const makeParser = async (): Promise<Parser> => {
   const module = await (compiled ??= compile())
   const ready: Instance[] = []
   let atFirst = 0
-  let coming = 0
-  const refill = async (): Promise<void> => {
-    while (ready.length + coming <= spares) {
-      coming++
-      try {
-        const instance = await instantiate(module)
-        atFirst ||= instance.HEAPU8.length
-        ready.push(instance)
-      } finally {
-        coming--
-      }
+  let filling: Promise<void> | undefined
+  const fill = async (): Promise<void> => {
+    while (ready.length <= spares) {
+      const instance = await instantiate(module)
+      atFirst ||= instance.HEAPU8.length
+      ready.push(instance)
     }
   }
+  const refill = (): Promise<void> =>
+    (filling ??= fill().finally(() => {
+      filling = undefined
+    }))
   const retire = (): void => {
     ready.shift()
     // An instance that cannot be made now is tried again at the next text that finds none.
@@ -159,5 +158,5 @@ export const makeParser = async (): Promise<Parser> => {
     return answer
   }
   await refill()
-  return { statements: (text) => ask(text, parse), tokens: (text) => ask(text, scan), ready: () => (ready.length > 0 ? Promise.resolve() : refill()) }
+  return { statements: (text) => ask(text, parse), tokens: (text) => ask(text, scan), ready: () => (ready.length > spares ? Promise.resolve() : refill()) }
 }
