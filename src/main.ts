@@ -1,4 +1,4 @@
-import { createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
+import { createHmac, createPrivateKey, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Logger } from 'pino'
 import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
@@ -21,6 +21,11 @@ import { causeText } from './model/refusal.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import { makeAssertions } from './protocols/http/assertion.ts'
 import { makeHttpListener } from './protocols/http/listener.ts'
+import { makeCatalogs } from './protocols/postgres/catalogs.ts'
+import { makePostgresListener, type PostgresListener } from './protocols/postgres/listener.ts'
+import type { PostgresListenerOptions } from './protocols/postgres/options.ts'
+import { makeServe } from './protocols/postgres/serving.ts'
+import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
 import type { StoreOptions } from './stores/options.ts'
@@ -28,7 +33,7 @@ import { openRedisStore } from './stores/redis/redis-store.ts'
 
 /** One process that serves: everything below, wired by hand. */
 export interface Replica extends AsyncDisposable {
-  readonly addresses: { readonly http: string; readonly console: string; readonly admin: string }
+  readonly addresses: { readonly http: string; readonly console: string; readonly admin: string; readonly postgres?: string }
   readonly policyVersion: () => string
   /** The second phase of a reload: everything at once. What needs a restart has been refused before. */
   adopt(config: Config, policies: PolicySet): Promise<void>
@@ -118,13 +123,25 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   }
 
   const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions, note }))
+  const openPostgres = async (first: PostgresListenerOptions): Promise<PostgresListener> => {
+    const catalogs = started.use(makeCatalogs(log))
+    const consoleUrl = (): string => current.config.console.url
+    const serve = makeServe({ gate, identity, approvals, policies: () => current.policies, log, reader: await makeReader(), catalogs, consoleUrl, note, digestFor: maskDigests(config) })
+    const listener = makePostgresListener(first, { identity, note, serve, log })
+    const reconfigure: PostgresListener['reconfigure'] = (options) => {
+      listener.reconfigure(options)
+      catalogs.keep(options.services)
+    }
+    return started.use({ ...listener, reconfigure })
+  }
+  const postgres = config.postgres && (await openPostgres(config.postgres))
   const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
   await journal.append({ type: 'config-loaded', policyVersion: policies.version, generation }, 'written')
   await current.identity.prefetch()
-  const addresses = { admin: addressOf(await admin.listen()), console: addressOf(await web.listen()), http: addressOf(await http.listen()) }
+  const addresses = { admin: addressOf(await admin.listen()), console: addressOf(await web.listen()), http: addressOf(await http.listen()), ...(postgres && { postgres: addressOf(await postgres.listen()) }) }
 
   const unattended = started.use(approvals.runUnattended((kept, signal) => http.runKept(kept, signal)))
 
@@ -141,6 +158,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
       if (!same) await nextIdentity.prefetch()
       await journal.append({ type: 'config-loaded', policyVersion: nextPolicies.version, generation: generation + 1, previous: before.policies.version }, 'written')
       http.reconfigure(next.http)
+      if (next.postgres) postgres?.reconfigure(next.postgres)
       current = { config: next, policies: nextPolicies, identity: nextIdentity }
       generation++
       if (!same) await before.identity[Symbol.asyncDispose]()
@@ -151,7 +169,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     async drain(graceMs) {
       draining = true
       approvals.drain()
-      await Promise.all([unattended.drain(graceMs), http.drain(graceMs), web.drain(AbortSignal.timeout(graceMs))])
+      await Promise.all([unattended.drain(graceMs), http.drain(graceMs), postgres?.drain(graceMs), web.drain(AbortSignal.timeout(graceMs))])
     },
     async [Symbol.asyncDispose]() {
       await journal.append({ type: 'replica-stopped', cause: draining ? 'drained' : 'stopped' }, 'synced').catch(() => {})
@@ -185,6 +203,16 @@ const assertionKey = ({ approval, deployment }: Config): KeyObject => {
   const seed = Buffer.from(hkdfSync('sha256', key.reveal(), deployment, 'countersign assertion key', 32))
   const prefix = Buffer.from('302e020100300506032b657004220420', 'hex') // PKCS #8 of an Ed25519 seed
   return createPrivateKey({ key: Buffer.concat([prefix, seed]), format: 'der', type: 'pkcs8' })
+}
+
+/** Equal values of one service get equal masks on all replicas. Whoever knows the masks cannot find the values without the key. */
+const maskDigests = ({ approval, deployment }: Config): ((service: string) => (value: Uint8Array) => string) => {
+  const [key] = approval.keys
+  if (key === undefined) throw new Error('no approval key')
+  return (service) => {
+    const secret = createSecretKey(Buffer.from(hkdfSync('sha256', key.reveal(), deployment, `countersign mask key ${service}`, 32)))
+    return (value) => createHmac('sha256', secret).update(value).digest('hex')
+  }
 }
 
 const noReload = async (policyVersion: string): Promise<ReloadResult> => ({ applied: false, policyVersion, problems: ['this process does not reload'] })

@@ -1,11 +1,19 @@
+import type { Piece } from './action.ts'
+import type { Execution } from './execution.ts'
 import type { StatementReading } from './sql/reading.ts'
+import type { Watching } from './watching.ts'
 
 /** What a name of a prepared statement stands for, whoever made it: a Parse message or SQL. */
 export interface Prepared {
   readonly sql: string
-  readonly reading: StatementReading | undefined
+  /** `undefined`: several statements, which no server takes. `empty`: none. */
+  readonly reading: StatementReading | 'empty' | undefined
   /** Parameter types as declared, 0 where the server finds out. */
   readonly types: readonly number[]
+  /** What it meant when it was prepared: the server may have looked its names up then. */
+  readonly then: Piece | undefined
+  /** Parameter types as the server has found out. */
+  found?: readonly number[]
 }
 
 /** The values of one Bind message, and how results are to be sent. */
@@ -24,6 +32,10 @@ export interface Portal {
   readonly cursor: boolean
   /** It outlives its transaction. */
   readonly held: boolean
+  /** It was executed: the server goes on where it stopped, and never runs it again. */
+  execution?: Execution
+  /** What is to be done with its rows, in all its slices. */
+  watch?: Watching | undefined
 }
 
 interface Pending<T> {

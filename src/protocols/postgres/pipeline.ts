@@ -2,7 +2,7 @@ import { answersPoison, type Poison } from './poison.ts'
 
 export type TransactionStatus = 'idle' | 'open' | 'failed'
 
-export type SentKind = 'query' | 'parse' | 'bind' | 'describe' | 'close' | 'execute' | 'sync' | 'asked'
+export type SentKind = 'query' | 'parse' | 'bind' | 'describe' | 'close' | 'execute' | 'sync'
 
 /** One message that was sent to the server, and who wants to hear what became of it. */
 export interface Sent {
@@ -14,8 +14,10 @@ export interface Sent {
   suspended?(): void
   /** The server said no, or skipped it because of an earlier no. Not called after `done`, but for a Query, whose later statements may fail. */
   failed?(error: Buffer | undefined): void
-  /** Nothing more comes for it. */
+  /** ReadyForQuery came for it, or it was skipped. */
   ended?(status: TransactionStatus): void
+  /** The connection broke before its answer came whole. */
+  lost?(): void
 }
 
 const statusOf: Readonly<Record<number, TransactionStatus>> = { 0x49: 'idle', 0x54: 'open', 0x45: 'failed' }
@@ -42,6 +44,8 @@ export class Pipeline {
   skipping = false
   /** A COPY FROM STDIN has begun and its end has not been answered. */
   copying = false
+  /** How many of them have begun. */
+  copies = 0
 
   /** Counts the stretches between two points at which the server answers ReadyForQuery. */
   get batch(): number {
@@ -79,7 +83,7 @@ export class Pipeline {
 
   /** RowDescription or NoData. A RowDescription of a Query comes before its rows; anything else ends a Describe. */
   described(): Sent {
-    const head = this.#expect('describe', 'query', 'asked')
+    const head = this.#expect('describe', 'query')
     if (head.kind === 'describe') {
       head.done?.(undefined)
       this.#shift()
@@ -89,7 +93,7 @@ export class Pipeline {
 
   /** CommandComplete or EmptyQueryResponse. */
   commandDone(tag: string | undefined): void {
-    const head = this.#expect('execute', 'query', 'asked')
+    const head = this.#expect('execute', 'query')
     this.copying = false
     head.done?.(tag)
     if (head.kind === 'execute') this.#shift()
@@ -103,6 +107,7 @@ export class Pipeline {
   copyBegins(): void {
     this.#expect('execute', 'query')
     this.copying = true
+    this.copies++
   }
 
   /** Gives back the error that the client has to read: ours, where the server's is the answer to a poison. */
@@ -122,7 +127,7 @@ export class Pipeline {
   ready(byte: number): Sent {
     const status = statusOf[byte]
     if (status === undefined) throw new OutOfStep('an unknown transaction status')
-    const head = this.#expect('query', 'sync', 'asked')
+    const head = this.#expect('query', 'sync')
     this.copying = false
     this.status = status
     this.#closedBatches++
@@ -131,12 +136,12 @@ export class Pipeline {
     return head
   }
 
-  /** The connection is gone. Gives back what will never be answered. */
-  abandon(): readonly Sent[] {
+  /** The connection is gone. */
+  abandon(): void {
     const left = this.#queue.slice(this.#head)
     this.#queue = []
     this.#head = 0
-    return left
+    for (const sent of left) sent.lost?.()
   }
 
   /** What the server skips: up to the next Sync that is on its way, or everything to come. */
@@ -170,4 +175,4 @@ export class Pipeline {
   }
 }
 
-const ends = (kind: SentKind): boolean => kind === 'query' || kind === 'sync' || kind === 'asked'
+const ends = (kind: SentKind): boolean => kind === 'query' || kind === 'sync'

@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Approvals, Wait } from '../../approval/approvals.ts'
+import { type Attempt, type Gate, redeem } from '../../gate.ts'
+import type { Identity } from '../../identity/identity.ts'
+import type { Action } from '../../model/action.ts'
+import type { Caller } from '../../model/caller.ts'
+import type { Hold } from '../../model/hold.ts'
+import type { Permit } from '../../model/permit.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type { PolicySet } from '../../policy/policy-set.ts'
+import type { Arrival } from './arrival.ts'
+import type { Dialogue } from './dialogue.ts'
+import { Execution } from './execution.ts'
+import type { SessionState } from './state.ts'
+
+/** Something that may run, if the gate says so. */
+export interface Request {
+  /** What it is, as far as it can be said without asking the server. */
+  judge(): Action
+  /** The same for somebody who has to decide about it: asked at the server where that disturbs nothing. */
+  inspect(): Promise<Action>
+  /** Looks again after a wait. Throws where it is not any more what was approved. */
+  compare(action: Action): Promise<void>
+  /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. */
+  send(execution: Execution, permit: Permit): void
+  /** In its place, the server is given what it refuses. */
+  refuse(refusal: Refusal): void
+}
+
+export interface AdmissionParts {
+  readonly gate: Gate
+  readonly identity: Identity
+  readonly approvals: Approvals
+  readonly policies: () => PolicySet
+  readonly log: Logger
+}
+
+export interface Waiting {
+  /** There is a hold to wait for. */
+  began(hold: Hold): void
+  ended(): void
+}
+
+/** Asks the gate, one request at a time. */
+export class Admission {
+  readonly #parts: AdmissionParts
+  readonly #arrival: Arrival
+  readonly #dialogue: Dialogue
+  readonly #state: SessionState
+  readonly #waiting: Waiting
+  readonly #gone: AbortSignal
+  #caller: Caller
+  #hold: Hold | undefined
+  #busy = false
+  #cancelled = false
+
+  constructor(parts: AdmissionParts, { arrival, dialogue, state, waiting, gone }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; waiting: Waiting; gone: AbortSignal }) {
+    this.#parts = parts
+    this.#arrival = arrival
+    this.#dialogue = dialogue
+    this.#state = state
+    this.#waiting = waiting
+    this.#gone = gone
+    this.#caller = arrival.caller
+  }
+
+  get caller(): Caller {
+    return this.#caller
+  }
+
+  /** Whether the client waits for an approval. */
+  get holding(): boolean {
+    return this.#hold !== undefined
+  }
+
+  /** The client asks to cancel. True: it was ours to do. */
+  cancel(): boolean {
+    if (!this.#busy) return false
+    this.#cancelled = true
+    const hold = this.#hold
+    if (hold !== undefined) this.#parts.approvals.withdraw(hold.id, this.#caller).catch((error: unknown) => this.#parts.log.warn({ err: error, hold: hold.id }, 'a hold could not be taken back'))
+    return hold !== undefined
+  }
+
+  /** Resolves once the request was sent or refused, or is not to be answered because its batch has failed. Never rejects for the client's world. */
+  async admit(request: Request): Promise<void> {
+    this.#busy = true
+    this.#cancelled = false
+    try {
+      await this.#admit(request)
+    } catch (error) {
+      if (this.#dialogue.over || this.#gone.aborted) return
+      if (!(error instanceof Refusal)) this.#parts.log.error({ err: error }, 'a statement failed in a way that nobody foresaw')
+      if (this.#dialogue.pipeline.skipping) return
+      request.refuse(error instanceof Refusal ? this.#said(error) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
+    } finally {
+      this.#busy = false
+      this.#hold = undefined
+      this.#waiting.ended()
+    }
+  }
+
+  async #admit(request: Request): Promise<void> {
+    let action = request.judge()
+    let wait: Wait = atOnce
+    if (this.#parts.policies().decide(this.#caller, action, Date.now()).verdict === 'hold') {
+      await this.#dialogue.settled()
+      if (this.#dialogue.pipeline.skipping) return
+      action = await request.inspect()
+      if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
+      if (this.#dialogue.pipeline.skipping) return
+      wait = this.#wait()
+    }
+    await this.#pass(request, action, wait)
+  }
+
+  /** Resolves once it is sent. What becomes of it then, only the journal has to know. */
+  #pass(request: Request, action: Action, wait: Wait): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const attempt: Attempt = {
+        recheck: async () => {
+          this.#hold = undefined
+          this.#waiting.ended()
+          const caller = await this.#parts.identity.recheck(this.#caller, this.#arrival.claim)
+          this.#caller = caller
+          await request.compare(action)
+          return caller
+        },
+        run: (permit) => {
+          if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
+          if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
+          if (this.#dialogue.pipeline.skipping) throw new Refusal('upstream-unavailable', 'An earlier message of this batch failed.')
+          const execution = new Execution()
+          redeem(permit, action.digest)
+          request.send(execution, permit)
+          resolve()
+          return execution.outcome
+        },
+        replay: async () => {
+          throw new Refusal('hold-spent', 'NOT EXECUTED. This approval has been used. Send the statement again to ask anew.')
+        },
+        result: () => undefined,
+      }
+      this.#parts.gate.pass({ caller: this.#caller, action, wait }, attempt, this.#gone).then(() => resolve(), reject)
+    })
+  }
+
+  #wait(): Wait {
+    const written = this.#state.transaction(this.#dialogue.pipeline) === 'written'
+    if (written && this.#arrival.service.hold.inTransactionMs === 0) throw new Refusal('denied', 'This needs an approval, and the transaction has written before: nobody waits with locks in hand here.', { instead: 'Ask for it in a transaction of its own.' })
+    return {
+      budgetMs: written ? this.#arrival.service.hold.inTransactionMs : Infinity,
+      // What ran once is asked for anew: nobody keeps rows to answer a repeat with.
+      idempotencyKey: randomUUID(),
+      onHeld: (hold) => {
+        this.#hold = hold
+        if (this.#cancelled) this.cancel()
+        else this.#waiting.began(hold)
+      },
+    }
+  }
+
+  #said(refusal: Refusal): Refusal {
+    if (this.#cancelled && refusal.code === 'hold-withdrawn') return new Refusal('hold-withdrawn', cancelText, refusal.detail)
+    if (refusal.code === 'hold-pending' && this.#arrival.draining.aborted) return new Refusal('draining', refusal.message, refusal.detail)
+    return refusal
+  }
+}
+
+const cancelText = 'NOT EXECUTED. Canceled on request; what waited for an approval is taken back.'
+const atOnce: Wait = { budgetMs: Infinity }

@@ -1,0 +1,18 @@
+import { Refusal } from '../../model/refusal.ts'
+import { errorResponse } from './codec/reply.ts'
+import { fieldsOf, plain } from './refusal.ts'
+
+/** What the server itself would say of a name that it does not know, or in a transaction that has failed. */
+export type ServerCode = '25P02' | '26000' | '34000' | '42601' | '53400'
+
+export const serverError = (code: ServerCode, text: string): Buffer =>
+  errorResponse(new Map([['S', 'ERROR'], ['V', 'ERROR'], ['C', code], ['M', plain(text)]]))
+
+export const aborted = serverError('25P02', 'current transaction is aborted, commands ignored until end of transaction block')
+
+/** A refusal after which the session goes on. */
+export const refusalError = (refusal: Refusal, consoleUrl: string): Buffer =>
+  errorResponse(new Map([...fieldsOf(refusal, { consoleUrl }), ['S', 'ERROR'], ['V', 'ERROR']]))
+
+/** Whether the session ends with it. */
+export const endsSession = ({ code }: Refusal): boolean => code === 'malformed' || code === 'too-large' || code === 'draining'

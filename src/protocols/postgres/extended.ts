@@ -1,0 +1,308 @@
+import type { Permit } from '../../model/permit.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type { Admission, Request } from './admission.ts'
+import { aborted, type ServerCode, serverError } from './answer.ts'
+import { readParameterDescription } from './codec/backend.ts'
+import type { Frame } from './codec/frame.ts'
+import { type Bind, type FrontendMessage, frontend } from './codec/frontend.ts'
+import { cstring, message } from './codec/writing.ts'
+import type { Dialogue } from './dialogue.ts'
+import type { Execution } from './execution.ts'
+import type { Bound, Portal, Prepared } from './namespace.ts'
+import { makePoison, poisonedExecute } from './poison.ts'
+import type { Expecting } from './replies.ts'
+import type { StatementReading } from './sql/reading.ts'
+import type { Statements } from './statements.ts'
+import type { Watching } from './watching.ts'
+
+type Of<Type extends FrontendMessage['type']> = Extract<FrontendMessage, { readonly type: Type }>
+type Named = Extract<FrontendMessage, { readonly what: string }>
+
+
+/** A message that waits for the decision about what follows it. */
+interface Parked {
+  readonly sent: Expecting
+  readonly bytes: Buffer
+  /** Planning it may run what nobody has judged. */
+  readonly plans: boolean
+}
+
+const mostParked = 4 << 20
+const flushMessage = message(frontend.flush)
+
+/**
+ * Parse, Bind, Describe, Close, Execute. Nothing of a statement that needs an approval reaches the server before its Execute is approved, so
+ * that a client who waits keeps no lock; all else goes at once.
+ */
+export class Extended {
+  readonly #dialogue: Dialogue
+  readonly #admission: Admission
+  readonly #statements: Statements
+  #parked: Parked[] = []
+  #parkedBytes = 0
+  /** The last Execute that was sent, if it begins a COPY FROM STDIN. */
+  copyIn: Execution | undefined
+
+  constructor(dialogue: Dialogue, admission: Admission, statements: Statements) {
+    this.#dialogue = dialogue
+    this.#admission = admission
+    this.#statements = statements
+  }
+
+  handle(frame: Frame, what: FrontendMessage): Promise<void> | undefined {
+    switch (what.type) {
+      case 'parse':
+        return this.#parse(frame, what)
+      case 'bind':
+        return this.#bind(frame, what)
+      case 'describe':
+        return this.#describe(frame, what)
+      case 'close':
+        return this.#close(frame, what)
+      case 'execute':
+        return this.#execute(frame, what)
+      case 'flush':
+        if (this.release()) this.#dialogue.sendUnanswered(flushMessage)
+        return undefined
+      case 'sync':
+        this.release()
+        this.#dialogue.send({ kind: 'sync' }, frame.bytes)
+        return undefined
+      default:
+        throw new Error('not a message of the extended protocol')
+    }
+  }
+
+  /** Sends what waits: it runs nothing. False: it was refused instead. */
+  release(): boolean {
+    if (this.#parked.some(({ plans }) => plans)) {
+      this.#refuse(new Refusal('denied', 'This statement needs an approval and calls functions that nobody knows. Send its Execute in the same batch as its Bind.'))
+      return false
+    }
+    this.#sendParked()
+    return true
+  }
+
+  /** The server skips the batch. */
+  drop(): void {
+    for (const { sent } of this.#parked) sent.failed?.(undefined)
+    this.#parked = []
+    this.#parkedBytes = 0
+  }
+
+  #parse(frame: Frame, what: Of<'parse'>): Promise<void> | undefined {
+    const reading = this.#statements.read(what.sql)
+    if (reading instanceof Promise) return reading.then((found) => this.#parsed(frame, what, found))
+    return this.#parsed(frame, what, reading)
+  }
+
+  #parsed(frame: Frame, { name, sql, parameterTypes }: Of<'parse'>, found: Awaited<ReturnType<Statements['read']>>): Promise<void> | undefined {
+    const { state } = this.#statements
+    const { pipeline } = this.#dialogue
+    if (state.statements.full) return void this.#refuseWith('53400', 'too many prepared statements in this session')
+    const obstacle = this.#statements.obstacle(sql, found, pipeline.open || this.#parked.length > 0)
+    if (obstacle === 'wait') return this.#dialogue.settled().then(() => this.#parsed(frame, { type: 'parse', name, sql, parameterTypes }, found))
+    if (obstacle !== undefined) return void this.#refuse(obstacle)
+    const [first, ...others] = found.statements
+    const reading = others.length > 0 ? undefined : (first ?? 'empty')
+    const taken = name !== '' && state.statements.find(name, pipeline.batch) !== undefined
+    if (reading === undefined || reading === 'empty') return void this.#prepare(frame, name, taken, { sql, reading, types: parameterTypes, then: undefined }, 'allow')
+    return this.#statements.fresh((): Promise<void> | undefined => {
+      const then = this.#statements.judge.piece(reading)
+      const prepared: Prepared = { sql, reading, types: parameterTypes, then }
+      const verdict = this.#statements.verdict(prepared)
+      if (verdict === 'deny' && reading.parameters === 0 && !taken) return this.#deny(prepared)
+      this.#prepare(frame, name, taken, prepared, verdict)
+      return undefined
+    })
+  }
+
+  #prepare(frame: Frame, name: string, taken: boolean, prepared: Prepared, verdict: string): void {
+    const change = this.#statements.state.statements.change(name, prepared, this.#dialogue.pipeline.batch, taken)
+    this.#forward({ kind: 'parse', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, verdict !== 'allow')
+  }
+
+  /** Whatever values would be bound: the answer is no. */
+  #deny(prepared: Prepared): Promise<void> {
+    const action = () => this.#statements.action(prepared, undefined)
+    return this.#admission.admit({
+      judge: action,
+      inspect: async () => action(),
+      compare: async () => {},
+      send: () => {
+        throw new Refusal('denied', 'The policy has just changed. Send the statement again.')
+      },
+      refuse: (refusal) => this.#refuse(refusal),
+    })
+  }
+
+  #bind(frame: Frame, what: Bind): Promise<void> | undefined {
+    const { state } = this.#statements
+    const { pipeline } = this.#dialogue
+    const statement = state.statements.find(what.statement, pipeline.batch)
+    if (statement === 'unsure') return this.#once(() => this.#bind(frame, what))
+    if (statement === undefined) return void this.#refuseWith('26000', `prepared statement "${what.statement}" does not exist`)
+    if (statement.reading === undefined) return void this.#refuseWith('42601', 'a prepared statement is one statement')
+    if (state.portals.full) return void this.#refuseWith('53400', 'too many portals in this session')
+    const taken = what.portal !== '' && state.portals.find(what.portal, pipeline.batch) !== undefined
+    const portal: Portal = { statement, bound: boundOf(frame, what), cursor: false, held: false }
+    const change = state.portals.change(what.portal, portal, pipeline.batch, taken)
+    const waits = this.#parked.length > 0 || this.#statements.verdict(statement) !== 'allow'
+    const plans = waits && statement.reading !== 'empty' && this.#statements.judge.piece(statement.reading).facts['pure'] !== true
+    this.#forward({ kind: 'bind', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, waits, plans)
+    return undefined
+  }
+
+  #describe(frame: Frame, what: Named): undefined {
+    const { state } = this.#statements
+    const { batch } = this.#dialogue.pipeline
+    const statement = what.what === 'statement' ? state.statements.find(what.name, batch) : undefined
+    const known = statement === undefined || statement === 'unsure' ? undefined : statement
+    const learn = (types: Buffer): void => {
+      if (known !== undefined) known.found = readParameterDescription({ type: types[0] as number, bytes: types })
+    }
+    this.#forward({ kind: 'describe', parameterTypes: learn }, frame.bytes)
+  }
+
+  #close(frame: Frame, what: Named): undefined {
+    const { state } = this.#statements
+    const { batch } = this.#dialogue.pipeline
+    const change = what.what === 'statement' ? state.statements.change(what.name, undefined, batch) : state.portals.change(what.name, undefined, batch)
+    this.#forward({ kind: 'close', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes)
+  }
+
+  #execute(frame: Frame, what: Of<'execute'>): Promise<void> | undefined {
+    const { pipeline } = this.#dialogue
+    this.copyIn = undefined
+    const portal = this.#statements.state.portals.find(what.portal, pipeline.batch)
+    if (portal === 'unsure') return this.#once(() => this.#execute(frame, what))
+    if (portal === undefined) return void this.#refuseWith('34000', `portal "${what.portal}" does not exist`)
+    const { reading } = portal.statement
+    if (reading === undefined) return void this.#refuseWith('42601', 'a prepared statement is one statement')
+    if (reading === 'empty') return void this.#sendExecute({ kind: 'execute' }, frame.bytes)
+    if (portal.execution !== undefined) return this.#continue(frame, portal, portal.execution)
+    if (this.#statements.hasFailed(reading)) return void this.#refuse(aborted)
+    return this.#statements.fresh(() => this.#admission.admit(this.#request(frame, what.portal, portal, reading)).then(() => this.#afterwards(portal)))
+  }
+
+  #request(frame: Frame, name: string, portal: Portal, reading: StatementReading): Request {
+    const { statement, bound } = portal
+    return {
+      ...this.#statements.examine((occasion) => this.#statements.action(statement, bound, occasion)),
+      send: (execution, permit) => this.#run(frame, name, portal, reading, execution, permit),
+      refuse: (refusal) => this.#refuse(refusal),
+    }
+  }
+
+  #run(frame: Frame, name: string, portal: Portal, reading: StatementReading, execution: Execution, permit: Permit): void {
+    if (reading.answers === 'copy-in') this.copyIn = execution
+    const watch = this.#statements.watch([reading], execution, permit, portal.bound, true)
+    portal.execution = execution
+    portal.watch = watch
+    this.#sendParked()
+    if (watch?.masks === true) this.#describeFor(watch, name)
+    const effects = this.#statements.sent([reading], permit.action, execution)
+    this.#dialogue.send({ ...running(execution, effects), ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
+  }
+
+  #continue({ bytes }: Frame, portal: Portal, execution: Execution): Promise<void> | undefined {
+    const { watch } = portal
+    this.#sendExecute(watch === undefined ? continued(execution) : { ...continued(execution), rows: watch }, bytes)
+    return watch?.limited === true ? this.#afterwards(portal) : undefined
+  }
+
+  /** Where rows are limited, nothing follows before it is known that they were not too many. */
+  async #afterwards({ watch }: Portal): Promise<void> {
+    if (watch?.limited !== true) return
+    await this.#dialogue.settled()
+    if (watch.exceeded && !this.#dialogue.pipeline.skipping) this.#refuse(watch.limitError)
+  }
+
+  /** Before rows are masked it must be known which columns they have. */
+  #describeFor(watch: Watching, portal: string): void {
+    this.#dialogue.send({ kind: 'describe', quiet: 'answers', described: (frame) => void (watch.description = frame) }, message(frontend.describe, 'P', cstring(portal)))
+  }
+
+  #sendExecute(sent: Expecting, bytes: Buffer): void {
+    this.#sendParked()
+    this.#dialogue.send(sent, bytes)
+  }
+
+  /** Behind something that waits everything waits. */
+  #forward(sent: Expecting, bytes: Buffer, waits = false, plans = false): void {
+    if (!waits && this.#parked.length === 0) return this.#dialogue.send(sent, bytes)
+    this.#parked.push({ sent, bytes, plans })
+    this.#parkedBytes += bytes.length
+    if (this.#parkedBytes > mostParked) this.release()
+  }
+
+  #sendParked(): void {
+    const parked = this.#parked
+    if (parked.length === 0) return
+    this.#parked = []
+    this.#parkedBytes = 0
+    for (const { sent, bytes } of parked) this.#dialogue.send(sent, bytes)
+  }
+
+  /** Once the server has answered everything; not at all if it skips the batch. */
+  async #once(then: () => Promise<void> | undefined): Promise<void> {
+    this.#sendParked()
+    await this.#dialogue.settled()
+    if (!this.#dialogue.pipeline.skipping) await then()
+  }
+
+  #refuseWith(code: ServerCode, text: string): void {
+    this.#refuse(serverError(code, text))
+  }
+
+  /** In the place of all that waits, too: the server would skip what follows. */
+  #refuse(refusal: Refusal | Buffer): void {
+    this.drop()
+    const answer = Buffer.isBuffer(refusal) ? refusal : this.#statements.errorFor(refusal)
+    if (answer === undefined) return
+    const poison = makePoison(answer)
+    this.#dialogue.send({ kind: 'execute', poison }, poisonedExecute(poison))
+  }
+}
+
+const boundOf = ({ bytes }: Frame, { portal, statement, parameterFormats, parameters, resultFormats }: Bind): Bound => ({
+  formats: parameterFormats,
+  values: parameters,
+  resultFormats,
+  bytes: bytes.subarray(5 + Buffer.byteLength(portal) + 1 + Buffer.byteLength(statement) + 1),
+})
+
+const running = (execution: Execution, effects: { done(at: number): void; failed(): void }): Expecting => ({
+  kind: 'execute',
+  done(tag) {
+    execution.did(tag)
+    effects.done(0)
+    execution.finish()
+  },
+  suspended() {
+    execution.suspended()
+  },
+  failed(error) {
+    effects.failed()
+    execution.failed(error)
+    execution.finish()
+  },
+  lost() {
+    effects.failed()
+    execution.lost()
+  },
+})
+
+/** The next rows of a portal that was let run. */
+const continued = (execution: Execution): Expecting => ({
+  kind: 'execute',
+  done(tag) {
+    execution.did(tag)
+    execution.finish()
+  },
+  failed(error) {
+    execution.failed(error)
+    execution.finish()
+  },
+  lost: () => execution.lost(),
+})

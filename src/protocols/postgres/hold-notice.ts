@@ -1,0 +1,26 @@
+import type { Hold } from '../../model/hold.ts'
+import { holdUrl } from './refusal.ts'
+
+/** Tells a client that it waits, at once and again while it does: drivers show it, and the connection is seen to be alive. */
+export class HoldNotice {
+  readonly #consoleUrl: string
+  readonly #everyMs: number
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(consoleUrl: string, everyMs = 30_000) {
+    this.#consoleUrl = consoleUrl
+    this.#everyMs = everyMs
+  }
+
+  start(hold: Hold, say: (text: string, hint: string) => void): void {
+    this.stop()
+    const tell = (): void => say(`held for approval ${hold.code}: ${holdUrl(this.#consoleUrl, hold)}`, 'The statement runs as soon as it is approved. Cancel it to take it back.')
+    tell()
+    this.#timer = setInterval(tell, this.#everyMs)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+}

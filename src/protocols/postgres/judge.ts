@@ -1,0 +1,172 @@
+import type { Resource } from '../../model/action.ts'
+import type { PolicySet } from '../../policy/policy-set.ts'
+import { fixedDigest, type Piece, type Place, type Understood } from './action.ts'
+import type { Names } from './sql/names.ts'
+import { gravestFirst } from './sql/gravity.ts'
+import { mean, type Meaning, type MeantTable } from './sql/mean.ts'
+import type { SqlKind, StatementReading } from './sql/reading.ts'
+
+export interface JudgeParts {
+  readonly place: Place
+  readonly policies: () => PolicySet
+  readonly names: Names
+  /** Names of the columns of a relation; `undefined`: not known. */
+  readonly columns: (schema: string, name: string) => readonly string[] | undefined
+}
+
+/** What does not write anything, whatever it touches. */
+const reads: ReadonlySet<SqlKind> = new Set(['select', 'explain', 'transaction', 'set', 'copy.out'])
+
+/** From readings to what a policy can judge, in the names that this session has now. */
+export class Judge {
+  readonly #parts: JudgeParts
+  #policies: PolicySet | undefined
+  #pieces = new WeakMap<StatementReading, Piece>()
+
+  constructor(parts: JudgeParts) {
+    this.#parts = parts
+  }
+
+  /** Names may mean something else from now on. */
+  forget(): void {
+    this.#pieces = new WeakMap()
+  }
+
+  /** `more`: what the statement meant when the server first read it, where that is something else than it would mean now. */
+  understand(protocol: 'simple' | 'extended', sql: string, statements: readonly StatementReading[], types: readonly number[], more: readonly Piece[] = []): Understood {
+    const pieces = [...statements.map((statement) => this.piece(statement)), ...more]
+    const [only] = pieces
+    if (only === undefined) throw new Error('nothing to judge')
+    const all: Piece = pieces.length === 1 ? only : together(pieces)
+    const { place } = this.#parts
+    return Object.freeze({
+      ...all,
+      place,
+      sql,
+      pieces,
+      bodies: pieces.flatMap(({ body }) => (body === undefined ? [] : [body])),
+      fixed: fixedDigest(place, protocol, sql, types, pieces),
+      shape: shapeOf(place.service, all.verbs, sql),
+      types,
+    })
+  }
+
+  piece(statement: StatementReading): Piece {
+    const policies = this.#parts.policies()
+    if (policies !== this.#policies) {
+      this.#policies = policies // tags may have changed
+      this.#pieces = new WeakMap()
+    }
+    const known = this.#pieces.get(statement)
+    if (known !== undefined) return known
+    const piece = this.#make(statement, policies)
+    // What calls a prepared statement or a cursor by its name means something else as soon as the name does.
+    if (piece.body === undefined) this.#pieces.set(statement, piece)
+    return piece
+  }
+
+  #make(statement: StatementReading, policies: PolicySet): Piece {
+    const { place, names, columns } = this.#parts
+    const meaning = mean(statement, names)
+    const verbs = Object.freeze(meaning.kinds.map((kind) => `sql.${kind}`))
+    const resources = Object.freeze(resourcesOf(meaning, columns, (kind, name) => policies.tagsOf(place.service, kind, name)))
+    const body = bodyOf(statement, meaning)
+    return Object.freeze({
+      verbs,
+      effect: meaning.kinds.every((kind) => reads.has(kind)) ? 'read' : 'write',
+      resources,
+      tags: Object.freeze([...new Set(resources.flatMap(({ tags }) => tags))].sort()),
+      relations: meaning.tables.map(({ schema = '', name, oid }) => (oid === undefined ? { schema, name } : { schema, name, oid })),
+      facts: factsOf(statement, meaning, verbs),
+      ...(body === undefined ? {} : { body }),
+    })
+  }
+}
+
+type TagsOf = (kind: 'table' | 'column', name: string) => readonly string[]
+
+const fullName = ({ schema, name }: { readonly schema?: string; readonly name: string }): string => (schema === undefined ? name : `${schema}.${name}`)
+
+const resourcesOf = (meaning: Meaning, columns: JudgeParts['columns'], tagsOf: TagsOf): Resource[] => {
+  const found = new Map<string, Resource>()
+  const add = (resource: Resource): void => {
+    const key = `${resource.kind} ${resource.name}`
+    if (found.get(key)?.access !== 'write') found.set(key, Object.freeze(resource))
+  }
+  for (const table of meaning.tables) add({ kind: 'table', name: fullName(table), access: table.access, tags: tagsOf('table', fullName(table)) })
+  for (const name of columnNames(meaning, columns)) add({ kind: 'column', name, access: 'read', tags: tagsOf('column', name) })
+  for (const called of meaning.functions) add({ kind: 'function', name: fullName(called), access: 'read', tags: none })
+  return [...found.values()]
+}
+
+const mostColumns = 1_000
+
+/** Every column that a name in the statement can stand for: where tables have columns of one name, that of each. */
+const columnNames = ({ tables, columns }: Meaning, known: JudgeParts['columns']): ReadonlySet<string> => {
+  const named = new Set(columns.map(({ name }) => name))
+  const found = new Set<string>()
+  const of = (table: MeantTable): void => {
+    const all = table.schema === undefined ? undefined : known(table.schema, table.name)
+    for (const name of all === undefined ? named : named.has('*') ? all : all.filter((column) => named.has(column))) if (found.size < mostColumns) found.add(`${fullName(table)}.${name}`)
+  }
+  for (const table of tables) of(table)
+  return found
+}
+
+const none: readonly string[] = Object.freeze([])
+
+const factsOf = (statement: StatementReading, { kinds, tables, columns, functions, filtered, certain }: Meaning, verbs: readonly string[]): Readonly<Record<string, unknown>> => {
+  const named = (access?: 'write'): string[] => [...new Set(tables.filter((table) => access === undefined || table.access === access).map(fullName))]
+  return Object.freeze({
+    statement: kinds[0] as string,
+    verbs,
+    tables: Object.freeze(named()),
+    tablesWritten: Object.freeze(named('write')),
+    columns: Object.freeze([...new Set(columns.map(({ name }) => name))]),
+    functions: Object.freeze([...new Set(functions.map(fullName))]),
+    pure: certain && functions.every(({ nature }) => nature === 'pure'),
+    parameterCount: statement.parameters,
+    ...(filtered === undefined ? {} : { filtered }),
+  })
+}
+
+const bodyOf = ({ control }: StatementReading, { body }: Meaning): readonly [string, string] | undefined => {
+  if (control?.does === 'execute') return [control.name, body?.text ?? '']
+  return control?.does === 'fetch' ? [control.name ?? '', body?.text ?? ''] : undefined
+}
+
+const together = (pieces: readonly Piece[]): Piece => {
+  const kinds = gravestFirst(pieces.flatMap(({ verbs }) => verbs.map((verb) => verb.slice('sql.'.length) as SqlKind)))
+  const resources = new Map<string, Resource>()
+  for (const resource of pieces.flatMap((piece) => piece.resources)) {
+    const key = `${resource.kind} ${resource.name}`
+    if (resources.get(key)?.access !== 'write') resources.set(key, resource)
+  }
+  const list = (fact: string): readonly unknown[] => Object.freeze([...new Set(pieces.flatMap(({ facts }) => facts[fact] as readonly unknown[]))])
+  const filters = pieces.map(({ facts }) => facts['filtered']).filter((filtered) => filtered !== undefined)
+  const verbs = Object.freeze(kinds.map((kind) => `sql.${kind}`))
+  return {
+    verbs,
+    effect: pieces.every(({ effect }) => effect === 'read') ? 'read' : 'write',
+    resources: Object.freeze([...resources.values()]),
+    tags: Object.freeze([...new Set(pieces.flatMap(({ tags }) => tags))].sort()),
+    relations: pieces.flatMap(({ relations }) => relations),
+    facts: Object.freeze({
+      statement: kinds[0] as string,
+      verbs,
+      tables: list('tables'),
+      tablesWritten: list('tablesWritten'),
+      columns: list('columns'),
+      functions: list('functions'),
+      pure: pieces.every(({ facts }) => facts['pure'] === true),
+      parameterCount: Math.max(...pieces.map(({ facts }) => facts['parameterCount'] as number)),
+      ...(filters.length === 0 ? {} : { filtered: filters.every((filtered) => filtered === true) }),
+    }),
+  }
+}
+
+const longestShape = 400
+
+/** The text without its values. Groups, and proves nothing. */
+const shapeOf = (service: string, verbs: readonly string[], sql: string): string =>
+  `${service} ${verbs.join('+')} ${sql.slice(0, 4 * longestShape).replaceAll(/'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b/g, '?').replaceAll(/\s+/g, ' ')}`.slice(0, longestShape).toWellFormed()

@@ -1,0 +1,125 @@
+import { hash, randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Digest } from '../../masking/mask.ts'
+import type { AuditEvent } from '../../model/audit-event.ts'
+import { actionRecord, callerRecord } from '../../model/audit-event.ts'
+import type { Refusal } from '../../model/refusal.ts'
+import type { PolicySet } from '../../policy/policy-set.ts'
+import type { Place } from './action.ts'
+import { Admission, type AdmissionParts } from './admission.ts'
+import type { Arrival, Serve } from './arrival.ts'
+import type { Catalogs } from './catalogs.ts'
+import type { LivingCatalog } from './catalog/living-catalog.ts'
+import { makeSessionNames } from './catalog/session-names.ts'
+import { Dialogue } from './dialogue.ts'
+import { HoldNotice } from './hold-notice.ts'
+import { Judge } from './judge.ts'
+import type { TagsOf } from './rows/column-masks.ts'
+import { Session } from './session.ts'
+import type { Reader } from './sql/reader.ts'
+import type { StatementReading } from './sql/reading.ts'
+import { SessionState } from './state.ts'
+import { Statements } from './statements.ts'
+import { watchRows } from './watching.ts'
+
+export interface ServingParts extends AdmissionParts {
+  readonly reader: Reader
+  readonly catalogs: Catalogs
+  readonly consoleUrl: () => string
+  readonly note: (event: AuditEvent) => void
+  /** For masks that hash: one key for one service. */
+  readonly digestFor: (service: string) => Digest
+  /** For tests. */
+  readonly noticeMs?: number
+}
+
+const rowBytes = 64 << 20
+const stopMs = 5_000
+
+/** Serves clients that are logged in: everything of one session, put together. */
+export const makeServe = (parts: ServingParts): Serve => {
+  const tags = new WeakMap<PolicySet, Map<string, TagsOf>>()
+  const tagsOf = (service: string): TagsOf => {
+    const policies = parts.policies()
+    const known = tags.get(policies) ?? new Map<string, TagsOf>()
+    tags.set(policies, known)
+    const made = known.get(service) ?? ((kind, name) => policies.tagsOf(service, kind, name))
+    known.set(service, made)
+    return made
+  }
+  return async (arrival) => {
+    const living = await parts.catalogs.of(arrival.service)
+    await assemble(parts, arrival, living, () => tagsOf(arrival.service.name)).serve()
+  }
+}
+
+const assemble = (parts: ServingParts, arrival: Arrival, living: LivingCatalog, tagsOf: () => TagsOf): Session => {
+  const { service, database, role, backend } = arrival
+  const gone = new AbortController()
+  const state = new SessionState()
+  const consoleUrl = parts.consoleUrl()
+  const place: Place = { service: service.name, upstream: `${service.host}:${service.port}`, database, role }
+  const dialogue = new Dialogue({
+    backend,
+    rowBytes,
+    toClient: (bytes) => session.toClient(bytes),
+    ready: () => {
+      statements.ready()
+      session.ready()
+    },
+    over: (cause) => session.serverGone(cause),
+  })
+  const readingOf = (found: { readonly reading: StatementReading | 'empty' | undefined } | undefined): StatementReading | undefined => (found === undefined || found.reading === 'empty' ? undefined : found.reading)
+  const names = makeSessionNames({
+    catalog: () => living.current(),
+    prepared: (name) => {
+      const found = state.statements.find(name, dialogue.pipeline.batch)
+      return found === 'unsure' ? undefined : readingOf(found)
+    },
+    cursor: (name) => {
+      const found = state.portals.find(name, dialogue.pipeline.batch)
+      return found === 'unsure' ? undefined : readingOf(found?.statement)
+    },
+  })
+  const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(living, schema, name) })
+  const admission: Admission = new Admission(parts, {
+    arrival,
+    dialogue,
+    state,
+    waiting: { began: (hold) => session.held(hold), ended: () => notice.stop() },
+    gone: gone.signal,
+  })
+  const stop = (): void => void backend.cancel(AbortSignal.timeout(stopMs)).catch(() => {})
+  const watching = { names, digest: parts.digestFor(service.name), tagsOf, stop, guard: () => dialogue.replies.guardTexts() }
+  const statements: Statements = new Statements({
+    dialogue, state, judge, names, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, consoleUrl,
+    definitionsChanged: () => living.renew(),
+    refused: (sql, refusal) => parts.note({ type: 'refused', attempt: randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(unjudged(place, sql)), code: refusal.code, cause: refusal.message }),
+    fatal: (refusal: Refusal) => session.fatal(refusal),
+    watch: (read, execution, permit, bound, inBatch) => watchRows(watching, read, execution, permit, bound, inBatch),
+  })
+  const notice = new HoldNotice(consoleUrl, parts.noticeMs)
+  const session: Session = new Session({ arrival, dialogue, admission, statements, notice, consoleUrl, log: parts.log as Logger, gone })
+  return session
+}
+
+const columnsOf = (living: LivingCatalog, schema: string, name: string): readonly string[] | undefined => {
+  const relation = living.current().byName(schema, name)
+  return relation && [...relation.columns.values()].flatMap((column) => [column.name, ...column.former])
+}
+
+/** What no policy was asked about, for the record of its refusal. */
+const unjudged = (place: Place, sql: string) => ({
+  protocol: 'postgres' as const,
+  service: place.service,
+  verb: 'sql.unknown',
+  verbs: ['sql.unknown'],
+  effect: 'write' as const,
+  resources: [],
+  tags: [],
+  text: '',
+  textCut: true,
+  facts: {},
+  digest: `sha256:${hash('sha256', JSON.stringify({ v: 1, ...place, sql }), 'hex')}` as const,
+  shape: `${place.service} sql.unknown`,
+})

@@ -1,0 +1,365 @@
+import type { Logger } from 'pino'
+import type { Action } from '../../model/action.ts'
+import type { Hold } from '../../model/hold.ts'
+import { Refusal } from '../../model/refusal.ts'
+import { Admission } from './admission.ts'
+import { aborted } from './answer.ts'
+import type { Arrival } from './arrival.ts'
+import type { Frame } from './codec/frame.ts'
+import { makeFrameReader, type FrameReader } from './codec/frames.ts'
+import { decodeFrontend, frontend, frontendRules } from './codec/frontend.ts'
+import { noticeResponse } from './codec/reply.ts'
+import { Dialogue } from './dialogue.ts'
+import type { Execution } from './execution.ts'
+import { Extended } from './extended.ts'
+import type { HoldNotice } from './hold-notice.ts'
+import { makePoison, poisonedQuery } from './poison.ts'
+import { errorOf } from './refusal.ts'
+import type { Reading } from './sql/reading.ts'
+import type { Statements } from './statements.ts'
+import type { Expecting } from './replies.ts'
+
+export interface SessionParts {
+  readonly arrival: Arrival
+  readonly dialogue: Dialogue
+  readonly admission: Admission
+  readonly statements: Statements
+  readonly notice: HoldNotice
+  readonly consoleUrl: string
+  readonly log: Logger
+  /** Told once, when the client or the session is gone. */
+  readonly gone: AbortController
+}
+
+/** Frames that wait, in bytes, before no more is read from the client. */
+const most = 4 << 20
+const lingerMs = 5_000
+const lastWordMs = 1_000
+
+/** One client, from its first message behind the login to the end. Its messages are decided one by one, in their order. */
+export class Session {
+  readonly #parts: SessionParts
+  readonly #reader: FrameReader
+  readonly #extended: Extended
+  #inbox: Frame[] = []
+  #at = 0
+  #bytes = 0
+  #busy = false
+  #paused = false
+  /** A COPY FROM STDIN whose data the client sends; the query it belongs to, if it came in one. */
+  #copy: { readonly query: Execution | undefined } | undefined
+  #leaving = false
+  /** Behind what waits there is nothing more. */
+  #farewell = false
+  #resolve: () => void = () => {}
+  readonly #ended: Promise<void>
+  #over = false
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+    this.#reader = makeFrameReader(frontendRules(parts.arrival.limits()))
+    this.#extended = new Extended(parts.dialogue, parts.admission, parts.statements)
+    this.#ended = new Promise((resolve) => (this.#resolve = resolve))
+  }
+
+  serve(): Promise<void> {
+    const { client, rest, cancelled, draining, backend } = this.#parts.arrival
+    client.on('data', (chunk: Buffer) => this.#receive(chunk))
+    client.on('end', () => this.#lastCame())
+    client.on('error', () => this.end())
+    client.on('close', () => this.end())
+    client.on('drain', () => backend.socket.resume())
+    cancelled(() => {
+      if (!this.#parts.admission.cancel()) void backend.cancel(AbortSignal.timeout(lingerMs)).catch(() => {})
+    })
+    draining.addEventListener('abort', () => this.#goIfIdle(), { once: true })
+    this.#parts.dialogue.begin()
+    if (rest.length > 0) this.#receive(rest)
+    client.resume()
+    this.#goIfIdle()
+    return this.#ended
+  }
+
+  toClient(bytes: Buffer): void {
+    const { client, backend } = this.#parts.arrival
+    if (this.#over || client.destroyed || !client.writable) return
+    if (!client.write(bytes)) backend.socket.pause()
+  }
+
+  /** Between two answers of the server. */
+  #say(text: string, hint: string): void {
+    const { dialogue } = this.#parts
+    if (!dialogue.replies.between) return
+    this.toClient(noticeResponse(new Map([['S', 'NOTICE'], ['V', 'NOTICE'], ['C', '00000'], ['M', text], ['H', hint]])))
+  }
+
+  /** The last word. */
+  fatal(refusal: Refusal): void {
+    if (this.#over) return
+    if (this.#parts.dialogue.replies.between) this.toClient(errorOf(refusal, { fatal: true, consoleUrl: this.#parts.consoleUrl }))
+    this.end()
+  }
+
+  /** The server's side is over. */
+  serverGone(cause: Error | undefined): void {
+    if (this.#over) return
+    if (cause !== undefined) this.#parts.log.warn({ err: cause }, 'a session at a database ended')
+    if (this.#leaving || (cause === undefined && !this.#busy)) {
+      return this.end()
+    }
+    this.fatal(new Refusal('draining', 'The connection to the database has ended. What was under way may or may not have taken effect.'))
+  }
+
+  end(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#parts.gone.abort()
+    this.#parts.notice.stop()
+    this.#extended.drop()
+    this.#parts.dialogue.end(undefined)
+    const { client } = this.#parts.arrival
+    if (client.destroyed) return this.#resolve()
+    const late = setTimeout(this.#resolve, lastWordMs)
+    client.once('close', () => {
+      clearTimeout(late)
+      this.#resolve()
+    })
+    client.end()
+    client.resume()
+  }
+
+  /** ReadyForQuery has gone to the client. */
+  ready(): void {
+    if (this.#parts.arrival.draining.aborted) setImmediate(() => this.#goIfIdle())
+  }
+
+  #goIfIdle(): void {
+    const { pipeline } = this.#parts.dialogue
+    if (!this.#parts.arrival.draining.aborted || this.#over || this.#busy || this.#waiting > 0) return
+    if (pipeline.size === 0 && !pipeline.open && pipeline.status === 'idle') this.fatal(new Refusal('draining', 'This replica is going away. Connect again.'))
+  }
+
+  get #waiting(): number {
+    return this.#inbox.length - this.#at
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#over) return
+    try {
+      this.#reader.feed(chunk)
+      for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
+        this.#inbox.push(frame)
+        this.#bytes += frame.bytes.length
+        if (frame.type === frontend.terminate) this.#farewell = true
+      }
+    } catch (error) {
+      this.#broken = error
+    }
+    if (this.#bytes + this.#reader.kept > most && !this.#paused && this.#busy) {
+      this.#paused = true
+      this.#parts.arrival.client.pause()
+    }
+    if (this.#farewell && this.#parts.admission.holding) this.#leave()
+    else this.#pump()
+  }
+
+  /** The client sends nothing more: all that it has sent is served as the server would, but for what an approval would let run. */
+  #lastCame(): void {
+    if (!this.#farewell) this.#inbox.push({ type: frontend.terminate, bytes: terminateMessage })
+    this.#farewell = true
+    if (this.#parts.admission.holding) this.#leave()
+    else this.#pump()
+  }
+
+  /** There is a hold to wait for. */
+  held(hold: Hold): void {
+    if (this.#farewell) this.#leave()
+    else this.#parts.notice.start(hold, (text, hint) => this.#say(text, hint))
+  }
+
+  /** What came is not the protocol; all before it is served. */
+  #broken: unknown
+
+  #pump(): void {
+    if (this.#busy || this.#over || this.#leaving) return
+    const { dialogue } = this.#parts
+    try {
+      while (this.#at < this.#inbox.length) {
+        const frame = this.#inbox[this.#at] as Frame
+        this.#inbox[this.#at++] = undefined as unknown as Frame
+        this.#bytes -= frame.bytes.length
+        const wait = this.#handle(frame)
+        if (this.#over || this.#leaving) return
+        if (wait !== undefined) return this.#after(wait)
+        if (dialogue.crowded && !dialogue.write()) return this.#after(dialogue.drained())
+      }
+      this.#inbox = []
+      this.#at = 0
+      if (!dialogue.write()) return this.#after(dialogue.drained())
+      if (this.#paused) {
+        this.#paused = false
+        this.#parts.arrival.client.resume()
+      }
+    } catch (error) {
+      return this.#failed(error)
+    }
+    if (this.#broken !== undefined) this.#failed(this.#broken)
+  }
+
+  #after(wait: Promise<void>): void {
+    this.#busy = true
+    wait.then(
+      () => {
+        this.#busy = false
+        this.#pump()
+        this.#goIfIdle()
+      },
+      (error: unknown) => this.#failed(error),
+    )
+  }
+
+  #failed(error: unknown): void {
+    if (this.#over || this.#parts.dialogue.over) return
+    if (!(error instanceof Refusal)) this.#parts.log.error({ err: error }, 'a session failed in a way that nobody foresaw')
+    this.fatal(error instanceof Refusal ? error : new Refusal('store-unavailable', 'Internal error.'))
+  }
+
+  #handle(frame: Frame): Promise<void> | undefined {
+    const { pipeline } = this.#parts.dialogue
+    if (this.#copy !== undefined && pipeline.copying) return this.#copied(frame)
+    this.#copy = undefined
+    if (frame.type === frontend.terminate) return void this.#leave(frame.bytes)
+    if (frame.type === frontend.copyData || frame.type === frontend.copyDone || frame.type === frontend.copyFail) return undefined // of a COPY that has failed
+    if (pipeline.skipping && frame.type !== frontend.sync) return void this.#extended.drop()
+    const message = decodeFrontend(frame)
+    if (message.type === 'query') return this.#query(frame, message.sql)
+    if (message.type === 'function-call') return void this.#functionCall(message.oid)
+    const wait = this.#extended.handle(frame, message)
+    return message.type === 'execute' ? this.#watchCopy(wait) : wait
+  }
+
+  #query(frame: Frame, sql: string): Promise<void> | undefined {
+    const { statements } = this.#parts
+    if (!this.#extended.release()) return undefined
+    const reading = statements.read(sql)
+    return reading instanceof Promise ? reading.then((found) => this.#asked(frame, sql, found)) : this.#asked(frame, sql, reading)
+  }
+
+  #asked(frame: Frame, sql: string, reading: Reading): Promise<void> | undefined {
+    const { dialogue, statements } = this.#parts
+    const obstacle = statements.obstacle(sql, reading, dialogue.pipeline.open)
+    if (obstacle === 'wait') return dialogue.settled().then(() => this.#asked(frame, sql, reading))
+    if (obstacle !== undefined) return void this.#refuse(obstacle)
+    const [first] = reading.statements
+    if (first === undefined) return void dialogue.send({ kind: 'query' }, frame.bytes)
+    if (statements.hasFailed(first)) return void this.#refuse(aborted)
+    return statements.fresh(async () => {
+      let sent: Execution | undefined
+      await this.#parts.admission.admit({
+        ...statements.examine((occasion) => statements.textAction(sql, reading.statements, occasion)),
+        send: (execution, permit) => {
+          const watch = statements.watch(reading.statements, execution, permit, undefined, false)
+          const running = this.#running(reading, permit.action, execution)
+          dialogue.send(watch === undefined ? running : { ...running, rows: watch }, frame.bytes)
+          sent = execution
+        },
+        refuse: (refusal) => this.#refuse(refusal),
+      })
+      if (sent !== undefined && reading.statements.some(({ answers }) => answers === 'copy-in')) await this.#copyBegins(sent)
+    })
+  }
+
+  #running(reading: Reading, action: Action, execution: Execution): Expecting {
+    const effects = this.#parts.statements.sent(reading.statements, action, execution)
+    const unnamed = this.#parts.statements.forgetUnnamed()
+    let at = 0
+    return {
+      kind: 'query',
+      done(tag) {
+        execution.did(tag)
+        effects.done(at++)
+      },
+      failed(error) {
+        effects.failed()
+        execution.failed(error)
+      },
+      ended() {
+        unnamed()
+        effects.failed()
+        execution.finish()
+      },
+      lost: () => execution.lost(),
+    }
+  }
+
+  #refuse(refusal: Refusal | Buffer): void {
+    const { dialogue, statements } = this.#parts
+    const answer = Buffer.isBuffer(refusal) ? refusal : statements.errorFor(refusal)
+    if (answer === undefined) return
+    const poison = makePoison(answer)
+    dialogue.send({ kind: 'query', poison, ended: statements.forgetUnnamed() }, poisonedQuery(poison))
+  }
+
+  /** A call past all SQL. */
+  #functionCall(oid: number): void {
+    if (!this.#extended.release()) return
+    const refusal = new Refusal('denied', 'Calls by the function-call message are refused: nobody can say what they do. Call the function in SQL.')
+    this.#parts.statements.refused(`function call, oid ${oid}`, refusal)
+    this.#refuse(refusal)
+  }
+
+  async #watchCopy(wait: Promise<void> | undefined): Promise<void> {
+    const { pipeline } = this.#parts.dialogue
+    if (wait !== undefined) await wait
+    const sent = this.#extended.copyIn
+    if (sent === undefined || pipeline.skipping) return
+    await this.#parts.dialogue.until(() => pipeline.copying || sent.over)
+    if (pipeline.copying) this.#copy = { query: undefined }
+  }
+
+  async #copyBegins(execution: Execution): Promise<void> {
+    const { dialogue } = this.#parts
+    const before = dialogue.pipeline.copies
+    dialogue.write()
+    await dialogue.until(() => dialogue.pipeline.copies > before || execution.over)
+    if (dialogue.pipeline.copying) this.#copy = { query: execution }
+  }
+
+  /** Data of a COPY. As the server does, Sync and Flush are not counted here. */
+  #copied(frame: Frame): Promise<void> | undefined {
+    const { dialogue } = this.#parts
+    switch (frame.type) {
+      case frontend.copyData:
+        return void dialogue.sendUnanswered(frame.bytes)
+      case frontend.copyDone:
+      case frontend.copyFail: {
+        decodeFrontend(frame)
+        const query = this.#copy?.query
+        this.#copy = undefined
+        dialogue.sendUnanswered(frame.bytes)
+        return query === undefined ? undefined : this.#copyBegins(query)
+      }
+      case frontend.sync:
+      case frontend.flush:
+        return undefined
+      case frontend.terminate:
+        return void this.#leave(frame.bytes)
+      default:
+        throw new Refusal('malformed', 'Only the data of a COPY may be sent until it is done.')
+    }
+  }
+
+  /** The client goes. What runs is let run to its end for a while, so that its end is known; nothing more begins. */
+  #leave(terminate: Buffer = terminateMessage): void {
+    if (this.#leaving || this.#over) return
+    this.#leaving = true
+    this.#parts.gone.abort()
+    const { dialogue } = this.#parts
+    dialogue.sendUnanswered(terminate)
+    dialogue.write()
+    const late = setTimeout(() => this.end(), lingerMs)
+    void this.#ended.then(() => clearTimeout(late))
+  }
+}
+
+const terminateMessage = Buffer.from([frontend.terminate, 0, 0, 0, 4])

@@ -1,0 +1,59 @@
+import { type Change, Namespace, type Portal, type Prepared } from './namespace.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { StatementReading } from './sql/reading.ts'
+
+const mostNames = 10_000
+
+/** What a transaction has done so far: nothing is open, it has only begun or read, or others may wait for what it wrote. */
+export type TransactionState = 'none' | 'clean' | 'written'
+
+/** What the client and the server have agreed on in this session. */
+export class SessionState {
+  readonly statements = new Namespace<Prepared>(mostNames)
+  readonly portals = new Namespace<Portal>(mostNames)
+  /** The batch in which something was last sent that writes. */
+  #lastWrite = -1
+  #written = false
+
+  wrote(batch: number): void {
+    this.#written = true
+    this.#lastWrite = batch
+  }
+
+  transaction(pipeline: Pipeline): TransactionState {
+    if (this.#written) return 'written'
+    return pipeline.status === 'idle' && pipeline.size === 0 && !pipeline.open ? 'none' : 'clean'
+  }
+
+  /** The server has ended a batch. */
+  ready(pipeline: Pipeline): void {
+    if (pipeline.status !== 'idle') return
+    this.portals.keep((portal) => portal.held)
+    if (this.#lastWrite < pipeline.answered) this.#written = false
+  }
+
+  /** What these statements do to names, once the server has run them: one list for each statement. */
+  changes(statements: readonly StatementReading[], batch: number): readonly (readonly Change[])[] {
+    return statements.map((statement) => this.#changes(statement, batch))
+  }
+
+  #changes({ control }: StatementReading, batch: number): readonly Change[] {
+    const { statements, portals } = this
+    switch (control?.does) {
+      case 'prepare':
+        return [statements.change(control.name, prepared(control.body), batch, statements.find(control.name, batch) !== undefined)]
+      case 'deallocate':
+        return [statements.change(control.name, undefined, batch)]
+      case 'declare':
+        return [portals.change(control.name, { statement: prepared(control.body), bound: undefined, cursor: true, held: control.hold }, batch, portals.find(control.name, batch) !== undefined)]
+      case 'close':
+        return [portals.change(control.name, undefined, batch)]
+      case 'discard':
+        return [statements.change(undefined, undefined, batch), portals.change(undefined, undefined, batch)]
+      default:
+        return []
+    }
+  }
+}
+
+const prepared = (body: StatementReading): Prepared => ({ sql: body.text, reading: body, types: [], then: undefined })

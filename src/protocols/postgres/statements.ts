@@ -1,0 +1,247 @@
+import type { Action } from '../../model/action.ts'
+import type { Caller } from '../../model/caller.ts'
+import type { Verdict } from '../../model/decision.ts'
+import type { Permit } from '../../model/permit.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type { PolicySet } from '../../policy/policy-set.ts'
+import { makeSqlAction, type Occasion, type Understood } from './action.ts'
+import type { Request } from './admission.ts'
+import { endsSession, refusalError } from './answer.ts'
+import type { SessionNames } from './catalog/session-names.ts'
+import type { Dialogue } from './dialogue.ts'
+import type { Execution } from './execution.ts'
+import type { Judge } from './judge.ts'
+import type { Bound, Change, Prepared } from './namespace.ts'
+import { type Reader, shortText } from './sql/reader.ts'
+import type { Reading, StatementReading } from './sql/reading.ts'
+import type { SessionState } from './state.ts'
+import type { Watching } from './watching.ts'
+
+export interface StatementsParts {
+  readonly dialogue: Dialogue
+  readonly state: SessionState
+  readonly judge: Judge
+  readonly names: SessionNames
+  readonly reader: Reader
+  readonly policies: () => PolicySet
+  readonly caller: () => Caller
+  readonly consoleUrl: string
+  /** Relations or functions may have changed, for everybody. */
+  readonly definitionsChanged: () => Promise<void>
+  /** Puts a refusal on record that no policy was asked about. */
+  readonly refused: (sql: string, refusal: Refusal) => void
+  /** The session ends with this. */
+  readonly fatal: (refusal: Refusal) => void
+  readonly watch: (statements: readonly StatementReading[], execution: Execution, permit: Permit, bound: Bound | undefined, inBatch: boolean) => Watching | undefined
+}
+
+export interface Effects {
+  /** The statement at this place is done. */
+  done(at: number): void
+  /** This one and those behind it are not. */
+  failed(): void
+}
+
+interface Remembered {
+  readonly epoch: number
+  readonly policies: PolicySet
+  readonly understood: Understood
+  readonly verdict: Verdict
+}
+
+const askMs = 5_000
+
+/** What statements mean in this session now, and what they leave behind in it. */
+export class Statements {
+  readonly #parts: StatementsParts
+  readonly #remembered = new WeakMap<Prepared, Remembered>()
+  #epoch = 0
+  #catalog: unknown
+  /** Something in this transaction may have changed what names mean; its end may change it back. */
+  #moved = false
+
+  constructor(parts: StatementsParts) {
+    this.#parts = parts
+  }
+
+  get state(): SessionState {
+    return this.#parts.state
+  }
+  get judge(): Judge {
+    return this.#parts.judge
+  }
+
+  read(sql: string): Reading | Promise<Reading> {
+    const { reader } = this.#parts
+    return sql.length <= shortText ? reader.read(sql) : reader.readLater(sql)
+  }
+
+  /** Why a text must not even be looked at by a policy; `wait`: not before all is answered. */
+  obstacle(sql: string, reading: Reading, inBatch: boolean): Refusal | 'wait' | undefined {
+    const refusal = this.#obstacle(reading, inBatch)
+    if (refusal instanceof Refusal) this.refused(sql, refusal)
+    return refusal
+  }
+
+  #obstacle(reading: Reading, inBatch: boolean): Refusal | 'wait' | undefined {
+    const forbidden = reading.statements.find((statement) => statement.forbidden !== undefined)?.forbidden
+    if (forbidden !== undefined) return new Refusal('denied', `This is refused whatever a policy says: ${forbidden}.`)
+    if (reading.backslash === undefined) return undefined
+    if (inBatch) return new Refusal('denied', "A backslash stands before a quote in this text, so that it can be read in two ways. Write E'...' or send Sync before it.")
+    return this.#parts.dialogue.pipeline.size > 0 ? 'wait' : undefined
+  }
+
+  /** Whether the server would not run it because the transaction has failed. */
+  hasFailed({ control }: StatementReading): boolean {
+    const { pipeline } = this.#parts.dialogue
+    if (pipeline.size > 0 || pipeline.status !== 'failed') return false
+    return control?.does !== 'commit' && control?.does !== 'rollback' && control?.does !== 'rollback-to'
+  }
+
+  /** Goes on once it is known what names mean. At once, where nothing has happened to them. */
+  fresh(then: () => Promise<void> | undefined): Promise<void> | undefined {
+    const { names } = this.#parts
+    if (!names.current) return this.#renew().then(() => (this.#parts.dialogue.pipeline.skipping ? undefined : then()))
+    if (names.catalog !== this.#catalog) this.#forget()
+    return then()
+  }
+
+  async #renew(): Promise<void> {
+    const { dialogue, names } = this.#parts
+    await dialogue.settled()
+    if (dialogue.mayAsk) await names.refresh((sql) => dialogue.ask(sql, askMs))
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#catalog = this.#parts.names.catalog
+    this.#epoch++
+    this.#parts.judge.forget()
+  }
+
+  understand(prepared: Prepared): Understood {
+    return this.#remember(prepared).understood
+  }
+
+  /** For a statement whose values are not known yet, or do not matter. */
+  verdict(prepared: Prepared): Verdict {
+    return this.#remember(prepared).verdict
+  }
+
+  #remember(prepared: Prepared): Remembered {
+    const policies = this.#parts.policies()
+    const known = this.#remembered.get(prepared)
+    if (known !== undefined && known.epoch === this.#epoch && known.policies === policies) return known
+    const { reading, sql, types, then } = prepared
+    if (reading === undefined || reading === 'empty') throw new Error('a statement that nobody could read came to be judged')
+    const now = this.judge.piece(reading)
+    // The server may have looked names up when it prepared the statement, or may look them up again: both have to be allowed.
+    const more = then === undefined || (same(then.relations, now.relations) && same(then.verbs, now.verbs)) ? [] : [then]
+    const understood = this.judge.understand('extended', sql, [reading], types, more)
+    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict: policies.decide(this.#parts.caller(), this.#action(understood, {}), Date.now()).verdict }
+    this.#remembered.set(prepared, made)
+    return made
+  }
+
+  action(prepared: Prepared, bound: Bound | undefined, occasion: Partial<Occasion> = {}): Action {
+    const { found } = prepared
+    return this.#action(this.understand(prepared), { ...occasion, ...(bound === undefined ? {} : { bound }), ...(found === undefined ? {} : { types: found }) })
+  }
+
+  #action(understood: Understood, occasion: Partial<Occasion>): Action {
+    return makeSqlAction(understood, { transaction: this.state.transaction(this.#parts.dialogue.pipeline), ...occasion })
+  }
+
+  /** A text of the simple protocol. */
+  textAction(sql: string, statements: readonly StatementReading[], occasion: Partial<Occasion> = {}): Action {
+    return this.#action(this.judge.understand('simple', sql, statements, []), occasion)
+  }
+
+  /** How it is judged, looked into for an approver, and compared when it is let go. */
+  examine(make: (occasion: Partial<Occasion>) => Action): Pick<Request, 'judge' | 'inspect' | 'compare'> {
+    const { dialogue, names } = this.#parts
+    return {
+      judge: () => make({}),
+      inspect: async () => {
+        if (dialogue.mayAsk) {
+          names.doubt()
+          await this.#renew()
+        }
+        const written = this.state.transaction(dialogue.pipeline) === 'written'
+        const action = make({})
+        const unfiltered = (action.facts['sql'] as { readonly filtered?: boolean }).filtered === false
+        return make({ impact: { notes: written ? ['The transaction has written before: it keeps its locks while this waits.'] : [], ...(written ? { keepsLocks: true } : {}), ...(unfiltered ? { unfiltered } : {}) } })
+      },
+      compare: async (action) => {
+        if (dialogue.mayAsk) {
+          names.doubt()
+          await this.#renew()
+        }
+        if (make({}).digest !== action.digest) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the statement stands for another table than when it was approved. Send it again to ask anew.')
+      },
+    }
+  }
+
+  /** It is on its way to the server. */
+  sent(statements: readonly StatementReading[], action: Action, execution: Execution): Effects {
+    const { state } = this
+    const { dialogue, names, definitionsChanged } = this.#parts
+    const { batch } = dialogue.pipeline
+    if (action.effect === 'write') state.wrote(batch)
+    const moves = action.verbs.some((verb) => moving.has(verb)) || statements.some(({ control }) => control !== undefined && movingControl.has(control.does))
+    const ends = statements.some(({ control }) => control?.does === 'commit' || control?.does === 'rollback' || control?.does === 'rollback-to')
+    if (moves) this.#moved = true
+    if (moves || (ends && this.#moved)) names.doubt()
+    if (action.verbs.includes('sql.ddl')) void execution.outcome.then(() => definitionsChanged()).catch(() => {})
+    const changes: (readonly Change[])[] = [...state.changes(statements, batch)]
+    let next = 0
+    return {
+      done(at) {
+        for (const change of changes[at] ?? []) change.happened()
+        next = at + 1
+      },
+      failed() {
+        for (; next < changes.length; next++) for (const change of changes[next] ?? []) change.dropped()
+      },
+    }
+  }
+
+  /** A Query takes the unnamed statement and portal away. Call the result once it is answered. */
+  forgetUnnamed(): () => void {
+    const { batch } = this.#parts.dialogue.pipeline
+    const changes = [this.state.statements.change('', undefined, batch), this.state.portals.change('', undefined, batch)]
+    return () => {
+      for (const change of changes.splice(0)) change.happened()
+    }
+  }
+
+  refused(sql: string, refusal: Refusal): void {
+    this.#parts.refused(sql, refusal)
+  }
+
+  /** The server has ended a batch. */
+  ready(): void {
+    const { pipeline } = this.#parts.dialogue
+    this.state.ready(pipeline)
+    if (pipeline.status !== 'idle' || !this.#moved) return
+    this.#moved = false
+    this.#parts.names.doubt()
+  }
+
+  watch(statements: readonly StatementReading[], execution: Execution, permit: Permit, bound: Bound | undefined, inBatch: boolean): Watching | undefined {
+    return this.#parts.watch(statements, execution, permit, bound, inBatch)
+  }
+
+  /** `undefined`: the session ends with it, and the client has been told. */
+  errorFor(refusal: Refusal): Buffer | undefined {
+    if (!endsSession(refusal)) return refusalError(refusal, this.#parts.consoleUrl)
+    this.#parts.fatal(refusal)
+    return undefined
+  }
+}
+
+/** What may make, move or drop what names stand for. */
+const moving: ReadonlySet<string> = new Set(['sql.ddl', 'sql.session', 'sql.call', 'sql.do', 'sql.server', 'sql.unknown'])
+const movingControl: ReadonlySet<string> = new Set(['discard', 'create-temporary', 'drop'])
+
+const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)

@@ -1,0 +1,93 @@
+import type { Digest } from '../../masking/mask.ts'
+import type { Permit } from '../../model/permit.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type { SessionNames } from './catalog/session-names.ts'
+import { backend } from './codec/backend.ts'
+import type { Execution } from './execution.ts'
+import type { Bound } from './namespace.ts'
+import { limitError } from './rows/diagnostics.ts'
+import { planRows, type Watch } from './rows/plan.ts'
+import type { TagsOf } from './rows/column-masks.ts'
+import type { RowWriter } from './rows/writer.ts'
+import { MASK_WRITTEN, writesMask } from './rows/write-back.ts'
+import type { RowWatch } from './replies.ts'
+import type { StatementReading } from './sql/reading.ts'
+
+export interface WatchingParts {
+  readonly names: SessionNames
+  readonly digest: Digest
+  readonly tagsOf: () => TagsOf
+  /** Asks the server to stop what runs. */
+  readonly stop: () => void
+  /** From now on errors and notices quote nothing. */
+  readonly guard: () => void
+}
+
+const nothing = Buffer.alloc(0)
+
+/** Rows of one portal or Query that are looked at. */
+export class Watching implements RowWatch {
+  /** The columns, where the client has not asked for them in time itself. */
+  description: Buffer | undefined
+  readonly limited: boolean
+  readonly masks: boolean
+  /** The limit was passed: the client has yet to be told. */
+  exceeded = false
+  readonly #watch: Watch
+  readonly #parts: WatchingParts
+  readonly #execution: Execution
+  readonly #error: Buffer
+  readonly #inBatch: boolean
+
+  constructor(watch: Watch, parts: WatchingParts, execution: Execution, rows: number | undefined, writes: boolean, inBatch: boolean) {
+    this.#watch = watch
+    this.#parts = parts
+    this.#execution = execution
+    this.limited = rows !== undefined
+    this.masks = watch.masks
+    this.#inBatch = inBatch
+    this.#error = limitError(rows ?? 0, writes)
+  }
+
+  begin(description: Buffer | undefined): RowWriter {
+    return this.#watch.begin(description ?? this.description)
+  }
+
+  over(): void {
+    if (this.exceeded) return
+    this.exceeded = true
+    this.#parts.stop()
+  }
+
+  get limitError(): Buffer {
+    return this.#error
+  }
+
+  end(writer: RowWriter | undefined, last: Buffer): Buffer {
+    if (writer !== undefined) this.#execution.maskedValues += writer.masked
+    if (!this.exceeded) return last
+    // In a batch only an error of the server's own ends it: it is brought about as soon as this is answered.
+    return this.#inBatch && last[0] !== backend.error ? nothing : this.#error
+  }
+}
+
+/** What the decision asks of the rows. Throws a `Refusal` where that cannot be done; then nothing may be sent. */
+export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action }: Permit, bound: Bound | undefined, inBatch: boolean): Watching | undefined => {
+  const { obligations } = decision
+  const { rows, ms } = obligations.limits
+  const masking = Object.values(obligations.masks).some((mask) => mask !== 'none')
+  if (masking && statements.some((statement) => writesMask(statement, bound?.values))) throw new Refusal('denied', MASK_WRITTEN)
+  if (ms !== undefined) limitTime(parts, execution, ms)
+  if (!masking && rows === undefined) return undefined
+  if (rows !== undefined && statements.length > 1) throw new Refusal('denied', 'The policy limits the rows of this statement, so it has to come alone.', { instead: 'Send one statement at a time.' })
+  const plan = planRows({ obligations, statements, names: parts.names, tagsOf: parts.tagsOf(), digest: parts.digest })
+  if (plan.does === 'refuse') throw new Refusal('denied', plan.because, { instead: plan.instead })
+  if (plan.does === 'pass') return undefined
+  if (plan.guarded) parts.guard()
+  return new Watching(plan, parts, execution, rows, action.effect === 'write', inBatch)
+}
+
+const limitTime = ({ stop }: WatchingParts, execution: Execution, ms: number): void => {
+  const timer = setTimeout(stop, ms)
+  void execution.outcome.then(() => clearTimeout(timer))
+}
