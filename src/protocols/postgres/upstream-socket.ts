@@ -5,10 +5,13 @@ import { makeByteSource } from './byte-source.ts'
 import { sslRequest } from './codec/greeting.ts'
 import type { PostgresTarget } from './options.ts'
 
-/** A connection to the server as safe as the target wants it, and not a byte sent before it is. Failures are `Error`s for the log. */
-export const openSocket = async (target: PostgresTarget, signal: AbortSignal): Promise<Socket | TLSSocket> => {
+/**
+ * A connection to the server as safe as the target wants it, and not a byte sent before it is. Failures are `Error`s for the log.
+ * `address`: which of the addresses that the server's name stands for; its certificate must be good for the name all the same.
+ */
+export const openSocket = async (target: PostgresTarget, signal: AbortSignal, address: string = target.host): Promise<Socket | TLSSocket> => {
   signal.throwIfAborted()
-  const socket = connect({ host: target.host, port: target.port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 })
+  const socket = connect({ host: address, port: target.port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 })
   socket.on('error', ignored)
   try {
     await connected(socket, 'connect', signal)

@@ -22,7 +22,10 @@ export interface Backend extends AsyncDisposable {
   readonly key: Buffer
   /** What the server sent behind its first ReadyForQuery. */
   readonly rest: Buffer
-  /** Asks the server, over a connection of its own, to stop what this session runs. Resolves when the server has taken note; rejects when nobody could be reached. */
+  /**
+   * Asks the server, over a connection of its own, to stop what this session runs. Resolves when the server has taken note; rejects when nobody could be reached.
+   * There is one such connection at a time: who asks meanwhile waits for the same.
+   */
   cancel(signal: AbortSignal): Promise<void>
 }
 
@@ -79,7 +82,7 @@ const logIn = async (socket: Socket | TLSSocket, target: PostgresTarget, role: P
       pid,
       key,
       rest: exchange.reader.rest(),
-      cancel: (cancelled) => cancel(target, pid, key, cancelled),
+      cancel: makeCancel(target, socket.remoteAddress, pid, key),
       [Symbol.asyncDispose]: () => end(socket),
     }
   } finally {
@@ -140,18 +143,23 @@ const checkSettings = (parameters: ReadonlyMap<string, string>): void => {
   if (parameters.get('standard_conforming_strings') !== 'on') throw new Error('the role has standard_conforming_strings switched off; strings would be read in another way than they are judged')
 }
 
-const cancel = async (target: PostgresTarget, pid: number, key: Buffer, signal: AbortSignal): Promise<void> => {
-  const both = AbortSignal.any([signal, AbortSignal.timeout(target.connectTimeoutMs)])
-  const socket = await openSocket(target, both)
-  const source = makeByteSource(socket, both)
-  try {
-    socket.write(cancelRequest(pid, key))
-    await source.read().catch(() => {}) // the server answers by closing
-    both.throwIfAborted()
-  } finally {
-    source.release()
-    socket.destroy()
+/** A name may stand for several servers; only the one at this address knows the key. */
+const makeCancel = (target: PostgresTarget, address: string | undefined, pid: number, key: Buffer): Backend['cancel'] => {
+  let running: Promise<void> | undefined
+  const cancel = async (signal: AbortSignal): Promise<void> => {
+    const both = AbortSignal.any([signal, AbortSignal.timeout(target.connectTimeoutMs)])
+    const socket = await openSocket(target, both, address)
+    const source = makeByteSource(socket, both)
+    try {
+      socket.write(cancelRequest(pid, key))
+      await source.read().catch(() => {}) // the server answers by closing
+      both.throwIfAborted()
+    } finally {
+      source.release()
+      socket.destroy()
+    }
   }
+  return (signal) => (running ??= cancel(signal).finally(() => (running = undefined)))
 }
 
 const farewellMs = 1_000

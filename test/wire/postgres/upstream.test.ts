@@ -127,6 +127,18 @@ describe('our login at a real server', () => {
     assert.match(await answer, /57014/)
   })
 
+  test('however often it is asked to cancel, there is one connection for it at a time', async () => {
+    const { port } = await server('scram plain')
+    await using rogue = await startRogue({ talk: scramServer(word) })
+    await using session = await open(serviceFor(rogue.port, { connectTimeoutMs: 200 }), rogueRole)
+    const asked = Array.from({ length: 20 }, () => session.cancel(AbortSignal.timeout(5_000)))
+    await Promise.allSettled(asked)
+    assert.equal(rogue.connections(), 2)
+    await using real = await open(serviceFor(port))
+    await Promise.all([real.cancel(AbortSignal.timeout(5_000)), real.cancel(AbortSignal.timeout(5_000))])
+    await real.cancel(AbortSignal.timeout(5_000))
+  })
+
   test('a wrong password, and a role whose strings are read in another way', async () => {
     const { port } = await server('scram plain')
     await refused(serviceFor(port), /28P01/, { user: loginRoles.scram.user, password: new Secret('wrong') })
