@@ -11,6 +11,7 @@ import { identityCommands } from './identity.ts'
 import { loginCommands } from './login.ts'
 import { policyCommands } from './policy.ts'
 import { serveCommand } from './serve.ts'
+import { sqlCaseAction } from './sql-case-action.ts'
 import { versionCommand } from './version.ts'
 
 /** Everything that `countersign` can do. */
@@ -20,7 +21,7 @@ export const commands: readonly Command[] = [
   ...decisionCommands,
   ...loginCommands,
   ...configCommands,
-  ...policyCommands({ makeAction: caseAction, enforceable: protocolEnforces, readWorld }),
+  ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),
   ...identityCommands,
   ...auditCommands,
   healthcheckCommand,

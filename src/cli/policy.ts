@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { readDocument } from '../lib/document.ts'
 import { formatProblem, type Problem } from '../lib/problem.ts'
 import { terminalText } from '../lib/terminal-text.ts'
+import type { Action } from '../model/action.ts'
 import type { MatchedRule } from '../model/decision.ts'
-import { callerOf, casesSchema, runCase, untouchedRules, type CaseParts, type CaseResult, type CaseSource } from '../policy/cases.ts'
+import { actionOf, callerOf, casesSchema, runCase, untouchedRules, type CaseParts, type CaseResult, type CaseSource } from '../policy/cases.ts'
 import { loadPolicies, type PolicyWorld } from '../policy/load.ts'
 import type { Explanation, RuleExplanation } from '../policy/policy-set.ts'
 import { settleCase } from './case-votes.ts'
@@ -18,6 +19,7 @@ import { outputOption, toJson } from './rendering.ts'
 export interface PolicyCommandParts {
   /** The HTTP protocol's own reading of a request. */
   readonly makeAction: CaseParts['makeAction']
+  readonly makeSql: CaseParts['makeSql']
   readonly enforceable: PolicyWorld['enforceable']
   /** The world of a configuration file; throws a `Failure` (exit 3) for one that does not load. */
   readonly readWorld: (file: string, io: Io) => Promise<PolicyWorld>
@@ -72,7 +74,8 @@ const testFile = async (cases: CasesFile, config: PolicyWorld | undefined, parts
   const loaded = loadPolicies(await policiesOf(cases, io), world)
   if (loaded.policies === undefined) return { file: cases.file, results: [], untouched: [], problems: loaded.problems }
   const { policies } = loaded
-  const results = cases.value.cases.map((one) => runCase(one, policies, { makeAction: parts.makeAction, settle: settleCase, issuers: issuersOf(world) }))
+  const results: CaseResult[] = []
+  for (const one of cases.value.cases) results.push(await runCase(one, policies, { makeAction: parts.makeAction, makeSql: parts.makeSql, settle: settleCase, issuers: issuersOf(world) }))
   return { file: cases.file, results, untouched: untouchedRules(policies, results), problems: [] }
 }
 
@@ -106,8 +109,36 @@ const reportText = ({ file, results, untouched }: FileReport): string =>
 
 const oneCaseSchema = z.strictObject({ cases: casesSchema.shape.cases })
 
-const findCase = async (name: string | undefined, input: string | undefined, cases: readonly CasesFile[], io: Io): Promise<CaseSource> => {
-  if ((name === undefined) === (input === undefined)) throw new Failure('give --case NAME for a case beside the policies, or --input FILE with cases of your own', exit.usage)
+const explainOptions = {
+  ...options,
+  case: { type: 'string', value: 'NAME', help: 'explain this case' },
+  input: { type: 'string', value: 'FILE', help: 'explain the first case of this file; - for standard input' },
+  sql: { type: 'string', value: 'TEXT', help: 'explain this SQL' },
+  service: { type: 'string', value: 'NAME', help: 'with --sql: the service; not needed where only one is a database' },
+  groups: { type: 'string', value: 'NAMES', help: 'with --sql: groups of the caller, with commas between them' },
+  kind: { type: 'string', value: 'KIND', help: 'with --sql: what the caller is (agent)', choices: ['human', 'workload', 'agent'] },
+} as const satisfies Options
+
+interface ExplainValues {
+  readonly case?: string
+  readonly input?: string
+  readonly sql?: string
+  readonly service?: string
+  readonly groups?: string
+  readonly kind?: string
+}
+
+const caseOfSql = (sql: string, { service, groups, kind = 'agent' }: ExplainValues, world: PolicyWorld): CaseSource => {
+  const databases = world.services.filter(({ protocol }) => protocol === 'postgres').map(({ name }) => name)
+  const [only, ...others] = service === undefined ? databases : [service]
+  if (only === undefined || others.length > 0) throw new Failure(only === undefined ? 'no service is a database' : `which service? Give --service, one of ${databases.join(', ')}`, exit.usage)
+  if (!databases.includes(only)) throw new Failure(`no database is called "${only}"`, exit.usage)
+  return { name: '--sql', caller: { kind: kind as 'agent', groups: groups?.split(',').map((group) => group.trim()).filter((group) => group !== '') ?? [] }, service: only, sql }
+}
+
+const findCase = async ({ case: name, input, sql, ...rest }: ExplainValues, cases: readonly CasesFile[], world: PolicyWorld, io: Io): Promise<CaseSource> => {
+  if ([name, input, sql].filter((one) => one !== undefined).length !== 1) throw new Failure('give --case NAME for a case beside the policies, --input FILE with cases of your own, or --sql TEXT', exit.usage)
+  if (sql !== undefined) return caseOfSql(sql, rest, world)
   if (name !== undefined) {
     const found = cases.flatMap(({ value }) => value.cases).find((one) => one.name === name)
     if (found === undefined) throw new Failure(`no case is called "${name}"`, exit.usage)
@@ -123,24 +154,27 @@ const findCase = async (name: string | undefined, input: string | undefined, cas
 
 /** `policy explain`: one action, rule by rule. */
 const explain = async (args: readonly string[], io: Io, parts: PolicyCommandParts): Promise<number> => {
-  const more = { ...options, case: { type: 'string', value: 'NAME', help: 'explain this case' }, input: { type: 'string', value: 'FILE', help: 'explain the first case of this file; - for standard input' } } as const satisfies Options
-  const { values, positionals } = parseOptions(args, more, { min: 0, max: 100 })
+  const { values, positionals } = parseOptions(args, explainOptions, { min: 0, max: 100 })
   const files = await readPolicyFiles(positionals.length === 0 ? ['policies'] : positionals, io)
-  const source = await findCase(values.case, values.input, files.cases, io)
   const world = await findWorld(values.config, files.cases, parts, io)
+  const source = await findCase(values, files.cases, world, io)
   const loaded = loadPolicies(files.policies, world)
   if (loaded.policies === undefined) {
     writeProblems(loaded.problems, 'error', io)
     return exit.invalid
   }
-  if (source.http === undefined) throw new Failure('only http cases can be explained yet', exit.usage)
   const now = source.now === undefined ? Date.now() : Date.parse(source.now)
-  const action = parts.makeAction(source.service, source.http, loaded.policies.tagsOf)
+  const action = await actionOf(source, loaded.policies, parts)
+  if (action === undefined) throw new Failure('mcp cases cannot be explained yet', exit.usage)
   if (typeof action === 'string') throw new Failure(`the request is refused before any rule is asked: ${action}`)
   const explanation = loaded.policies.explain(callerOf(source.caller, issuersOf(world), now), action, now)
-  io.stdout.write(values.output === 'json' ? toJson({ verb: action.verb, tags: action.tags, ...explanation }) : explanationText(explanation))
+  io.stdout.write(values.output === 'json' ? toJson({ verb: action.verb, verbs: action.verbs, tags: action.tags, resources: action.resources, ...explanation }) : `${askedText(action)}${explanationText(explanation)}`)
   return exit.ok
 }
+
+/** What the statement does, as it was understood. */
+const askedText = ({ protocol, verbs, resources, tags }: Action): string =>
+  protocol === 'http' ? '' : `asks for ${verbs.join(', ')}${resources.map(({ kind, name, access }) => `\n  ${kind === 'table' ? `${access} ` : ''}${kind} ${terminalText(name)}`).join('')}${tags.length === 0 ? '' : `\n  tags ${tags.join(', ')}`}\n`
 
 const explanationText = ({ decision, rules }: Explanation): string => {
   const line = ({ rule, matched, failed, error }: RuleExplanation): string => {
@@ -148,7 +182,8 @@ const explanationText = ({ decision, rules }: Explanation): string => {
     return `  ${matched ? 'matched' : '   -   '}  ${rule.then.padEnd(5)}  ${rule.policy}/${rule.rule} (${rule.at})${rule.observed ? ' [observed]' : ''}${terminalText(why)}`
   }
   const terms = decision.terms?.requirements.map(({ count, groups, users, assurance }) => `  needs ${count} of ${[...groups, ...users.map(({ subject }) => subject)].join(', ')} by ${assurance}`) ?? []
-  return [decision.verdict, ...terms, ...(rules.length === 0 ? ['  no rule applies to this service'] : rules.map(line)), ''].join('\n')
+  const free = decision.verdict === 'allow' && !decision.matched.some(({ observed }) => !observed) ? ['  touches no data, so that it needs no rule'] : []
+  return [decision.verdict, ...terms, ...free, ...(rules.length === 0 ? ['  no rule applies to this service'] : rules.map(line)), ''].join('\n')
 }
 
 export const policyCommands = (parts: PolicyCommandParts): readonly Command[] => [
@@ -161,8 +196,7 @@ export const policyCommands = (parts: PolicyCommandParts): readonly Command[] =>
     options, examples: ['countersign policy test policies'], run: (args, io) => test(args, io, parts),
   },
   {
-    path: ['policy', 'explain'], summary: 'Say rule by rule why an action is decided as it is', usage: '[FILE|DIRECTORY…] (--case NAME | --input FILE)',
-    options: { ...options, case: { type: 'string', value: 'NAME', help: 'explain this case' }, input: { type: 'string', value: 'FILE', help: 'explain the first case of this file; - for standard input' } },
-    examples: ['countersign policy explain policies --case "an agent reads orders"'], run: (args, io) => explain(args, io, parts),
+    path: ['policy', 'explain'], summary: 'say rule by rule why an action is decided as it is', usage: '[FILE|DIRECTORY…] (--case NAME | --input FILE | --sql TEXT)',
+    options: explainOptions, examples: ['countersign policy explain policies --case "an agent reads orders"', 'countersign policy explain policies --groups agents --sql "DELETE FROM customers"'], run: (args, io) => explain(args, io, parts),
   },
 ]

@@ -4,7 +4,7 @@ import { parseDuration } from '../lib/duration.ts'
 import type { Action } from '../model/action.ts'
 import type { Caller, Principal } from '../model/caller.ts'
 import type { Assurance, Decision, MatchedRule } from '../model/decision.ts'
-import type { ExplainingPolicySet } from './policy-set.ts'
+import type { ExplainingPolicySet, PolicySet } from './policy-set.ts'
 
 /* Cases beside a policy: who asks for what, and what is expected. What a case does not expect is expected to be denied. */
 
@@ -37,7 +37,14 @@ const expectation = z.strictObject({
 
 const oneCase = z.strictObject({
   name: text, caller, service: text, now: text.optional(),
-  http: http.optional(), sql: text.optional(), mcp: z.strictObject({ tool: text, arguments: z.unknown().optional() }).optional(),
+  http: http.optional(), sql: text.optional(),
+  /** The values of $1, $2 …: the statement is then asked for as a prepared one. */
+  params: z.array(z.union([z.string(), z.number(), z.boolean(), z.null()])).max(1_000).optional(),
+  /** Stands in for the planner. */
+  'estimated-rows': z.int().min(0).optional(),
+  /** Whether it is asked for in a transaction, and whether that has written yet. */
+  transaction: z.enum(['none', 'clean', 'written']).optional(),
+  mcp: z.strictObject({ tool: text, arguments: z.unknown().optional() }).optional(),
   votes: z.array(vote).optional(),
   /** When, after the hold was opened, its state is looked at. */
   at: duration.optional(),
@@ -64,6 +71,13 @@ export type CasesSource = z.infer<typeof casesSchema>
 export type CaseSource = CasesSource['cases'][number]
 export type HttpCase = NonNullable<CaseSource['http']>
 
+export interface SqlCase {
+  readonly sql: string
+  readonly params?: readonly (string | number | boolean | null)[]
+  readonly transaction?: 'none' | 'clean' | 'written'
+  readonly estimatedRows?: number
+}
+
 export interface CaseVote {
   readonly by: Principal
   readonly atMs: number
@@ -76,6 +90,8 @@ export interface CaseVote {
 export interface CaseParts {
   /** A text is the protocol's refusal: no action came of the request. */
   readonly makeAction: (service: string, request: HttpCase, tagsOf: ExplainingPolicySet['tagsOf']) => Action | string
+  /** What the statement says, without a database: a text where there is nothing to judge. */
+  readonly makeSql: (service: string, statement: SqlCase, policies: PolicySet) => Promise<Action | string>
   readonly settle: (held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, votes: readonly CaseVote[], atMs: number) => string
   readonly issuers: ReadonlyMap<string, string>
 }
@@ -110,15 +126,28 @@ export const callerOf = (source: CaseSource['caller'], issuers: ReadonlyMap<stri
 
 const milliseconds = (duration: string): number => (duration === '0' ? 0 : (parseDuration(duration) ?? 0))
 
-export const runCase = (source: CaseSource, policies: ExplainingPolicySet, parts: CaseParts): CaseResult => {
+/** What a case asks for, as its protocol understands it; a text says why no rule is asked, and `undefined` that nobody here can read it yet. */
+export const actionOf = async (source: CaseSource, policies: PolicySet, parts: Pick<CaseParts, 'makeAction' | 'makeSql'>): Promise<Action | string | undefined> => {
+  const { service, http, sql, params, transaction } = source
+  if (http !== undefined) return parts.makeAction(service, http, policies.tagsOf)
+  return sql === undefined ? undefined : parts.makeSql(service, { sql, ...defined({ params, transaction, estimatedRows: source['estimated-rows'] }) }, policies)
+}
+
+const mistakeIn = (source: CaseSource, now: number): string | undefined => {
+  if (Number.isNaN(now)) return `"${source.now}" is no time such as ${DEFAULT_NOW}`
+  if ([source.http, source.sql, source.mcp].filter((action) => action !== undefined).length !== 1) return 'a case has exactly one of http, sql and mcp'
+  const stray = (['params', 'estimated-rows', 'transaction'] as const).find((key) => source.sql === undefined && source[key] !== undefined)
+  return stray && `"${stray}" goes with "sql"`
+}
+
+export const runCase = async (source: CaseSource, policies: ExplainingPolicySet, parts: CaseParts): Promise<CaseResult> => {
   const { name } = source
   const now = Date.parse(source.now ?? DEFAULT_NOW)
-  if (Number.isNaN(now)) return { name, result: 'failed', differences: [`"${source.now}" is no time such as ${DEFAULT_NOW}`], touched: [] }
-  const asked = [source.http, source.sql, source.mcp].filter((action) => action !== undefined)
-  if (asked.length !== 1) return { name, result: 'failed', differences: ['a case has exactly one of http, sql and mcp'], touched: [] }
-  if (source.http === undefined) return { name, result: 'pending', differences: [`${source.sql === undefined ? 'mcp' : 'sql'} cases cannot run yet`], touched: [] }
+  const mistake = mistakeIn(source, now)
+  if (mistake !== undefined) return { name, result: 'failed', differences: [mistake], touched: [] }
+  const action = await actionOf(source, policies, parts)
+  if (action === undefined) return { name, result: 'pending', differences: ['mcp cases cannot run yet'], touched: [] }
   const caller = callerOf(source.caller, parts.issuers, now)
-  const action = parts.makeAction(source.service, source.http, policies.tagsOf)
   if (typeof action === 'string') {
     const wanted = source.expect?.decision ?? 'deny'
     return { name, result: wanted === 'deny' ? 'passed' : 'failed', differences: wanted === 'deny' ? [] : [`the request is refused before any rule is asked: ${action}`], touched: [] }

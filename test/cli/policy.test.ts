@@ -7,10 +7,13 @@ import { caseAction } from '../../src/cli/case-action.ts'
 import { dispatch } from '../../src/cli/dispatch.ts'
 import type { Io } from '../../src/cli/io.ts'
 import { policyCommands } from '../../src/cli/policy.ts'
+import { sqlCaseAction } from '../../src/cli/sql-case-action.ts'
+import { protocolEnforces } from '../../src/config/policies.ts'
 
 const commands = policyCommands({
   makeAction: caseAction,
-  enforceable: () => ({ masks: false, rowLimit: false, timeLimit: false }),
+  makeSql: sqlCaseAction,
+  enforceable: protocolEnforces,
   readWorld: () => Promise.reject(new Error('no configuration here')),
 })
 
@@ -63,8 +66,8 @@ test('a case that lists nothing expects deny; votes are settled as real ones are
   assert.equal(await post('', '16m', 'expired'), 0)
 })
 
-test('a rule that no case touches is reported, and an sql case is pending', async (t) => {
-  const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD}cases:\n  - { name: c, service: api, caller: {}, http: { path: /public/x }, expect: { decision: allow } }\n  - { name: later, service: api, caller: {}, sql: SELECT 1 }\n` })
+test('a rule that no case touches is reported, and an mcp case is pending', async (t) => {
+  const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD}cases:\n  - { name: c, service: api, caller: {}, http: { path: /public/x }, expect: { decision: allow } }\n  - { name: later, service: api, caller: {}, mcp: { tool: x } }\n` })
   const { code, stdout } = await run(['test', '.'], { cwd })
   assert.equal(code, 0)
   assert.match(stdout, /no case touches p\/admin \(p\.yaml:4\)/)
@@ -89,4 +92,46 @@ test('explain says rule by rule what was looked at', async (t) => {
   const piped = await run(['explain', '.', '--input', '-'], { cwd, stdin: 'cases:\n  - { name: x, service: api, caller: {}, http: { path: /other } }\n' })
   assert.match(piped.stdout, /^deny\n[^]*paths: saw \/other/)
   assert.equal((await run(['explain', '.'], { cwd })).code, 2)
+})
+
+const SQL_WORLD = 'world: { services: { crm-db: { protocol: postgres }, api: {} }, groups: [agents, approvers] }\n'
+const SQL_POLICY = `policy: p
+services: [crm-db]
+rules:
+  - { name: read, then: allow, callers: { groups: [agents] }, actions: [sql.select], tables: ["public.*"] }
+  - { name: write, then: hold, actions: [sql.update], if: 'sql.estimatedRows > 10 || sql.transaction == "written" || "7" in sql.parameters', approval: { from: { groups: [approvers] }, drift: 2x } }
+`
+
+test('cases in SQL are read by the parser of the protocol, without a database', async (t) => {
+  const one = async (more: string) => {
+    const cwd = await directory(t, { 'p.yaml': SQL_POLICY, 'p.cases.yaml': `${SQL_WORLD}cases:\n  - { name: c, service: crm-db, caller: { groups: [agents] }, ${more} }\n` })
+    const { code, stdout } = await run(['test', '.'], { cwd })
+    return code === 0 ? 'passed' : stdout
+  }
+  assert.equal(await one('sql: SELECT * FROM customers, expect: { decision: allow, rules: [read] }'), 'passed')
+  assert.equal(await one('sql: "SELECT * FROM secrets.keys"'), 'passed')
+  assert.equal(await one('sql: "SELECT 1; DELETE FROM customers"'), 'passed')
+  assert.equal(await one('sql: "this is no SQL"'), 'passed')
+  assert.equal(await one('sql: "SET client_encoding = latin1"'), 'passed')
+  assert.equal(await one('sql: "-- nothing"'), 'passed')
+  assert.match(await one('sql: "-- nothing", expect: { decision: allow }'), /there is no statement in it/)
+  const update = 'sql: UPDATE t SET a = $1 WHERE id = $2'
+  assert.equal(await one(`${update}, params: [1, 7], estimated-rows: 1, transaction: clean, expect: { decision: hold, approvals: { approvers: 1 } }`), 'passed')
+  assert.equal(await one(`${update}, params: [1, 8], estimated-rows: 1, transaction: clean`), 'passed')
+  assert.equal(await one(`${update}, params: [null, true], estimated-rows: 11, expect: { decision: hold }`), 'passed')
+  assert.equal(await one(`${update}, params: [1, 8], estimated-rows: 1, transaction: written, expect: { decision: hold }`), 'passed')
+  assert.equal(await one(`${update}, params: [1, 8], expect: { decision: hold }`), 'passed')
+  assert.match(await one('http: { path: /x }, params: [1]'), /"params" goes with "sql"/)
+})
+
+test('explain --sql says what a statement does, and why it is decided so', async (t) => {
+  const cwd = await directory(t, { 'p.yaml': SQL_POLICY, 'p.cases.yaml': `${SQL_WORLD}cases: [{ name: c, service: crm-db, caller: {}, sql: SELECT 1 }]\n` })
+  const { code, stdout } = await run(['explain', '.', '--groups', 'agents', '--sql', 'SELECT a FROM t; BEGIN'], { cwd })
+  assert.equal(code, 0, stdout)
+  for (const part of ['asks for sql.transaction, sql.select', 'read table public.t', 'column public.t.a', 'allow\n', 'matched  allow  p/read', '-     hold   p/write']) assert.ok(stdout.includes(part), `${part} in\n${stdout}`)
+  const free = await run(['explain', '.', '--sql', 'BEGIN'], { cwd })
+  assert.match(free.stdout, /allow\n {2}touches no data/)
+  const json = JSON.parse((await run(['explain', '.', '--sql', 'WITH x AS (UPDATE t SET a = 1) SELECT 1', '-o', 'json'], { cwd })).stdout) as { verbs: string[]; decision: { verdict: string; terms: { drift: object } } }
+  assert.deepEqual([json.verbs, json.decision.verdict, json.decision.terms.drift], [['sql.update', 'sql.select'], 'hold', { factor: 2 }])
+  for (const wrong of [['--sql', 'SELECT 1', '--service', 'api'], ['--sql', 'SELECT 1', '--case', 'c'], []]) assert.equal((await run(['explain', '.', ...wrong], { cwd })).code, 2)
 })
