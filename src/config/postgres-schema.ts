@@ -27,7 +27,10 @@ export const postgresListener = z
       .prefault({})
       .describe('What one client may take.'),
     timeouts: z
-      .strictObject({ startup: duration('Until a client is logged in, our login at the server included.', '10s') })
+      .strictObject({
+        startup: duration('Until a client is logged in, our login at the server included.', '10s'),
+        'session-recheck': duration('How often the identity behind an open connection is checked again.', '5s'),
+      })
       .prefault({})
       .describe('How long we wait for a client.'),
   })

@@ -31,7 +31,7 @@ export const makePostgres = ({ listeners, services, limits }: ConfigSource, issu
     plaintext: source.plaintext,
     login: source.login,
     limits: { connections: source.limits.connections, connectionsPerCaller: source.limits['connections-per-caller'], tokenBytes: bytes(limits.token), sqlBytes: bytes(source.limits.sql), parameterBytes: bytes(source.limits.parameters) },
-    timeouts: { startupMs: ms(source.timeouts.startup) },
+    timeouts: { startupMs: ms(source.timeouts.startup), sessionRecheckMs: ms(source.timeouts['session-recheck']) },
     services: made,
     consoleUrl,
     ...defined({ tls: makeTls(source.tls, path, checks), oauth: makeOauth(source, issuers, checks) }),

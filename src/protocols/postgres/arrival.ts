@@ -22,6 +22,8 @@ export interface Arrival {
   readonly backend: Backend
   /** Calls the listener whenever the owner of this session asks to cancel; there is one listener at a time. */
   cancelled(listener: () => void): void
+  /** Fires when the client's token is not good any more: nothing may begin after it. Its reason is the `Refusal` to say so with. What runs may end; then the session has to. */
+  readonly ended: AbortSignal
   /** Fires when this replica goes away: end when idle. The listener closes what is left when its grace is over. */
   readonly draining: AbortSignal
   /** The limits as they are now, a reload included. */

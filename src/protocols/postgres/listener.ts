@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { Log } from '../../lib/log.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
@@ -35,28 +34,32 @@ const lastWordMs = 1_000
 
 export const makePostgresListener = (first: PostgresListenerOptions, parts: PostgresListenerParts): PostgresListener => {
   let state: StartupState = { options: first, tls: readTls(first), draining: false }
-  const going = new AbortController()
-  setMaxListeners(0, going.signal)
-  const shared: StartupShared = { keys: makeCancelKeys(), places: makePlaces(), draining: going.signal, current: () => state }
-  const open = new Set<Socket>()
+  const shared: StartupShared = { keys: makeCancelKeys(), places: makePlaces(), current: () => state }
+  const open = new Map<Socket, AbortController>()
   const sessions = new Set<Promise<void>>()
   const ended = new Set<Promise<void>>()
 
   const server = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
-    open.add(socket)
+    const leaving = new AbortController()
+    open.set(socket, leaving)
     const serve = async (arrival: Arrival): Promise<void> => {
       const session = parts.serve(arrival)
       sessions.add(session)
       await session.finally(() => sessions.delete(session))
     }
-    const done = connection(socket, { ...parts, serve }, shared).finally(() => (open.delete(socket), ended.delete(done)))
+    const done = connection(socket, { ...parts, serve }, shared, leaving).finally(() => (open.delete(socket), ended.delete(done)))
     ended.add(done)
   })
   server.maxConnections = first.limits.connections + roomToKnock
 
+  const leave = (): void => {
+    state = { ...state, draining: true }
+    for (const leaving of open.values()) leaving.abort()
+  }
+
   const close = async (): Promise<void> => {
     const closed = server.listening ? new Promise<void>((resolve) => server.close(() => resolve())) : undefined
-    for (const socket of open) socket.destroy()
+    for (const socket of open.keys()) socket.destroy()
     await Promise.all([closed, ...ended])
   }
 
@@ -74,8 +77,7 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
       server.maxConnections = options.limits.connections + roomToKnock
     },
     async drain(graceMs) {
-      state = { ...state, draining: true }
-      going.abort()
+      leave()
       let timer: NodeJS.Timeout | undefined
       const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, graceMs)))
       await Promise.race([grace, Promise.allSettled(sessions)])
@@ -83,19 +85,18 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
       await close()
     },
     async [Symbol.asyncDispose]() {
-      state = { ...state, draining: true }
-      going.abort()
+      leave()
       await close()
     },
   }
 }
 
 /** One connection from its first byte to its last. Never rejects. */
-const connection = async (raw: Socket, { serve, log, ...parts }: PostgresListenerParts, shared: StartupShared): Promise<void> => {
+const connection = async (raw: Socket, { serve, log, ...parts }: PostgresListenerParts, shared: StartupShared, leaving: AbortController): Promise<void> => {
   raw.on('error', () => {}) // 'close' follows
   const deadline = new AbortController()
   const timer = setTimeout(() => deadline.abort(new Refusal('upstream-timeout', 'The login took too long.')), shared.current().options.timeouts.startupMs)
-  const progress: Progress = { socket: raw, stack: new AsyncDisposableStack() }
+  const progress: Progress = { socket: raw, stack: new AsyncDisposableStack(), leaving }
   try {
     const arrival = await startUp(raw, parts, shared, progress, deadline.signal).catch((error: unknown) => refuse(progress.socket, error, log))
     clearTimeout(timer)

@@ -60,8 +60,12 @@ export interface PostgresListenerOptions {
     /** Longest Bind and longest piece of a COPY. */
     readonly parameterBytes: number
   }
-  /** Until a client is logged in, our login at the server included. */
-  readonly timeouts: { readonly startupMs: number }
+  readonly timeouts: {
+    /** Until a client is logged in, our login at the server included. */
+    readonly startupMs: number
+    /** How often the identity behind an open connection is checked again. */
+    readonly sessionRecheckMs: number
+  }
   readonly services: readonly PostgresServiceOptions[]
   /** Where approvers decide; shown to whoever waits. */
   readonly consoleUrl: string

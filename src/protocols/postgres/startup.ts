@@ -14,13 +14,14 @@ import { authenticationOk, keyData, negotiateProtocolVersion, parameterStatus, r
 import { greet, type Greeting, Stuffed } from './greeting.ts'
 import type { PostgresListenerOptions, PostgresServiceOptions } from './options.ts'
 import type { Places } from './places.ts'
+import { watchSession } from './session-watch.ts'
 import { checkStartUp, type StartUp } from './start-up-parameters.ts'
 import { type Backend, connectUpstream } from './upstream.ts'
 
 export interface StartupParts {
-  readonly identity: Pick<Identity, 'authenticate'>
-  /** Told of clients that never got as far as saying who they are. */
-  readonly note?: (event: Extract<AuditEvent, { type: 'authentication-failed' }>) => void
+  readonly identity: Pick<Identity, 'authenticate' | 'recheck'>
+  /** Told of clients that never got as far as saying who they are, and of sessions whose token came to its end. */
+  readonly note?: (event: Extract<AuditEvent, { type: 'authentication-failed' | 'session-ended' }>) => void
 }
 
 export interface StartupState {
@@ -32,7 +33,6 @@ export interface StartupState {
 export interface StartupShared {
   readonly keys: CancelKeys
   readonly places: Places
-  readonly draining: AbortSignal
   current(): StartupState
 }
 
@@ -41,6 +41,8 @@ export interface Progress {
   /** Where an answer has to go: TLS may have been put around the socket that was accepted. */
   socket: Socket
   readonly stack: AsyncDisposableStack
+  /** Aborted when this replica goes away. One for each connection: what listens to it goes with the connection. */
+  readonly leaving: AbortController
 }
 
 /** Protocol 3.2 is the newest that we speak; 3.1 has never been. */
@@ -76,10 +78,11 @@ export const startUp = async (raw: Socket, parts: StartupParts, shared: StartupS
   const key = shared.keys.issue(backend.pid, protocol >= newestMinor ? longKey : shortKey)
   progress.stack.defer(() => key.remove())
   if (shared.current().draining) throw new Refusal('draining', 'This replica is going away.')
+  const { ended } = progress.stack.use(watchSession(parts, caller, claim, options.timeouts.sessionRecheckMs))
   welcome(socket, backend, key.key)
   return {
     client: socket, rest, protocol, claim, caller, service, role: role.user, database: service.database, backend,
-    cancelled: key.listen, draining: shared.draining, limits: () => shared.current().options.limits,
+    cancelled: key.listen, ended, draining: progress.leaving.signal, limits: () => shared.current().options.limits,
   }
 }
 

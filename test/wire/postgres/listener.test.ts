@@ -13,6 +13,8 @@ import { frontend } from '../../../src/protocols/postgres/codec/frontend.ts'
 import { cancelRequest, sslRequest, startupPacket } from '../../../src/protocols/postgres/codec/greeting.ts'
 import { passwordMessage } from '../../../src/protocols/postgres/codec/proof.ts'
 import { message } from '../../../src/protocols/postgres/codec/writing.ts'
+import { Refusal } from '../../../src/model/refusal.ts'
+import type { Serve } from '../../../src/protocols/postgres/arrival.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { makeTls } from '../../support/postgres-tls.ts'
 import { until } from '../../support/until.ts'
@@ -187,7 +189,7 @@ describe('limits', () => {
   })
 
   test('who does not come to the point is closed', async () => {
-    await using world = await worldFor(await server(), { timeouts: { startupMs: 50 } })
+    await using world = await worldFor(await server(), { timeouts: { startupMs: 50, sessionRecheckMs: 60_000 } })
     for (const bytes of [Buffer.alloc(0), hello.subarray(0, 5), hello, Buffer.concat([hello, passwordMessage('alice').subarray(0, 7)])]) {
       const raw = rawClient(world.port, bytes)
       await raw.toEnd()
@@ -197,7 +199,7 @@ describe('limits', () => {
   })
 
   test('a session is not bound by the time for logging in', async () => {
-    await using world = await worldFor(await server(), { timeouts: { startupMs: 1_000 } })
+    await using world = await worldFor(await server(), { timeouts: { startupMs: 1_000, sessionRecheckMs: 60_000 } })
     const raw = await loggedIn(world)
     const late = rawClient(world.port, hello)
     await late.toEnd()
@@ -220,6 +222,37 @@ describe('a reload', () => {
     await until('an answer', () => types(before.received()).endsWith('ZTDCZ'))
     assert.equal(world.arrivals[0]?.limits().sqlBytes, 7)
     before.socket.destroy()
+  })
+})
+
+describe('the right to a session', () => {
+  const ended = (): { readonly serve: Serve; readonly reason: () => unknown } => {
+    let reason: unknown
+    return { reason: () => reason, serve: (arrival) => new Promise((resolve) => arrival.ended.addEventListener('abort', () => resolve(void (reason = arrival.ended.reason)))) }
+  }
+
+  test('is over when the token comes to its end', async () => {
+    const session = ended()
+    await using world = await startWorld([serviceFor((await server()).port)], {}, session.serve)
+    const raw = await loggedIn(world, 'short 300')
+    await raw.toEnd()
+    assert.deepEqual(world.events.map(({ type }) => type), ['session-ended'])
+    assert.ok(session.reason() instanceof Refusal)
+  })
+
+  test('is over when the identity is not good any more, and not while nobody can say', async () => {
+    const session = ended()
+    const answers = [new Refusal('identity-unavailable', 'down'), undefined, new Refusal('identity-unavailable', 'down'), new Refusal('bad-identity', 'gone')]
+    let asked = 0
+    const recheck = (): undefined => {
+      const answer = answers[asked++]
+      if (answer !== undefined) throw answer
+    }
+    await using world = await startWorld([serviceFor((await server()).port)], { timeouts: { startupMs: 10_000, sessionRecheckMs: 20 } }, session.serve, recheck)
+    const raw = await loggedIn(world)
+    await raw.toEnd()
+    assert.equal(asked, answers.length)
+    assert.deepEqual(world.events.map(({ type }) => type), ['session-ended'])
   })
 })
 

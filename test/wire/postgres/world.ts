@@ -23,13 +23,13 @@ export const serviceFor = (port: number, change: Partial<PostgresServiceOptions>
 const defaults: Omit<PostgresListenerOptions, 'services'> = {
   host: '127.0.0.1', port: 0, plaintext: 'loopback', login: 'password',
   limits: { connections: 20, connectionsPerCaller: 10, tokenBytes: 16_384, sqlBytes: 1 << 20, parameterBytes: 1 << 20 },
-  timeouts: { startupMs: 10_000 }, consoleUrl: 'https://console.test',
+  timeouts: { startupMs: 10_000, sessionRecheckMs: 3_600_000 }, consoleUrl: 'https://console.test',
 }
 
-/** The token is the subject; one that begins with `bad` is nobody. */
+/** The token is the subject; one that begins with `bad` is nobody, `short 300` is good for 300 ms. */
 const authenticate = async ({ token, address }: Claim): Promise<Caller> => {
   if (token.startsWith('bad')) throw new Refusal('bad-identity', 'The token is not accepted.', { cause: 'it is bad' })
-  return { issuer: 'https://idp.test', subject: token, kind: 'agent', groups: [], onBehalfOf: [], claims: {}, session: 's', authenticatedAt: 0, expiresAt: Date.now() + 3_600_000, address }
+  return { issuer: 'https://idp.test', subject: token, kind: 'agent', groups: [], onBehalfOf: [], claims: {}, session: 's', authenticatedAt: 0, expiresAt: Date.now() + Number(/^short (\d+)$/.exec(token)?.[1] ?? 3_600_000), address }
 }
 
 /** Serves by passing everything on, without looking. Ends with the first of both sides; idle clients are told when we go away. */
@@ -56,12 +56,12 @@ export interface World extends AsyncDisposable {
   readonly logged: string[]
 }
 
-export const startWorld = async (services: readonly PostgresServiceOptions[], change: Partial<PostgresListenerOptions> = {}, serve: Serve = pipeThrough): Promise<World> => {
+export const startWorld = async (services: readonly PostgresServiceOptions[], change: Partial<PostgresListenerOptions> = {}, serve: Serve = pipeThrough, recheck?: () => undefined): Promise<World> => {
   const [arrivals, claims, events, logged]: [Arrival[], Claim[], AuditEvent[], string[]] = [[], [], [], []]
   const options: PostgresListenerOptions = { ...defaults, services, ...change }
   const write = (detail: object, text: string): void => void logged.push(`${text} ${JSON.stringify(detail)}`)
   const listener = makePostgresListener(options, {
-    identity: { authenticate: (claim) => (claims.push(claim), authenticate(claim)) },
+    identity: { authenticate: (claim) => (claims.push(claim), authenticate(claim)), recheck: async (caller) => recheck?.() ?? caller },
     note: (event) => void events.push(event),
     log: { info: write, warn: write, error: write },
     serve: (arrival) => (arrivals.push(arrival), serve(arrival)),
