@@ -50,6 +50,7 @@ const exposureOfOne = (statement: StatementReading, names: SessionNames, masks: 
     const relation = names.find(ref)
     if (relation !== undefined) found.push(relation)
   }
+  if (statement.columns.some(({ name }) => callsFunction(name, found, names))) return refuse('It calls a function in the spelling of a column, and that may read masked columns.', 'Leave out calls of functions that are not built in.')
   const masked = found.filter((relation) => masks.of(relation).size > 0)
   if (masked.length === 0) return { does: 'show', touched: false, computed: 'passes' }
   if (kinds.includes('copy.out')) return refuse('COPY does not say which column a value is from, so it cannot be masked.', 'Use SELECT.')
@@ -63,6 +64,10 @@ const exposureOfOne = (statement: StatementReading, names: SessionNames, masks: 
 
 const isPlain = (statement: StatementReading, names: SessionNames): boolean =>
   statement.functions.every((ref) => names.function(ref) === 'pure') && statement.types.every((ref) => names.type(ref) === 'pure') && statement.operators.every((ref) => names.operator(ref) === 'pure')
+
+/** `x.name` is a function where the row has no such column. */
+const callsFunction = (name: string, relations: readonly Relation[], names: SessionNames): boolean =>
+  (names.attribute(name) ?? 'pure') !== 'pure' && (relations.length === 0 || !relations.every((relation) => [...relation.columns.values()].some((column) => column.name === name)))
 
 /** Whether anything that the statement names can be, or hold, a masked column: what is no column that we know may be a whole row. */
 const exposes = (statement: StatementReading, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): boolean =>

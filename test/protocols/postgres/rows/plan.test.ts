@@ -29,6 +29,7 @@ create table parts_1 partition of parts for values from (0) to (10);
 insert into parts values (1, '${secret}');
 create function peek() returns text language sql stable as 'select ssn::text from users limit 1';
 create function wide() returns users language sql stable as 'select * from users limit 1';
+create function of_t(t) returns text language sql stable as 'select ssn::text from users limit 1';
 create type pair as (a text, b text);
 analyze users;
 `
@@ -170,6 +171,8 @@ describe('rows', () => {
       'SELECT peek()',
       'SELECT * FROM wide()',
       'SELECT wide()',
+      'SELECT t.of_t FROM t',
+      'SELECT (t).of_t FROM t',
       "DO $$ BEGIN RAISE NOTICE '%', (SELECT ssn FROM users LIMIT 1); END $$",
       "SELECT query_to_xml('SELECT ssn FROM users', true, true, '')",
       "SELECT most_common_vals FROM pg_stats WHERE attname = 'ssn'",
