@@ -64,4 +64,4 @@ const wraps: readonly ((sql: string, other: string) => string)[] = [
   (sql, other) => `${other};${sql}`,
 ]
 
-export const wrapped = (sql: string, other: string, chance: Chance): string => pick(chance, wraps)(sql.replace(/;\s*$/, ''), other)
+export const wrapped = (sql: string, other: string, chance: Chance): string => pick(chance, wraps)(`${sql.replace(/;\s*$/, '')}\n`, `${other}\n`)
