@@ -92,8 +92,6 @@ export const channelOf = (via: string): { readonly replica?: string } => {
 
 /** Areas, and what stands between them and a run. */
 export const notYet: Readonly<Record<string, string>> = {
-  'postgres-sql': 'PostgreSQL is not spoken yet',
-  'postgres-wire': 'PostgreSQL is not spoken yet',
   mysql: 'MySQL is not spoken yet',
   masking: 'nothing is masked yet',
   login: 'there is no browser login yet',
@@ -103,12 +101,12 @@ export const notYet: Readonly<Record<string, string>> = {
 
 /** What kind of item is not driven, and why. */
 export const notYetItem: Readonly<Record<string, string>> = {
-  pg: 'PostgreSQL is not spoken yet',
-  pg_params: 'PostgreSQL is not spoken yet',
-  pg_messages: 'PostgreSQL is not spoken yet',
-  pg_bytes: 'PostgreSQL is not spoken yet',
-  pg_hex: 'PostgreSQL is not spoken yet',
-  db: 'PostgreSQL is not spoken yet',
+  pg: 'PostgreSQL is not driven by the cases of this area',
+  pg_params: 'PostgreSQL is not driven by the cases of this area',
+  pg_messages: 'PostgreSQL is not driven by the cases of this area',
+  pg_bytes: 'PostgreSQL is not driven by the cases of this area',
+  pg_hex: 'PostgreSQL is not driven by the cases of this area',
+  db: 'PostgreSQL is not driven by the cases of this area',
   mysql: 'MySQL is not spoken yet',
   mysql_packets: 'MySQL is not spoken yet',
   mysql_hex: 'MySQL is not spoken yet',

@@ -87,10 +87,9 @@ const checks: Readonly<Record<string, Check>> = {
     const r1 = seen.exchanges.find(({ ref }) => ref === 'r1') ?? fail('no r1')
     demand(answerOf(r1).some(({ type }) => type === 'C'), 'r1 did not complete')
   },
-  "backendkeydata sent to clients is made by the proxy and differs from the upstream's": async (seen) => {
-    const client = seen.sessions.get('c1') ?? fail('no c1')
-    const pids = (await seen.place.database.query("select pid from pg_stat_activity where usename = 'app_proxy'")).map((row) => row['pid'])
-    demand(!pids.includes(client.key?.pid), 'the client was told the process of the server')
+  "backendkeydata sent to clients is made by the proxy and differs from the upstream's": (seen) => {
+    // The number is the server's: drivers compare it with what the server calls their session. The secret is ours.
+    for (const client of seen.sessions.values()) demand(client.key === undefined || !seen.place.relay.keys.includes(client.key.secret), 'the client was told the secret of the server')
   },
   'a cancel from the owner cancels a held action': async (seen) => {
     const exchange = await sendPlay(seen, playOf(seen, { pg: 'DELETE FROM t WHERE id = 1' }, 'simple'), { ref: 'held', as: 'req-a', conn: 'c1' })

@@ -27,6 +27,8 @@ const rules = (): RuleSource[] => [
   { name: 'opaque', then: 'hold', actions: ['sql.do'], approval },
   { name: 'session', then: 'deny', actions: ['sql.session'] },
   { name: 'ddl', then: 'deny', actions: ['sql.ddl', 'sql.grant'] },
+  // Their argument is a statement that nobody reads beforehand.
+  { name: 'text', then: 'deny', functions: ['*.*_to_xml*', '*.dblink*', '*.crosstab*', '*.connectby*', '*.ts_stat', '*.ts_rewrite'] },
   { name: 'forbidden', then: 'deny', actions: ['sql.server', 'sql.copy.program'] },
 ]
 
@@ -62,8 +64,9 @@ const applyPgSettings = (profile: Profile, found: RuleSource[], settings: unknow
     if (key === 'allow_statements') for (const name of list(value)) (allowed[String(name)] ?? pending(`no rule for ${String(name)}`))(found)
     else if (key === 'max_hold_in_transaction') put(profile.config, ['services', 'pg-main', 'hold', 'in-transaction'], '1s') // nobody can shift the clock of such a wait: the step that shifts it waits
     else if (key === 'reads_only') found.splice(0, found.length, ...found.filter(({ then }) => then !== 'hold'))
-    // No session outlives its client here, and leaving a read-only transaction or the wrapping one is denied in every profile.
-    else if (!['read_only', 'wrap', 'pool_size'].includes(key)) pending(`no setting of a database is called ${key} here`)
+    // No session outlives its client here, and leaving a read-only transaction is denied in every profile.
+    else if (key === 'wrap') pending('no transaction of ours stands around what a client asks for: a read that writes is denied for what it is, so there is nothing to leave')
+    else if (!['read_only', 'pool_size'].includes(key)) pending(`no setting of a database is called ${key} here`)
   }
 }
 

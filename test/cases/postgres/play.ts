@@ -133,7 +133,7 @@ export const sendPlay = async (seen: PgObservation, play: Play, options: SendOpt
   const client = play.own ? await connectRaw(seen.place.port) : await session(seen, conn, as)
   if (play.own) seen.sessions.set(conn, client)
   const waiting = seen.exchanges.filter((other) => other.client === client).reduce((most, other) => Math.max(most, other.until), readies(client))
-  const exchange: PgExchange = { ref, as, client, from: client.said.length, until: waiting + play.readies, texts: play.texts, before: seen.place.world.events().length, at: performance.now(), holds: [], wasHeld: false }
+  const exchange: PgExchange = { ref, as, client, from: client.said.length, until: waiting + (play.own && play.readies === 0 ? 1 : play.readies), texts: play.texts, before: seen.place.world.events().length, at: performance.now(), holds: [], wasHeld: false }
   seen.exchanges.push(exchange)
   for (const piece of options.pieces ?? [play.bytes]) client.write(piece)
   return exchange

@@ -29,8 +29,10 @@ export interface Relay extends AsyncDisposable {
   readonly texts: () => readonly string[]
   /** Bytes to the server: of each connection, after its log-in too. */
   readonly bytes: () => Buffer
-  /** Numbers of the connections to the server that are open. */
+  /** Numbers of the connections that clients' sessions have to the server and that are open. */
   readonly open: () => readonly number[]
+  /** The secrets by which the server lets each connection be cancelled. */
+  readonly keys: readonly string[]
   /** Runs a statement on a connection of the product while nothing else happens there; the product hears nothing of it. */
   readonly inject: (connection: number, sql: string) => Promise<void>
   /** What a Query gets from somebody between the product and the server, instead of the server's answer. */
@@ -89,10 +91,14 @@ const runs = (heard: readonly Heard[]): readonly Relayed[] => {
   return found
 }
 
+/** What the connection by which the product learns names calls itself. */
+const catalogName = 'countersign catalog'
+
 export const startRelay = async (serverPort: number): Promise<Relay> => {
   const heard: Heard[] = []
   const startups: Readonly<Record<string, string>>[] = []
   const lines: Line[] = []
+  const keys: string[] = []
   const sockets = new Set<Socket>()
   const take = (line: Line, chunk: Buffer): void => {
     line.bytes.push(chunk)
@@ -129,6 +135,13 @@ export const startRelay = async (serverPort: number): Promise<Relay> => {
       if (instead === undefined) upstream.write(chunk)
       else client.write(instead)
     })
+    let greeting: Buffer = Buffer.alloc(0)
+    upstream.on('data', (chunk: Buffer) => {
+      if (keys[line.number] !== undefined) return
+      greeting = Buffer.concat([greeting, chunk])
+      const key = cut(greeting).messages.find(({ type }) => type === 'K')
+      if (key !== undefined) keys[line.number] = key.body.subarray(4).toString('hex')
+    })
     upstream.on('data', (chunk: Buffer) => (line.swallow === undefined ? client.write(chunk) : line.swallow(chunk)))
     client.once('end', () => upstream.end())
     upstream.once('end', () => client.end())
@@ -141,7 +154,8 @@ export const startRelay = async (serverPort: number): Promise<Relay> => {
     ran: () => runs(heard),
     texts: () => heard.flatMap(({ type, body }) => (type === 'Q' ? [strings(body)[0] ?? ''] : type === 'P' ? [strings(body)[1] ?? ''] : [])),
     bytes: () => Buffer.concat(lines.flatMap(({ bytes }) => bytes)),
-    open: () => lines.filter(({ upstream }) => !upstream.destroyed).map(({ number }) => number),
+    open: () => lines.filter(({ upstream, number }) => !upstream.destroyed && startups[number]?.['application_name'] !== catalogName).map(({ number }) => number),
+    keys,
     answer: undefined,
     inject: (connection, sql) =>
       new Promise((resolve, reject) => {

@@ -2,6 +2,7 @@ import { list, type Case, type Run, type Tree } from '../loader.ts'
 import { draws, seedOf } from '../draws.ts'
 import { fail } from '../outcome.ts'
 import { startPgWorld, type PgWorld } from './pg-world.ts'
+import type { Heard } from './relay.ts'
 import { decide, observePg, playOf, sendPlay, settle, type PgObservation } from './play.ts'
 
 /* Split invariance: however the bytes of a client are cut into segments, everybody sees the same. */
@@ -13,7 +14,20 @@ interface Outcome {
 }
 
 /** What differs from run to run by nature: numbers of processes, codes of holds, times, poison. */
-const settled = (text: string): string => text.replaceAll(/CS-[0-9A-Z]+|[0-9a-f]{16,}|sha256:\w+/g, '*')
+const settled = (text: string): string => text.replaceAll(/hold_\w+|CS-[0-9A-Z]+|[0-9a-f]{16,}|sha256:\w+/g, '*')
+
+/** What the server got of the client, without what the product asks for itself. */
+const clientsOwn = ({ relay }: PgWorld, session: number): readonly Heard[] => {
+  const found: Heard[] = []
+  let asking = false
+  for (const heard of relay.heard) {
+    if (heard.connection !== session || heard.type === 'p') continue
+    const isOurs = heard.body.includes('countersign_question')
+    if (!isOurs && !(asking && heard.type === 'S')) found.push(heard)
+    asking = isOurs || (asking && heard.type !== 'S')
+  }
+  return found
+}
 
 const outcome = async (place: PgWorld, theCase: Case, run: Run, stream: Tree, pieces: (bytes: Buffer) => readonly Buffer[]): Promise<Outcome> => {
   const seen: PgObservation = await observePg(theCase, run, place)
@@ -22,7 +36,7 @@ const outcome = async (place: PgWorld, theCase: Case, run: Run, stream: Tree, pi
   for (let hold = await settle(seen, exchange); hold !== undefined; hold = await settle(seen, exchange)) await decide(seen, hold, 'deny')
   if (exchange.end === undefined) fail('no answer came')
   const said = exchange.client.said.slice(exchange.from, exchange.end).filter(({ type }) => type !== 'N')
-  const texts = place.relay.heard.filter(({ connection }) => connection === place.relay.startups.length - 1)
+  const texts = clientsOwn(place, place.relay.open().at(-1) ?? fail('the session has no server'))
   exchange.client.end()
   return {
     client: settled(said.map(({ type, body }) => `${type} ${body.toString('latin1')}`).join('\n')),

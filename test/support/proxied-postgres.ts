@@ -1,0 +1,120 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { stringify } from 'yaml'
+import { loadConfig } from '../../src/config/load.ts'
+import { compilePolicies } from '../../src/config/policies.ts'
+import { formatProblem } from '../../src/lib/problem.ts'
+import { startReplica } from '../../src/main.ts'
+import { startPostgres, type PostgresSettings, type TestPostgres } from './postgres.ts'
+import { startIssuer, type TestIssuer } from './tokens.ts'
+import { until } from './until.ts'
+
+export interface ProxiedSettings {
+  readonly postgres?: PostgresSettings
+  /** Rules for the service `crm`; everything that reads and writes is allowed unless told. */
+  readonly rules?: readonly object[]
+  /** More lines for the service, the listener. */
+  readonly service?: object
+  readonly listener?: object
+}
+
+export interface OpenHold {
+  readonly id: string
+  readonly code: string
+  readonly verb: string
+  /** The beginning of what will run. */
+  readonly preview: string
+  readonly digest: string
+}
+
+/** A real server, and a replica of Countersign in front of it. */
+export interface ProxiedPostgres extends AsyncDisposable {
+  readonly server: TestPostgres
+  readonly issuer: TestIssuer
+  /** Where clients connect. */
+  readonly host: '127.0.0.1'
+  readonly port: number
+  /** The name that clients know the database by. */
+  readonly database: 'crm'
+  /** A token for a client's password. */
+  readonly token: (subject?: string, claims?: Readonly<Record<string, unknown>>) => Promise<string>
+  /** Waits until something is held, and answers it as bob of `oncall`. */
+  readonly decide: (verdict: 'approve' | 'deny', reason?: string) => Promise<OpenHold>
+  /** What waits now. */
+  readonly holds: () => Promise<readonly OpenHold[]>
+}
+
+const approval = { from: { groups: ['oncall'] }, within: '5m', 'run-within': '5m' }
+
+/** For tests that look at clients and not at policies. */
+export const allowData = [
+  { name: 'data', then: 'allow', actions: ['sql.select', 'sql.insert', 'sql.update', 'sql.delete', 'sql.merge', 'sql.truncate', 'sql.copy.in', 'sql.copy.out', 'sql.explain', 'sql.ddl', 'sql.listen', 'sql.lock', 'sql.call'] },
+] as const
+
+/** Reading is allowed, a change waits. */
+export const holdWrites = [
+  { name: 'read', then: 'allow', actions: ['sql.select', 'sql.explain', 'sql.copy.out'] },
+  { name: 'write', then: 'hold', actions: ['sql.insert', 'sql.update', 'sql.delete'], approval, because: 'Changes are looked at by somebody.' },
+  { name: 'ddl', then: 'deny', actions: ['sql.ddl'], because: 'The schema belongs to migrations.', instead: 'Write a migration.' },
+] as const
+
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))
+
+const request = async (url: string, token: string, body?: object): Promise<unknown> => {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }), signal: AbortSignal.timeout(5_000) })
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`)
+  return await response.json()
+}
+
+export const startProxiedPostgres = async (settings: ProxiedSettings = {}): Promise<ProxiedPostgres> => {
+  await using begun = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-proxied-'))
+  begun.defer(() => rmSync(folder, { recursive: true, force: true }))
+  const server = begun.use(await startPostgres({ auth: 'scram-sha-256', ...settings.postgres }))
+  const issuer = begun.use(await startIssuer())
+  const database = settings.postgres?.databases?.[0] ?? 'postgres'
+  writeFileSync(join(folder, 'policy.yaml'), stringify({ policy: 'crm', services: ['crm'], rules: settings.rules ?? allowData }))
+  const file = join(folder, 'countersign.yaml')
+  writeFileSync(
+    file,
+    stringify({
+      deployment: 'clients',
+      data: './data',
+      listeners: { http: { address: '127.0.0.1:0' }, postgres: { address: '127.0.0.1:0', ...settings.listener }, console: { address: '127.0.0.1:0', hosts: ['127.0.0.1'] }, admin: { address: '127.0.0.1:0' } },
+      issuers: { corp: { issuer: issuer.issuer, audiences: ['countersign'], 'token-types': ['at+jwt'], algorithms: ['ES256'], keys: { 'jwks-url': issuer.jwksUri }, kind: 'human' } },
+      agents: { 'crm-agent': { issuer: 'corp', subject: 'crm-agent', owner: { issuer: 'corp', subject: 'alice' }, groups: ['agents'] } },
+      groups: ['oncall'],
+      services: { crm: { protocol: 'postgres', upstream: `127.0.0.1:${server.port}`, tls: 'disable', database, databases: ['crm'], credential: { user: 'postgres', password: '${env:PG_PASSWORD}' }, ...settings.service } },
+      policies: ['policy.yaml'],
+      approvals: { keys: ['${env:KEY}'] },
+      journal: { 'min-free': '1MiB' },
+    }),
+  )
+  const loaded = await loadConfig(file, { KEY: 'a key of the tests, 32 bytes or more', PG_PASSWORD: server.password })
+  if (loaded.problems) throw new Error(loaded.problems.map(formatProblem).join('\n'))
+  const compiled = compilePolicies(loaded.config)
+  if (compiled.problems) throw new Error(compiled.problems.map(formatProblem).join('\n'))
+  const replica = begun.use(await startReplica(loaded.config, compiled.policies, { log: pino({ level: process.env['PG_TEST_LOG'] ?? 'silent' }) }))
+  const addresses = replica.addresses as unknown as Readonly<Record<string, string | undefined>>
+  const console = `http://127.0.0.1:${portOf(addresses['console'] ?? '')}`
+  const bob = await issuer.sign({ sub: 'bob', groups: ['oncall'] })
+  const holds = async (): Promise<readonly OpenHold[]> => ((await request(`${console}/api/holds`, bob)) as { readonly holds: readonly (OpenHold & { readonly state: string })[] }).holds.filter(({ state }) => state === 'pending')
+  const life = begun.move()
+  return {
+    server,
+    issuer,
+    host: '127.0.0.1',
+    port: portOf(addresses['postgres'] ?? '0'),
+    database: 'crm',
+    token: (subject = 'crm-agent', claims = {}) => issuer.sign({ sub: subject, ...claims }),
+    holds,
+    async decide(verdict, reason) {
+      const hold = await until('a hold', async () => (await holds())[0])
+      await request(`${console}/api/holds/${hold.id}/votes`, bob, { verdict, digest: hold.digest, ...(reason === undefined ? {} : { reason }) })
+      return hold
+    },
+    [Symbol.asyncDispose]: () => life.disposeAsync(),
+  }
+}
