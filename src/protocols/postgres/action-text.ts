@@ -21,6 +21,12 @@ export const valueText = (value: Buffer | null, format: number, type: number): s
   return binary[type]?.(value) ?? hex(value)
 }
 
+/** The same for whoever has to be sure: `undefined` where it is not known as text. */
+const knownText = (value: Buffer | null, format: number, type: number): string | null | undefined => {
+  if (value === null || format === 0 || textual.has(type)) return valueText(value, 0, type)
+  return binary[type]?.(value)
+}
+
 const hex = (value: Buffer): string => `\\x${value.toString('hex')}`
 
 /** Types whose binary form is their text: text, varchar, bpchar, name, json, unknown, xml. */
@@ -42,8 +48,11 @@ const binary: Readonly<Record<number, Decode>> = {
   2950: sized(16, (value) => value.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')),
 }
 
-export const valuesOf = (bound: Bound, types: readonly number[]): readonly (string | null)[] =>
-  bound.values.map((value, at) => valueText(value, (bound.formats.length === 1 ? bound.formats[0] : bound.formats[at]) ?? 0, types[at] ?? 0))
+const formatOf = ({ formats }: Bound, at: number): number => (formats.length === 1 ? formats[0] : formats[at]) ?? 0
+
+export const valuesOf = (bound: Bound, types: readonly number[]): readonly (string | null)[] => bound.values.map((value, at) => valueText(value, formatOf(bound, at), types[at] ?? 0))
+
+export const knownValues = (bound: Bound, types: readonly number[]): readonly (string | null | undefined)[] => bound.values.map((value, at) => knownText(value, formatOf(bound, at), types[at] ?? 0))
 
 export interface Shown {
   readonly sql: string

@@ -54,11 +54,13 @@ export interface Occasion {
   readonly transaction: TransactionState
   readonly impact?: Impact
   readonly estimatedRows?: number
+  /** What names lead to, as the server itself has said. */
+  readonly resolved?: readonly unknown[]
 }
 
 /**
- * SHA-256 over what will run, wherever names lead: service, server, database, role, relations, text, types; and where values are bound apart,
- * the bytes of the Bind message behind its names.
+ * SHA-256 over what will run, wherever names lead: service, server, database, role, relations, text, types; where the server was asked, what it
+ * said of the names; and where values are bound apart, the bytes of the Bind message behind its two names.
  */
 export const fixedDigest = (place: Place, protocol: 'simple' | 'extended', sql: string, types: readonly number[], pieces: readonly Piece[]): string => {
   const relations = [...new Set(pieces.flatMap((piece) => piece.relations.map(({ schema, name, oid }) => JSON.stringify([schema, name, oid ?? null]))))].sort()
@@ -67,7 +69,11 @@ export const fixedDigest = (place: Place, protocol: 'simple' | 'extended', sql: 
   return hash('sha256', JSON.stringify({ v: 1, service, upstream, database, role, protocol, relations, bodies, types, sql }), 'hex')
 }
 
-const digestOf = (fixed: string, bound: Bound | undefined): Digest => `sha256:${bound === undefined ? fixed : hash('sha256', Buffer.concat([Buffer.from(`${fixed}\n`), bound.bytes]), 'hex')}`
+const digestOf = (fixed: string, { resolved, bound }: Occasion): Digest => {
+  if (resolved === undefined && bound === undefined) return `sha256:${fixed}`
+  const head = Buffer.from(`${fixed}\n${resolved === undefined ? '' : JSON.stringify(resolved)}\n${bound === undefined ? 'unbound' : 'bound'}\n`)
+  return `sha256:${hash('sha256', bound === undefined ? head : Buffer.concat([head, bound.bytes]), 'hex')}`
+}
 
 /** What is asked, as one frozen value. */
 export const makeSqlAction = (understood: Understood, occasion: Occasion): Action => {
@@ -85,7 +91,7 @@ export const makeSqlAction = (understood: Understood, occasion: Occasion): Actio
     facts: Object.freeze(Object.defineProperty({ [made]: sources, [piece]: understood }, 'sql', factsMember)),
     ...(understood.pieces.length > 1 ? { parts: Object.freeze(understood.pieces.map((one) => partOf(one, sources))) } : {}),
     ...(occasion.impact === undefined ? {} : { impact: occasion.impact }),
-    digest: digestOf(understood.fixed, occasion.bound),
+    digest: digestOf(understood.fixed, occasion),
     shape: understood.shape,
     [made]: sources,
   }

@@ -12,16 +12,12 @@ import type { PolicySet } from '../../policy/policy-set.ts'
 import type { Arrival } from './arrival.ts'
 import type { Dialogue } from './dialogue.ts'
 import { Execution } from './execution.ts'
+import type { Inspected, Inspection } from './inspection.ts'
 import type { SessionState } from './state.ts'
 
 /** Something that may run, if the gate says so. */
 export interface Request {
-  /** What it is, as far as it can be said without asking the server. */
-  judge(): Action
-  /** The same for somebody who has to decide about it: asked at the server where that disturbs nothing. */
-  inspect(): Promise<Action>
-  /** Looks again after a wait. Throws where it is not any more what was approved. */
-  compare(action: Action): Promise<void>
+  readonly what: Inspected
   /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. */
   send(execution: Execution, permit: Permit): void
   /** In its place, the server is given what it refuses. */
@@ -48,18 +44,19 @@ export class Admission {
   readonly #arrival: Arrival
   readonly #dialogue: Dialogue
   readonly #state: SessionState
+  readonly #inspection: Inspection
   readonly #waiting: Waiting
   readonly #gone: AbortSignal
   #caller: Caller
   #hold: Hold | undefined
-  #busy = false
   #cancelled = false
 
-  constructor(parts: AdmissionParts, { arrival, dialogue, state, waiting, gone }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; waiting: Waiting; gone: AbortSignal }) {
+  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, waiting, gone }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; waiting: Waiting; gone: AbortSignal }) {
     this.#parts = parts
     this.#arrival = arrival
     this.#dialogue = dialogue
     this.#state = state
+    this.#inspection = inspection
     this.#waiting = waiting
     this.#gone = gone
     this.#caller = arrival.caller
@@ -74,19 +71,20 @@ export class Admission {
     return this.#hold !== undefined
   }
 
-  /** The client asks to cancel. True: it was ours to do. */
-  cancel(): boolean {
-    if (!this.#busy) return false
+  /** The next message is looked at: a request to cancel that comes from now on is about it. */
+  begin(): void {
+    this.#cancelled = false
+  }
+
+  /** The client asks to cancel what is looked at now. */
+  cancel(): void {
     this.#cancelled = true
     const hold = this.#hold
     if (hold !== undefined) this.#parts.approvals.withdraw(hold.id, this.#caller).catch((error: unknown) => this.#parts.log.warn({ err: error, hold: hold.id }, 'a hold could not be taken back'))
-    return hold !== undefined
   }
 
   /** Resolves once the request was sent or refused, or is not to be answered because its batch has failed. Never rejects for the client's world. */
   async admit(request: Request): Promise<void> {
-    this.#busy = true
-    this.#cancelled = false
     try {
       await this.#admit(request)
     } catch (error) {
@@ -95,19 +93,25 @@ export class Admission {
       if (this.#dialogue.pipeline.skipping) return
       request.refuse(error instanceof Refusal ? this.#said(error) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
     } finally {
-      this.#busy = false
       this.#hold = undefined
       this.#waiting.ended()
     }
   }
 
   async #admit(request: Request): Promise<void> {
-    let action = request.judge()
+    this.#arrival.ended.throwIfAborted()
+    const { policies } = this.#parts
+    if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
+    let action = request.what.make({})
     let wait: Wait = atOnce
-    if (this.#parts.policies().decide(this.#caller, action, Date.now()).verdict === 'hold') {
+    if (policies().needsEstimate(action.service, action)) {
+      action = await this.#inspection.estimated(request.what)
+      if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
+    }
+    if (policies().decide(this.#caller, action, Date.now()).verdict === 'hold') {
       await this.#dialogue.settled()
       if (this.#dialogue.pipeline.skipping) return
-      action = await request.inspect()
+      action = await this.#inspection.inspect(request.what)
       if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
       if (this.#dialogue.pipeline.skipping) return
       wait = this.#wait()
@@ -124,10 +128,11 @@ export class Admission {
           this.#waiting.ended()
           const caller = await this.#parts.identity.recheck(this.#caller, this.#arrival.claim)
           this.#caller = caller
-          await request.compare(action)
+          await this.#inspection.compare(request.what, action)
           return caller
         },
-        run: (permit) => {
+        run: async (permit) => {
+          await this.#refuseDrift(request, permit)
           if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
           if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
           if (this.#dialogue.pipeline.skipping) throw new Refusal('upstream-unavailable', 'An earlier message of this batch failed.')
@@ -135,7 +140,7 @@ export class Admission {
           redeem(permit, action.digest)
           request.send(execution, permit)
           resolve()
-          return execution.outcome
+          return await execution.outcome
         },
         replay: async () => {
           throw new Refusal('hold-spent', 'NOT EXECUTED. This approval has been used. Send the statement again to ask anew.')
@@ -144,6 +149,14 @@ export class Admission {
       }
       this.#parts.gate.pass({ caller: this.#caller, action, wait }, attempt, this.#gone).then(() => resolve(), reject)
     })
+  }
+
+  /** The number that counts is the one that the approvers saw. */
+  async #refuseDrift({ what }: Request, { hold, caller, decision }: Permit): Promise<void> {
+    const drift = decision.terms?.drift
+    if (hold === undefined || drift === undefined) return
+    const { action } = await this.#parts.approvals.show(hold, caller)
+    await this.#inspection.refuseDrift(what, action.impact, drift)
   }
 
   #wait(): Wait {
@@ -162,7 +175,7 @@ export class Admission {
   }
 
   #said(refusal: Refusal): Refusal {
-    if (this.#cancelled && refusal.code === 'hold-withdrawn') return new Refusal('hold-withdrawn', cancelText, refusal.detail)
+    if (this.#cancelled && (refusal.code === 'hold-withdrawn' || refusal.code === 'upstream-unavailable')) return new Refusal('hold-withdrawn', cancelText, refusal.detail)
     if (refusal.code === 'hold-pending' && this.#arrival.draining.aborted) return new Refusal('draining', refusal.message, refusal.detail)
     return refusal
   }

@@ -1,6 +1,6 @@
 import type { Ask } from './catalog/ask.ts'
 import { Dialogue, type Rows } from './dialogue.ts'
-import type { PostgresServiceOptions } from './options.ts'
+import type { PostgresRole, PostgresServiceOptions } from './options.ts'
 import { type Backend, connectUpstream } from './upstream.ts'
 
 const askMs = 30_000
@@ -14,12 +14,14 @@ interface Line {
 /** A connection of our own to one database, for reading its catalog. Opened when first asked, and again when it broke. No byte of a client's goes there. */
 export class CatalogLine implements AsyncDisposable {
   readonly #service: PostgresServiceOptions
+  readonly #role: PostgresRole
   readonly #closing = new AbortController()
   #line: Promise<Line> | undefined
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(service: PostgresServiceOptions) {
+  constructor(service: PostgresServiceOptions, role: PostgresRole = service.credential) {
     this.#service = service
+    this.#role = role
   }
 
   /** One question after the other. */
@@ -42,10 +44,11 @@ export class CatalogLine implements AsyncDisposable {
   }
 
   async #connect(): Promise<Line> {
-    const backend = await connectUpstream(this.#service, this.#service.credential, { applicationName: 'countersign catalog', parameters: new Map() }, this.#closing.signal)
+    const backend = await connectUpstream(this.#service, this.#role, { applicationName: 'countersign catalog', parameters: new Map() }, this.#closing.signal)
     const dialogue = new Dialogue({
       backend,
       rowBytes,
+      own: true,
       toClient: () => {},
       ready: () => {},
       over: () => {

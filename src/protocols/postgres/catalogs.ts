@@ -1,24 +1,31 @@
 import type { Log } from '../../lib/log.ts'
 import { CatalogLine } from './catalog-line.ts'
+import { Estimates } from './estimates.ts'
 import { type LivingCatalog, makeLivingCatalog } from './catalog/living-catalog.ts'
 import type { PostgresServiceOptions } from './options.ts'
 import { builtinFunction } from './sql/builtins.ts'
 
 export interface Catalogs extends AsyncDisposable {
-  /** The catalog of a service's database, read if that has not been done yet. */
-  of(service: PostgresServiceOptions): Promise<LivingCatalog>
+  /** What is known of a service's database; its catalog is read if that has not been done yet. */
+  of(service: PostgresServiceOptions): Promise<Known>
   /** Only these services are left. */
   keep(services: readonly PostgresServiceOptions[]): void
 }
 
-interface Entry {
+export interface Known {
   readonly catalog: LivingCatalog
+  readonly estimates: Estimates
+}
+
+interface Entry extends Known {
   readonly line: CatalogLine
   ready: Promise<void> | undefined
 }
 
 const freshMs = 60_000
 const usableMs = 30 * 60_000
+
+const close = async ({ line, estimates }: Entry): Promise<void> => void (await Promise.all([line[Symbol.asyncDispose](), estimates[Symbol.asyncDispose]()]))
 
 /** One catalog for each service, shared by all its sessions. */
 export const makeCatalogs = (log: Log): Catalogs => {
@@ -35,7 +42,7 @@ export const makeCatalogs = (log: Log): Catalogs => {
       onRenamed: (columns) => log.warn({ service: service.name, columns }, 'columns have got other names: look whether masks and tags still name them'),
       onProblem: (problem) => log.warn({ service: service.name, err: problem }, 'the catalog of a database could not be read again'),
     })
-    const entry: Entry = { catalog, line, ready: undefined }
+    const entry: Entry = { catalog, estimates: new Estimates(service), line, ready: undefined }
     entries.set(service, entry)
     return entry
   }
@@ -48,17 +55,17 @@ export const makeCatalogs = (log: Log): Catalogs => {
         throw error
       })
       await entry.ready
-      return entry.catalog
+      return entry
     },
     keep(services) {
-      for (const [service, { line }] of entries) {
+      for (const [service, entry] of entries) {
         if (services.includes(service)) continue
         entries.delete(service)
-        void line[Symbol.asyncDispose]()
+        void close(entry)
       }
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([...entries.values()].map(({ line }) => line[Symbol.asyncDispose]()))
+      await Promise.all([...entries.values()].map(close))
       entries.clear()
     },
   }

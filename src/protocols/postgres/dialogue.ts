@@ -9,6 +9,8 @@ import { type Expecting, Replies } from './replies.ts'
 export interface DialogueParts {
   readonly backend: Backend
   readonly rowBytes: number
+  /** No client is behind it: questions are all there is, also of how to end a transaction that failed. */
+  readonly own?: true
   toClient(bytes: Buffer): void
   /** ReadyForQuery came for something that the client sent. */
   ready(status: TransactionStatus): void
@@ -133,7 +135,7 @@ export class Dialogue {
   /** Whether a question of our own disturbs nothing. */
   get mayAsk(): boolean {
     const { pipeline } = this
-    return this.#ended === undefined && pipeline.size === 0 && !pipeline.open && !pipeline.skipping && pipeline.status !== 'failed'
+    return this.#ended === undefined && pipeline.size === 0 && !pipeline.open && !pipeline.skipping && (pipeline.status !== 'failed' || this.#parts.own === true)
   }
 
   /**

@@ -1,7 +1,7 @@
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { Admission, Request } from './admission.ts'
-import { aborted, type ServerCode, serverError } from './answer.ts'
+import { aborted, deniedText, type ServerCode, serverError } from './answer.ts'
 import { readParameterDescription } from './codec/backend.ts'
 import type { Frame } from './codec/frame.ts'
 import { type Bind, type FrontendMessage, frontend } from './codec/frontend.ts'
@@ -11,7 +11,7 @@ import type { Execution } from './execution.ts'
 import type { Bound, Portal, Prepared } from './namespace.ts'
 import { makePoison, poisonedExecute } from './poison.ts'
 import type { Expecting } from './replies.ts'
-import type { StatementReading } from './sql/reading.ts'
+import type { Reading, StatementReading } from './sql/reading.ts'
 import type { Statements } from './statements.ts'
 import type { Watching } from './watching.ts'
 
@@ -96,7 +96,7 @@ export class Extended {
     return this.#parsed(frame, what, reading)
   }
 
-  #parsed(frame: Frame, { name, sql, parameterTypes }: Of<'parse'>, found: Awaited<ReturnType<Statements['read']>>): Promise<void> | undefined {
+  #parsed(frame: Frame, { name, sql, parameterTypes }: Of<'parse'>, found: Reading): Promise<void> | undefined {
     const { state } = this.#statements
     const { pipeline } = this.#dialogue
     if (state.statements.full) return void this.#refuseWith('53400', 'too many prepared statements in this session')
@@ -111,7 +111,7 @@ export class Extended {
       const then = this.#statements.judge.piece(reading)
       const prepared: Prepared = { sql, reading, types: parameterTypes, then }
       const verdict = this.#statements.verdict(prepared)
-      if (verdict === 'deny' && reading.parameters === 0 && !taken) return this.#deny(prepared)
+      if (verdict === 'deny' && reading.parameters === 0 && !taken) return this.#deny(prepared, reading, found)
       this.#prepare(frame, name, taken, prepared, verdict)
       return undefined
     })
@@ -123,16 +123,13 @@ export class Extended {
   }
 
   /** Whatever values would be bound: the answer is no. */
-  #deny(prepared: Prepared): Promise<void> {
-    const action = () => this.#statements.action(prepared, undefined)
+  #deny(prepared: Prepared, reading: StatementReading, found: Reading): Promise<void> {
     return this.#admission.admit({
-      judge: action,
-      inspect: async () => action(),
-      compare: async () => {},
+      what: this.#statements.inspected(prepared, reading, undefined),
       send: () => {
         throw new Refusal('denied', 'The policy has just changed. Send the statement again.')
       },
-      refuse: (refusal) => this.#refuse(refusal),
+      refuse: (refusal) => this.#refuse(deniedText(refusal, found)),
     })
   }
 
@@ -188,7 +185,7 @@ export class Extended {
   #request(frame: Frame, name: string, portal: Portal, reading: StatementReading): Request {
     const { statement, bound } = portal
     return {
-      ...this.#statements.examine((occasion) => this.#statements.action(statement, bound, occasion)),
+      what: this.#statements.inspected(statement, reading, bound),
       send: (execution, permit) => this.#run(frame, name, portal, reading, execution, permit),
       refuse: (refusal) => this.#refuse(refusal),
     }

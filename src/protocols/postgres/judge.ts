@@ -1,9 +1,10 @@
+import { dottedName, everyColumn } from '../../lib/dotted-name.ts'
 import type { Resource } from '../../model/action.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import { fixedDigest, type Piece, type Place, type Understood } from './action.ts'
 import type { Names } from './sql/names.ts'
 import { gravestFirst } from './sql/gravity.ts'
-import { mean, type Meaning, type MeantTable } from './sql/mean.ts'
+import { mean, type Meaning } from './sql/mean.ts'
 import type { SqlKind, StatementReading } from './sql/reading.ts'
 
 export interface JudgeParts {
@@ -85,7 +86,7 @@ export class Judge {
 
 type TagsOf = (kind: 'table' | 'column', name: string) => readonly string[]
 
-const fullName = ({ schema, name }: { readonly schema?: string; readonly name: string }): string => (schema === undefined ? name : `${schema}.${name}`)
+const fullName = ({ schema, name }: { readonly schema?: string; readonly name: string }): string => (schema === undefined ? dottedName(name) : dottedName(schema, name))
 
 const resourcesOf = (meaning: Meaning, columns: JudgeParts['columns'], tagsOf: TagsOf): Resource[] => {
   const found = new Map<string, Resource>()
@@ -100,22 +101,25 @@ const resourcesOf = (meaning: Meaning, columns: JudgeParts['columns'], tagsOf: T
 }
 
 const mostColumns = 1_000
+const mostNotes = 20
 
 /** Every column that a name in the statement can stand for: where tables have columns of one name, that of each. */
 const columnNames = ({ tables, columns }: Meaning, known: JudgeParts['columns']): ReadonlySet<string> => {
   const named = new Set(columns.map(({ name }) => name))
   const found = new Set<string>()
-  const of = (table: MeantTable): void => {
-    const all = table.schema === undefined ? undefined : known(table.schema, table.name)
-    for (const name of all === undefined ? named : named.has('*') ? all : all.filter((column) => named.has(column))) if (found.size < mostColumns) found.add(`${fullName(table)}.${name}`)
+  for (const { schema, name } of tables) {
+    const table = schema === undefined ? [name] : [schema, name]
+    const all = schema === undefined ? undefined : known(schema, name)
+    const meant = all === undefined ? [...named] : named.has('*') ? all : all.filter((column) => named.has(column))
+    if (found.size + meant.length > mostColumns || (all === undefined && named.has('*'))) found.add(everyColumn(...table))
+    else for (const column of meant) found.add(dottedName(...table, column))
   }
-  for (const table of tables) of(table)
   return found
 }
 
 const none: readonly string[] = Object.freeze([])
 
-const factsOf = (statement: StatementReading, { kinds, tables, columns, functions, filtered, certain }: Meaning, verbs: readonly string[]): Readonly<Record<string, unknown>> => {
+const factsOf = (statement: StatementReading, { kinds, tables, columns, functions, filtered, certain, unsure, opaque }: Meaning, verbs: readonly string[]): Readonly<Record<string, unknown>> => {
   const named = (access?: 'write'): string[] => [...new Set(tables.filter((table) => access === undefined || table.access === access).map(fullName))]
   return Object.freeze({
     statement: kinds[0] as string,
@@ -126,6 +130,7 @@ const factsOf = (statement: StatementReading, { kinds, tables, columns, function
     functions: Object.freeze([...new Set(functions.map(fullName))]),
     pure: certain && functions.every(({ nature }) => nature === 'pure'),
     parameterCount: statement.parameters,
+    notes: Object.freeze([...(opaque === undefined ? [] : [opaque]), ...unsure].slice(0, mostNotes)),
     ...(filtered === undefined ? {} : { filtered }),
   })
 }
@@ -159,6 +164,7 @@ const together = (pieces: readonly Piece[]): Piece => {
       columns: list('columns'),
       functions: list('functions'),
       pure: pieces.every(({ facts }) => facts['pure'] === true),
+      notes: list('notes'),
       parameterCount: Math.max(...pieces.map(({ facts }) => facts['parameterCount'] as number)),
       ...(filters.length === 0 ? {} : { filtered: filters.every((filtered) => filtered === true) }),
     }),

@@ -8,11 +8,12 @@ import type { PolicySet } from '../../policy/policy-set.ts'
 import type { Place } from './action.ts'
 import { Admission, type AdmissionParts } from './admission.ts'
 import type { Arrival, Serve } from './arrival.ts'
-import type { Catalogs } from './catalogs.ts'
+import type { Catalogs, Known } from './catalogs.ts'
 import type { LivingCatalog } from './catalog/living-catalog.ts'
 import { makeSessionNames } from './catalog/session-names.ts'
 import { Dialogue } from './dialogue.ts'
 import { HoldNotice } from './hold-notice.ts'
+import { Inspection } from './inspection.ts'
 import { Judge } from './judge.ts'
 import type { TagsOf } from './rows/column-masks.ts'
 import { Session } from './session.ts'
@@ -48,12 +49,12 @@ export const makeServe = (parts: ServingParts): Serve => {
     return made
   }
   return async (arrival) => {
-    const living = await parts.catalogs.of(arrival.service)
-    await assemble(parts, arrival, living, () => tagsOf(arrival.service.name)).serve()
+    const known = await parts.catalogs.of(arrival.service)
+    await assemble(parts, arrival, known, () => tagsOf(arrival.service.name)).serve()
   }
 }
 
-const assemble = (parts: ServingParts, arrival: Arrival, living: LivingCatalog, tagsOf: () => TagsOf): Session => {
+const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, estimates }: Known, tagsOf: () => TagsOf): Session => {
   const { service, database, role, backend } = arrival
   const gone = new AbortController()
   const state = new SessionState()
@@ -82,10 +83,17 @@ const assemble = (parts: ServingParts, arrival: Arrival, living: LivingCatalog, 
     },
   })
   const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(living, schema, name) })
+  const inspection = new Inspection({
+    dialogue, names, role,
+    estimate: (read, question) => estimates.of(read, question),
+    renew: () => statements.renew(),
+    transaction: () => state.transaction(dialogue.pipeline),
+  })
   const admission: Admission = new Admission(parts, {
     arrival,
     dialogue,
     state,
+    inspection,
     waiting: { began: (hold) => session.held(hold), ended: () => notice.stop() },
     gone: gone.signal,
   })

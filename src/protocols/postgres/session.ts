@@ -3,7 +3,7 @@ import type { Action } from '../../model/action.ts'
 import type { Hold } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { Admission } from './admission.ts'
-import { aborted } from './answer.ts'
+import { aborted, deniedText } from './answer.ts'
 import type { Arrival } from './arrival.ts'
 import type { Frame } from './codec/frame.ts'
 import { makeFrameReader, type FrameReader } from './codec/frames.ts'
@@ -63,16 +63,17 @@ export class Session {
   }
 
   serve(): Promise<void> {
-    const { client, rest, cancelled, draining, backend } = this.#parts.arrival
+    const { client, rest, cancelled, draining, ended, backend } = this.#parts.arrival
     client.on('data', (chunk: Buffer) => this.#receive(chunk))
     client.on('end', () => this.#lastCame())
     client.on('error', () => this.end())
     client.on('close', () => this.end())
     client.on('drain', () => backend.socket.resume())
     cancelled(() => {
-      if (!this.#parts.admission.cancel()) void backend.cancel(AbortSignal.timeout(lingerMs)).catch(() => {})
+      if (this.#busy) this.#parts.admission.cancel()
+      if (this.#parts.dialogue.pipeline.size > 0) void backend.cancel(AbortSignal.timeout(lingerMs)).catch(() => {})
     })
-    draining.addEventListener('abort', () => this.#goIfIdle(), { once: true })
+    for (const signal of [draining, ended]) signal.addEventListener('abort', () => this.#goIfIdle(), { once: true })
     this.#parts.dialogue.begin()
     if (rest.length > 0) this.#receive(rest)
     client.resume()
@@ -130,13 +131,16 @@ export class Session {
 
   /** ReadyForQuery has gone to the client. */
   ready(): void {
-    if (this.#parts.arrival.draining.aborted) setImmediate(() => this.#goIfIdle())
+    const { draining, ended } = this.#parts.arrival
+    if (draining.aborted || ended.aborted) setImmediate(() => this.#goIfIdle())
   }
 
   #goIfIdle(): void {
     const { pipeline } = this.#parts.dialogue
-    if (!this.#parts.arrival.draining.aborted || this.#over || this.#busy || this.#waiting > 0) return
-    if (pipeline.size === 0 && !pipeline.open && pipeline.status === 'idle') this.fatal(new Refusal('draining', 'This replica is going away. Connect again.'))
+    const { draining, ended } = this.#parts.arrival
+    if (this.#over || this.#busy || this.#waiting > 0 || pipeline.size > 0 || pipeline.open) return
+    if (ended.aborted) return this.fatal(ended.reason as Refusal)
+    if (draining.aborted && pipeline.status === 'idle') this.fatal(new Refusal('draining', 'This replica is going away. Connect again.'))
   }
 
   get #waiting(): number {
@@ -188,6 +192,7 @@ export class Session {
         const frame = this.#inbox[this.#at] as Frame
         this.#inbox[this.#at++] = undefined as unknown as Frame
         this.#bytes -= frame.bytes.length
+        this.#parts.admission.begin()
         const wait = this.#handle(frame)
         if (this.#over || this.#leaving) return
         if (wait !== undefined) return this.#after(wait)
@@ -256,14 +261,14 @@ export class Session {
     return statements.fresh(async () => {
       let sent: Execution | undefined
       await this.#parts.admission.admit({
-        ...statements.examine((occasion) => statements.textAction(sql, reading.statements, occasion)),
+        what: statements.inspectedText(sql, reading.statements),
         send: (execution, permit) => {
           const watch = statements.watch(reading.statements, execution, permit, undefined, false)
           const running = this.#running(reading, permit.action, execution)
           dialogue.send(watch === undefined ? running : { ...running, rows: watch }, frame.bytes)
           sent = execution
         },
-        refuse: (refusal) => this.#refuse(refusal),
+        refuse: (refusal) => this.#refuse(deniedText(refusal, reading)),
       })
       if (sent !== undefined && reading.statements.some(({ answers }) => answers === 'copy-in')) await this.#copyBegins(sent)
     })

@@ -5,11 +5,11 @@ import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import { makeSqlAction, type Occasion, type Understood } from './action.ts'
-import type { Request } from './admission.ts'
 import { endsSession, refusalError } from './answer.ts'
 import type { SessionNames } from './catalog/session-names.ts'
-import type { Dialogue } from './dialogue.ts'
+import { AskFailed, type Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
+import type { Inspected } from './inspection.ts'
 import type { Judge } from './judge.ts'
 import type { Bound, Change, Prepared } from './namespace.ts'
 import { type Reader, shortText } from './sql/reader.ts'
@@ -101,15 +101,16 @@ export class Statements {
   /** Goes on once it is known what names mean. At once, where nothing has happened to them. */
   fresh(then: () => Promise<void> | undefined): Promise<void> | undefined {
     const { names } = this.#parts
-    if (!names.current) return this.#renew().then(() => (this.#parts.dialogue.pipeline.skipping ? undefined : then()))
+    if (!names.current) return this.renew().then(() => (this.#parts.dialogue.pipeline.skipping ? undefined : then()))
     if (names.catalog !== this.#catalog) this.#forget()
     return then()
   }
 
-  async #renew(): Promise<void> {
+  async renew(): Promise<void> {
     const { dialogue, names } = this.#parts
     await dialogue.settled()
-    if (dialogue.mayAsk) await names.refresh((sql) => dialogue.ask(sql, askMs))
+    // Without an answer no unqualified name is known, and what has one is the gravest.
+    if (dialogue.mayAsk) await names.refresh((sql) => dialogue.ask(sql, askMs)).catch((error: unknown) => { if (!(error instanceof AskFailed)) throw error })
     this.#forget()
   }
 
@@ -138,7 +139,10 @@ export class Statements {
     // The server may have looked names up when it prepared the statement, or may look them up again: both have to be allowed.
     const more = then === undefined || (same(then.relations, now.relations) && same(then.verbs, now.verbs)) ? [] : [then]
     const understood = this.judge.understand('extended', sql, [reading], types, more)
-    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict: policies.decide(this.#parts.caller(), this.#action(understood, {}), Date.now()).verdict }
+    const action = this.#action(understood, {})
+    // Without the number that a rule looks at, what it says is no answer yet.
+    const verdict = policies.needsEstimate(action.service, action) ? 'hold' : policies.decide(this.#parts.caller(), action, Date.now()).verdict
+    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict }
     this.#remembered.set(prepared, made)
     return made
   }
@@ -157,29 +161,14 @@ export class Statements {
     return this.#action(this.judge.understand('simple', sql, statements, []), occasion)
   }
 
-  /** How it is judged, looked into for an approver, and compared when it is let go. */
-  examine(make: (occasion: Partial<Occasion>) => Action): Pick<Request, 'judge' | 'inspect' | 'compare'> {
-    const { dialogue, names } = this.#parts
-    return {
-      judge: () => make({}),
-      inspect: async () => {
-        if (dialogue.mayAsk) {
-          names.doubt()
-          await this.#renew()
-        }
-        const written = this.state.transaction(dialogue.pipeline) === 'written'
-        const action = make({})
-        const unfiltered = (action.facts['sql'] as { readonly filtered?: boolean }).filtered === false
-        return make({ impact: { notes: written ? ['The transaction has written before: it keeps its locks while this waits.'] : [], ...(written ? { keepsLocks: true } : {}), ...(unfiltered ? { unfiltered } : {}) } })
-      },
-      compare: async (action) => {
-        if (dialogue.mayAsk) {
-          names.doubt()
-          await this.#renew()
-        }
-        if (make({}).digest !== action.digest) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the statement stands for another table than when it was approved. Send it again to ask anew.')
-      },
-    }
+  /** A statement of the extended protocol, for whoever looks into it. */
+  inspected(prepared: Prepared, reading: StatementReading, bound: Bound | undefined): Inspected {
+    return { statements: [reading], bound, types: prepared.found ?? prepared.types, make: (occasion) => this.action(prepared, bound, occasion) }
+  }
+
+  /** A text of the simple protocol, likewise. */
+  inspectedText(sql: string, statements: readonly StatementReading[]): Inspected {
+    return { statements, make: (occasion) => this.textAction(sql, statements, occasion) }
   }
 
   /** It is on its way to the server. */
