@@ -58,6 +58,7 @@ class UsesOf {
     if (fields['intoClause'] !== undefined) return this.#use(fields)
     const targets = list(fields['targetList'])
     if (!outermost && targets.some((target) => opened(target)[1]['name'] !== undefined)) this.labels = true
+    if (comparesRows(fields)) this.#use(outputsOf(fields))
     for (const [name, part] of Object.entries(fields)) {
       if (name === 'targetList' || name === 'valuesLists') this.#shown(part)
       else if (name === 'fromClause') list(part).forEach((item) => this.#from(item))
@@ -161,6 +162,13 @@ const columnOf = (fields: Fields): ColumnRef => {
   const qualifier = names.at(-2)
   return qualifier === undefined ? { name } : { qualifier, name }
 }
+
+/** DISTINCT, UNION, INTERSECT and EXCEPT: equal rows become one. Only UNION ALL compares nothing. */
+const comparesRows = ({ distinctClause, larg, op, all }: Fields): boolean => list(distinctClause).some((item) => Object.keys(record(item)).length === 0) || (larg !== undefined && !(op === 'SETOP_UNION' && all === true))
+
+/** The values of all outputs, of each query that a UNION puts together. */
+const outputsOf = (fields: Fields): readonly Json[] =>
+  fields['larg'] === undefined ? [...list(fields['targetList']).map((target) => opened(target)[1]['val']), ...list(fields['valuesLists'])] : [...outputsOf(record(fields['larg'])), ...outputsOf(record(fields['rarg']))]
 
 /** The outputs of a UNION are those of its first query. */
 const leftmost = (node: Json): readonly Json[] => {

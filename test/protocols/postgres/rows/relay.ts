@@ -10,13 +10,13 @@ export class Wire implements AsyncDisposable {
   #bytes: Buffer = Buffer.alloc(0)
   #arrived: () => void = () => undefined
 
-  constructor(port: number) {
+  constructor(port: number, database = 'postgres') {
     this.#socket = connect(port, '127.0.0.1')
     this.#socket.on('data', (chunk) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk])
       this.#arrived()
     })
-    const body = Buffer.from('\0\x03\0\0user\0postgres\0database\0postgres\0\0')
+    const body = Buffer.from(`\0\x03\0\0user\0postgres\0database\0${database}\0\0`)
     this.#socket.write(Buffer.concat([length(body.length + 4), body]))
   }
 
