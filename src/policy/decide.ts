@@ -28,13 +28,13 @@ export interface CompiledRule {
   readonly obligations: Obligations | undefined
 }
 
-/** Decisions depend on nothing but the set of rules that matched, so each set's decision is made once. */
+/** Decisions depend on nothing but the set of rules that matched and the verdict, so each is made once. */
 interface Branch {
   readonly next: Map<CompiledRule, Branch>
   readonly rules: readonly CompiledRule[]
-  decision: Decision | undefined
-  /** Of an action that needs no rule. */
-  free: Decision | undefined
+  /** The gravest of the rules that are in force; `undefined`: none is. */
+  readonly verdict: Verdict | undefined
+  readonly decisions: Partial<Record<Verdict, Decision>>
 }
 
 /** Rules that the verbs of an action can meet, by the first segment of the path, folded. */
@@ -58,15 +58,6 @@ export interface ServiceRules {
 }
 
 export const denyAll = (policyVersion: string): Decision => Object.freeze({ verdict: 'deny', matched: Object.freeze([]), obligations: NO_OBLIGATIONS, policyVersion })
-
-/** What stands where no rule that is in force says anything: deny for most, allow for what touches no data. */
-type Otherwise = 'allow' | 'deny'
-
-export const makeDecision = (rules: readonly CompiledRule[], policyVersion: string, otherwise: Otherwise = 'deny'): Decision => {
-  const inForce = rules.filter(({ matched }) => !matched.observed)
-  const has = (verdict: Verdict): boolean => inForce.some(({ then }) => then === verdict)
-  return conclude(rules, has('deny') ? 'deny' : has('hold') ? 'hold' : has('allow') ? 'allow' : otherwise, policyVersion)
-}
 
 const conclude = (rules: readonly CompiledRule[], verdict: Verdict, policyVersion: string): Decision => {
   const inForce = rules.filter(({ matched }) => !matched.observed)
@@ -101,7 +92,7 @@ const makeBucket = (rules: readonly CompiledRule[], verbs: readonly string[]): B
 
 export const makeServiceRules = (service: Service, rules: readonly CompiledRule[], policyVersion: string): ServiceRules => {
   const buckets = new Map<string, Bucket>()
-  const root: Branch = { next: new Map(), rules: [], decision: undefined, free: undefined }
+  const root: Branch = { next: new Map(), rules: [], verdict: undefined, decisions: {} }
   const nothing = denyAll(policyVersion)
   let branches = 0
 
@@ -117,7 +108,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
   const branchTo = (from: Branch, rule: CompiledRule): Branch => {
     const known = from.next.get(rule)
     if (known !== undefined) return known
-    const made: Branch = { next: new Map(), rules: [...from.rules, rule], decision: undefined, free: undefined }
+    const made: Branch = { next: new Map(), rules: [...from.rules, rule], verdict: rule.matched.observed ? from.verdict : graver(from.verdict, rule.then), decisions: {} }
     if (branches < MAX_BRANCHES) {
       branches++
       from.next.set(rule, made)
@@ -153,25 +144,26 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
 
   const decide = (caller: Caller, action: Action, now: number): Decision => {
     if (action.parts !== undefined) return decideParts(caller, action, action.parts, now)
-    return answer(walk(caller, action, now), action)
+    const branch = walk(caller, action, now)
+    return decisionOf(branch, verdictOf(branch, action))
   }
 
-  const answer = (branch: Branch, action: Action): Decision => {
-    if (needsNoRule(action.verbs) && action.resources.length === 0) return (branch.free ??= makeDecision(branch.rules, policyVersion, 'allow'))
-    return branch === root ? nothing : (branch.decision ??= makeDecision(branch.rules, policyVersion))
-  }
+  /** What touches no data is allowed where no rule says otherwise, anything else is denied. */
+  const verdictOf = ({ verdict }: Branch, action: Action): Verdict => verdict ?? (needsNoRule(action.verbs) && action.resources.length === 0 ? 'allow' : 'deny')
+
+  const decisionOf = (branch: Branch, verdict: Verdict): Decision => (branch === root && verdict === 'deny' ? nothing : (branch.decisions[verdict] ??= conclude(branch.rules, verdict, policyVersion)))
 
   /** Each part by itself: the gravest verdict is that of all, and what every part obliges to is kept for all. */
   const decideParts = (caller: Caller, action: Action, parts: readonly ActionPart[], now: number): Decision => {
     const met = new Set<CompiledRule>()
-    let verdict: Verdict = parts.length === 0 ? 'deny' : 'allow'
+    let verdict: Verdict | undefined
     for (const part of parts) {
       const one = asAction(action, part)
       const branch = walk(caller, one, now)
       for (const rule of branch.rules) met.add(rule)
-      verdict = graver(verdict, answer(branch, one).verdict)
+      verdict = graver(verdict, verdictOf(branch, one))
     }
-    return conclude(rules.filter((rule) => met.has(rule)), verdict, policyVersion)
+    return decisionOf(rules.reduce((branch, rule) => (met.has(rule) ? branchTo(branch, rule) : branch), root), verdict ?? 'deny')
   }
 
   const needsEstimate = (action: Action): boolean => {
@@ -202,7 +194,7 @@ const holds = (condition: Condition, facts: Facts, strict: boolean): boolean => 
   }
 }
 
-const graver = (a: Verdict, b: Verdict): Verdict => (a === 'deny' || b === 'deny' ? 'deny' : a === 'hold' || b === 'hold' ? 'hold' : 'allow')
+const graver = (a: Verdict | undefined, b: Verdict): Verdict => (a === 'deny' || b === 'deny' ? 'deny' : a === 'hold' || b === 'hold' ? 'hold' : 'allow')
 
 /** A part as if it were asked for alone. Text and digest are those of the whole. */
 const asAction = (action: Action, { verb, verbs, effect, resources, tags, facts }: ActionPart): Action => {

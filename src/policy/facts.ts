@@ -169,6 +169,7 @@ export class Facts {
   #callerFacts: CallerFacts | undefined
   #actionFacts: ActionFacts | undefined
   #http: HttpFacts | undefined
+  #sql: SqlFacts | undefined
   #size: number | undefined
 
   constructor(caller: Caller, action: Action, service: Service, now: number) {
@@ -191,7 +192,7 @@ export class Facts {
     return (this.#http ??= new HttpFacts(this.#action.facts['http']))
   }
   get sql(): SqlFacts {
-    return new SqlFacts(this.#action.facts['sql'], sqlFields)
+    return (this.#sql ??= new SqlFacts(this.#action.facts['sql'], sqlFields))
   }
   get mcp(): McpFacts {
     return new McpFacts(this.#action.facts['mcp'], mcpFields)

@@ -13,7 +13,6 @@ export interface Question {
   readonly caller: Caller
   readonly action: Action
   paths: readonly PathViews[] | undefined
-  named?: Partial<Record<Resource['kind'], readonly string[]>>
 }
 
 /**
@@ -152,10 +151,22 @@ export const sqlMatcher = (key: SqlList, list: List, strict: boolean): Matcher =
   const kind = SQL_RESOURCES[key]
   const patterns = valuesOf(list)
   const test = several(list, strict, negated(list) === strict ? couldBeAny(patterns) : anyOf(patterns, '.'))
-  return { key, matches: (question) => test(namedIn(question, kind)), saw: ({ action }) => namesOf(action, kind).join(', ') || 'none' }
+  const matches = remembered((action) => test(namesOf(action, kind)))
+  return { key, matches: ({ action }) => matches(action), saw: ({ action }) => namesOf(action, kind).join(', ') || 'none' }
 }
 
-const namedIn = (question: Question, kind: 'table' | 'column' | 'function'): readonly string[] => ((question.named ??= {})[kind] ??= namesOf(question.action, kind))
+/** A statement that comes again brings the list of resources that it brought before, which is final: the answer is looked up. */
+const remembered = (test: (action: Action) => boolean): ((action: Action) => boolean) => {
+  const answers = new WeakMap<Action['resources'], boolean>()
+  return (action) => {
+    const { resources } = action
+    const known = answers.get(resources)
+    if (known !== undefined) return known
+    const answer = test(action)
+    if (Object.isFrozen(resources)) answers.set(resources, answer)
+    return answer
+  }
+}
 
 export const pathsOf = (question: Question): readonly PathViews[] => (question.paths ??= namesOf(question.action, 'path').map(viewsOf))
 
