@@ -8,6 +8,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import { styleText } from 'node:util'
+import { startDatabase } from './database.ts'
 import { startIdp } from './idp.ts'
 import { agents, introduction, users } from './people.ts'
 import { startSampleApi } from './sample-api.ts'
@@ -31,10 +32,14 @@ const portNear = (usual: number): Promise<number> =>
 
 mkdirSync(place, { recursive: true, mode: 0o700 })
 chmodSync(place, 0o700)
-const [http, console_, admin] = [await portNear(8080), await portNear(8081), await portNear(9901)]
+const [http, console_, admin, postgres] = [await portNear(8080), await portNear(8081), await portNear(9901), await portNear(6432)]
+const starting = startDatabase(await portNear(5433)) // takes a second or two
 console.warn = () => {} // the provider's notices that it is for development; the tour says so itself
 await using idp = await startIdp({ port: await portNear(8082), users, agents, tokenSeconds: 3_600 })
 await using api = await startSampleApi({ port: await portNear(8083) })
+const found = await starting
+await using ends = new AsyncDisposableStack()
+const database = 'problem' in found ? undefined : ends.use(found)
 
 const values: Readonly<Record<string, string>> = {
   data: join(place, 'data'),
@@ -43,10 +48,14 @@ const values: Readonly<Record<string, string>> = {
   admin: `127.0.0.1:${admin}`,
   issuer: idp.issuer,
   upstream: api.url,
-  policies: ['classification', 'agents-baseline', 'personal-data', 'production-changes'].map((name) => JSON.stringify(join(root, 'policies', `${name}.yaml`))).join(', '),
+  postgres: `127.0.0.1:${postgres}`,
+  database: `127.0.0.1:${database?.port ?? 0}`,
+  policies: ['classification', 'agents-baseline', 'personal-data', 'production-changes', ...(database === undefined ? [] : ['crm-classification', 'customer-data'])].map((name) => JSON.stringify(join(root, 'policies', `${name}.yaml`))).join(', '),
 }
 const configFile = join(place, 'countersign.yaml')
-writeFileSync(configFile, readFileSync(join(import.meta.dirname, 'countersign.yaml'), 'utf8').replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? ''))
+const template = readFileSync(join(import.meta.dirname, 'countersign.yaml'), 'utf8')
+const whole = database === undefined ? template.replaceAll(/^ *# database: begin.*\n[^]*?# database: end\n/gm, '') : template.replaceAll(/^ *# database: (?:begin.*|end)\n/gm, '')
+writeFileSync(configFile, whole.replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => values[name] ?? ''))
 
 /** Ready-made identities, as files that only you can read. Renewed while the world runs. */
 const writeTokens = async (): Promise<void> => {
@@ -60,7 +69,7 @@ const renewal = setInterval(() => void writeTokens().catch((error: unknown) => s
 const countersign: ChildProcess = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], {
   stdio: ['ignore', 'inherit', 'inherit'],
   detached: true,
-  env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn' },
+  env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn', ...(database === undefined ? {} : { CRM_DB_PASSWORD: database.password }) },
 })
 process.on('exit', () => void (countersign.exitCode === null && countersign.kill('SIGKILL')))
 const ended = once(countersign, 'exit') as Promise<[number | null]>
@@ -80,6 +89,7 @@ const tour = (): void => {
   say(styleText('bold', 'Countersign is running.'))
   say()
   say(`  proxy      ${base}   stands in front of the orders API (${api.url})`)
+  if (database !== undefined) say(`  database   postgres://127.0.0.1:${postgres}/crm   stands in front of PostgreSQL ${database.major} with a few customers`)
   say(`  approvals  http://127.0.0.1:${console_}   API and CLI`)
   say(`  identity   ${idp.issuer}   ${introduction()}`)
   say(`  config     ${shown(configFile)}   policies: ${shown(join(root, 'policies'))}`)
@@ -89,6 +99,7 @@ const tour = (): void => {
       base,
       agentToken: `$(cat ${shown(join(place, 'invoice-agent.token'))})`,
       before: [],
+      ...(database === undefined ? {} : { database: { port: postgres, token: shown(join(place, 'invoice-agent.token')) } }),
       asBob: `--server http://127.0.0.1:${console_} --token-file ${shown(join(place, 'bob.token'))}`,
       afterwards: [
         'Alice cannot approve it: the agent is hers. Try alice.token to see.',
@@ -98,6 +109,10 @@ const tour = (): void => {
     }),
   )
   say()
+  if ('problem' in found) {
+    say(`The part about databases is left out: ${found.problem}.`)
+    say()
+  }
   say('Ctrl-C ends everything.')
 }
 

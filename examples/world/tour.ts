@@ -5,6 +5,8 @@ export interface TourPlaces {
   readonly base: string
   /** How a shell gets the agent's token. */
   readonly agentToken: string
+  /** The port for PostgreSQL clients, and the file with the agent's token. */
+  readonly database?: { readonly port: number; readonly token: string }
   /** What has to be done before, one command a line. */
   readonly before: readonly string[]
   /** Options by which the CLI finds the server and bob's login. */
@@ -14,8 +16,29 @@ export interface TourPlaces {
 
 const heading = (text: string): string => styleText('bold', text)
 
+/** The same with a database: one statement that is masked, one that is denied, one that waits. */
+const databaseText = ({ port, token }: { readonly port: number; readonly token: string }): readonly string[] => {
+  const psql = (sql: string): string => `   PGPASSWORD=$(cat ${token}) psql "host=127.0.0.1 port=${port} dbname=crm user=agent" -c "${sql}"`
+  return [
+    '',
+    heading('The same for a database (any driver will do; the token is the password):'),
+    '',
+    '4. The agent reads customers. What is personal comes as a hash.',
+    psql('select * from customers'),
+    '',
+    '5. It reads salaries. Denied, with a reason.',
+    psql('select * from salaries'),
+    '',
+    '6. It deletes an order. That waits as well; psql shows a notice with the code. Once approved it runs, on the same connection.',
+    psql('delete from orders where id = 7'),
+    '',
+    'Without psql, the last one with node-postgres:',
+    `   PGPASSWORD=$(cat ${token}) node --input-type=module -e "import pg from 'pg'; const c = new pg.Client({ host: '127.0.0.1', port: ${port}, database: 'crm', user: 'agent' }); c.on('notice', (n) => console.log(n.message)); await c.connect(); console.log((await c.query('delete from orders where id = 8')).command); await c.end()"`,
+  ]
+}
+
 /** The commands to paste: one call that is allowed, one that is denied, one that waits. */
-export const tourText = ({ base, agentToken, before, asBob, afterwards }: TourPlaces): string => {
+export const tourText = ({ base, agentToken, database, before, asBob, afterwards }: TourPlaces): string => {
   const agent = `-H "Authorization: Bearer ${agentToken}"`
   const json = (body: string): string => `-H 'Content-Type: application/json' -d '${body}'`
   return [
@@ -30,13 +53,14 @@ export const tourText = ({ base, agentToken, before, asBob, afterwards }: TourPl
     '',
     '3. The agent refunds an order. That changes production, so the call waits for somebody of `oncall`.',
     `   curl -s ${base}/v1/orders/o-1003/refund ${agent} ${json('{"reason":"arrived broken"}')}`,
+    ...(database === undefined ? [] : databaseText(database)),
     '',
     heading('While it waits, in a third terminal in this folder, as bob of `oncall`:'),
     '',
     `   npx countersign holds ls ${asBob}`,
     `   npx countersign holds approve CS-XXXX ${asBob}`,
     '',
-    'CS-XXXX is the code that ls shows; approve asks you to type it again. The waiting curl answers at that moment. Without an answer for 50 s it says so, and the same command again joins the same hold.',
+    'CS-XXXX is the code that ls shows; approve asks you to type it again. The waiting command answers at that moment. Without an answer for 50 s curl says so, and the same command again joins the same hold.',
     ...afterwards,
   ].join('\n')
 }
