@@ -29,7 +29,7 @@ const state = `select coalesce(pg_current_xact_id_if_assigned()::text, '-') as w
   (select md5(string_agg(name || '=' || coalesce(setting, ''), ',' order by name)) from pg_settings where name not in ('in_hot_standby')) as settings,
   (select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory') as locks,
   (select count(*) from pg_listening_channels()) as channels,
-  (select last_value::text || is_called from s) as sequence`
+  (select last_value::text || is_called from public.s) as sequence`
 
 interface Run {
   readonly count: number | undefined
@@ -50,7 +50,7 @@ const observed = async (client: pg.Client, sql: string, unchanged: Record<string
     await client.query('ROLLBACK TO before').catch(() => undefined)
   }
   const { rows: [row] } = await client.query<Record<string, unknown>>(state)
-  await client.query('ROLLBACK; SELECT pg_advisory_unlock_all(); UNLISTEN *; DEALLOCATE ALL; SELECT setval(\'s\', 1, false)')
+  await client.query('ROLLBACK; SELECT pg_advisory_unlock_all(); UNLISTEN *; DEALLOCATE ALL; SELECT setval(\'public.s\', 1, false)')
   return { count, error, changed: Object.keys(unchanged).filter((key) => row?.[key] !== unchanged[key]) }
 }
 
