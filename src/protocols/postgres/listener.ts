@@ -51,6 +51,8 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
     ended.add(done)
   })
   server.maxConnections = first.limits.connections + roomToKnock
+  // A connection that cannot be accepted (no more file descriptors) is no reason to end those that are there.
+  server.on('error', (error) => parts.log.error({ cause: causeText(error) }, 'the PostgreSQL listener has trouble'))
 
   const leave = (): void => {
     state = { ...state, draining: true }

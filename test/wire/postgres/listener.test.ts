@@ -78,6 +78,20 @@ describe('TLS', () => {
     assert.equal(world.claims.length, 1)
   })
 
+  test('a request to cancel may come through TLS as well', async () => {
+    let cancelled = 0
+    await using world = await startWorld([serviceFor((await server()).port)], { tls }, ({ client, cancelled: listen }) => {
+      listen(() => cancelled++)
+      return new Promise((resolve) => client.once('close', () => resolve()))
+    })
+    const raw = collect(direct(world.port, ['postgresql']), startupPacket(2, [['user', 'a'], ['database', 'crm']]), passwordMessage('alice'))
+    const { pid, key } = readKeyData(await raw.until('K'))
+    const request = collect(direct(world.port, ['postgresql']), cancelRequest(pid, key))
+    await until('the connection to be closed', () => request.socket.closed)
+    assert.equal(cancelled, 1)
+    raw.socket.destroy()
+  })
+
   test('plaintext in one segment with the request for TLS is never read; it is put on record', async () => {
     await using world = await startWorld([serviceFor((await server()).port)], { tls, plaintext: 'anywhere' })
     for (const request of [sslRequest, gssRequest]) {
