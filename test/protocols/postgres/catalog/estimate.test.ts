@@ -7,7 +7,7 @@ import { takeSnapshot } from '../../../../src/protocols/postgres/catalog/snapsho
 import { builtinFunction } from '../../../../src/protocols/postgres/sql/builtins.ts'
 import { makeReader, type Reader } from '../../../../src/protocols/postgres/sql/reader.ts'
 import { startPostgres, type TestPostgres } from '../../../support/postgres.ts'
-import { connect, type Connection } from './asking.ts'
+import { connect, servers, type Connection } from './asking.ts'
 
 const init = `
 create table people (id int primary key, name text, at timestamptz);
@@ -25,13 +25,13 @@ create function touched() returns trigger language plpgsql as 'begin return new;
 create trigger touch before update on orders for each row execute function touched();
 `
 
-describe('estimate', () => {
+for (const binaries of servers()) describe(`estimate with PostgreSQL ${binaries.major}`, () => {
   let server: TestPostgres
   let connection: Connection
   let reader: Reader
   let names: SessionNames
   before(async () => {
-    server = await startPostgres({ init })
+    server = await startPostgres({ init, binaries })
     connection = await connect(server)
     reader = await makeReader()
     const snapshot = await takeSnapshot({ ask: connection.ask, now: () => 0, builtin: builtinFunction })

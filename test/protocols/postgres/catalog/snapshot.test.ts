@@ -6,7 +6,7 @@ import { makeSessionNames } from '../../../../src/protocols/postgres/catalog/ses
 import { takeSnapshot, type Snapshot } from '../../../../src/protocols/postgres/catalog/snapshot.ts'
 import { readsOf } from '../../../../src/protocols/postgres/catalog/view-reads.ts'
 import { startPostgres, type TestPostgres } from '../../../support/postgres.ts'
-import { builtin, connect, type Connection } from './asking.ts'
+import { builtin, connect, servers, type Connection } from './asking.ts'
 
 const init = `
 create table users (id int primary key, name text, ssn text, dropped int);
@@ -44,13 +44,13 @@ create function touched() returns trigger language plpgsql as 'begin return new;
 create trigger touch before update on t for each row execute function touched();
 `
 
-describe('snapshot', () => {
+for (const binaries of servers()) describe(`snapshot with PostgreSQL ${binaries.major}`, () => {
   let server: TestPostgres
   let connection: Connection
   let snapshot: Snapshot
   const take = (previous?: Snapshot): Promise<Snapshot> => takeSnapshot({ ask: connection.ask, now: () => 1, builtin, ...(previous === undefined ? {} : { previous }) })
   before(async () => {
-    server = await startPostgres({ init })
+    server = await startPostgres({ init, binaries })
     connection = await connect(server)
     snapshot = await take()
   })

@@ -11,7 +11,7 @@ import { builtinFunction } from '../../../../src/protocols/postgres/sql/builtins
 import { makeReader, type Reader } from '../../../../src/protocols/postgres/sql/reader.ts'
 import type { StatementReading } from '../../../../src/protocols/postgres/sql/reading.ts'
 import { startPostgres, type TestPostgres } from '../../../support/postgres.ts'
-import { connect, type Connection } from '../catalog/asking.ts'
+import { connect, servers, type Connection } from '../catalog/asking.ts'
 import { extended, framesOf, message, query, relay, shownIn, Wire } from './relay.ts'
 
 const secret = '123-45-6789'
@@ -38,7 +38,7 @@ const masks = (more: Obligations['masks'] = {}): Obligations => ({ masks: { 'col
 const key = 'a key'
 const digest = (value: Uint8Array): string => createHmac('sha256', key).update(value).digest('hex')
 
-describe('rows', () => {
+for (const binaries of servers()) describe(`rows with PostgreSQL ${binaries.major}`, () => {
   let server: TestPostgres
   let connection: Connection
   let reader: Reader
@@ -47,7 +47,7 @@ describe('rows', () => {
   let wire: Wire
   const declared = new Map<string, StatementReading>()
   before(async () => {
-    server = await startPostgres({ init })
+    server = await startPostgres({ init, binaries })
     connection = await connect(server)
     reader = await makeReader()
     snapshot = await takeSnapshot({ ask: connection.ask, now: () => 0, builtin: builtinFunction })
