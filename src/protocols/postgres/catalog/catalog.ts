@@ -5,6 +5,8 @@ export interface Column {
   readonly name: string
   /** Names that it had since we started: a mask by the old name goes on. */
   readonly former: readonly string[]
+  /** Of a generated column: the columns of its table that it is made of. */
+  readonly madeOf?: readonly number[]
 }
 
 export interface ColumnPlace {

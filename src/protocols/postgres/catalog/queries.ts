@@ -30,6 +30,7 @@ export const FINGERPRINT = `SELECT pg_catalog.concat_ws(' ', ${[
   hashed('pg_type', 'x.oid', `x.oid >= ${FIRST_USER_OID} AND x.typrelid = 0`),
   hashed('pg_operator', 'x.oid'),
   hashed('pg_cast', 'x.oid'),
+  hashed('pg_attrdef', 'x.oid'),
   hashed('pg_constraint', 'x.oid', 'x.contypid <> 0'),
 ].join(', ')})`
 
@@ -39,6 +40,13 @@ export const RELATIONS = `SELECT c.oid, n.nspname, c.relname, c.relkind, CASE WH
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND ${OURS} LIMIT ${MOST_RELATIONS + 1}`
 
 export const INHERITANCE = `SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits`
+
+/** Generated columns and the columns of the same table that they are made of. Servers keep this in one of two places. */
+export const GENERATED = `SELECT a.attrelid, a.attnum, d.refobjsubid FROM pg_catalog.pg_attribute a
+  LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+  JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = a.attrelid AND d.refobjsubid > 0 AND d.refobjsubid <> a.attnum
+    AND (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid OR d.classid = d.refclassid AND d.objid = a.attrelid AND d.objsubid = a.attnum)
+  WHERE a.attgenerated <> '' AND a.attnum > 0 AND NOT a.attisdropped`
 
 export const FIRES = `SELECT tgrelid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal UNION SELECT ev_class FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN' OR ev_type <> '1'`
 

@@ -2,7 +2,7 @@ import type { FunctionNature } from '../sql/names.ts'
 import type { Ask } from './ask.ts'
 import type { Catalog, Column, Relation, ViewSource } from './catalog.ts'
 import { graver, natureOf } from './natures.ts'
-import { CASTS, FINGERPRINT, FIRES, FIRST_USER_OID, FUNCTIONS, INHERITANCE, LONGEST_VIEW, MOST_FUNCTIONS, MOST_RELATIONS, OPERATORS, RELATIONS, TYPES, VIEW_BATCH, VIEW_COLUMNS, VIEW_VERSIONS, viewTrees } from './queries.ts'
+import { CASTS, FINGERPRINT, FIRES, FIRST_USER_OID, FUNCTIONS, GENERATED, INHERITANCE, LONGEST_VIEW, MOST_FUNCTIONS, MOST_RELATIONS, OPERATORS, RELATIONS, TYPES, VIEW_BATCH, VIEW_COLUMNS, VIEW_VERSIONS, viewTrees } from './queries.ts'
 import { functionsIn, readViewTree, type ViewTree } from './view-tree.ts'
 
 export interface SnapshotOptions {
@@ -168,13 +168,19 @@ const fetchRelations = async (ask: Ask, { previous, renamed, views }: RelationCo
     append(parents, number(row, 0), number(row, 1))
     append(children, number(row, 1), number(row, 0))
   }
+  const generated = new Map<number, Map<number, number[]>>()
+  for (const row of await ask(GENERATED)) {
+    const columns = generated.get(number(row, 0)) ?? new Map<number, number[]>()
+    generated.set(number(row, 0), columns)
+    append(columns, number(row, 1), number(row, 2))
+  }
   const fires = new Set((await ask(FIRES)).map((row) => number(row, 0)))
   return new Map(
     rows.map((row): [number, Relation] => {
       const [oid, schema, name, kind] = [number(row, 0), text(row, 1), text(row, 2), text(row, 3)]
       const system = row[4] === 't'
       const before = previous?.byOid(oid)
-      const columns = columnsOf(row[5] ?? null, before, (was, is) => renamed.push(`${schema}.${name}.${was} is now ${is}`))
+      const columns = columnsOf(row[5] ?? null, before, generated.get(oid), (was, is) => renamed.push(`${schema}.${name}.${was} is now ${is}`))
       const view = !system && (kind === 'v' || kind === 'm') ? (views.get(oid) ?? 'unknown') : undefined
       const relation = { oid, schema, name, kind: system ? ('system' as const) : (KINDS[kind] ?? 'table'), columns, parents: parents.get(oid) ?? NONE, children: children.get(oid) ?? NONE, fires: fires.has(oid) }
       return [oid, view === undefined ? relation : { ...relation, view }]
@@ -184,13 +190,14 @@ const fetchRelations = async (ask: Ask, { previous, renamed, views }: RelationCo
 
 const NONE: readonly number[] = Object.freeze([])
 
-const columnsOf = (json: string | null, before: Relation | undefined, onRename: (was: string, is: string) => void): ReadonlyMap<number, Column> => {
+const columnsOf = (json: string | null, before: Relation | undefined, generated: ReadonlyMap<number, readonly number[]> | undefined, onRename: (was: string, is: string) => void): ReadonlyMap<number, Column> => {
   const columns = new Map<number, Column>()
   for (const [at, name] of (json === null ? [] : JSON.parse(json)) as readonly (readonly [number, string])[]) {
     const known = before?.columns.get(at)
     if (known !== undefined && known.name !== name) onRename(known.name, name)
     const former = known === undefined ? NO_NAMES : known.name === name ? known.former : [...new Set([...known.former, known.name])].slice(-MOST_FORMER)
-    columns.set(at, { number: at, name, former })
+    const madeOf = generated?.get(at)
+    columns.set(at, madeOf === undefined ? { number: at, name, former } : { number: at, name, former, madeOf })
   }
   return columns
 }

@@ -1,3 +1,4 @@
+import { dottedName } from '../../../lib/dotted-name.ts'
 import { stricter } from '../../../masking/mask.ts'
 import type { Mask } from '../../../model/decision.ts'
 import type { Catalog, Relation } from '../catalog/catalog.ts'
@@ -39,8 +40,8 @@ const make = (catalog: Catalog, masks: Readonly<Record<string, Mask>>, tagsOf: T
   const inWork = new Set<number>()
 
   const byName = (relation: Relation, name: string): Mask => {
-    const table = `${relation.schema}.${relation.name}`
-    const column = `${table}.${name}`
+    const table = dottedName(relation.schema, relation.name)
+    const column = dottedName(relation.schema, relation.name, name)
     const own = tagsOf('column', column)
     const tags = own.includes(PUBLIC_TAG) ? own : [...own, ...tagsOf('table', table)]
     return tags.map((tag) => masks[`tag:${tag}`] ?? 'none').reduce<Mask>(stricter, masks[`column:${column}`] ?? 'none')
@@ -74,6 +75,9 @@ const make = (catalog: Catalog, masks: Readonly<Record<string, Mask>>, tagsOf: T
       const mask = stricter(named, behind(relation, number))
       if (mask !== 'none') found.set(number, mask)
     }
+    // A generated column is never made of another one.
+    const made = [...relation.columns.values()].filter(({ madeOf = [] }) => madeOf.some((source) => found.has(source)))
+    for (const { number } of made) found.set(number, 'redact')
     inWork.delete(relation.oid)
     done.set(relation.oid, found)
     return found

@@ -30,6 +30,8 @@ insert into parts values (1, '${secret}');
 create function peek() returns text language sql stable as 'select ssn::text from users limit 1';
 create function wide() returns users language sql stable as 'select * from users limit 1';
 create function of_t(t) returns text language sql stable as 'select ssn::text from users limit 1';
+create table made (ssn text, loud text generated always as (upper(ssn)) stored, id int, twice int generated always as (id * 2) stored);
+insert into made values ('${secret}', default, 1);
 create type pair as (a text, b text);
 analyze users;
 `
@@ -114,6 +116,9 @@ for (const binaries of servers()) describe(`rows with PostgreSQL ${binaries.majo
       assert.deepEqual((await see('SELECT id, s, loud, name FROM v WHERE id = 1')).rows, [['1', stars, stars, stars]])
       assert.deepEqual((await see('SELECT * FROM vv WHERE id = 1')).rows, [[stars, '1']])
       assert.deepEqual((await see('SELECT ssn FROM m')).rows.flat().toSorted(), [stars, null].toSorted())
+    })
+    test('generated columns are masked like what they are made of', async () => {
+      assert.deepEqual((await see('SELECT loud, id, twice FROM made', masks({ 'column:public.made.ssn': 'partial' }))).rows, [[stars, '1', '2']])
     })
     test('partitions carry the masks of their parent', async () => {
       assert.deepEqual((await see('SELECT ssn FROM parts')).rows, [[stars]])
