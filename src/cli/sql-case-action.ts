@@ -6,6 +6,7 @@ import { Judge } from '../protocols/postgres/judge.ts'
 import type { Bound } from '../protocols/postgres/namespace.ts'
 import { builtinFunction, extensionFunction } from '../protocols/postgres/sql/builtins.ts'
 import type { Names } from '../protocols/postgres/sql/names.ts'
+import type { StatementReading } from '../protocols/postgres/sql/reading.ts'
 import { makeReader, type Reader } from '../protocols/postgres/sql/reader.ts'
 
 const SYSTEM: ReadonlySet<string> = new Set(['pg_catalog', 'information_schema'])
@@ -37,7 +38,7 @@ export const sqlCaseAction: CaseParts['makeSql'] = async (service, { sql, params
   if (statements.length === 0) return 'there is no statement in it'
   const forbidden = statements.find((statement) => statement.forbidden !== undefined)?.forbidden
   if (forbidden !== undefined) return forbidden
-  const judge = new Judge({ place: { service, upstream: 'case', database: 'case', role: 'case' }, policies: () => policies, names: namesOfNowhere, columns: () => undefined })
+  const judge = new Judge({ place: { service, upstream: 'case', database: 'case', role: 'case' }, policies: () => policies, names: namesOfNowhere, columns: columnsNamedIn(statements) })
   try {
     const understood = judge.understand(params === undefined ? 'simple' : 'extended', sql, statements, [])
     return makeSqlAction(understood, { transaction, ...defined({ estimatedRows, bound: params && boundTo(params) }) })
@@ -45,6 +46,12 @@ export const sqlCaseAction: CaseParts['makeSql'] = async (service, { sql, params
     if (error instanceof Refusal) return error.message
     throw error
   }
+}
+
+/** Columns that a statement names are taken to be there; which others there are, nobody knows. */
+const columnsNamedIn = (statements: readonly StatementReading[]): (() => readonly string[] | undefined) => {
+  const named = [...new Set(statements.flatMap(({ columns }) => columns.map(({ name }) => name)))]
+  return () => (named.includes('*') ? undefined : named)
 }
 
 const boundTo = (params: readonly (string | number | boolean | null)[]): Bound => {

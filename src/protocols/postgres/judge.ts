@@ -4,7 +4,7 @@ import type { PolicySet } from '../../policy/policy-set.ts'
 import { fixedDigest, type Piece, type Place, type Understood } from './action.ts'
 import type { Names } from './sql/names.ts'
 import { gravestFirst } from './sql/gravity.ts'
-import { mean, type Meaning } from './sql/mean.ts'
+import { mean, type MeantTable, type Meaning } from './sql/mean.ts'
 import type { SqlKind, StatementReading } from './sql/reading.ts'
 
 export interface JudgeParts {
@@ -70,7 +70,7 @@ export class Judge {
     const { place, names, columns } = this.#parts
     const meaning = mean(statement, names)
     const verbs = Object.freeze(meaning.kinds.map((kind) => `sql.${kind}`))
-    const resources = Object.freeze(resourcesOf(meaning, columns, (kind, name) => policies.tagsOf(place.service, kind, name)))
+    const resources = Object.freeze(resourcesOf(statement, meaning, columns, (kind, name) => policies.tagsOf(place.service, kind, name)))
     const body = bodyOf(statement, meaning)
     return Object.freeze({
       verbs,
@@ -88,14 +88,14 @@ type TagsOf = (kind: 'table' | 'column', name: string) => readonly string[]
 
 const fullName = ({ schema, name }: { readonly schema?: string; readonly name: string }): string => (schema === undefined ? dottedName(name) : dottedName(schema, name))
 
-const resourcesOf = (meaning: Meaning, columns: JudgeParts['columns'], tagsOf: TagsOf): Resource[] => {
+const resourcesOf = (statement: StatementReading, meaning: Meaning, columns: JudgeParts['columns'], tagsOf: TagsOf): Resource[] => {
   const found = new Map<string, Resource>()
   const add = (resource: Resource): void => {
     const key = `${resource.kind} ${resource.name}`
     if (found.get(key)?.access !== 'write') found.set(key, Object.freeze(resource))
   }
-  for (const table of meaning.tables) add({ kind: 'table', name: fullName(table), access: table.access, tags: tagsOf('table', fullName(table)) })
-  for (const name of columnNames(meaning, columns)) add({ kind: 'column', name, access: 'read', tags: tagsOf('column', name) })
+  for (const table of meaning.tables) add({ kind: 'table', name: fullName(table), access: table.access, tags: tableTags(table, tagsOf) })
+  for (const name of columnNames(statement, meaning, columns)) add({ kind: 'column', name, access: 'read', tags: tagsOf('column', name) })
   for (const called of meaning.functions) add({ kind: 'function', name: fullName(called), access: 'read', tags: none })
   return [...found.values()]
 }
@@ -103,16 +103,30 @@ const resourcesOf = (meaning: Meaning, columns: JudgeParts['columns'], tagsOf: T
 const mostColumns = 1_000
 const mostNotes = 20
 
-/** Every column that a name in the statement can stand for: where tables have columns of one name, that of each. */
-const columnNames = ({ tables, columns }: Meaning, known: JudgeParts['columns']): ReadonlySet<string> => {
+/** A row that is written or taken away has all its columns, whichever of them are named. */
+const tableTags = (table: MeantTable, tagsOf: TagsOf): readonly string[] => {
+  const own = tagsOf('table', fullName(table))
+  if (table.access === 'read') return own
+  return Object.freeze([...new Set([...own, ...tagsOf('column', everyColumn(...pathOf(table)))])].sort())
+}
+
+const pathOf = ({ schema, name }: MeantTable): readonly string[] => (schema === undefined ? [name] : [schema, name])
+
+/**
+ * Every column that a name in the statement can stand for: where tables have columns of one name, that of each. A name that is no column can be
+ * a whole row (`SELECT c FROM customers c`), an alias can give columns other names, and so can a view: then it can be any column.
+ */
+const columnNames = ({ renames }: StatementReading, { tables, columns, body }: Meaning, known: JudgeParts['columns']): ReadonlySet<string> => {
   const named = new Set(columns.map(({ name }) => name))
   const found = new Set<string>()
-  for (const { schema, name } of tables) {
-    const table = schema === undefined ? [name] : [schema, name]
-    const all = schema === undefined ? undefined : known(schema, name)
-    const meant = all === undefined ? [...named] : named.has('*') ? all : all.filter((column) => named.has(column))
-    if (found.size + meant.length > mostColumns || (all === undefined && named.has('*'))) found.add(everyColumn(...table))
-    else for (const column of meant) found.add(dottedName(...table, column))
+  const each = tables.map((table) => ({ table, all: table.schema === undefined ? undefined : known(table.schema, table.name) }))
+  const isColumn = (name: string): boolean => each.some(({ all }) => all?.includes(name) === true)
+  const anything = renames !== false || (body !== undefined && body.renames !== false) || [...named].some((name) => name !== '*' && !isColumn(name))
+  for (const { table, all } of each) {
+    const any = named.size > 0 && (anything || table.through !== undefined || named.has('*'))
+    const meant = all === undefined ? [...named].filter((name) => name !== '*') : any ? all : all.filter((column) => named.has(column))
+    if (found.size + meant.length > mostColumns || (all === undefined && any)) found.add(everyColumn(...pathOf(table)))
+    for (const column of meant) if (found.size < mostColumns) found.add(dottedName(...pathOf(table), column))
   }
   return found
 }
