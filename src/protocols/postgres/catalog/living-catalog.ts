@@ -24,7 +24,7 @@ export interface LivingCatalogOptions {
  * An old snapshot is safe to judge by for a while. What is new in the database is not in it, so it is an unknown name, and no rule allows that;
  * rows of tables and columns that it does not have are masked where anything is masked. What has gone is refused by the server. What is left is a
  * relation or function that somebody puts in front of another one in the search_path, past us, within `freshMs`: for what is held, `resolve` asks the
- * server itself. DDL that comes through us is followed by `renew` before its client goes on.
+ * server itself. DDL that comes through us is followed by `renew` when it has run.
  */
 export interface LivingCatalog {
   /** Throws a Refusal where there is none, or none that is new enough. */
