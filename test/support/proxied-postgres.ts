@@ -42,6 +42,10 @@ export interface ProxiedPostgres extends AsyncDisposable {
   readonly token: (subject?: string, claims?: Readonly<Record<string, unknown>>) => Promise<string>
   /** Waits until something is held, and answers it as bob of `oncall`. */
   readonly decide: (verdict: 'approve' | 'deny', reason?: string) => Promise<OpenHold>
+  /** Answers one hold as bob. */
+  readonly vote: (hold: OpenHold, verdict: 'approve' | 'deny', reason?: string) => Promise<void>
+  /** Everything that bob may see of one hold. */
+  readonly show: (id: string) => Promise<unknown>
   /** What waits now. */
   readonly holds: () => Promise<readonly OpenHold[]>
 }
@@ -101,10 +105,13 @@ export const startProxiedPostgres = async (settings: ProxiedSettings = {}): Prom
   const console = `http://127.0.0.1:${portOf(addresses['console'] ?? '')}`
   const bob = await issuer.sign({ sub: 'bob', groups: ['oncall'] })
   const holds = async (): Promise<readonly OpenHold[]> => ((await request(`${console}/api/holds`, bob)) as { readonly holds: readonly (OpenHold & { readonly state: string })[] }).holds.filter(({ state }) => state === 'pending')
+  const vote: ProxiedPostgres['vote'] = async (hold, verdict, reason) => void (await request(`${console}/api/holds/${hold.id}/votes`, bob, { verdict, digest: hold.digest, ...(reason === undefined ? {} : { reason }) }))
   const life = begun.move()
   return {
     server,
     issuer,
+    vote,
+    show: (id) => request(`${console}/api/holds/${id}`, bob),
     host: '127.0.0.1',
     port: portOf(addresses['postgres'] ?? '0'),
     database: 'crm',
@@ -112,7 +119,7 @@ export const startProxiedPostgres = async (settings: ProxiedSettings = {}): Prom
     holds,
     async decide(verdict, reason) {
       const hold = await until('a hold', async () => (await holds())[0])
-      await request(`${console}/api/holds/${hold.id}/votes`, bob, { verdict, digest: hold.digest, ...(reason === undefined ? {} : { reason }) })
+      await vote(hold, verdict, reason)
       return hold
     },
     [Symbol.asyncDispose]: () => life.disposeAsync(),

@@ -107,7 +107,7 @@ export class Extended {
     const reading = others.length > 0 ? undefined : (first ?? 'empty')
     const taken = name !== '' && state.statements.find(name, pipeline.batch) !== undefined
     if (reading === undefined || reading === 'empty') return void this.#prepare(frame, name, taken, { sql, reading, types: parameterTypes, then: undefined }, 'allow')
-    return this.#statements.fresh((): Promise<void> | undefined => {
+    return this.#statements.fresh([reading], (): Promise<void> | undefined => {
       const then = this.#statements.judge.piece(reading)
       const prepared: Prepared = { sql, reading, types: parameterTypes, then }
       const verdict = this.#statements.verdict(prepared)
@@ -179,7 +179,7 @@ export class Extended {
     if (reading === 'empty') return void this.#sendExecute({ kind: 'execute' }, frame.bytes)
     if (portal.execution !== undefined) return this.#continue(frame, portal, portal.execution)
     if (this.#statements.hasFailed(reading)) return void this.#refuse(aborted)
-    return this.#statements.fresh(() => this.#admission.admit(this.#request(frame, what.portal, portal, reading)).then(() => this.#afterwards(portal)))
+    return this.#statements.fresh([reading], () => this.#admission.admit(this.#request(frame, what.portal, portal, reading)).then(() => this.#afterwards(portal)))
   }
 
   #request(frame: Frame, name: string, portal: Portal, reading: StatementReading): Request {

@@ -35,7 +35,7 @@ export class Judge {
 
   /** `more`: what the statement meant when the server first read it, where that is something else than it would mean now. */
   understand(protocol: 'simple' | 'extended', sql: string, statements: readonly StatementReading[], types: readonly number[], more: readonly Piece[] = []): Understood {
-    const pieces = [...statements.map((statement) => this.piece(statement)), ...more]
+    const pieces = [...this.#inTurn(statements), ...more]
     const [only] = pieces
     if (only === undefined) throw new Error('nothing to judge')
     const all: Piece = pieces.length === 1 ? only : together(pieces)
@@ -49,6 +49,17 @@ export class Judge {
       fixed: fixedDigest(place, protocol, sql, types, pieces),
       shape: shapeOf(place.service, all.verbs, sql),
       types,
+    })
+  }
+
+  /** Behind a statement that may move what names stand for, nobody knows what they will stand for. */
+  #inTurn(statements: readonly StatementReading[]): readonly Piece[] {
+    let moved = false
+    return statements.map((statement) => {
+      const piece = this.piece(statement)
+      const uncertain = moved && (statement.relations.length > 0 || statement.functions.length > 0)
+      moved ||= movesNames(piece.verbs, [statement])
+      return uncertain ? asUnknown(piece) : piece
     })
   }
 
@@ -82,6 +93,19 @@ export class Judge {
       ...(body === undefined ? {} : { body }),
     })
   }
+}
+
+/** What may make, move or drop what names stand for. */
+export const movesNames = (verbs: readonly string[], statements: readonly StatementReading[]): boolean =>
+  verbs.some((verb) => moving.has(verb)) || statements.some(({ control }) => control !== undefined && movingControl.has(control.does))
+
+const moving: ReadonlySet<string> = new Set(['sql.ddl', 'sql.session', 'sql.call', 'sql.do', 'sql.server', 'sql.unknown'])
+const movingControl: ReadonlySet<string> = new Set(['discard', 'create-temporary', 'drop'])
+
+const asUnknown = (piece: Piece): Piece => {
+  const verbs = Object.freeze(['sql.unknown', ...piece.verbs.filter((verb) => verb !== 'sql.unknown')])
+  const notes = Object.freeze([...(piece.facts['notes'] as readonly string[]), 'A statement before it in the same text may change what its names stand for.'])
+  return Object.freeze({ ...piece, verbs, effect: 'write', facts: Object.freeze({ ...piece.facts, statement: 'unknown', verbs, pure: false, notes }) })
 }
 
 type TagsOf = (kind: 'table' | 'column', name: string) => readonly string[]

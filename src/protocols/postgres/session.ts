@@ -258,7 +258,7 @@ export class Session {
     const [first] = reading.statements
     if (first === undefined) return void dialogue.send({ kind: 'query' }, frame.bytes)
     if (statements.hasFailed(first)) return void this.#refuse(aborted)
-    return statements.fresh(async () => {
+    return statements.fresh(reading.statements, async () => {
       let sent: Execution | undefined
       await this.#parts.admission.admit({
         what: statements.inspectedText(sql, reading.statements),
@@ -318,6 +318,7 @@ export class Session {
     if (wait !== undefined) await wait
     const sent = this.#extended.copyIn
     if (sent === undefined || pipeline.skipping) return
+    this.#parts.dialogue.write()
     await this.#parts.dialogue.until(() => pipeline.copying || sent.over)
     if (pipeline.copying) this.#copy = { query: undefined }
   }

@@ -10,7 +10,7 @@ import type { SessionNames } from './catalog/session-names.ts'
 import { AskFailed, type Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Inspected } from './inspection.ts'
-import type { Judge } from './judge.ts'
+import { type Judge, movesNames } from './judge.ts'
 import type { Bound, Change, Prepared } from './namespace.ts'
 import { type Reader, shortText } from './sql/reader.ts'
 import type { Reading, StatementReading } from './sql/reading.ts'
@@ -99,13 +99,22 @@ export class Statements {
   }
 
   /** Goes on once it is known what names mean. At once, where nothing has happened to them. */
-  fresh(then: () => Promise<void> | undefined): Promise<void> | undefined {
-    const { names } = this.#parts
-    if (!names.current) return this.renew().then(() => (this.#parts.dialogue.pipeline.skipping ? undefined : then()))
+  fresh(statements: readonly StatementReading[], then: () => Promise<void> | undefined): Promise<void> | undefined {
+    const { dialogue, names } = this.#parts
+    if (dialogue.pipeline.size > 0 && statements.some((statement) => this.#isUnsure(statement))) return dialogue.settled().then(() => (dialogue.pipeline.skipping ? undefined : this.fresh(statements, then)))
+    if (!names.current) return this.renew().then(() => (dialogue.pipeline.skipping ? undefined : then()))
     if (names.catalog !== this.#catalog) this.#forget()
     return then()
   }
 
+  /** It calls something by a name that an answer on its way decides about. */
+  #isUnsure({ control }: StatementReading): boolean {
+    const { batch } = this.#parts.dialogue.pipeline
+    if (control?.does === 'execute') return this.state.statements.find(control.name, batch) === 'unsure'
+    return control?.does === 'fetch' && this.state.portals.find(control.name ?? '', batch) === 'unsure'
+  }
+
+  /** Asks the server anew. */
   async renew(): Promise<void> {
     const { dialogue, names } = this.#parts
     await dialogue.settled()
@@ -177,7 +186,7 @@ export class Statements {
     const { dialogue, names, definitionsChanged } = this.#parts
     const { batch } = dialogue.pipeline
     if (action.effect === 'write') state.wrote(batch)
-    const moves = action.verbs.some((verb) => moving.has(verb)) || statements.some(({ control }) => control !== undefined && movingControl.has(control.does))
+    const moves = movesNames(action.verbs, statements)
     const ends = statements.some(({ control }) => control?.does === 'commit' || control?.does === 'rollback' || control?.does === 'rollback-to')
     if (moves) this.#moved = true
     if (moves || (ends && this.#moved)) names.doubt()
@@ -229,8 +238,5 @@ export class Statements {
   }
 }
 
-/** What may make, move or drop what names stand for. */
-const moving: ReadonlySet<string> = new Set(['sql.ddl', 'sql.session', 'sql.call', 'sql.do', 'sql.server', 'sql.unknown'])
-const movingControl: ReadonlySet<string> = new Set(['discard', 'create-temporary', 'drop'])
 
 const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
