@@ -1,0 +1,42 @@
+import { once } from 'node:events'
+import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
+
+/** Stands between a replica and its server, and writes down what the replica sends on each connection. */
+export interface RecordingRelay extends AsyncDisposable {
+  readonly port: number
+  /** Where it leads; set before the first connection comes. */
+  target: number
+  /** What was sent on each connection, in the order in which they were opened. */
+  readonly sent: readonly Buffer[][]
+}
+
+export const startRelay = async (): Promise<RecordingRelay> => {
+  const sent: Buffer[][] = []
+  const sockets = new Set<Socket>()
+  const server = createServer((from) => {
+    const to = createConnection(relay.target, '127.0.0.1')
+    const chunks: Buffer[] = []
+    sent.push(chunks)
+    for (const [one, other] of [[from, to], [to, from]] as const) {
+      sockets.add(one)
+      one.on('error', () => other.destroy())
+      one.on('close', () => (sockets.delete(one), other.destroy()))
+    }
+    from.on('data', (chunk: Buffer) => chunks.push(chunk))
+    from.pipe(to)
+    to.pipe(from)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const relay: RecordingRelay = {
+    port: (server.address() as AddressInfo).port,
+    target: 0,
+    sent,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+  return relay
+}
