@@ -102,7 +102,8 @@ const connection = async (raw: Socket, { serve, log, ...parts }: PostgresListene
   try {
     const arrival = await startUp(raw, parts, shared, progress, deadline.signal).catch((error: unknown) => refuse(progress.socket, error, log))
     clearTimeout(timer)
-    if (arrival !== undefined && !arrival.client.destroyed) await serve(arrival)
+    if (arrival === 'cancelled') await farewell(progress.socket) // libpq takes an end of TLS that is not announced for a failure
+    else if (arrival !== undefined && !arrival.client.destroyed) await serve(arrival)
   } catch (error) {
     log.error({ err: error }, 'a PostgreSQL session failed in a way that nobody foresaw')
   } finally {
@@ -121,7 +122,7 @@ const refuse = async (socket: Socket, error: unknown, log: Log): Promise<undefin
 }
 
 /** What the client still sends is read and thrown away: closing on unread bytes would take back what we have said. */
-const farewell = async (socket: Socket, bytes: Buffer): Promise<void> => {
+const farewell = async (socket: Socket, bytes: Buffer = Buffer.alloc(0)): Promise<void> => {
   if (socket.destroyed) return
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
   const timer = setTimeout(() => socket.destroy(), lastWordMs)

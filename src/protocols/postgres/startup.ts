@@ -53,13 +53,16 @@ const shortKey = 4
 /**
  * From the first byte to a client that is logged in, in this order: encryption, form, who it is, what it may connect to, our own login.
  * Nothing is asked of the identity provider before the form is right, and nothing of the server before we know who asks.
- * `undefined`: a request to cancel, which is done.
+ * Or it was a request to cancel, which is done.
  */
-export const startUp = async (raw: Socket, parts: StartupParts, shared: StartupShared, progress: Progress, signal: AbortSignal): Promise<Arrival | undefined> => {
+export const startUp = async (raw: Socket, parts: StartupParts, shared: StartupShared, progress: Progress, signal: AbortSignal): Promise<Arrival | 'cancelled'> => {
   const address = addressOf(raw)
   const greeting = await greeted(raw, address, parts, shared.current(), progress, signal)
   const { socket, packet } = greeting
-  if (packet.type === 'cancel') return void shared.keys.cancel(packet.pid, packet.key)
+  if (packet.type === 'cancel') {
+    shared.keys.cancel(packet.pid, packet.key)
+    return 'cancelled'
+  }
   if (packet.type === 'unsupported') throw new Refusal('unsupported-media', `Protocol ${packet.major}.${packet.minor} is not spoken here, only 3.0 to 3.${newestMinor}.`)
   const { options, draining } = shared.current()
   if (draining) throw new Refusal('draining', 'This replica is going away.')
