@@ -75,7 +75,7 @@ const testFile = async (cases: CasesFile, config: PolicyWorld | undefined, parts
   if (loaded.policies === undefined) return { file: cases.file, results: [], untouched: [], problems: loaded.problems }
   const { policies } = loaded
   const results: CaseResult[] = []
-  for (const one of cases.value.cases) results.push(await runCase(one, policies, { makeAction: parts.makeAction, makeSql: parts.makeSql, settle: settleCase, issuers: issuersOf(world) }))
+  for (const one of cases.value.cases) results.push(await runCase(one, policies, { makeAction: parts.makeAction, makeSql: parts.makeSql, settle: settleCase, issuers: issuersOf(world), services: world.services }))
   return { file: cases.file, results, untouched: untouchedRules(policies, results), problems: [] }
 }
 

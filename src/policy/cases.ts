@@ -4,6 +4,8 @@ import { parseDuration } from '../lib/duration.ts'
 import type { Action } from '../model/action.ts'
 import type { Caller, Principal } from '../model/caller.ts'
 import type { Assurance, Decision, MatchedRule } from '../model/decision.ts'
+import type { Protocol, Service } from '../model/service.ts'
+import { meant } from './meant.ts'
 import type { ExplainingPolicySet, PolicySet } from './policy-set.ts'
 
 /* Cases beside a policy: who asks for what, and what is expected. What a case does not expect is expected to be denied. */
@@ -94,6 +96,7 @@ export interface CaseParts {
   readonly makeSql: (service: string, statement: SqlCase, policies: PolicySet) => Promise<Action | string>
   readonly settle: (held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, votes: readonly CaseVote[], atMs: number) => string
   readonly issuers: ReadonlyMap<string, string>
+  readonly services: readonly Service[]
 }
 
 export interface CaseResult {
@@ -133,17 +136,24 @@ export const actionOf = async (source: CaseSource, policies: PolicySet, parts: P
   return sql === undefined ? undefined : parts.makeSql(service, { sql, ...defined({ params, transaction, estimatedRows: source['estimated-rows'] }) }, policies)
 }
 
-const mistakeIn = (source: CaseSource, now: number): string | undefined => {
+const WAYS: Record<Protocol, 'http' | 'sql' | 'mcp'> = { http: 'http', postgres: 'sql', mysql: 'sql', mcp: 'mcp' }
+
+/** A case that asks nobody is denied and would pass as one that expects that. */
+const mistakeIn = (source: CaseSource, now: number, services: readonly Service[]): string | undefined => {
   if (Number.isNaN(now)) return `"${source.now}" is no time such as ${DEFAULT_NOW}`
   if ([source.http, source.sql, source.mcp].filter((action) => action !== undefined).length !== 1) return 'a case has exactly one of http, sql and mcp'
   const stray = (['params', 'estimated-rows', 'transaction'] as const).find((key) => source.sql === undefined && source[key] !== undefined)
-  return stray && `"${stray}" goes with "sql"`
+  if (stray !== undefined) return `"${stray}" goes with "sql"`
+  const service = services.find(({ name }) => name === source.service)
+  if (service === undefined) return `no service is called "${source.service}"${meant(source.service, services.map(({ name }) => name))}`
+  const way = WAYS[service.protocol]
+  return source[way] === undefined ? `service ${service.name} speaks ${service.protocol}: write what is asked for under "${way}"` : undefined
 }
 
 export const runCase = async (source: CaseSource, policies: ExplainingPolicySet, parts: CaseParts): Promise<CaseResult> => {
   const { name } = source
   const now = Date.parse(source.now ?? DEFAULT_NOW)
-  const mistake = mistakeIn(source, now)
+  const mistake = mistakeIn(source, now, parts.services)
   if (mistake !== undefined) return { name, result: 'failed', differences: [mistake], touched: [] }
   const action = await actionOf(source, policies, parts)
   if (action === undefined) return { name, result: 'pending', differences: ['mcp cases cannot run yet'], touched: [] }

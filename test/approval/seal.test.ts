@@ -26,6 +26,15 @@ test('opens what it closed, also after the key was rotated', () => {
   assert.throws(() => makeSeal([new Secret('short')]))
 })
 
+test('statements, impact and drift are a part of what is sealed', () => {
+  const seal = makeSeal([key('a')])
+  const one = { verb: 'sql.delete', verbs: ['sql.delete'], effect: 'write' as const, resources: [], tags: [], facts: { sql: { filtered: false } } }
+  const batch: Hold = { ...hold, action: { ...hold.action, verbs: ['sql.delete', 'sql.select'], parts: [one, { ...one, verb: 'sql.select', verbs: ['sql.select'] }], impact: { exactRows: 7, notes: ['counted'] } }, terms: { ...hold.terms, drift: { factor: 1.5 } } }
+  const { entry, hold: recorded } = seal.close(batch, {})
+  assert.deepEqual(seal.open(entry).hold, { ...batch, asked: recorded.asked! })
+  assert.throws(() => seal.open({ ...entry, asked: entry.asked.replace('"exactRows":7', '"exactRows":1') }), Tampered)
+})
+
 test('any changed character of the record, and any changed column, is noticed', () => {
   const seal = makeSeal([key('a')])
   const { entry, hold: recorded } = seal.close(hold, { openKey: 'k', dueAt: 2 })

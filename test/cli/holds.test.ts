@@ -32,6 +32,19 @@ test('ls and show print for people and for programs', async () => {
   assert.equal((parse((await shell.run(['holds', 'show', 'hold_1', '-o', 'yaml'])).out) as { action: { text: string } }).action.text, 'POST /v1/exports\n\n{"all":true}')
 })
 
+test('show says what a statement would do, and how far it may drift', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  const hold = makeHold()
+  const impact = { estimatedRows: 4800, exactRows: 4712, unfiltered: true, keepsLocks: true, notes: ['the name \u001b[2J is not known'] }
+  desk.holds.set('hold_1', { ...hold, action: { ...hold.action, verb: 'sql.delete', verbs: ['sql.delete', 'sql.select'], impact }, terms: { ...hold.terms, drift: { factor: 1.5, rows: 100 } } })
+  const { out } = await shell.run(['holds', 'show', 'hold_1'])
+  for (const line of [/Action\s+sql\.delete, sql\.select on orders/, /Impact\s+4712 rows, counted/, /Impact\s+about 4800 rows, by the planner/, /no WHERE that leaves anything out/, /keeps locks while this is open/, /does not run if by then it would change more than 1\.5 times as many or 100 more/]) assert.match(out, line)
+  assert.ok(!out.includes('\u001b[2J'))
+  const { action, terms } = JSON.parse((await shell.run(['holds', 'show', 'hold_1', '-o', 'json'])).out) as { action: object; terms: object }
+  assert.deepEqual([Reflect.get(action, 'impact'), Reflect.get(action, 'verbs'), Reflect.get(terms, 'drift')], [impact, ['sql.delete', 'sql.select'], { factor: 1.5, rows: 100 }])
+})
+
 test('a script approves by digest, or by code, and never what it did not name', async () => {
   await using at = await begin()
   const { desk, shell } = at

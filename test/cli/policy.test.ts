@@ -67,7 +67,7 @@ test('a case that lists nothing expects deny; votes are settled as real ones are
 })
 
 test('a rule that no case touches is reported, and an mcp case is pending', async (t) => {
-  const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD}cases:\n  - { name: c, service: api, caller: {}, http: { path: /public/x }, expect: { decision: allow } }\n  - { name: later, service: api, caller: {}, mcp: { tool: x } }\n` })
+  const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD.replace('services: {', 'services: { tools: { protocol: mcp },')}cases:\n  - { name: c, service: api, caller: {}, http: { path: /public/x }, expect: { decision: allow } }\n  - { name: later, service: tools, caller: {}, mcp: { tool: x } }\n` })
   const { code, stdout } = await run(['test', '.'], { cwd })
   assert.equal(code, 0)
   assert.match(stdout, /no case touches p\/admin \(p\.yaml:4\)/)
@@ -122,6 +122,7 @@ test('cases in SQL are read by the parser of the protocol, without a database', 
   assert.equal(await one(`${update}, params: [1, 8], estimated-rows: 1, transaction: written, expect: { decision: hold }`), 'passed')
   assert.equal(await one(`${update}, params: [1, 8], expect: { decision: hold }`), 'passed')
   assert.match(await one('http: { path: /x }, params: [1]'), /"params" goes with "sql"/)
+  assert.match(await one('http: { path: /x }'), /service crm-db speaks postgres: write what is asked for under "sql"/)
 })
 
 test('explain --sql says what a statement does, and why it is decided so', async (t) => {
