@@ -17,6 +17,8 @@ export const fixture = `
   create operator <=> (leftarg = int, rightarg = int, function = evil.plus);
   create function careful(int) returns bool language sql as 'delete from t; select true';
   create domain careful_int as int check (careful(value));
+  -- Before PostgreSQL 17 a function like any other; since then it must be quoted to be one.
+  create function "json_scalar"(text) returns text language sql as 'delete from t; select $1';
   create type mood as enum ('a', 'b');
 `
 
@@ -33,6 +35,7 @@ export const world: World = {
     pg_class: { schema: 'pg_catalog', name: 'pg_class', kind: 'system', reads: [{ schema: 'pg_catalog', name: 'pg_class' }] },
     pg_settings: { schema: 'pg_catalog', name: 'pg_settings', kind: 'system', reads: [{ schema: 'pg_catalog', name: 'pg_settings' }] },
   },
+  functions: { json_scalar: 'volatile' },
   attributes: { purge: 'volatile' },
   types: { mood: 'pure', 'public.mood': 'pure' },
 }
@@ -42,7 +45,7 @@ export const hidden: readonly string[] = [
   'SELECT purge()', 'SELECT t.purge FROM t', 'SELECT (t).purge FROM t', 'SELECT (t.*).purge FROM t', 'SELECT purge(t) FROM t', 'SELECT * FROM w', 'SELECT 1 WHERE 1 IN (SELECT a FROM w)',
   'SELECT 1 FROM t ORDER BY purge()', 'SELECT 1 FROM t GROUP BY purge()', 'SELECT 1 LIMIT purge()', 'SELECT * FROM t JOIN u ON purge() = 1', 'SELECT count(*) FILTER (WHERE purge() = 1) FROM t',
   'SELECT max(purge()) OVER (ORDER BY purge()) FROM t', 'SELECT * FROM purge()', 'SELECT * FROM ROWS FROM (purge())', 'SELECT * FROM t, LATERAL purge()', "SELECT evil.lower('a')", 'SELECT 1 OPERATOR(evil.+) 2', 'SELECT 1 <=> 2',
-  'SELECT 1::careful_int', 'SELECT CAST(1 AS careful_int)', "SELECT * FROM json_to_record('{\"a\": 1}') AS x(a careful_int)", "SELECT 'a'::mood", "SELECT nextval('s')", "SELECT setval('s', 5)",
+  "SELECT json_scalar('a')", "SELECT json_value('1', '$')", 'SELECT 1::careful_int', 'SELECT CAST(1 AS careful_int)', "SELECT * FROM json_to_record('{\"a\": 1}') AS x(a careful_int)", "SELECT 'a'::mood", "SELECT nextval('s')", "SELECT setval('s', 5)",
   "SELECT set_config('search_path', 'evil', false)", "SELECT lo_creat(-1)", "SELECT query_to_xml('delete from t', true, false, '')", 'SELECT pg_advisory_lock(1)', 'SELECT * FROM t FOR UPDATE', 'SELECT * FROM t WHERE id = 1 FOR SHARE',
   "SELECT xmlelement(name a, purge())", 'SELECT CASE WHEN purge() = 1 THEN 1 END', 'SELECT coalesce(NULL, purge())', 'SELECT ARRAY[purge()]', 'SELECT ROW(purge())', 'SELECT (ARRAY[1])[purge()]', 'VALUES (purge())', 'TABLE w',
   'SELECT purge() IS NULL', 'SELECT 1 BETWEEN purge() AND 2', 'SELECT 1 IN (purge())', 'SELECT (SELECT purge())', 'SELECT EXISTS (SELECT purge() FROM t WHERE purge() = 1)', 'SELECT DISTINCT ON (purge()) 1', 'SELECT * FROM t TABLESAMPLE bernoulli (purge() * 100)',

@@ -41,6 +41,9 @@ const harmless = new Set(
   pg_get_wait_events pg_stat_get_io pg_stat_get_backend_io pg_stat_get_backend_wal pg_stat_get_recovery_prefetch`.split(/\s+/),
 )
 
+/** Words of the newest grammar that stand for no function there. */
+const words = 'json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table json_value merge_action'.split(' ')
+
 interface Row {
   readonly name: string
   /** No overload may do anything, by what the catalog says. */
@@ -66,6 +69,7 @@ export const builtins = async (): Promise<string> => {
     for (const name of await names(server, operators)) operatorNames.add(name)
     for (const name of await names(server, types)) typeNames.add(name)
   }
+  for (const word of words) found.pure.add(word)
   // What the servers do not agree on is not pure.
   for (const nature of ['volatile', 'session', 'lock', 'listen', 'server', 'text'] as const) for (const name of found[nature]) found.pure.delete(name)
   const lists = { ...found, operators: operatorNames, types: typeNames }

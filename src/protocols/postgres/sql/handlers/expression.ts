@@ -19,7 +19,26 @@ const functionCall = (call: FuncCall, walk: Walk): undefined => {
   }
 }
 
+const jsonQueries: Readonly<Record<string, string | undefined>> = { JSON_VALUE_OP: 'json_value', JSON_QUERY_OP: 'json_query', JSON_EXISTS_OP: 'json_exists' }
+
+/** Words of the grammar that an older server takes for the name of somebody's function. */
+const word = (name: string) => (_: unknown, walk: Walk): undefined => {
+  walk.found.function({ name })
+}
+
 export const expressionHandlers: Handlers = {
+  JsonFuncExpr: (expression, walk) => word(jsonQueries[expression.op ?? ''] ?? 'json_query')(expression, walk),
+  JsonParseExpr: word('json'),
+  JsonScalarExpr: word('json_scalar'),
+  JsonSerializeExpr: word('json_serialize'),
+  JsonTable: word('json_table'),
+  JsonObjectConstructor: word('json_object'),
+  JsonArrayConstructor: word('json_array'),
+  JsonArrayQueryConstructor: word('json_array'),
+  JsonObjectAgg: word('json_objectagg'),
+  JsonArrayAgg: word('json_arrayagg'),
+  MergeSupportFunc: word('merge_action'),
+
   FuncCall: (call, walk) => functionCall(call, walk),
 
   A_Expr: (expression, walk) => {

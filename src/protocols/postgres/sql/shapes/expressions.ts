@@ -15,6 +15,7 @@ export const expressions = {
   GroupingFunc: { xpr: 'analysed', args: 'nodes', refs: 'nodes', agglevelsup: 'plain', location: 'plain' },
   NamedArgExpr: { xpr: 'analysed', arg: 'node', name: 'plain', argnumber: 'plain', location: 'plain' },
   BoolExpr: { xpr: 'analysed', boolop: 'plain', args: 'nodes', location: 'plain' },
+  MergeSupportFunc: { xpr: 'analysed', msftype: 'plain', msfcollid: 'plain', location: 'plain' },
   SubLink: { xpr: 'analysed', subLinkType: 'plain', subLinkId: 'plain', testexpr: 'node', operName: 'nodes', subselect: 'node', location: 'plain' },
   CaseExpr: { xpr: 'analysed', casetype: 'plain', casecollid: 'plain', arg: 'node', args: 'nodes', defresult: 'node', location: 'plain' },
   CaseWhen: { xpr: 'analysed', expr: 'node', result: 'node', location: 'plain' },
