@@ -15,7 +15,7 @@ import { greet, type Greeting, Stuffed } from './greeting.ts'
 import type { PostgresListenerOptions, PostgresServiceOptions } from './options.ts'
 import type { Places } from './places.ts'
 import { watchSession } from './session-watch.ts'
-import { checkStartUp, type StartUp } from './start-up-parameters.ts'
+import { readWish, type StartupWish } from './startup-wish.ts'
 import { type Backend, connectUpstream } from './upstream.ts'
 
 export interface StartupParts {
@@ -66,7 +66,7 @@ export const startUp = async (raw: Socket, parts: StartupParts, shared: StartupS
   if (packet.type === 'unsupported') throw new Refusal('unsupported-media', `Protocol ${packet.major}.${packet.minor} is not spoken here, only 3.0 to 3.${newestMinor}.`)
   const { options, draining } = shared.current()
   if (draining) throw new Refusal('draining', 'This replica is going away.')
-  const asked = checkStartUp(packet.parameters)
+  const asked = readWish(packet.parameters)
   const protocol = Math.min(packet.minor, newestMinor)
   if (packet.minor > newestMinor || packet.options.length > 0) socket.write(negotiateProtocolVersion(protocol, packet.options))
   refusePlaintext(greeting.encrypted, address, options.plaintext)
@@ -111,7 +111,7 @@ const refusePlaintext = (encrypted: boolean, address: string, plaintext: Postgre
 }
 
 /** The database that the client names says which service it means. Without a name there must be only one; the user name never stands in for it. */
-const serviceFor = ({ database }: StartUp, { services }: PostgresListenerOptions): PostgresServiceOptions | undefined => {
+const serviceFor = ({ database }: StartupWish, { services }: PostgresListenerOptions): PostgresServiceOptions | undefined => {
   if (database === undefined) return services.length === 1 ? services[0] : undefined
   return services.find(({ databases }) => databases.includes(database))
 }

@@ -1,7 +1,7 @@
 import { Refusal } from '../../model/refusal.ts'
 
 /** What a client may say of itself and its session before it is logged in. */
-export interface StartUp {
+export interface StartupWish {
   readonly user: string
   /** `undefined`: it names none. */
   readonly database: string | undefined
@@ -22,7 +22,7 @@ const encodings: ReadonlySet<string> = new Set(['utf8', 'unicode', 'sqlascii'])
 const instead = 'Leave it out and set it with SQL after the login.'
 
 /** Everything that is not on the list is refused: `options` and settings such as `search_path` would change what later statements mean, before anybody could judge it. */
-export const checkStartUp = (given: ReadonlyMap<string, string>): StartUp => {
+export const readWish = (given: ReadonlyMap<string, string>): StartupWish => {
   let user: string | undefined
   let database: string | undefined
   const parameters = new Map<string, string>()
