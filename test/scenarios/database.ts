@@ -38,6 +38,7 @@ export const crmPolicy: Part = {
   services: ['crm'],
   rules: [
     { name: 'read', then: 'allow', actions: ['sql.select', 'sql.explain'], tables: ['public.customers', 'public.orders', 'public.log'] },
+    { name: 'types', then: 'allow', actions: ['sql.select'], tables: ['pg_catalog.pg_type'], because: 'postgres.js asks for them when it connects.' },
     { name: 'compute', then: 'allow', actions: ['sql.select'], if: 'size(sql.tables) == 0' },
     { name: 'log', then: 'allow', actions: ['sql.insert', 'sql.copy.in', 'sql.copy.out'], tables: ['public.log'] },
     { name: 'change', then: 'hold', actions: ['sql.update', 'sql.delete', 'sql.insert'], tables: ['public.customers', 'public.orders'], approval, because: 'Changes of customers are looked at.' },
