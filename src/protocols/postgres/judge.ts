@@ -147,9 +147,9 @@ const columnNames = ({ renames }: StatementReading, { tables, columns, body }: M
   const isColumn = (name: string): boolean => each.some(({ all }) => all?.includes(name) === true)
   const anything = renames !== false || (body !== undefined && body.renames !== false) || [...named].some((name) => name !== '*' && !isColumn(name))
   for (const { table, all } of each) {
-    const any = named.size > 0 && (anything || table.through !== undefined || named.has('*'))
-    const meant = all === undefined ? [...named].filter((name) => name !== '*') : any ? all : all.filter((column) => named.has(column))
-    if (found.size + meant.length > mostColumns || (all === undefined && any)) found.add(everyColumn(...pathOf(table)))
+    const whole = named.size > 0 && (anything || table.through !== undefined || named.has('*'))
+    const meant = all === undefined ? [...named].filter((name) => name !== '*') : whole ? all : all.filter((column) => named.has(column))
+    if (found.size + meant.length > mostColumns || (all === undefined && whole)) found.add(everyColumn(...pathOf(table)))
     for (const column of meant) if (found.size < mostColumns) found.add(dottedName(...pathOf(table), column))
   }
   return found
