@@ -1,0 +1,39 @@
+/** `npm run clients:python`: Python's drivers do the same directly and through Countersign. Fetches them from PyPI into var/python at the first time. */
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { startProxiedPostgres } from '../support/proxied-postgres.ts'
+import { until } from '../support/until.ts'
+import { ways, type Way } from './ways.ts'
+
+const place = join(resolve(import.meta.dirname, '..', '..'), 'var', 'python')
+const python = join(place, 'bin', 'python')
+const drivers = ['psycopg[binary]==3.3.9', 'asyncpg==0.32.0', 'sqlalchemy==2.1.9']
+
+if (!existsSync(python)) {
+  execFileSync('python3', ['-m', 'venv', place], { stdio: 'inherit' })
+  execFileSync(python, ['-m', 'pip', 'install', '--quiet', ...drivers], { stdio: 'inherit' })
+}
+
+const fixture = `
+  create table things (id int primary key, name text, born date, weight numeric(6, 2), extra jsonb, photo bytea);
+  insert into things select n, 'thing ' || n, date '1950-01-01' + n, n / 3.0, jsonb_build_object('n', n), decode(lpad(to_hex(n), 8, '0'), 'hex') from generate_series(1, 500) n;
+  create table notes (id serial primary key, text text not null constraint said check (text <> ''));
+  analyze;
+`
+
+await using proxied = await startProxiedPostgres({ postgres: { init: fixture } })
+
+const run = async ({ env }: Way): Promise<unknown> => {
+  const child = spawn(python, [join(import.meta.dirname, 'python.py')], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  await until('the script to end', () => child.exitCode !== null, 60_000)
+  assert.equal(child.exitCode, 0)
+  return JSON.parse(output)
+}
+
+const [direct, ours] = await ways(proxied)
+assert.deepEqual(await run(ours), await run(direct))
+process.stdout.write('psycopg, asyncpg and SQLAlchemy find the same directly and through Countersign\n')
