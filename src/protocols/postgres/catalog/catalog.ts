@@ -38,6 +38,8 @@ export interface Relation {
   readonly view?: ViewSource | 'unknown'
   /** Changes of it set off triggers or rules. */
   readonly fires: boolean
+  /** Other statements run in the place of changes, or beside them. */
+  readonly rules: boolean
 }
 
 /** One database as it was at one time. Never changes; the next one replaces it. */

@@ -48,7 +48,8 @@ export const GENERATED = `SELECT a.attrelid, a.attnum, d.refobjsubid FROM pg_cat
     AND (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid OR d.classid = d.refclassid AND d.objid = a.attrelid AND d.objsubid = a.attnum)
   WHERE a.attgenerated <> '' AND a.attnum > 0 AND NOT a.attisdropped`
 
-export const FIRES = `SELECT tgrelid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal UNION SELECT ev_class FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN' OR ev_type <> '1'`
+/** The last column: by a rule. */
+export const FIRES = `SELECT tgrelid, 'f' FROM pg_catalog.pg_trigger WHERE NOT tgisinternal UNION SELECT ev_class, 't' FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN' OR ev_type <> '1'`
 
 const USER_VIEWS = `FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`
 const IS_USER_VIEW = `r.ev_type = '1' AND r.rulename = '_RETURN' AND NOT ${SYSTEM} AND ${OURS}`

@@ -174,7 +174,9 @@ const fetchRelations = async (ask: Ask, { previous, renamed, views }: RelationCo
     generated.set(number(row, 0), columns)
     append(columns, number(row, 1), number(row, 2))
   }
-  const fires = new Set((await ask(FIRES)).map((row) => number(row, 0)))
+  const firing = await ask(FIRES)
+  const fires = new Set(firing.map((row) => number(row, 0)))
+  const ruled = new Set(firing.filter((row) => row[1] === 't').map((row) => number(row, 0)))
   return new Map(
     rows.map((row): [number, Relation] => {
       const [oid, schema, name, kind] = [number(row, 0), text(row, 1), text(row, 2), text(row, 3)]
@@ -182,7 +184,7 @@ const fetchRelations = async (ask: Ask, { previous, renamed, views }: RelationCo
       const before = previous?.byOid(oid)
       const columns = columnsOf(row[5] ?? null, before, generated.get(oid), (was, is) => renamed.push(`${schema}.${name}.${was} is now ${is}`))
       const view = !system && (kind === 'v' || kind === 'm') ? (views.get(oid) ?? 'unknown') : undefined
-      const relation = { oid, schema, name, kind: system ? ('system' as const) : (KINDS[kind] ?? 'table'), columns, parents: parents.get(oid) ?? NONE, children: children.get(oid) ?? NONE, fires: fires.has(oid) }
+      const relation = { oid, schema, name, kind: system ? ('system' as const) : (KINDS[kind] ?? 'table'), columns, parents: parents.get(oid) ?? NONE, children: children.get(oid) ?? NONE, fires: fires.has(oid), rules: ruled.has(oid) }
       return [oid, view === undefined ? relation : { ...relation, view }]
     }),
   )

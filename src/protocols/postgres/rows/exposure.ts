@@ -51,6 +51,8 @@ const exposureOfOne = (statement: StatementReading, names: SessionNames, masks: 
     if (relation !== undefined) found.push(relation)
   }
   if (statement.columns.some(({ name }) => callsFunction(name, found, names))) return refuse('It calls a function in the spelling of a column, and that may read masked columns.', 'Leave out calls of functions that are not built in.')
+  // The server names the column that was asked for, whatever the rule puts there.
+  if (statement.answers === 'rows' && relations.some((ref) => ref.access === 'write' && names.find(ref)?.rules === true)) return refuse('A rule of the changed table decides what RETURNING gives, so it cannot be masked.', 'Leave out RETURNING.')
   const masked = found.filter((relation) => masks.of(relation).size > 0)
   if (masked.length === 0) return { does: 'show', touched: false, computed: 'passes' }
   if (kinds.includes('copy.out')) return refuse('COPY does not say which column a value is from, so it cannot be masked.', 'Use SELECT.')

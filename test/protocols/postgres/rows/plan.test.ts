@@ -32,6 +32,8 @@ create function wide() returns users language sql stable as 'select * from users
 create function of_t(t) returns text language sql stable as 'select ssn::text from users limit 1';
 create table made (ssn text, loud text generated always as (upper(ssn)) stored, id int, twice int generated always as (id * 2) stored);
 insert into made values ('${secret}', default, 1);
+create table ruled (id int, a text);
+create rule instead as on insert to ruled do instead insert into made (ssn, id) values ('${secret}', new.id) returning id, ssn;
 create type pair as (a text, b text);
 analyze users;
 `
@@ -205,6 +207,7 @@ for (const binaries of servers()) describe(`rows with PostgreSQL ${binaries.majo
       'UPDATE users SET name = ssn',
       'UPDATE t SET a = (SELECT ssn FROM users WHERE id = 1)',
       'CREATE VIEW around AS SELECT ssn FROM users',
+      "INSERT INTO ruled VALUES (1, 'x') RETURNING id, a",
       'EXECUTE nothing',
       'FETCH ALL nothing',
     ]) {
