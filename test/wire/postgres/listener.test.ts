@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { promisify } from 'node:util'
+import fc from 'fast-check'
 import pg from 'pg'
 import { readFields, readKeyData } from '../../../src/protocols/postgres/codec/backend.ts'
 import { frontend } from '../../../src/protocols/postgres/codec/frontend.ts'
@@ -178,6 +179,25 @@ describe('TLS', () => {
     } finally {
       rmSync(other, { recursive: true, force: true })
     }
+  })
+})
+
+describe('strangers', () => {
+  test('whatever bytes come, in the clear or as a handshake, nobody is asked anything and the next client is served', async () => {
+    await using world = await startWorld([serviceFor((await server()).port)], { tls, timeouts: { startupMs: 100, sessionRecheckMs: 60_000 }, limits: { connections: 500, connectionsPerCaller: 5, tokenBytes: 1_000, sqlBytes: 1_000, parameterBytes: 1_000 } })
+    const bytes = fc.uint8Array({ maxLength: 60 }).map((raw) => Buffer.from(raw))
+    const spoilt = fc.tuple(fc.nat(hello.length - 1), fc.integer({ min: 1, max: 255 })).map(([at, by]) => {
+      const copy = Buffer.from(hello)
+      copy[at] = (copy[at] ?? 0) ^ by
+      return Buffer.concat([copy, Buffer.from('70000000', 'hex')])
+    })
+    const strange = fc.oneof(bytes, bytes.map((raw) => Buffer.concat([Buffer.from([0x16]), raw])), bytes.map((raw) => Buffer.concat([hello, raw])), spoilt)
+    await Promise.all(fc.sample(strange, 200).map((sent) => rawClient(world.port, sent)).map(({ socket }) => until('the connection to be closed', () => socket.closed, 20_000)))
+    assert.equal(world.claims.length, 0)
+    assert.doesNotMatch(world.logged.join(), /nobody foresaw/)
+    world.listener.reconfigure({ ...world.options, timeouts: { startupMs: 10_000, sessionRecheckMs: 60_000 } })
+    const raw = await loggedIn(world)
+    raw.socket.destroy()
   })
 })
 
