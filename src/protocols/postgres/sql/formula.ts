@@ -88,7 +88,11 @@ const valuesOf = (atom: Atom & { readonly turned?: boolean }): readonly Truth[] 
   return [first ?? 'F', second ?? 'T', ...(atom.nullable ? (['N'] as const) : [])]
 }
 
-const collect = (formula: Formula, turned: boolean, into: Map<string, Atom & { readonly turned: boolean }>): void => {
+/** Where a formula stands in several places it is looked at once for each way round: nested choices share their parts. */
+const collect = (formula: Formula, turned: boolean, into: Map<string, Atom & { readonly turned: boolean }>, seen: readonly [Set<Formula>, Set<Formula>]): void => {
+  const here = seen[turned ? 1 : 0]
+  if (here.has(formula)) return
+  here.add(formula)
   switch (formula.is) {
     case 'value':
       return
@@ -96,13 +100,13 @@ const collect = (formula: Formula, turned: boolean, into: Map<string, Atom & { r
       if (!into.has(formula.key)) into.set(formula.key, { ...formula, turned })
       return
     case 'unless-null':
-      return collect(formula.atom, turned, into)
+      return collect(formula.atom, turned, into, seen)
     case 'not':
-      return collect(formula.of, !turned, into)
+      return collect(formula.of, !turned, into, seen)
     case 'test':
-      return collect(formula.of, turned !== !formula.accepts.includes('T'), into)
+      return collect(formula.of, turned !== !formula.accepts.includes('T'), into, seen)
     default:
-      for (const part of formula.of) collect(part, turned, into)
+      for (const part of formula.of) collect(part, turned, into, seen)
   }
 }
 
@@ -115,7 +119,7 @@ const assignments = (atoms: readonly Atom[]): readonly Assignment[] =>
  */
 export const canFail = (formula: Formula): boolean => {
   const found = new Map<string, Atom & { readonly turned: boolean }>()
-  collect(formula, false, found)
+  collect(formula, false, found, [new Set(), new Set()])
   const [constants, rows] = [[...found.values()].filter(({ constant }) => constant), [...found.values()].filter(({ constant }) => !constant)]
   if (constants.length > constantBound) return false
   const search = new Search(formula)

@@ -20,8 +20,14 @@ const top: Place = { scope: undefined, relations: 'read', quiet: false, top: tru
 const nothingKnown = (text: string, why: string): StatementReading =>
   Object.freeze({ kinds: ['unknown' as const], text, relations: [], functions: [], types: [], operators: [], columns: [], answers: 'nothing' as const, parameters: 0, opaque: why })
 
+/** The parser quotes what it cannot read: the whole rest of a text, if that is one word. */
+const longestProblem = 200
+
 /** A text that nobody may run: it is one unknown statement. */
-export const unread = (text: string, problem: string): Reading => Object.freeze({ statements: [nothingKnown(text, problem)], problem })
+export const unread = (text: string, why: string): Reading => {
+  const problem = why.length > longestProblem ? `${why.slice(0, longestProblem).toWellFormed()}…` : why
+  return Object.freeze({ statements: [nothingKnown(text, problem)], problem })
+}
 
 /** White space of the server. */
 const blanks = ' \t\n\r\f\v'

@@ -54,15 +54,17 @@ class UsesOf {
   }
 
   /** `outermost`: names of its outputs are seen by nobody but the client. */
-  #select(fields: Fields, outermost: boolean): void {
+  #select(fields: Fields, outermost: boolean, compared = false): void {
     if (fields['intoClause'] !== undefined) return this.#use(fields)
     const targets = list(fields['targetList'])
     if (!outermost && targets.some((target) => opened(target)[1]['name'] !== undefined)) this.labels = true
-    if (comparesRows(fields)) this.#use(outputsOf(fields))
+    // What is above has compared all outputs below.
+    const compares = compared || comparesRows(fields)
+    if (compares && !compared) this.#use(outputsOf(fields))
     for (const [name, part] of Object.entries(fields)) {
       if (name === 'targetList' || name === 'valuesLists') this.#shown(part)
       else if (name === 'fromClause') list(part).forEach((item) => this.#from(item))
-      else if (name === 'larg' || name === 'rarg') this.#select(record(part), outermost)
+      else if (name === 'larg' || name === 'rarg') this.#select(record(part), outermost, compares)
       else if (name === 'withClause') list(record(part)['ctes']).forEach((query) => this.#shown(query))
       else if (name === 'sortClause' || name === 'groupClause' || name === 'distinctClause') this.#ordered(part, fields)
       else this.#use(part)
