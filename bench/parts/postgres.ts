@@ -86,9 +86,14 @@ const measure = async (options: PartOptions, contenders: readonly Contender[], l
   return new Map([...results].map(([name, all]) => [name, { tps: median(all.map(({ perSecond }) => perSecond)), cpu: median(all.map(({ cpu }) => cpu)), p50: median(all.map(({ p50Ms }) => p50Ms ?? 0)) }]))
 }
 
-/** What compiles itself while it runs is compared when it has done so. */
+/** What compiles itself while it runs is compared when it has done so: after so many transactions, however long a loaded machine takes for them. */
+const warmTransactions = 40_000
+const mostWarmRuns = 20
+
 const warmUp = async (options: PartOptions, contender: Contender): Promise<void> => {
-  for (const mode of ['simple', 'extended', 'prepared'] as const) await pgbench(options.directory, contender.place, { mode, clients: 8, seconds: options.quick ? 1 : 4 })
+  for (const mode of ['simple', 'extended', 'prepared'] as const) {
+    for (let served = 0, runs = 0; served < (options.quick ? warmTransactions / 2 : warmTransactions) && runs < mostWarmRuns; runs++) served += (await pgbench(options.directory, contender.place, { mode, clients: 8, seconds: 1 })).transactions
+  }
 }
 
 const latency = async (options: PartOptions, [direct, bouncer, ours]: readonly [Contender, Contender, Contender]): Promise<readonly Row[]> => {

@@ -4,13 +4,16 @@ import { startRedis, type TestRedis } from '../support/redis.ts'
 import { isMeasured, runCase } from './engine.ts'
 import { loadCases } from './loader.ts'
 import { notYet } from './names.ts'
-import { checkThat } from './that.ts'
 import { Pending } from './outcome.ts'
+import { endServer } from './postgres/fixture.ts'
+import { checkThat } from './that.ts'
 
 /* The security cases as tests: those that can run must hold; those that cannot say why. `npm run cases` lists them all. */
 
 let redis: Promise<TestRedis> | undefined
-after(async () => await (await redis)?.[Symbol.asyncDispose]())
+after(async () => {
+  await Promise.all([endServer(), redis?.then((started) => started[Symbol.asyncDispose]())])
+})
 
 const cases = loadCases(import.meta.dirname)
 

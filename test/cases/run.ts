@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { isMeasured, runCase, type Result } from './engine.ts'
 import { loadCases, type Case } from './loader.ts'
+import { endServer } from './postgres/fixture.ts'
 import { properties, runProperty } from './properties.ts'
 
 /*
@@ -60,7 +61,7 @@ const main = async (): Promise<void> => {
       else console.log(`${result.result} ${property.id} ${property.title}: ${result.reason}`)
     }
   }
-  await (await redis)?.[Symbol.asyncDispose]()
+  await Promise.all([endServer(), redis?.then((started) => started[Symbol.asyncDispose]())])
   const results = [...[...done.values()].map(({ result }) => result), ...propertyResults]
   const count = (wanted: Result['result']): number => results.filter(({ result }) => result === wanted).length
   if (!values.json) console.log(`\n${count('pass')} passed, ${count('fail')} failed, ${count('pending')} pending`)

@@ -8,6 +8,8 @@ import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
+import { defined } from '../../src/lib/defined.ts'
+import { findPostgres, newestPostgres } from '../support/postgres-binaries.ts'
 import { startProxiedPostgres, type ProxiedPostgres } from '../support/proxied-postgres.ts'
 import { ways } from './ways.ts'
 
@@ -20,19 +22,13 @@ const fixture = `
   analyze;
 `
 
-let place: ProxiedPostgres
-before(async () => {
-  place = await startProxiedPostgres({ postgres: { init: fixture } })
-})
-after(async () => await place[Symbol.asyncDispose]())
-
 /** The types of node-postgres do not know `binary`. */
 const asBinary = Object.assign({ text: 'select id, name, photo from people where id = any($1) order by id', values: [[1, 2, 3]] }, { binary: true })
 
 type Script = (client: pg.Client) => Promise<unknown>
 
 /** Runs it both ways; gives back what both found. */
-const both = async (script: Script): Promise<unknown> => {
+const both = async (place: ProxiedPostgres, script: Script): Promise<unknown> => {
   const found: unknown[] = []
   for (const { config } of await ways(place)) {
     const client = new pg.Client(config)
@@ -163,8 +159,25 @@ const scripts: Readonly<Record<string, Script>> = {
   },
 }
 
-describe('node-postgres', () => {
-  for (const [name, script] of Object.entries(scripts)) test(name, async () => void (await both(script)))
+const newest = newestPostgres()
+
+for (const [server, binaries] of [['the oldest PostgreSQL', findPostgres()], ['the newest PostgreSQL', newest]] as const) {
+  describe(`node-postgres, ${server}`, { skip: binaries === undefined && 'its package does not run on this machine' }, () => {
+    let place: ProxiedPostgres
+    before(async () => {
+      place = await startProxiedPostgres({ postgres: { init: fixture, ...defined({ binaries }) } })
+    })
+    after(async () => await place[Symbol.asyncDispose]())
+    for (const [name, script] of Object.entries(scripts)) test(name, async () => void (await both(place, script)))
+  })
+}
+
+describe('node-postgres, beside the rows', () => {
+  let place: ProxiedPostgres
+  before(async () => {
+    place = await startProxiedPostgres({ postgres: { init: fixture } })
+  })
+  after(async () => await place[Symbol.asyncDispose]())
 
   test('what nobody can read or find is refused here already, and the session goes on', async () => {
     const [, ours] = await ways(place)

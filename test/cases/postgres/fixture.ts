@@ -26,7 +26,7 @@ const begin = async (): Promise<TestPostgres> => {
   return server
 }
 
-/** One server for all cases of a process; it ends with the process or with `endServer`. */
+/** One server for all cases of a process, until `endServer`. */
 export const makeDatabase = async (): Promise<FixtureDatabase> => {
   const server = await (running ??= begin())
   const name = `case_${++databases}`
