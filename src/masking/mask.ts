@@ -21,6 +21,8 @@ export const LONGEST_MASK = 96
 export const REDACTED = '******'
 const HIDDEN = '****'
 const HASHED = 'masked:'
+/** Of a hash that does not fit. */
+const FEWEST_DIGITS = 16
 
 const STRICTNESS: Readonly<Record<Mask, number>> = { none: 0, partial: 1, hash: 2, redact: 3 }
 
@@ -30,6 +32,13 @@ export const stricter = (a: Mask, b: Mask): Mask => (STRICTNESS[a] >= STRICTNESS
 export const masked = (mask: Exclude<Mask, 'none'>, bytes: Uint8Array, digest: Digest): string => {
   if (mask === 'redact' || bytes.length > LONGEST_MASKED) return REDACTED
   return mask === 'hash' ? HASHED + hexOf(digest(bytes)) : partial(decoder.decode(bytes))
+}
+
+/** A mask for a place that holds no more than so many letters: what still is recognised, `undefined` where nothing is. */
+export const fitted = (shown: string, letters: number): string | undefined => {
+  if ([...shown].length <= letters) return shown
+  if (shown.startsWith(HASHED) && letters >= HASHED.length + FEWEST_DIGITS) return shown.slice(0, letters)
+  return [REDACTED, HIDDEN].find((shorter) => shorter.length <= letters)
 }
 
 const decoder = new TextDecoder('utf-8')
@@ -48,7 +57,7 @@ const partial = (text: string): string => {
   return HIDDEN + letters.slice(letters.length - kept).join('')
 }
 
-const RECOGNISED = /^(?:\*{6}|masked:[0-9a-f]{32}|[^@\s]\*{4}@[^@\s.]\*{4}\.[A-Za-z]{2,16}|\*{4}(?:[\p{L}\p{N}]{2}|[\p{L}\p{N}]{4})?)$/u
+const RECOGNISED = /^(?:\*{6}|masked:[0-9a-f]{16,32}|[^@\s]\*{4}@[^@\s.]\*{4}\.[A-Za-z]{2,16}|\*{4}(?:[\p{L}\p{N}]{2}|[\p{L}\p{N}]{4})?)$/u
 
 /** Whether a text is what a mask looks like, and not a value. Blanks around it do not count. */
 export const isMasked = (text: string): boolean => text.length <= LONGEST_MASK && RECOGNISED.test(text.trim())

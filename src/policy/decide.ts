@@ -54,15 +54,19 @@ export interface ServiceRules {
   decide(caller: Caller, action: Action, now: number): Decision
   needsBody(verb: string, path: string): boolean
   needsEstimate(action: Action): boolean
+  readonly masks: Obligations['masks']
   explain(caller: Caller, action: Action, now: number): Explanation
 }
 
 export const denyAll = (policyVersion: string): Decision => Object.freeze({ verdict: 'deny', matched: Object.freeze([]), obligations: NO_OBLIGATIONS, policyVersion })
 
+const inForce = (rules: readonly CompiledRule[]): readonly CompiledRule[] => rules.filter(({ matched }) => !matched.observed)
+
+const obligationsOf = (rules: readonly CompiledRule[]): Obligations => combineObligations(inForce(rules).flatMap((rule) => (rule.obligations === undefined ? [] : [rule.obligations])))
+
 const conclude = (rules: readonly CompiledRule[], verdict: Verdict, policyVersion: string): Decision => {
-  const inForce = rules.filter(({ matched }) => !matched.observed)
-  const terms = verdict === 'hold' ? combineTerms(inForce.flatMap((rule) => (rule.terms === undefined ? [] : [rule.terms]))) : undefined
-  const obligations = verdict === 'deny' ? NO_OBLIGATIONS : combineObligations(inForce.flatMap((rule) => (rule.obligations === undefined ? [] : [rule.obligations])))
+  const terms = verdict === 'hold' ? combineTerms(inForce(rules).flatMap((rule) => (rule.terms === undefined ? [] : [rule.terms]))) : undefined
+  const obligations = verdict === 'deny' ? NO_OBLIGATIONS : obligationsOf(rules)
   return Object.freeze({ verdict, matched: Object.freeze(rules.map(({ matched }) => matched)), obligations, policyVersion, ...defined({ terms }) })
 }
 
@@ -182,7 +186,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return { decision: decide(caller, action, now), rules: [...found.filter(({ matched }) => matched), ...found.filter(({ matched }) => !matched)] }
   }
 
-  return { decide, needsBody, needsEstimate, explain }
+  return { decide, needsBody, needsEstimate, explain, masks: obligationsOf(rules.filter(({ then }) => then !== 'deny')).masks }
 }
 
 /** A condition that fails while running counts against the caller. */

@@ -14,6 +14,7 @@ import { lintRules, type LintedRule } from './lint.ts'
 import { negated, valuesOf } from './matchers.ts'
 import type { ExplainingPolicySet } from './policy-set.ts'
 import { meant } from './meant.ts'
+import { NO_OBLIGATIONS } from './terms.ts'
 
 /** What the rest of the configuration says, as far as policies depend on it. */
 export interface PolicyWorld {
@@ -80,6 +81,7 @@ const makePolicySet = (version: string, services: ReadonlyMap<string, ServiceRul
     },
     needsBody: (service, verb, path) => services.get(service)?.needsBody(verb, path) ?? false,
     needsEstimate: (service, action) => services.get(service)?.needsEstimate(action) ?? false,
+    masksOf: (service) => services.get(service)?.masks ?? NO_OBLIGATIONS.masks,
     explain: (caller, action, now) => services.get(action.service)?.explain(caller, action, now) ?? { decision: nothing, rules: [] },
   } satisfies ExplainingPolicySet)
 }

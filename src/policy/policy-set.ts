@@ -1,6 +1,6 @@
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
-import type { Decision, MatchedRule } from '../model/decision.ts'
+import type { Decision, MatchedRule, Obligations } from '../model/decision.ts'
 
 /** All policies of the deployment, compiled. Immutable; a reload makes another one. */
 export interface PolicySet {
@@ -18,6 +18,8 @@ export interface PolicySet {
    * A condition that asks for `sql.estimatedRows` of an action without it fails, which counts against the caller.
    */
   needsEstimate(service: string, action: Action): boolean
+  /** Every mask that a rule of this service can ask for, whoever asks: the strictest of each. One object for one service and set. */
+  masksOf(service: string): Obligations['masks']
   /** Data tags of a resource by the classification. */
   tagsOf(service: string, kind: 'path' | 'table' | 'column' | 'tool', name: string): readonly string[]
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { isMasked, LONGEST_MASK, LONGEST_MASKED, masked, stricter } from '../../src/masking/mask.ts'
+import { fitted, isMasked, LONGEST_MASK, LONGEST_MASKED, masked, stricter } from '../../src/masking/mask.ts'
 import type { Mask } from '../../src/model/decision.ts'
 
 const digest = (value: Uint8Array): string => hash('sha256', value)
@@ -42,6 +42,18 @@ test('no mask shows more than four characters of the end or two of an address, k
     }),
     { numRuns: 500 },
   )
+})
+
+test('a mask that does not fit is shortened to what is recognised still, or there is none', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ maxLength: 40 }), fc.emailAddress()), fc.constantFrom('redact', 'hash', 'partial'), fc.integer({ min: 1, max: 60 }), (text, how, letters) => {
+      const shown = fitted(mask(how, text), letters)
+      assert.ok(shown === undefined ? letters < 4 : isMasked(shown) && [...shown].length <= letters)
+    }),
+    { numRuns: 500 },
+  )
+  assert.equal(fitted(mask('hash', 'x'), 30), mask('hash', 'x').slice(0, 30))
+  assert.equal(fitted(mask('hash', 'x'), 22), '******')
 })
 
 test('what is no mask is not taken for one', () => {

@@ -212,3 +212,15 @@ test('explain says for a text of several statements what decide says', () => {
   assert.equal(decision.verdict, 'deny')
   assert.deepEqual(rules.map(({ rule, matched, failed }) => [rule.rule, matched, failed?.key]), [['drop', true, undefined], ['read', true, undefined], ['cards', false, 'tables']])
 })
+
+test('every mask that a service has, whoever asks and whatever for', () => {
+  const set = load(policy(`
+- { name: read, then: allow, actions: [sql.select], tables: [public.t], mask: { public.t.a: partial, public.t.b: hash } }
+- { name: dba, then: hold, callers: { groups: [dba] }, actions: [sql.select], mask: { public.t.a: redact }, approval: { from: { groups: [dba] } } }
+`))
+  assert.deepEqual(set.masksOf('crm-db'), { 'column:public.t.a': 'redact', 'column:public.t.b': 'hash' })
+  assert.deepEqual(set.masksOf('orders-api'), {})
+  assert.deepEqual(set.masksOf('nobody'), {})
+  assert.equal(set.masksOf('crm-db'), set.masksOf('crm-db'))
+  assert.deepEqual(load(policy('- { name: read, then: allow, actions: [sql.select], mask: { public.t.a: redact } }', 'policy: p\nmode: observe')).masksOf('crm-db'), {}, 'what only observes asks for nothing')
+})

@@ -4,7 +4,9 @@ import type { Approvals, Wait } from '../../approval/approvals.ts'
 import { type Attempt, type Gate, redeem } from '../../gate.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { Action } from '../../model/action.ts'
+import { actionRecord, type AuditEvent, callerRecord } from '../../model/audit-event.ts'
 import type { Caller } from '../../model/caller.ts'
+import type { Obligations } from '../../model/decision.ts'
 import type { Hold } from '../../model/hold.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
@@ -18,6 +20,8 @@ import type { SessionState } from './state.ts'
 /** Something that may run, if the gate says so. */
 export interface Request {
   readonly what: Inspected
+  /** Throws a `Refusal` where it could not be sent with these obligations: then nobody is asked for an approval. */
+  check(obligations: Obligations): void
   /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. */
   send(execution: Execution, permit: Permit): void
   /** In its place, the server is given what it refuses. */
@@ -30,6 +34,7 @@ export interface AdmissionParts {
   readonly approvals: Approvals
   readonly policies: () => PolicySet
   readonly log: Logger
+  readonly note: (event: AuditEvent) => void
 }
 
 export interface Waiting {
@@ -108,13 +113,15 @@ export class Admission {
       action = await this.#inspection.estimated(request.what)
       if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
     }
-    if (policies().decide(this.#caller, action, Date.now()).verdict === 'hold') {
+    const { verdict, obligations } = policies().decide(this.#caller, action, Date.now())
+    if (verdict === 'hold') {
+      this.#recorded(action, () => request.check(obligations))
       await this.#dialogue.settled()
       if (this.#dialogue.pipeline.skipping) return
-      action = await this.#inspection.inspect(request.what)
+      action = await this.#inspection.inspect(request.what, this.#arrival.service.hold.inTransactionMs)
       if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
       if (this.#dialogue.pipeline.skipping) return
-      wait = this.#wait()
+      wait = this.#recorded(action, () => this.#wait())
     }
     await this.#pass(request, action, wait)
   }
@@ -149,6 +156,16 @@ export class Admission {
       }
       this.#parts.gate.pass({ caller: this.#caller, action, wait }, attempt, this.#gone).then(() => resolve(), reject)
     })
+  }
+
+  /** A refusal before the gate is asked stands in the journal too. */
+  #recorded<T>(action: Action, work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      if (error instanceof Refusal) this.#parts.note({ type: 'refused', attempt: randomUUID(), caller: callerRecord(this.#caller), action: actionRecord(action), code: error.code, cause: error.message })
+      throw error
+    }
   }
 
   /** The number that counts is the one that the approvers saw. */

@@ -126,6 +126,7 @@ export class Extended {
   #deny(prepared: Prepared, reading: StatementReading, found: Reading): Promise<void> {
     return this.#admission.admit({
       what: this.#statements.inspected(prepared, reading, undefined),
+      check: () => {},
       send: () => {
         throw new Refusal('denied', 'The policy has just changed. Send the statement again.')
       },
@@ -186,6 +187,7 @@ export class Extended {
     const { statement, bound } = portal
     return {
       what: this.#statements.inspected(statement, reading, bound),
+      check: (obligations) => this.#statements.check([reading], obligations, bound),
       send: (execution, permit) => this.#run(frame, name, portal, reading, execution, permit),
       refuse: (refusal) => this.#refuse(refusal),
     }

@@ -1,7 +1,6 @@
 import { hash, randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Digest } from '../../masking/mask.ts'
-import type { AuditEvent } from '../../model/audit-event.ts'
 import { actionRecord, callerRecord } from '../../model/audit-event.ts'
 import type { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
@@ -21,13 +20,12 @@ import type { Reader } from './sql/reader.ts'
 import type { StatementReading } from './sql/reading.ts'
 import { SessionState } from './state.ts'
 import { Statements } from './statements.ts'
-import { watchRows } from './watching.ts'
+import { planFor, watchRows } from './watching.ts'
 
 export interface ServingParts extends AdmissionParts {
   readonly reader: Reader
   readonly catalogs: Catalogs
   readonly consoleUrl: () => string
-  readonly note: (event: AuditEvent) => void
   /** For masks that hash: one key for one service. */
   readonly digestFor: (service: string) => Digest
   /** For tests. */
@@ -98,13 +96,14 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     gone: gone.signal,
   })
   const stop = (): void => void backend.cancel(AbortSignal.timeout(stopMs)).catch(() => {})
-  const watching = { names, digest: parts.digestFor(service.name), tagsOf, stop, guard: () => dialogue.replies.guardTexts() }
+  const watching = { names, digest: parts.digestFor(service.name), tagsOf, stop, guard: () => dialogue.replies.guardTexts(), masksOf: () => parts.policies().masksOf(service.name) }
   const statements: Statements = new Statements({
     dialogue, state, judge, names, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, consoleUrl,
     definitionsChanged: () => living.renew(),
     refused: (sql, refusal) => parts.note({ type: 'refused', attempt: randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(unjudged(place, sql)), code: refusal.code, cause: refusal.message }),
     fatal: (refusal: Refusal) => session.fatal(refusal),
     watch: (read, execution, permit, bound, inBatch) => watchRows(watching, read, execution, permit, bound, inBatch),
+    check: (read, obligations, bound) => void planFor(watching, read, obligations, bound),
   })
   const notice = new HoldNotice(consoleUrl, parts.noticeMs)
   const session: Session = new Session({ arrival, dialogue, admission, statements, notice, consoleUrl, log: parts.log as Logger, gone })

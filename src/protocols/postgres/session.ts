@@ -262,6 +262,7 @@ export class Session {
       let sent: Execution | undefined
       await this.#parts.admission.admit({
         what: statements.inspectedText(sql, reading.statements),
+        check: (obligations) => statements.check(reading.statements, obligations),
         send: (execution, permit) => {
           const watch = statements.watch(reading.statements, execution, permit, undefined, false)
           const running = this.#running(reading, permit.action, execution)

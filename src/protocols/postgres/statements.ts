@@ -1,6 +1,6 @@
 import type { Action } from '../../model/action.ts'
 import type { Caller } from '../../model/caller.ts'
-import type { Verdict } from '../../model/decision.ts'
+import type { Obligations, Verdict } from '../../model/decision.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
@@ -32,6 +32,8 @@ export interface StatementsParts {
   readonly refused: (sql: string, refusal: Refusal) => void
   /** The session ends with this. */
   readonly fatal: (refusal: Refusal) => void
+  /** Throws a `Refusal` where it could not be sent with these obligations. */
+  readonly check: (statements: readonly StatementReading[], obligations: Obligations, bound: Bound | undefined) => void
   readonly watch: (statements: readonly StatementReading[], execution: Execution, permit: Permit, bound: Bound | undefined, inBatch: boolean) => Watching | undefined
 }
 
@@ -224,6 +226,10 @@ export class Statements {
     if (pipeline.status !== 'idle' || !this.#moved) return
     this.#moved = false
     this.#parts.names.doubt()
+  }
+
+  check(statements: readonly StatementReading[], obligations: Obligations, bound?: Bound): void {
+    this.#parts.check(statements, obligations, bound)
   }
 
   watch(statements: readonly StatementReading[], execution: Execution, permit: Permit, bound: Bound | undefined, inBatch: boolean): Watching | undefined {

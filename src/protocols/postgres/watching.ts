@@ -1,4 +1,5 @@
 import type { Digest } from '../../masking/mask.ts'
+import type { Obligations } from '../../model/decision.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { SessionNames } from './catalog/session-names.ts'
@@ -6,10 +7,10 @@ import { backend } from './codec/backend.ts'
 import type { Execution } from './execution.ts'
 import type { Bound } from './namespace.ts'
 import { limitError } from './rows/diagnostics.ts'
-import { planRows, type Watch } from './rows/plan.ts'
-import type { TagsOf } from './rows/column-masks.ts'
+import { columnMasks, type TagsOf } from './rows/column-masks.ts'
+import { isMasking, PASS, planRows, type RowPlan, type Watch } from './rows/plan.ts'
 import type { RowWriter } from './rows/writer.ts'
-import { MASK_WRITTEN, writesMask } from './rows/write-back.ts'
+import { storesMask } from './rows/write-back.ts'
 import type { RowWatch } from './replies.ts'
 import type { StatementReading } from './sql/reading.ts'
 
@@ -17,6 +18,8 @@ export interface WatchingParts {
   readonly names: SessionNames
   readonly digest: Digest
   readonly tagsOf: () => TagsOf
+  /** Of all rules of the service, whoever asks. */
+  readonly masksOf: () => Obligations['masks']
   /** Asks the server to stop what runs. */
   readonly stop: () => void
   /** From now on errors and notices quote nothing. */
@@ -71,17 +74,26 @@ export class Watching implements RowWatch {
   }
 }
 
-/** What the decision asks of the rows. Throws a `Refusal` where that cannot be done; then nothing may be sent. */
+/** What is to be done with the rows. Throws a `Refusal` where what is asked of them cannot be done, or where a mask would be stored: then nothing may be sent. */
+export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, statements: readonly StatementReading[], obligations: Obligations, bound: Bound | undefined): Exclude<RowPlan, { readonly does: 'refuse' }> => {
+  const { rows } = obligations.limits
+  const all = masksOf()
+  if (rows === undefined && !isMasking(obligations.masks) && !isMasking(all)) return PASS
+  const tags = tagsOf()
+  const isStored = (statement: StatementReading): boolean => storesMask({ statement, names, masks: columnMasks(names.catalog, all, tags), values: bound?.values ?? [] })
+  if (isMasking(all) && statements.some(isStored)) throw new Refusal('denied', 'A text in this statement is a mask and no value: it would replace what it hides.', { instead: 'Leave that column out.' })
+  if (rows !== undefined && statements.length > 1) throw new Refusal('denied', 'The policy limits the rows of this statement, so it has to come alone.', { instead: 'Send one statement at a time.' })
+  const plan = planRows({ obligations, statements, names, tagsOf: tags, digest })
+  if (plan.does === 'refuse') throw new Refusal('denied', plan.because, { instead: plan.instead })
+  return plan
+}
+
+/** What the decision asks of what is about to be sent. Throws as `planFor` does. */
 export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action }: Permit, bound: Bound | undefined, inBatch: boolean): Watching | undefined => {
   const { obligations } = decision
+  const plan = planFor(parts, statements, obligations, bound)
   const { rows, ms } = obligations.limits
-  const masking = Object.values(obligations.masks).some((mask) => mask !== 'none')
-  if (masking && statements.some((statement) => writesMask(statement, bound?.values))) throw new Refusal('denied', MASK_WRITTEN)
   if (ms !== undefined) limitTime(parts, execution, ms)
-  if (!masking && rows === undefined) return undefined
-  if (rows !== undefined && statements.length > 1) throw new Refusal('denied', 'The policy limits the rows of this statement, so it has to come alone.', { instead: 'Send one statement at a time.' })
-  const plan = planRows({ obligations, statements, names: parts.names, tagsOf: parts.tagsOf(), digest: parts.digest })
-  if (plan.does === 'refuse') throw new Refusal('denied', plan.because, { instead: plan.instead })
   if (plan.does === 'pass') return undefined
   if (plan.guarded) parts.guard()
   return new Watching(plan, parts, execution, rows, action.effect === 'write', inBatch)

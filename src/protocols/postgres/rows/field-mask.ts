@@ -1,4 +1,4 @@
-import { masked, REDACTED, type Digest } from '../../../masking/mask.ts'
+import { fitted, masked, REDACTED, type Digest } from '../../../masking/mask.ts'
 import type { Mask } from '../../../model/decision.ts'
 import type { FieldMask } from './masking-writer.ts'
 
@@ -10,15 +10,16 @@ const TEXTS: ReadonlySet<number> = new Set([text, fixed, varying, 19, 705])
 
 const NULL = Buffer.from([0xff, 0xff, 0xff, 0xff])
 
-/** What a mask does to a column of this type. A type that has no value which says "masked" gives NULL. */
+/** What a mask does to a column of this type. A type or a length that has no value which says "masked" gives NULL. */
 export const fieldMask = (mask: Mask, type: number, modifier: number, digest: Digest): FieldMask => {
   if (mask === 'none') return undefined
   if (!TEXTS.has(type)) return NULL
   // The length that was declared stands four above the number of letters.
   const letters = (type === fixed || type === varying) && modifier >= 4 ? modifier - 4 : undefined
   const fit = (shown: string): Buffer => {
-    const cut = letters === undefined ? shown : [...shown].slice(0, letters).join('')
-    return field(type === fixed && letters !== undefined ? cut + ' '.repeat(letters - [...cut].length) : cut)
+    if (letters === undefined) return field(shown)
+    const fits = fitted(shown, letters)
+    return fits === undefined ? NULL : field(type === fixed ? fits + ' '.repeat(letters - [...fits].length) : fits)
   }
   if (mask === 'redact') return fit(REDACTED)
   return (value) => fit(masked(mask, value, digest))

@@ -47,11 +47,12 @@ export const planRows = (question: RowQuestion): RowPlan => {
   const { obligations, names, tagsOf, digest } = question
   const { rows } = obligations.limits
   const allowance: Allowance = { left: rows ?? Infinity }
-  const masks = inForce(obligations.masks)
-  if (masks === undefined && rows === undefined) return PASS
+  const { masks } = obligations
+  const masking = isMasking(masks)
+  if (!masking && rows === undefined) return PASS
   if (rows !== undefined && question.statements.some((statement) => statement.answers === 'copy-out')) return refuse('COPY cannot be limited to a number of rows.', 'Use SELECT.')
   const counting: Watch = { does: 'watch', guarded: false, masks: false, begin: () => new CountingWriter(allowance) }
-  if (masks === undefined) return counting
+  if (!masking) return counting
   const columns = columnMasks(names.catalog, masks, tagsOf)
   const exposure = exposureOf(question.statements, names, columns)
   if (exposure.does === 'refuse') return exposure
@@ -69,11 +70,14 @@ export const planRows = (question: RowQuestion): RowPlan => {
   }
 }
 
-const PASS: RowPlan = Object.freeze({ does: 'pass' })
+export const PASS: Extract<RowPlan, { readonly does: 'pass' }> = Object.freeze({ does: 'pass' })
 
 const refuse = (because: string, instead: string): RowPlan => ({ does: 'refuse', because, instead })
 
-const inForce = (masks: Readonly<Record<string, Mask>>): Readonly<Record<string, Mask>> | undefined => (Object.values(masks).some((mask) => mask !== 'none') ? masks : undefined)
+export const isMasking = (masks: Obligations['masks']): boolean => {
+  for (const name in masks) if (masks[name] !== 'none') return true
+  return false
+}
 
 /**
  * table 0             computed: the server does not say from what

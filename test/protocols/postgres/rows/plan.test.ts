@@ -4,9 +4,10 @@ import { after, before, describe, test } from 'node:test'
 import type { Obligations } from '../../../../src/model/decision.ts'
 import { makeSessionNames, type SessionNames } from '../../../../src/protocols/postgres/catalog/session-names.ts'
 import { takeSnapshot, type Snapshot } from '../../../../src/protocols/postgres/catalog/snapshot.ts'
+import { columnMasks } from '../../../../src/protocols/postgres/rows/column-masks.ts'
 import { boundDiagnostic, guardDiagnostic, guardNotification, limitError, LONGEST_FIELD } from '../../../../src/protocols/postgres/rows/diagnostics.ts'
 import { planRows, type RowPlan } from '../../../../src/protocols/postgres/rows/plan.ts'
-import { writesMask } from '../../../../src/protocols/postgres/rows/write-back.ts'
+import { storesMask } from '../../../../src/protocols/postgres/rows/write-back.ts'
 import { builtinFunction } from '../../../../src/protocols/postgres/sql/builtins.ts'
 import { makeReader, type Reader } from '../../../../src/protocols/postgres/sql/reader.ts'
 import type { StatementReading } from '../../../../src/protocols/postgres/sql/reading.ts'
@@ -334,19 +335,48 @@ for (const binaries of servers()) describe(`rows with PostgreSQL ${binaries.majo
     })
   })
 
-  test('a mask is not written back', () => {
-    const writes = (sql: string, parameters?: readonly (string | Uint8Array | null)[]): boolean => writesMask(reader.read(sql).statements[0] ?? assert.fail(sql), parameters)
-    assert.equal(writes("UPDATE users SET ssn = '******' WHERE id = 1"), true)
-    assert.equal(writes("INSERT INTO users (id, ssn) VALUES (2, '******')"), true)
-    assert.equal(writes("INSERT INTO users (id, mail) VALUES (2, 'a****@e****.com')"), true)
-    assert.equal(writes(`UPDATE users SET mail = 'masked:${'0'.repeat(32)}'`), true)
-    assert.equal(writes("UPDATE users SET ssn = E'\\x2a\\x2a\\x2a\\x2a\\x2a\\x2a'"), true)
-    assert.equal(writes("WITH x AS (UPDATE users SET ssn = '******' RETURNING 1) SELECT * FROM x"), true)
-    assert.equal(writes('UPDATE users SET ssn = $1 WHERE id = 1', ['******']), true)
-    assert.equal(writes('UPDATE users SET ssn = $1 WHERE id = 1', [Buffer.from('******')]), true)
-    assert.equal(writes('UPDATE users SET ssn = $1 WHERE id = 1', [null, '123']), false)
-    assert.equal(writes("UPDATE users SET name = 'five ****** stars'"), false)
-    assert.equal(writes("SELECT '******'"), false)
-    assert.equal(writesMask({ ...(reader.read('INSERT INTO t VALUES (1)').statements[0] ?? assert.fail()), text: "INSERT INTO t VALUES ('******')", literals: undefined as never }), true)
+  describe('a mask is not written back', () => {
+    const writes = (sql: string, values: readonly (string | Uint8Array | null)[] = []): boolean => {
+      const { statements } = reader.read(sql)
+      return statements.some((statement) => storesMask({ statement, names, masks: columnMasks(snapshot, masks().masks, noTags), values }))
+    }
+    for (const sql of [
+      "UPDATE users SET ssn = '******' WHERE id = 1",
+      "INSERT INTO users (id, ssn) VALUES (2, '******')",
+      "INSERT INTO users (id, mail) VALUES (2, 'a****@e****.com')",
+      `UPDATE users SET mail = 'masked:${'0'.repeat(32)}'`,
+      "UPDATE users SET ssn = E'\\x2a\\x2a\\x2a\\x2a\\x2a\\x2a'",
+      "WITH x AS (UPDATE users SET ssn = '******' RETURNING 1) SELECT * FROM x",
+      "UPDATE vv SET deep = '******'",
+      "INSERT INTO parts_1 VALUES (1, '******')",
+      "MERGE INTO users u USING t ON t.id = u.id WHEN MATCHED THEN UPDATE SET ssn = '******'",
+      "INSERT INTO users (id) VALUES (1) ON CONFLICT (ssn) DO UPDATE SET ssn = '******'",
+      "EXPLAIN ANALYZE UPDATE users SET ssn = '******'",
+      "PREPARE p AS UPDATE users SET ssn = '******'",
+      "UPDATE nobody_knows SET ssn = '******'",
+    ]) {
+      test(sql, () => assert.equal(writes(sql), true))
+    }
+    test('bound values, and the arguments of an EXECUTE', () => {
+      assert.equal(writes('UPDATE users SET ssn = $1 WHERE id = 1', ['******']), true)
+      assert.equal(writes('UPDATE users SET ssn = $1 WHERE id = 1', [Buffer.from('******')]), true)
+      assert.equal(writes('UPDATE users SET ssn = $1 WHERE id = 1', [null, '123']), false)
+      const prepared = reader.read('PREPARE change (text) AS UPDATE users SET ssn = $1').statements[0]?.control
+      assert.ok(prepared?.does === 'prepare')
+      declared.set('change', prepared.body)
+      assert.equal(writes("EXECUTE change ('******')"), true)
+      assert.equal(writes("EXECUTE change ('123')"), false)
+      assert.equal(writes("EXECUTE nothing ('******')"), false)
+    })
+    test('what writes no mask, or where no mask comes from', () => {
+      assert.equal(writes("UPDATE users SET name = 'five ****** stars'"), false)
+      assert.equal(writes("SELECT '******' FROM users"), false)
+      assert.equal(writes("UPDATE t SET a = '******'"), false)
+      assert.equal(writes("EXPLAIN UPDATE users SET ssn = '******'"), false)
+    })
+    test('where the reading does not say what its texts are', () => {
+      const statement = { ...(reader.read('INSERT INTO users VALUES (1)').statements[0] ?? assert.fail()), text: "INSERT INTO users VALUES ('******')", literals: undefined as never }
+      assert.equal(storesMask({ statement, names, masks: columnMasks(snapshot, masks().masks, noTags), values: [] }), true)
+    })
   })
 })
