@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Resource } from '../model/action.ts'
+import type { Place, Resource } from '../model/action.ts'
 import type { ActionRecord, AuditEvent, CallerRecord, DecisionRecord } from '../model/audit-event.ts'
 import type { Party, Principal } from '../model/caller.ts'
 import type { MatchedRule } from '../model/decision.ts'
@@ -61,7 +61,7 @@ const callerKeys = [...partyKeys, 'session', 'address', 'onBehalfOf']
 const party = (value: Party | Principal): string => JSON.stringify(value, partyKeys)
 
 const action = (value: ActionRecord): string =>
-  `{"protocol":${word(value.protocol)},"service":${word(value.service)},"verb":${word(value.verb)}${value.verbs === undefined ? '' : `,"verbs":${list(value.verbs, word)}`},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}${value.impact === undefined ? '' : `,"impact":${JSON.stringify(value.impact, impactKeys)}`}}`
+  `{"protocol":${word(value.protocol)},"service":${word(value.service)}${value.place === undefined ? '' : `,"place":${place(value.place)}`},"verb":${word(value.verb)}${value.verbs === undefined ? '' : `,"verbs":${list(value.verbs, word)}`},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}${value.impact === undefined ? '' : `,"impact":${JSON.stringify(value.impact, impactKeys)}`}}`
 
 const impactKeys = ['estimatedRows', 'exactRows', 'unfiltered', 'keepsLocks']
 
@@ -80,6 +80,9 @@ const once = <T extends object>(write: (value: T) => string): ((value: T) => str
 }
 
 const matched = (rule: MatchedRule): string => JSON.stringify(rule, ['policy', 'rule', 'then', 'at', 'because', 'instead', 'observed'])
+
+/** One a connection. */
+const place = once(({ database, role }: Place): string => JSON.stringify({ database, role }))
 
 const decision = once(({ verdict, matched: rules, policyVersion, terms }: DecisionRecord): string =>
   `{"verdict":${word(verdict)},"matched":${list(rules, matched)},"policyVersion":${word(policyVersion)}${terms === undefined ? '' : `,"terms":${plain(terms)}`}}`)

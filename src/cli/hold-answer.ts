@@ -1,34 +1,35 @@
 import { z } from 'zod'
 import { terminalText } from '../lib/terminal-text.ts'
 import type { ApiClient } from './api-client.ts'
-import { exit, Failure, type Io } from './io.ts'
-import { quotedText, stateText } from './rendering.ts'
+import { exit, Failure } from './io.ts'
 
 /** What the command line reads of the server's answers. More may be in them, and is passed on with `-o json`. */
-const principal = z.looseObject({ issuer: z.string(), subject: z.string(), kind: z.string(), name: z.string().optional(), email: z.string().optional() })
-
-const summaryShape = z.looseObject({ id: z.string(), code: z.string(), state: z.string(), service: z.string(), verb: z.string(), preview: z.string(), digest: z.string(), caller: principal, deadline: z.string(), approvals: z.object({ given: z.number(), needed: z.number() }), mayVote: z.boolean() })
-const pageShape = z.looseObject({ holds: z.array(summaryShape), next: z.string().optional() })
+const principal = z.looseObject({ issuer: z.string(), subject: z.string(), kind: z.string(), name: z.string().optional(), email: z.string().optional(), owner: z.looseObject({ issuer: z.string(), subject: z.string() }).optional() })
 
 const impactShape = z.looseObject({ estimatedRows: z.number().optional(), exactRows: z.number().optional(), unfiltered: z.boolean().optional(), keepsLocks: z.boolean().optional(), notes: z.array(z.string()) })
+
+const summaryShape = z.looseObject({ id: z.string(), code: z.string(), state: z.string(), service: z.string(), verb: z.string(), preview: z.string(), digest: z.string(), caller: principal, deadline: z.string(), approvals: z.object({ given: z.number(), needed: z.number() }), impact: impactShape.optional(), mayVote: z.boolean() })
+const pageShape = z.looseObject({ holds: z.array(summaryShape), next: z.string().optional() })
 
 const detailShape = z.looseObject({
   id: z.string(),
   code: z.string(),
   revision: z.number(),
   state: z.string(),
-  action: z.looseObject({ protocol: z.string(), service: z.string(), verb: z.string(), verbs: z.array(z.string()).optional(), tags: z.array(z.string()), impact: impactShape.optional(), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string() })) }),
+  action: z.looseObject({ protocol: z.string(), service: z.string(), place: z.looseObject({ database: z.string(), role: z.string() }).optional(), verb: z.string(), verbs: z.array(z.string()).optional(), tags: z.array(z.string()), impact: impactShape.optional(), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string(), tags: z.array(z.string()) })) }),
   caller: principal.extend({ address: z.string(), onBehalfOf: z.array(principal) }),
   matched: z.array(z.looseObject({ policy: z.string(), rule: z.string(), verdict: z.string(), because: z.string().optional() })),
   terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), count: z.number() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean() }),
   votes: z.array(z.looseObject({ verdict: z.string(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
   deadline: z.string(),
+  waiting: z.boolean().optional(),
   runBy: z.string().optional(),
   statedReason: z.string().optional(),
   obstacle: z.string().optional(),
   outcome: z.looseObject({ result: z.string(), status: z.string().optional() }).optional(),
 })
 
+export type ShownImpact = z.infer<typeof impactShape>
 export type HoldSummary = z.infer<typeof summaryShape>
 export type HoldDetail = z.infer<typeof detailShape>
 
@@ -68,43 +69,4 @@ export const resolveHold = async (client: ApiClient, text: string): Promise<stri
     if (found[0]) return found[0].id
   }
   throw new Failure(`there is no hold ${terminalText(code)} that you may see`)
-}
-
-const who = ({ subject, name, email }: { readonly subject: string; readonly name?: string | undefined; readonly email?: string | undefined }): string => terminalText([name, email && `<${email}>`, `(${subject})`].filter(Boolean).join(' '))
-
-const impactLines = (impact: HoldDetail['action']['impact'], drift: HoldDetail['terms']['drift']): readonly string[] => {
-  const limits = drift && [drift.factor === undefined ? '' : `${drift.factor} times as many`, drift.rows === undefined ? '' : `${drift.rows} more`].filter(Boolean).join(' or ')
-  return [
-    ...(impact?.exactRows === undefined ? [] : [`${impact.exactRows} rows, counted when it was asked for`]),
-    ...(impact?.estimatedRows === undefined ? [] : [`about ${impact.estimatedRows} rows, by the planner`]),
-    ...(impact?.unfiltered === true ? ['no WHERE that leaves anything out'] : []),
-    ...(impact?.keepsLocks === true ? ['its transaction keeps locks while this is open'] : []),
-    ...(impact?.notes ?? []),
-    ...(limits === undefined ? [] : [`does not run if by then it would change more than ${limits}`]),
-  ]
-}
-
-/** Everything there is to decide on, with the texts of strangers fenced off. */
-export const holdText = (hold: HoldDetail, io: Io): string => {
-  const { action, caller } = hold
-  const row = (name: string, text: string): string => `${name.padEnd(13)} ${text}\n`
-  const wanted = hold.terms.requirements.map(({ groups, users, count }) => `${count} of ${[...groups, ...users.map(({ subject }) => subject)].map(terminalText).join(', ')}`).join('; and ')
-  return [
-    row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),
-    row('Action', `${(action.verbs ?? [action.verb]).map(terminalText).join(', ')} on ${terminalText(action.service)}${action.tags.length > 0 ? `  [${action.tags.map(terminalText).join(', ')}]` : ''}`),
-    ...action.resources.slice(0, 20).map(({ kind, name, access }) => row('', `${terminalText(access)} ${terminalText(kind)} ${terminalText(name)}`)),
-    ...impactLines(action.impact, hold.terms.drift).map((line) => row('Impact', terminalText(line))),
-    row('Asked by', `${terminalText(caller.kind)} ${who(caller)} at ${terminalText(caller.issuer)} from ${terminalText(caller.address)}`),
-    ...caller.onBehalfOf.map((other) => row('  for', `${terminalText(other.kind)} ${who(other)} at ${terminalText(other.issuer)}`)),
-    ...hold.matched.filter(({ verdict }) => verdict === 'hold').map(({ policy, rule, because }) => row('Rule', `${terminalText(policy)}/${terminalText(rule)}${because === undefined ? '' : `: ${terminalText(because)}`}`)),
-    row('Needs', wanted),
-    ...hold.votes.map(({ verdict, by, channel, reason }) => row('Vote', `${terminalText(verdict)} by ${who(by)} (${terminalText(channel)})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
-    row('Decide by', terminalText(hold.deadline)),
-    hold.runBy === undefined ? '' : row('Run by', terminalText(hold.runBy)),
-    hold.outcome === undefined ? '' : row('Outcome', terminalText([hold.outcome.result, hold.outcome.status].filter(Boolean).join(' '))),
-    row('Digest', terminalText(action.digest)),
-    hold.statedReason === undefined ? '' : `\nThe requester says (nobody has checked it):\n${quotedText(hold.statedReason)}`,
-    `\nWhat will run:\n${quotedText(action.text)}`,
-    action.textCut ? '\nThe text is cut: there is more to this action than is shown.\n' : '',
-  ].join('')
 }

@@ -2,9 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { readEvents } from '../lib/event-source.ts'
 import { connect, Problem, serverOptions, type ApiClient } from './api-client.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
-import { getHold, holdText, listHolds, resolveHold, type HoldSummary } from './hold-answer.ts'
+import { getHold, listHolds, resolveHold, type HoldSummary } from './hold-answer.ts'
+import { holdText, rowsCell } from './hold-text.ts'
 import { exit, Failure, type Io } from './io.ts'
-import { cell, outputOption, stateText, table, toJson, toJsonLine, toYaml } from './rendering.ts'
+import { cell, outputOption, stateText, table, timeLeft, toJson, toJsonLine, toYaml } from './rendering.ts'
 
 const lsOptions = {
   ...serverOptions,
@@ -30,19 +31,21 @@ const ls = async (args: readonly string[], io: Io): Promise<number> => {
 }
 
 const holdTable = (holds: readonly HoldSummary[], io: Io): string => {
-  const width = Math.max(30, (io.stdout.columns ?? 120) - 75)
+  const rows = holds.map(({ impact }) => (impact === undefined ? '' : rowsCell(impact)))
+  const counted = rows.some((text) => text !== '')
+  const width = Math.max(30, (io.stdout.columns ?? 120) - (counted ? 85 : 75))
   const lines = table(
-    ['CODE', 'STATE', 'WHO', 'SERVICE', 'VOTES', 'LEFT', 'ACTION'],
-    holds.map((hold) => [cell(hold.code, 10), cell(hold.state, 10), cell(hold.caller.name ?? hold.caller.subject, 20), cell(hold.service, 16), `${hold.approvals.given}/${hold.approvals.needed}`, hold.state === 'pending' ? timeLeft(hold.deadline) : '', cell(hold.preview, width)]),
+    ['CODE', 'STATE', 'WHO', 'SERVICE', 'VOTES', 'LEFT', ...(counted ? ['ROWS'] : []), 'ACTION'],
+    holds.map((hold, at) => [cell(hold.code, 10), cell(hold.state, 10), cell(hold.caller.name ?? hold.caller.subject, 20), cell(hold.service, 16), `${hold.approvals.given}/${hold.approvals.needed}`, hold.state === 'pending' ? timeLeft(hold.deadline) : '', ...(counted ? [rows[at] ?? ''] : []), cell(actionText(hold), width)]),
   ).split('\n')
   // Coloured after the columns were laid out: escape sequences have no width.
   return lines.map((line, at) => (holds[at - 1] ? line.replace(/^(\S+ +)(\S+)/, (_, before: string, state: string) => before + stateText(state, io)) : line)).join('\n')
 }
 
-const timeLeft = (deadline: string): string => {
-  const seconds = Math.max(0, Math.round((Date.parse(deadline) - Date.now()) / 1000))
-  if (Number.isNaN(seconds)) return ''
-  return seconds < 120 ? `${seconds}s` : seconds < 7_200 ? `${Math.round(seconds / 60)}m` : `${Math.round(seconds / 3600)}h`
+/** The verb goes before a statement that does not begin with it: what matters can stand behind a WITH or a comment. */
+const actionText = ({ verb, preview }: Pick<HoldSummary, 'verb' | 'preview'>): string => {
+  const word = verb.slice(verb.indexOf('.') + 1)
+  return preview.slice(0, word.length).toLowerCase() === word.toLowerCase() ? preview : `${verb}: ${preview}`
 }
 
 const showOptions = { ...serverOptions, output: outputOption('table', 'json', 'yaml') } as const satisfies Options
@@ -90,14 +93,14 @@ const report = async (client: ApiClient, data: string, lines: boolean, io: Io): 
   try {
     const hold = await getHold(client, id)
     if (lines) return void io.stdout.write(toJsonLine(hold))
-    io.stdout.write(watchLine(hold.code, hold.state, { caller: hold.caller, service: hold.action.service, preview: hold.action.text }, io))
+    io.stdout.write(watchLine(hold.code, hold.state, { caller: hold.caller, service: hold.action.service, verb: hold.action.verb, preview: hold.action.text }, io))
   } catch (error) {
     if (!(error instanceof Problem && error.status === 404)) throw error // gone, or not ours to see any more
   }
 }
 
-const watchLine = (code: string, state: string, { caller, service, preview }: Pick<HoldSummary, 'caller' | 'service' | 'preview'>, io: Io): string =>
-  `${new Date().toISOString().slice(11, 19)}  ${cell(code, 10)}  ${stateText(state, io, 9)}  ${cell(caller.name ?? caller.subject, 20)}  ${cell(service, 16)}  ${cell(preview, 80)}\n`
+const watchLine = (code: string, state: string, { caller, service, ...action }: Pick<HoldSummary, 'caller' | 'service' | 'verb' | 'preview'>, io: Io): string =>
+  `${new Date().toISOString().slice(11, 19)}  ${cell(code, 10)}  ${stateText(state, io, 9)}  ${cell(caller.name ?? caller.subject, 20)}  ${cell(service, 16)}  ${cell(actionText(action), 80)}\n`
 
 export const holdCommands: readonly Command[] = [
   { path: ['holds', 'ls'], summary: 'List holds that you may see', usage: '[--state STATES] [--service NAME] [-o FORMAT]', options: lsOptions, examples: ['countersign holds ls', 'countersign holds ls --state all -o json', 'countersign holds ls -o name | xargs -n 1 countersign holds show'], run: ls },

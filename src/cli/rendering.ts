@@ -37,3 +37,9 @@ export const stateText = (state: string, io: Io, width = 0): string => {
   const colour = colours[state]
   return colour !== undefined && hasColour(io) ? styleText(colour, text, { validateStream: false }) : text
 }
+
+export const timeLeft = (deadline: string): string => {
+  const seconds = Math.max(0, Math.round((Date.parse(deadline) - Date.now()) / 1000))
+  if (Number.isNaN(seconds)) return ''
+  return seconds < 120 ? `${seconds}s` : seconds < 7_200 ? `${Math.round(seconds / 60)}m` : `${Math.round(seconds / 3600)}h`
+}

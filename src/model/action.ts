@@ -10,13 +10,19 @@ export interface Resource {
   readonly tags: readonly string[]
 }
 
+/** Where in a database server it runs, and as whom. What the digest is over. */
+export interface Place {
+  readonly database: string
+  readonly role: string
+}
+
 /** What it would do, as far as anybody can say beforehand: for approvers. Never a part of the digest, and no promise. */
 export interface Impact {
   /** By the planner. */
   readonly estimatedRows?: number
   /** Counted in the database. */
   readonly exactRows?: number
-  /** It changes rows and nothing says which. */
+  /** Whether it changes rows and nothing says which; absent where no rows are changed, or nobody can say. */
   readonly unfiltered?: boolean
   /** Others wait for locks that it keeps while it is held. */
   readonly keepsLocks?: boolean
@@ -31,6 +37,8 @@ export type ActionPart = Pick<Action, 'verb' | 'verbs' | 'effect' | 'resources' 
 export interface Action {
   readonly protocol: Protocol
   readonly service: string
+  /** Of databases. */
+  readonly place?: Place
   /** `http.POST`, `sql.delete`, `mcp.tools/call` … The first of `verbs`. */
   readonly verb: string
   /** Everything it does, the gravest first; one for most. A DELETE in a WITH of a SELECT does both. */

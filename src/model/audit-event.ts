@@ -1,5 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import type { Action, Digest, Impact } from './action.ts'
+import type { Action, Digest, Impact, Place } from './action.ts'
 import type { Caller, Party, Principal } from './caller.ts'
 import type { Decision, MatchedRule, Terms, Verdict } from './decision.ts'
 import type { HoldState, Vote } from './hold.ts'
@@ -14,6 +14,7 @@ export type CallerRecord = Pick<
 
 /** The part of an action that every record carries. Never a body, a parameter value or a header. */
 export type ActionRecord = Pick<Action, 'protocol' | 'service' | 'verb' | 'resources' | 'tags' | 'digest' | 'shape'> & {
+  readonly place?: Place | undefined
   /** Where there is more than one. */
   readonly verbs?: readonly string[]
   readonly impact?: Omit<Impact, 'notes'>
@@ -83,8 +84,8 @@ export const callerRecord = (caller: Caller): CallerRecord => {
   return record
 }
 
-export const actionRecord = ({ protocol, service, verb, verbs, resources, tags, digest, shape, impact }: Action): ActionRecord => {
-  const record = { protocol, service, verb, resources, tags, digest, shape }
+export const actionRecord = ({ protocol, service, place, verb, verbs, resources, tags, digest, shape, impact }: Action): ActionRecord => {
+  const record = { protocol, service, place, verb, resources, tags, digest, shape }
   return verbs.length === 1 && impact === undefined ? record : { ...record, ...defined({ verbs: verbs.length === 1 ? undefined : verbs, impact: impact && impactRecord(impact) }) }
 }
 

@@ -14,7 +14,7 @@ const hold = { hold: 'hold_1', code: 'CS-7F3K', digest: action.digest }
 
 const samples: readonly AuditEvent[] = [
   started('a', 'hold_1'),
-  { type: 'decided', attempt: 'b', caller, decision: { verdict: 'deny', matched: [], policyVersion: 'v' }, action: { ...action, verbs: ['sql.delete', 'sql.select'], impact: { estimatedRows: 3, exactRows: 2, unfiltered: true, keepsLocks: false } } },
+  { type: 'decided', attempt: 'b', caller, decision: { verdict: 'deny', matched: [], policyVersion: 'v' }, action: { ...action, place: { database: 'crm', role: 'crm_app' }, verbs: ['sql.delete', 'sql.select'], impact: { estimatedRows: 3, exactRows: 2, unfiltered: true, keepsLocks: false } } },
   finished('a'),
   { type: 'outcome-unknown', attempt: 'a', digest: action.digest },
   { type: 'held', attempt: 'a', caller, action, ...hold, deadline: 99, terms: { requirements: [], withinMs: 1, runWithinMs: 2, askReason: true, run: 'attached' } },

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { parse } from 'yaml'
+import type { Hold } from '../../src/model/hold.ts'
 import { digest, makeHold, person, startDesk } from '../channels/web/hold-desk.ts'
 import { until } from '../support/until.ts'
 import { makeShell } from './shell.ts'
@@ -32,17 +33,49 @@ test('ls and show print for people and for programs', async () => {
   assert.equal((parse((await shell.run(['holds', 'show', 'hold_1', '-o', 'yaml'])).out) as { action: { text: string } }).action.text, 'POST /v1/exports\n\n{"all":true}')
 })
 
-test('show says what a statement would do, and how far it may drift', async () => {
+const statement = (more: Partial<Hold['action']> = {}): Hold => {
+  const hold = makeHold()
+  const resources: Hold['action']['resources'] = [
+    { kind: 'table', name: 'public.regions', access: 'read', tags: [] },
+    { kind: 'table', name: 'public."odd.name"', access: 'write', tags: ['pii'] },
+    { kind: 'column', name: 'public."odd.name".email', access: 'read', tags: ['pii'] },
+    { kind: 'column', name: 'public."odd.name".city', access: 'read', tags: ['public'] },
+    { kind: 'column', name: 'public.regions.id', access: 'read', tags: [] },
+    { kind: 'function', name: 'app.refresh', access: 'read', tags: [] },
+  ]
+  const impact = { estimatedRows: 4800, exactRows: 4712, unfiltered: true, keepsLocks: true, notes: ['the name \u001b[2J is not known'] }
+  return { ...hold, waiting: true, action: { ...hold.action, protocol: 'postgres', service: 'crm-db', place: { database: 'crm', role: 'crm_app' }, verb: 'sql.delete', verbs: ['sql.delete', 'sql.select'], resources, tags: ['pii', 'public'], impact, text: 'WITH gone AS (DELETE …', ...more }, terms: { ...hold.terms, drift: { factor: 1.5, rows: 100 } } }
+}
+
+test('show says what a statement would do, where, to what, and how far it may drift', async () => {
   await using at = await begin()
   const { desk, shell } = at
-  const hold = makeHold()
-  const impact = { estimatedRows: 4800, exactRows: 4712, unfiltered: true, keepsLocks: true, notes: ['the name \u001b[2J is not known'] }
-  desk.holds.set('hold_1', { ...hold, action: { ...hold.action, verb: 'sql.delete', verbs: ['sql.delete', 'sql.select'], impact }, terms: { ...hold.terms, drift: { factor: 1.5, rows: 100 } } })
-  const { out } = await shell.run(['holds', 'show', 'hold_1'])
-  for (const line of [/Action\s+sql\.delete, sql\.select on orders/, /Impact\s+4712 rows, counted/, /Impact\s+about 4800 rows, by the planner/, /no WHERE that leaves anything out/, /keeps locks while this is open/, /does not run if by then it would change more than 1\.5 times as many or 100 more/]) assert.match(out, line)
-  assert.ok(!out.includes('\u001b[2J'))
-  const { action, terms } = JSON.parse((await shell.run(['holds', 'show', 'hold_1', '-o', 'json'])).out) as { action: object; terms: object }
-  assert.deepEqual([Reflect.get(action, 'impact'), Reflect.get(action, 'verbs'), Reflect.get(terms, 'drift')], [impact, ['sql.delete', 'sql.select'], { factor: 1.5, rows: 100 }])
+  desk.holds.set('hold_1', statement())
+  const show = async (...more: string[]) => (await shell.run(['holds', 'show', 'hold_1', ...more])).out
+  const out = await show()
+  for (const line of [
+    'Action        sql.delete, sql.select on crm-db [pii]', 'Database      crm, as crm_app', 'Writes        public."odd.name" [pii]: email [pii], city [public]\nReads         public.regions: id\nCalls         app.refresh',
+    'Rows          4712, counted when it was asked for; the planner said about 4800', 'Which         EVERY ROW', 'Note          the name \\u{1b}[2J is not known', 'Stops         if, by the time it runs, it would change 1.5 times as many, or 100 more', 'owned by olga', 'Client        waits on its connection', 's left)',
+  ]) assert.ok(out.includes(line), `${line} in\n${out}`)
+  const { action, terms } = JSON.parse(await show('-o', 'json')) as { action: object; terms: object }
+  const { impact, verbs, place } = statement().action
+  assert.deepEqual([Reflect.get(action, 'impact'), Reflect.get(action, 'verbs'), Reflect.get(action, 'place'), Reflect.get(terms, 'drift')], [impact, verbs, place, { factor: 1.5, rows: 100 }])
+  desk.holds.set('hold_1', { ...statement({ impact: { estimatedRows: 3, unfiltered: false, notes: [] } }), waiting: false })
+  assert.match(await show(), /Rows +about 3, says the planner\nWhich +those that its WHERE lets through\n[^]*Client +has gone;/)
+  const many = Array.from({ length: 40 }, (_, n): Hold['action']['resources'][number] => ({ kind: n < 25 ? 'table' : 'column', name: n < 25 ? `public.t${n}` : `public.t0.c${n}`, access: 'read', tags: [] }))
+  desk.holds.set('hold_1', statement({ impact: { notes: [] }, resources: many }))
+  assert.match(await show(), /and 5 more\nRows +nobody can say how many\n/)
+})
+
+test('ls says how many rows, and what a statement does that begins with something else', async () => {
+  await using at = await begin()
+  const line = async (more: Partial<Hold['action']>): Promise<string> => {
+    at.desk.holds.set('hold_1', statement(more))
+    return (await at.shell.run(['holds', 'ls'])).out.split('\n')[1] ?? ''
+  }
+  assert.match(await line({}), /  ALL 4712  sql\.delete: WITH gone AS \(DELETE/)
+  assert.match(await line({ impact: { estimatedRows: 3, unfiltered: false, notes: [] }, text: 'delete from t' }), /  ~3  +delete from t/)
+  assert.match(await line({ impact: { unfiltered: true, notes: [] } }), /  ALL  /)
 })
 
 test('a script approves by digest, or by code, and never what it did not name', async () => {

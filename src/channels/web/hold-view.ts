@@ -36,7 +36,7 @@ export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approval
   deadline: time(hold.deadline),
   approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) },
   mayVote: obstacleOf(hold, viewer, approvals) === undefined,
-  ...defined({ waiting: hold.waiting }),
+  ...defined({ impact: hold.action.impact, waiting: hold.waiting }),
 })
 
 /**
@@ -51,7 +51,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     code: hold.code,
     revision: hold.revision,
     state: hold.state,
-    action: { protocol: action.protocol, service: action.service, verb: action.verb, verbs: action.verbs, effect: action.effect, resources: action.resources, tags: action.tags, text: action.text.toWellFormed(), textCut: action.textCut, digest: action.digest, ...defined({ impact: action.impact }) },
+    action: { protocol: action.protocol, service: action.service, verb: action.verb, verbs: action.verbs, effect: action.effect, resources: action.resources, tags: action.tags, text: action.text.toWellFormed(), textCut: action.textCut, digest: action.digest, ...defined({ place: action.place && { database: action.place.database, role: action.place.role }, impact: action.impact }) },
     caller: { ...principal(caller), address: caller.address, onBehalfOf: caller.onBehalfOf.map(principal) },
     matched: hold.matched.map(({ policy, rule, then, at, observed, because, instead }) => ({ policy, rule, verdict: then, at, observed, ...defined({ because, instead }) })),
     policyVersion: hold.policyVersion,

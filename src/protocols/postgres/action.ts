@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Cut } from '../../lib/visible.ts'
-import type { Action, ActionPart, Digest, Impact, Resource } from '../../model/action.ts'
+import type { Action, ActionPart, Digest, Impact, Place as ShownPlace, Resource } from '../../model/action.ts'
 import { actionText, valuesOf } from './action-text.ts'
 import type { Bound } from './namespace.ts'
 import type { TransactionState } from './state.ts'
@@ -13,12 +13,10 @@ export interface Resolved {
 }
 
 /** Where it will run. */
-export interface Place {
+export interface Place extends ShownPlace {
   readonly service: string
   /** Host and port. */
   readonly upstream: string
-  readonly database: string
-  readonly role: string
 }
 
 /** One statement in the words of the policy, without its values. */
@@ -83,6 +81,7 @@ export const makeSqlAction = (understood: Understood, occasion: Occasion): Actio
   const action = {
     protocol: 'postgres' as const,
     service: understood.place.service,
+    place: understood.place,
     verb,
     verbs: understood.verbs,
     effect: understood.effect,

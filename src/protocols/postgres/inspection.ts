@@ -51,12 +51,13 @@ export class Inspection {
     return what.make(estimatedRows === undefined ? {} : { estimatedRows })
   }
 
-  async inspect(what: Inspected): Promise<Action> {
+  /** `locksMs`: for how long it may wait while its transaction keeps locks. */
+  async inspect(what: Inspected, locksMs: number): Promise<Action> {
     const resolved = await this.#resolved(what)
     const numbers = await this.numbers(what)
     const { estimatedRows } = numbers
     const action = what.make({ ...(resolved && { resolved }), ...(estimatedRows === undefined ? {} : { estimatedRows }) })
-    return what.make({ ...(resolved && { resolved }), ...(estimatedRows === undefined ? {} : { estimatedRows }), impact: this.#impact(action, numbers) })
+    return what.make({ ...(resolved && { resolved }), ...(estimatedRows === undefined ? {} : { estimatedRows }), impact: this.#impact(action, numbers, locksMs) })
   }
 
   /** Throws where a name stands for something else than when it was approved. */
@@ -87,14 +88,14 @@ export class Inspection {
     return [...relations.map((one) => one ?? null), ...(await resolveFunctions(this.#ask, functions, names.path))]
   }
 
-  #impact(action: Action, numbers: Numbers): Impact {
+  #impact(action: Action, numbers: Numbers, locksMs: number): Impact {
     const keepsLocks = this.#parts.transaction() === 'written'
     const facts = action.facts['sql'] as { readonly filtered?: boolean; readonly notes?: readonly string[] }
     return {
       ...numbers,
       ...(keepsLocks ? { keepsLocks } : {}),
-      ...(facts.filtered === false ? { unfiltered: true } : {}),
-      notes: [...(facts.notes ?? []), ...(keepsLocks ? ['Its transaction has written before: others wait for its locks while it is held.'] : []), ...numbers.notes],
+      ...(facts.filtered === undefined ? {} : { unfiltered: !facts.filtered }),
+      notes: [...(facts.notes ?? []), ...(keepsLocks ? [`Its transaction has changed something before this: others wait for its locks, and it waits for ${Math.ceil(locksMs / 1_000)} s at most.`] : []), ...numbers.notes],
     }
   }
 }

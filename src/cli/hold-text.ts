@@ -1,0 +1,95 @@
+import { styleText } from 'node:util'
+import { dottedSegments } from '../lib/dotted-name.ts'
+import { terminalText } from '../lib/terminal-text.ts'
+import type { HoldDetail, ShownImpact } from './hold-answer.ts'
+import type { Io } from './io.ts'
+import { hasColour, quotedText, stateText, timeLeft } from './rendering.ts'
+
+type Resource = HoldDetail['action']['resources'][number]
+type Someone = { readonly subject: string; readonly name?: string | undefined; readonly email?: string | undefined }
+
+const row = (name: string, text: string): string => `${name.padEnd(13)} ${text}\n`
+
+const who = ({ subject, name, email }: Someone): string => terminalText([name, email && `<${email}>`, `(${subject})`].filter(Boolean).join(' '))
+
+const tagText = (tags: readonly string[]): string => (tags.length === 0 ? '' : ` [${tags.map(terminalText).join(', ')}]`)
+
+const mostResources = 20
+const mostColumns = 30
+
+const some = (items: readonly string[], most: number): string => [...items.slice(0, most), ...(items.length > most ? [`and ${items.length - most} more`] : [])].join(', ')
+
+/** What it touches, what is changed first; columns stand behind their table. */
+const resourceLines = (resources: readonly Resource[]): readonly string[] => {
+  const columns = new Map<string, Resource[]>()
+  for (const column of resources.filter(({ kind }) => kind === 'column')) {
+    const table = dottedSegments(column.name).slice(0, -1).join('.')
+    columns.set(table, [...(columns.get(table) ?? []), column])
+  }
+  const columnText = (table: string): string => {
+    const named = (columns.get(table) ?? []).map(({ name, tags }) => `${terminalText(dottedSegments(name).at(-1) ?? name)}${tagText(tags)}`)
+    columns.delete(table)
+    return named.length === 0 ? '' : `: ${some(named, mostColumns)}`
+  }
+  const lines = resources
+    .filter(({ kind }) => kind !== 'column')
+    .toSorted((a, b) => Number(b.access === 'write') - Number(a.access === 'write'))
+    .map(({ kind, name, access, tags }) => {
+      if (kind === 'function') return row('Calls', terminalText(name))
+      return row(access === 'write' ? 'Writes' : 'Reads', `${kind === 'table' ? '' : `${terminalText(kind)} `}${terminalText(name)}${tagText(tags)}${kind === 'table' ? columnText(name) : ''}`)
+    })
+  const loose = [...columns.keys()].map((table) => row('Columns', `${terminalText(table)}${columnText(table)}`))
+  const all = [...lines, ...loose]
+  return all.length > mostResources ? [...all.slice(0, mostResources), row('', `and ${all.length - mostResources} more`)] : all
+}
+
+const rowsText = ({ exactRows, estimatedRows }: ShownImpact): string => {
+  if (exactRows === undefined) return estimatedRows === undefined ? 'nobody can say how many' : `about ${estimatedRows}, says the planner`
+  return `${exactRows}, counted when it was asked for${estimatedRows === undefined ? '' : `; the planner said about ${estimatedRows}`}`
+}
+
+/** In a list: exact, about so many, and whether that is all there are. */
+export const rowsCell = ({ exactRows, estimatedRows, unfiltered }: ShownImpact): string => {
+  const count = exactRows === undefined ? (estimatedRows === undefined ? '' : `~${estimatedRows}`) : String(exactRows)
+  return unfiltered === true ? `ALL ${count}`.trim() : count
+}
+
+const impactLines = ({ impact }: HoldDetail['action'], drift: HoldDetail['terms']['drift'], io: Io): readonly string[] => {
+  const limits = drift && [drift.factor === undefined ? '' : `${drift.factor} times as many`, drift.rows === undefined ? '' : `${drift.rows} more`].filter(Boolean).join(', or ')
+  const every = 'EVERY ROW: it has no WHERE that leaves anything out'
+  return [
+    ...(impact === undefined ? [] : [row('Rows', rowsText(impact))]),
+    ...(impact?.unfiltered === undefined ? [] : [row('Which', impact.unfiltered ? (hasColour(io) ? styleText('red', every, { validateStream: false }) : every) : 'those that its WHERE lets through')]),
+    ...(impact?.notes ?? []).map((note) => row('Note', terminalText(note))),
+    ...(limits === undefined ? [] : [row('Stops', `if, by the time it runs, it would change ${limits}`)]),
+  ]
+}
+
+const clientText = (waiting: boolean): string => (waiting ? 'waits on its connection, and gets the answer' : 'has gone; once approved it runs when the same is asked again')
+
+/** Everything there is to decide on, with the texts of strangers fenced off. */
+export const holdText = (hold: HoldDetail, io: Io): string => {
+  const { action, caller } = hold
+  const wanted = hold.terms.requirements.map(({ groups, users, count }) => `${count} of ${[...groups, ...users.map(({ subject }) => subject)].map(terminalText).join(', ')}`).join('; and ')
+  const open = hold.state === 'pending' || hold.state === 'approved'
+  return [
+    row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),
+    row('Action', `${(action.verbs ?? [action.verb]).map(terminalText).join(', ')} on ${terminalText(action.service)}${tagText(action.tags.filter((tag) => tag !== 'public'))}`),
+    action.place === undefined ? '' : row('Database', `${terminalText(action.place.database)}, as ${terminalText(action.place.role)}`),
+    ...resourceLines(action.resources),
+    ...impactLines(action, hold.terms.drift, io),
+    row('Asked by', `${terminalText(caller.kind)} ${who(caller)} at ${terminalText(caller.issuer)} from ${terminalText(caller.address)}${caller.owner === undefined ? '' : `, owned by ${terminalText(caller.owner.subject)}`}`),
+    ...caller.onBehalfOf.map((other) => row('  for', `${terminalText(other.kind)} ${who(other)} at ${terminalText(other.issuer)}`)),
+    hold.waiting === undefined || !open ? '' : row('Client', clientText(hold.waiting)),
+    ...hold.matched.filter(({ verdict }) => verdict === 'hold').map(({ policy, rule, because }) => row('Rule', `${terminalText(policy)}/${terminalText(rule)}${because === undefined ? '' : `: ${terminalText(because)}`}`)),
+    row('Needs', wanted),
+    ...hold.votes.map(({ verdict, by, channel, reason }) => row('Vote', `${terminalText(verdict)} by ${who(by)} (${terminalText(channel)})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
+    row('Decide by', `${terminalText(hold.deadline)}${hold.state === 'pending' ? ` (${timeLeft(hold.deadline)} left)` : ''}`),
+    hold.runBy === undefined ? '' : row('Run by', terminalText(hold.runBy)),
+    hold.outcome === undefined ? '' : row('Outcome', terminalText([hold.outcome.result, hold.outcome.status].filter(Boolean).join(' '))),
+    row('Digest', terminalText(action.digest)),
+    hold.statedReason === undefined ? '' : `\nThe requester says (nobody has checked it):\n${quotedText(hold.statedReason)}`,
+    `\nWhat will run:\n${quotedText(action.text)}`,
+    action.textCut ? '\nThe text is cut: there is more to this action than is shown.\n' : '',
+  ].join('')
+}
