@@ -20,8 +20,6 @@ export const tolerated = (listed: readonly unknown[]): readonly string[] => [
 
 /** Cases that wait for something of the product, and for what. */
 export const waiting: Readonly<Record<string, string>> = {
-  F20: 'the approver of an anonymous block is not told in words that it cannot be analysed',
-  F27: 'a temporary table that is being created is judged as one of the schema public, so that no rule can allow temporary tables alone',
 }
 
 /** A table as records and views name it. */

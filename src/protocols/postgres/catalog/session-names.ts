@@ -34,11 +34,13 @@ export interface SessionNames extends Names {
 const MOST_TEMPORARY = 10_000
 
 const PATH = `SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))`
-const TEMPORARY = `SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relnamespace = pg_catalog.pg_my_temp_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') LIMIT ${MOST_TEMPORARY + 1}`
+/** What reading a view, or a table with rules, reads is not looked up for temporary ones: nobody knows it. */
+const TEMPORARY = `SELECT c.relname, c.relkind IN ('r', 'p', 'S') AND NOT c.relhasrules FROM pg_catalog.pg_class c WHERE c.relnamespace = pg_catalog.pg_my_temp_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') LIMIT ${MOST_TEMPORARY + 1}`
 
 export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOptions): SessionNames => {
   let path: readonly string[] = []
-  let temporary: ReadonlySet<string> = new Set()
+  /** Whether it is plain: reading it reads it and nothing else. */
+  let temporary: ReadonlyMap<string, boolean> = new Map()
   let current = false
   let doubts = 0
   /** Of all schemas that the name can be found in: what the server chooses among them depends on types. */
@@ -76,17 +78,20 @@ export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOpti
     refresh: async (ask) => {
       const doubt = doubts
       const schemas = (await ask(PATH)).map(([schema]) => schema ?? '')
-      const names = schemas.some(isTemporary) ? (await ask(TEMPORARY)).map(([name]) => name ?? '') : []
+      const names = schemas.some(isTemporary) ? await ask(TEMPORARY) : []
       if (names.length > MOST_TEMPORARY) throw new Error(`the session has more than ${MOST_TEMPORARY} temporary tables`)
       path = schemas
-      temporary = new Set(names)
+      temporary = new Map(names.map(([name, plain]) => [name ?? '', plain === 't']))
       // Something was forwarded meanwhile: what was learnt may be old.
       current = doubt === doubts
     },
     find,
     relation: (ref: RelationRef) => {
       const ours = ref.schema === undefined ? temporary.has(ref.name) : isTemporary(ref.schema) && temporary.has(ref.name)
-      if (current && ours) return { schema: 'pg_temp', name: ref.name, kind: 'temporary', reads: [{ schema: 'pg_temp', name: ref.name }] }
+      if (current && ours) {
+        const named = { schema: 'pg_temp', name: ref.name }
+        return temporary.get(ref.name) === true ? { ...named, kind: 'temporary', reads: [named] } : { ...named, kind: 'view', reads: undefined }
+      }
       const relation = find(ref)
       return relation === undefined ? undefined : known(catalog(), relation)
     },

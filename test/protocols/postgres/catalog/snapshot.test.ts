@@ -161,6 +161,11 @@ for (const binaries of servers()) describe(`snapshot with PostgreSQL ${binaries.
     assert.deepEqual(names.relation(users), { schema: 'pg_temp', name: 'users', kind: 'temporary', reads: [{ schema: 'pg_temp', name: 'users' }] })
     assert.equal(names.relation({ ...users, schema: 'pg_temp' })?.kind, 'temporary')
 
+    await session.client.query('create temp view looking as select * from public.users; create rule r as on insert to pg_temp.users do instead nothing')
+    names.doubt()
+    await names.refresh(session.ask)
+    for (const name of ['looking', 'users']) assert.deepEqual(names.relation({ name, access: 'read' }), { schema: 'pg_temp', name, kind: 'view', reads: undefined })
+
     await session.client.query('set search_path = evil, public')
     names.doubt()
     await names.refresh(session.ask)

@@ -51,6 +51,9 @@ const functionBody = (statement: CreateFunctionStmt, walk: Walk, place: Place): 
 
 const later = (_: unknown, __: Walk, place: Place): { readonly at: Place } => ({ at: { ...place, relations: 'defined', top: false, quiet: true } })
 
+/** The function of a trigger runs with statements that do not name it. */
+const runsLater = ({ funcname }: { readonly funcname?: Node[] }, walk: Walk): undefined => void walk.found.function(qualified(nameOf(funcname)))
+
 /** What a definition needs beside its kind. */
 const special: Handlers = {
   CreateFunctionStmt: functionBody,
@@ -59,6 +62,8 @@ const special: Handlers = {
     return { ...later(statement, walk, place), done: ['view'] }
   },
   RuleStmt: later,
+  CreateTrigStmt: runsLater,
+  CreateEventTrigStmt: runsLater,
   CreateStmt: (statement, walk, place) => {
     created(statement.relation, walk, place)
     return { done: ['relation'] }

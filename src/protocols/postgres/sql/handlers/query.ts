@@ -28,8 +28,11 @@ export const within = (clause: WithClause | undefined, walk: Walk, place: Place)
 /** The relation of SELECT INTO and CREATE TABLE AS. */
 export const created = (relation: RangeVar | undefined, walk: Walk, place: Place): void => {
   if (relation === undefined) throw new Unclassified('a new relation without a name')
-  walk.found.relation(relationOf(relation, 'write', true))
-  if (!place.quiet && (relation.relpersistence === 't' || relation.schemaname === 'pg_temp')) walk.found.control ??= { does: 'create-temporary', name: relation.relname ?? '' }
+  const made = relationOf(relation, 'write', true)
+  const temporary = relation.relpersistence === 't' || relation.schemaname === 'pg_temp'
+  // Whatever else has this name, it is not that.
+  walk.found.relation(temporary ? { ...made, schema: 'pg_temp' } : made)
+  if (!place.quiet && temporary) walk.found.control ??= { does: 'create-temporary', name: relation.relname ?? '' }
 }
 
 const into = (clause: IntoClause, walk: Walk, place: Place): void => {
