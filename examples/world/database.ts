@@ -1,10 +1,11 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { npmPostgres, serverUser, type PostgresBinaries } from './postgres-binaries.ts'
+import { spawnTied } from './tied.ts'
 
 /** The tour's own PostgreSQL with the database `crm`, new at every start and gone at its end. */
 export interface Database extends AsyncDisposable {
@@ -16,15 +17,15 @@ export interface Database extends AsyncDisposable {
   readonly password: string
 }
 
-const start = (binaries: PostgresBinaries, folder: string, port: number): ChildProcess =>
-  spawn(join(binaries.directory, 'postgres'), ['-D', join(folder, 'data'), '-k', folder, '-p', String(port), '-h', '127.0.0.1', '-c', 'fsync=off', '-c', 'shared_buffers=16MB'], {
-    stdio: ['ignore', 'ignore', 'ignore'],
-    cwd: folder,
-    env: binaries.env,
-    // A group of its own: Ctrl-C in the terminal ends Countersign first, and we end the database.
-    detached: true,
-    ...serverUser(),
-  })
+const start = (binaries: PostgresBinaries, folder: string, port: number): ChildProcess => {
+  const log = openSync(logOf(folder), 'w')
+  const options = ['-D', join(folder, 'data'), '-k', folder, '-p', String(port), '-h', '127.0.0.1', '-c', 'fsync=off', '-c', 'shared_buffers=16MB']
+  const child = spawnTied(join(binaries.directory, 'postgres'), options, { cwd: folder, env: binaries.env, signal: 'SIGQUIT', folder, output: log, ...serverUser() })
+  closeSync(log)
+  return child
+}
+
+const logOf = (folder: string): string => join(folder, 'log')
 
 const connect = async (folder: string, port: number, database: string): Promise<pg.Client> => {
   const client = new pg.Client({ host: folder, port, user: 'postgres', database })
@@ -50,41 +51,33 @@ const fill = async (folder: string, port: number): Promise<void> => {
   await crm.end()
 }
 
-/** The database, or in words why this machine has none. */
-export const startDatabase = async (port: number): Promise<Database | { readonly problem: string }> => {
-  const found = npmPostgres()
-  if ('problem' in found) return found
-  const { binaries } = found
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-crm-'))
-  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+const create = (binaries: PostgresBinaries, folder: string): void => {
   const user = serverUser()
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
   const made = spawnSync(join(binaries.directory, 'initdb'), ['-D', join(folder, 'data'), '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], { encoding: 'utf8', cwd: folder, env: binaries.env, ...user })
-  if (made.status !== 0) {
-    remove()
-    return { problem: `initdb failed: ${(made.error?.message ?? made.stderr).trim()}` }
-  }
+  if (made.status !== 0) throw new Error(`initdb failed: ${(made.error?.message ?? made.stderr).trim()}`)
   writeFileSync(join(folder, 'data', 'pg_hba.conf'), 'local all postgres trust\nhost crm crm_app 127.0.0.1/32 scram-sha-256\n')
-  const child = start(binaries, folder, port)
-  child.once('error', () => {})
-  const end = (): void => {
-    child.kill('SIGQUIT')
-    remove()
-  }
-  process.once('exit', end)
-  const dispose = async (): Promise<void> => {
-    process.removeListener('exit', end)
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, 'exit')
-      child.kill('SIGQUIT')
-      await ended
-    }
-    remove()
-  }
-  if (!(await ready(child, folder, port))) {
-    await dispose()
-    return { problem: `PostgreSQL did not start on port ${port}` }
-  }
-  await fill(folder, port)
-  return { host: '127.0.0.1', port, major: binaries.major, user: 'crm_app', password: 'crm-app-secret', [Symbol.asyncDispose]: dispose }
 }
+
+const begin = async (port: number): Promise<Database> => {
+  const found = npmPostgres()
+  if ('problem' in found) throw new Error(found.problem)
+  const { binaries } = found
+  await using begun = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-crm-'))
+  begun.defer(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  create(binaries, folder)
+  const child = start(binaries, folder, port)
+  const ended = once(child, 'exit').catch(() => {})
+  begun.defer(async () => {
+    child.kill('SIGQUIT')
+    await ended
+  })
+  if (!(await ready(child, folder, port))) throw new Error(`PostgreSQL did not start on port ${port}: ${readFileSync(logOf(folder), 'utf8').trim()}`)
+  await fill(folder, port)
+  const life = begun.move()
+  return { host: '127.0.0.1', port, major: binaries.major, user: 'crm_app', password: 'crm-app-secret', [Symbol.asyncDispose]: () => life.disposeAsync() }
+}
+
+/** The database, or in words why this machine has none. */
+export const startDatabase = (port: number): Promise<Database | { readonly problem: string }> => begin(port).catch((error: unknown) => ({ problem: error instanceof Error ? error.message : String(error) }))

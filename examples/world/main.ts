@@ -2,20 +2,22 @@
  * `npm start`: a small world on this machine. A real OpenID provider, a sample orders API, and Countersign between the agents and the API,
  * started as anybody would start it: `countersign serve --config …`. Prints a tour of commands to paste.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import { styleText } from 'node:util'
+import { lockWriter } from '../../src/audit/writer-lock.ts'
 import { startDatabase } from './database.ts'
 import { startIdp } from './idp.ts'
 import { agents, introduction, users } from './people.ts'
 import { startSampleApi } from './sample-api.ts'
-import { tourText } from './tour.ts'
+import { spawnTied } from './tied.ts'
+import { byNode, byPsql, tourText } from './tour.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
-const place = join(root, 'var', 'world')
+const place = resolve(process.env['WORLD'] ?? join(root, 'var', 'world'))
 const shown = (path: string): string => relative(process.cwd(), path) || '.'
 const say = (text = ''): void => void process.stdout.write(`${text}\n`)
 /** The usual port if it is free, else any. */
@@ -32,13 +34,20 @@ const portNear = (usual: number): Promise<number> =>
 
 mkdirSync(place, { recursive: true, mode: 0o700 })
 chmodSync(place, 0o700)
+const lock = await lockWriter(join(place, 'lock'), () => process.exit(1)).catch((error: Error) => {
+  const other = /process \d+/.exec(error.message)?.[0]
+  if (other === undefined) throw error
+  say(`This folder has its world already (${other}). End that one first, or clone once more.`)
+  process.exit(1)
+})
+await using ends = new AsyncDisposableStack()
+ends.use(lock)
 const [http, console_, admin, postgres] = [await portNear(8080), await portNear(8081), await portNear(9901), await portNear(6432)]
 const starting = startDatabase(await portNear(5433)) // takes a second or two
 console.warn = () => {} // the provider's notices that it is for development; the tour says so itself
 await using idp = await startIdp({ port: await portNear(8082), users, agents, tokenSeconds: 3_600 })
 await using api = await startSampleApi({ port: await portNear(8083) })
 const found = await starting
-await using ends = new AsyncDisposableStack()
 const database = 'problem' in found ? undefined : ends.use(found)
 
 const values: Readonly<Record<string, string>> = {
@@ -65,13 +74,11 @@ const writeTokens = async (): Promise<void> => {
 await writeTokens()
 const renewal = setInterval(() => void writeTokens().catch((error: unknown) => say(`tokens could not be renewed: ${String(error)}`)), 30 * 60_000)
 
-// In a process group of its own: Ctrl-C goes to a whole group, and asked by it and by us it would take the second time for impatience.
-const countersign: ChildProcess = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], {
-  stdio: ['ignore', 'inherit', 'inherit'],
-  detached: true,
+const countersign = spawnTied(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], {
+  signal: 'SIGKILL',
+  output: 'inherit',
   env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn', ...(database === undefined ? {} : { CRM_DB_PASSWORD: database.password }) },
 })
-process.on('exit', () => void (countersign.exitCode === null && countersign.kill('SIGKILL')))
 const ended = once(countersign, 'exit') as Promise<[number | null]>
 
 const ready = async (): Promise<boolean> => {
@@ -99,7 +106,7 @@ const tour = (): void => {
       base,
       agentToken: `$(cat ${shown(join(place, 'invoice-agent.token'))})`,
       before: [],
-      ...(database === undefined ? {} : { database: { port: postgres, token: shown(join(place, 'invoice-agent.token')) } }),
+      ...(database === undefined ? {} : { query: (spawnSync('psql', ['--version']).status === 0 ? byPsql : byNode)({ port: postgres, token: shown(join(place, 'invoice-agent.token')) }) }),
       asBob: `--server http://127.0.0.1:${console_} --token-file ${shown(join(place, 'bob.token'))}`,
       afterwards: [
         'Alice cannot approve it: the agent is hers. Try alice.token to see.',

@@ -5,8 +5,8 @@ export interface TourPlaces {
   readonly base: string
   /** How a shell gets the agent's token. */
   readonly agentToken: string
-  /** The port for PostgreSQL clients, and the file with the agent's token. */
-  readonly database?: { readonly port: number; readonly token: string }
+  /** The line by which a shell sends a statement as the agent. */
+  readonly query?: (sql: string) => string
   /** What has to be done before, one command a line. */
   readonly before: readonly string[]
   /** Options by which the CLI finds the server and bob's login. */
@@ -14,31 +14,37 @@ export interface TourPlaces {
   readonly afterwards: readonly string[]
 }
 
+interface DatabasePlace {
+  readonly port: number
+  /** The file with the agent's token. */
+  readonly token: string
+}
+
+/** How a statement is sent with psql. */
+export const byPsql = ({ port, token }: DatabasePlace) => (sql: string): string => `PGPASSWORD=$(cat ${token}) psql "host=127.0.0.1 port=${port} dbname=crm user=agent" -c "${sql}"`
+
+/** The same with node-postgres, for machines without psql. */
+export const byNode = ({ port, token }: DatabasePlace) => (sql: string): string => `PGPASSWORD=$(cat ${token}) PGHOST=127.0.0.1 PGPORT=${port} PGDATABASE=crm PGUSER=agent node examples/query.js "${sql}"`
+
 const heading = (text: string): string => styleText('bold', text)
 
 /** The same with a database: one statement that is masked, one that is denied, one that waits. */
-const databaseText = ({ port, token }: { readonly port: number; readonly token: string }): readonly string[] => {
-  const psql = (sql: string): string => `   PGPASSWORD=$(cat ${token}) psql "host=127.0.0.1 port=${port} dbname=crm user=agent" -c "${sql}"`
-  return [
-    '',
-    heading('The same for a database (any driver will do; the token is the password):'),
-    '',
-    '4. The agent reads customers. What is personal comes as a hash.',
-    psql('select * from customers'),
-    '',
-    '5. It reads salaries. Denied, with a reason.',
-    psql('select * from salaries'),
-    '',
-    '6. It deletes an order. That waits as well; psql shows a notice with the code. Once approved it runs, on the same connection.',
-    psql('delete from orders where id = 7'),
-    '',
-    'Without psql, the last one with node-postgres:',
-    `   PGPASSWORD=$(cat ${token}) node --input-type=module -e "import pg from 'pg'; const c = new pg.Client({ host: '127.0.0.1', port: ${port}, database: 'crm', user: 'agent' }); c.on('notice', (n) => console.log(n.message)); await c.connect(); console.log((await c.query('delete from orders where id = 8')).command); await c.end()"`,
-  ]
-}
+const databaseText = (query: (sql: string) => string): readonly string[] => [
+  '',
+  heading('The same for a database (any driver will do; the token is the password):'),
+  '',
+  '4. The agent reads customers. What is personal comes as a hash.',
+  `   ${query('select * from customers')}`,
+  '',
+  '5. It reads salaries. Denied, with a reason.',
+  `   ${query('select * from salaries')}`,
+  '',
+  '6. It deletes an order. That waits as well, and a notice with the code says so. Once approved it runs, on the same connection.',
+  `   ${query('delete from orders where id = 7')}`,
+]
 
 /** The commands to paste: one call that is allowed, one that is denied, one that waits. */
-export const tourText = ({ base, agentToken, database, before, asBob, afterwards }: TourPlaces): string => {
+export const tourText = ({ base, agentToken, query, before, asBob, afterwards }: TourPlaces): string => {
   const agent = `-H "Authorization: Bearer ${agentToken}"`
   const json = (body: string): string => `-H 'Content-Type: application/json' -d '${body}'`
   return [
@@ -53,7 +59,7 @@ export const tourText = ({ base, agentToken, database, before, asBob, afterwards
     '',
     '3. The agent refunds an order. That changes production, so the call waits for somebody of `oncall`.',
     `   curl -s ${base}/v1/orders/o-1003/refund ${agent} ${json('{"reason":"arrived broken"}')}`,
-    ...(database === undefined ? [] : databaseText(database)),
+    ...(query === undefined ? [] : databaseText(query)),
     '',
     heading('While it waits, in a third terminal in this folder, as bob of `oncall`:'),
     '',
