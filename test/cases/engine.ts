@@ -10,7 +10,7 @@ import { allSeen, exchangeOf, seenByNow, holdOf, statusText, viewOf, vote, type 
 import { collect } from './memory.ts'
 import { fail, Failed, Pending, pending } from './outcome.ts'
 import { runPolicyTest } from './policy-items.ts'
-import { runPostgresCase } from './postgres/pg-run.ts'
+import { makePostgresRuns, speaksPostgres } from './postgres/pg-run.ts'
 import { runAsCase } from './properties.ts'
 import { setUp } from './states.ts'
 import { swapDuring } from './swaps.ts'
@@ -247,10 +247,10 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
   const failed: string[] = []
   const gaps: string[] = []
   let passed = 0
-  if (theCase.area.startsWith('postgres-')) return await runPostgresCase(theCase)
   const stores = theCase.area === 'stores' ? options.stores : (['embedded'] as const)
   for (const store of stores) {
     const shared = makeShared()
+    await using postgres = makePostgresRuns()
     try {
       const redisUrl = store === 'redis' ? await options.redisUrl?.() : undefined
       for (const run of theCase.runs) {
@@ -258,11 +258,11 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
         const label = `${run.label}${stores.length > 1 ? ` on ${store}` : ''}`.trim()
         const say = (text: string): string => (label === '' ? text : `${label}: ${text}`)
         try {
-          await measured(() => execute(theCase, run, redisUrl, shared))
+          await measured(() => (speaksPostgres(theCase, run) ? postgres.run(theCase, run, redisUrl) : execute(theCase, run, redisUrl, shared)))
           passed++
         } catch (error) {
           if (error instanceof Pending) gaps.push(say(error.message))
-          else if (error instanceof Failed) failed.push(say(error.message))
+          else if (error instanceof Failed || error instanceof NotLoaded) failed.push(say(error.message))
           else failed.push(say(`the runner broke: ${error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error)}`))
         }
       }

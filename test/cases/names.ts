@@ -101,12 +101,6 @@ export const notYet: Readonly<Record<string, string>> = {
 
 /** What kind of item is not driven, and why. */
 export const notYetItem: Readonly<Record<string, string>> = {
-  pg: 'PostgreSQL is not driven by the cases of this area',
-  pg_params: 'PostgreSQL is not driven by the cases of this area',
-  pg_messages: 'PostgreSQL is not driven by the cases of this area',
-  pg_bytes: 'PostgreSQL is not driven by the cases of this area',
-  pg_hex: 'PostgreSQL is not driven by the cases of this area',
-  db: 'PostgreSQL is not driven by the cases of this area',
   mysql: 'MySQL is not spoken yet',
   mysql_packets: 'MySQL is not spoken yet',
   mysql_hex: 'MySQL is not spoken yet',

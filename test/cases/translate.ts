@@ -24,6 +24,9 @@ export const duration = (text: unknown): string => {
   return `${days ? `${days}d` : ''}${hours ? `${hours}h` : ''}${minutes ? `${minutes}m` : ''}${seconds ? `${seconds}s` : ''}` || '0s'
 }
 
+/** A deadline that real time has to reach. Two seconds show as much as more, and are longer than the second between two bytes of a slow sender. */
+export const patience = (text: unknown): string => (Number.parseFloat(duration(text)) > 2 && duration(text).endsWith('s') ? '2s' : duration(text))
+
 /** `+PT14M59.999S` in milliseconds. */
 export const shiftOf = (text: unknown): number => {
   const [, sign, hours, minutes, seconds] = /^([+-])PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?$/.exec(String(text)) ?? pending(`no clock shift: ${String(text)}`)
@@ -59,10 +62,10 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
     // An issuer that can end a session says so when it is asked.
     put(config, ['issuers', 'idp-a', 'introspection'], { url: 'https://idp-a.test/introspect', 'client-id': 'countersign', 'client-secret': '${env:CASES_SECRET}' })
   },
-  header_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], duration(value)),
-  body_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'body'], duration(value)),
+  header_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], patience(value)),
+  body_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'body'], patience(value)),
   // One deadline for everything before a request: the TLS handshake has that of the headers.
-  handshake_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], duration(value)),
+  handshake_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], patience(value)),
   holds_per_principal: ({ config }, value) => put(config, ['approvals', 'open-per-caller'], value),
   max_held_connections: ({ config }, value) => put(config, ['approvals', 'waiting'], value),
   // A wait is measured by a clock that nobody can shift: it is made short instead, and the step that shifts the clock waits it out.

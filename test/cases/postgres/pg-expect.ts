@@ -272,7 +272,6 @@ const checks: Readonly<Record<string, Check>> = {
     if (!isTree(wanted)) return demand(seen.exchanges.at(-1)?.client.closed === wanted, 'the connection is open')
     for (const [ref, one] of Object.entries(wanted)) demand(exchangeOf(seen, ref).client.closed === one, `${ref} is open`)
   },
-  load: () => pending('it is about a configuration'),
   within_ms: (seen, wanted) => demand(seen.ms <= Number(wanted), `took ${Math.round(seen.ms)} ms, more than ${String(wanted)}`),
   that: async (seen, wanted) => {
     for (const sentence of list(wanted)) await checkPgThat(String(sentence), seen)

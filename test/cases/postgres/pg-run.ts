@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { parse } from 'yaml'
 import { certificate } from '../certificate.ts'
-import { isTree, kindOf, type Case, type Run, type Tree } from '../loader.ts'
-import { fail, Failed, pending, Pending } from '../outcome.ts'
+import { isTree, kindOf, list, type Case, type Run, type Tree } from '../loader.ts'
+import { fail, Failed, pending } from '../outcome.ts'
 import { bearerOf } from '../principals.ts'
 import { NotLoaded } from '../world.ts'
 import { fuzz } from './fuzz.ts'
@@ -152,23 +153,39 @@ const faulty = async (theCase: Case, run: Run): Promise<void> => {
   await checkPg(seen)
 }
 
-const arrangementOf = (run: Run): PgArrangement => (isTree(run.item['options']) && run.item['options']['tls_after_ssl_request'] === true ? { listenerTls: certificate() } : {})
+/** A setting of the database that a case wants, under the name that it would have here. */
+const configured = async (run: Run, text: string): Promise<void> => {
+  const { targets } = parse(text, { version: '1.2' }) as { readonly targets: { readonly 'pg-main': Tree } }
+  const settings = Object.entries(targets['pg-main']).map(([name, value]) => [name.replaceAll('_', '-'), value] as const)
+  const loaded = await startPgWorld(run, { service: Object.fromEntries(settings) }).then(
+    async (place) => void (await place[Symbol.asyncDispose]()),
+    (error: unknown) => (error instanceof NotLoaded ? error : Promise.reject(error as Error)),
+  )
+  if (loaded === undefined) return run.expect['load'] === 'ok' ? undefined : fail('it was loaded')
+  if (run.expect['load'] === 'ok') fail(loaded.message)
+  for (const [name] of settings) if (!loaded.message.includes(name)) fail(`the message is about something else: ${loaded.message.slice(0, 300)}`)
+}
+
+const usesTls = ({ area }: Case, { item }: Run): boolean => (isTree(item['options']) && item['options']['tls_after_ssl_request'] === true) || (area === 'framing' && 'pg_hex' in item)
 
 /** What changes the world for everybody behind it gets a world of its own. */
 const needsOwn = ({ item }: Run): boolean => 'steps' in item || 'options' in item
 
-const runOne = async (theCase: Case, run: Run, shared: (run: Run) => Promise<PgWorld>): Promise<void> => {
+type Share = (more: PgArrangement) => Promise<PgWorld>
+
+const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Share): Promise<void> => {
   if (Object.hasOwn(waiting, theCase.id)) return pending(waiting[theCase.id] ?? '')
   if ('fault' in run.item) return await faulty(theCase, run)
-  if ('config' in run.item) return pending('there is no setting that lets through what cannot be read, so there is nothing that could be configured')
+  if (typeof run.item['config'] === 'string') return await configured(run, run.item['config'])
   if (kindOf(run.item) === 'mysql') return pending('MySQL is not spoken yet')
   if ('property' in run.item) return await checkSplits(theCase, run)
   if ('generate' in run.item) return await fuzz(theCase, run)
+  const more: PgArrangement = { ...(usesTls(theCase, run) ? { listenerTls: certificate() } : {}), ...(redisUrl === undefined ? {} : { redisUrl }) }
   if (needsOwn(run)) {
-    await using place = await startPgWorld(run, arrangementOf(run))
+    await using place = await startPgWorld(run, more)
     return await observed(theCase, run, place, 'simple')
   }
-  const place = await shared(run)
+  const place = await shared(more)
   await observed(theCase, run, place, 'simple')
   if (typeof run.item['pg'] !== 'string' || isTree(run.given['upstream'])) return
   const seen = await observePg(theCase, run, place)
@@ -181,36 +198,31 @@ const runOne = async (theCase: Case, run: Run, shared: (run: Run) => Promise<PgW
   }
 }
 
-/** What the runner says of every run of a case. */
-export const runPostgresCase = async (theCase: Case): Promise<{ readonly result: 'pass' | 'fail' | 'pending'; readonly reason?: string }> => {
-  const failed: string[] = []
-  const gaps: string[] = []
-  let passed = 0
-  const worlds = new Map<string, Promise<PgWorld>>()
-  const shared = (run: Run): Promise<PgWorld> => {
-    const key = JSON.stringify([run.given['settings'], run.given['rules']])
-    const known = worlds.get(key) ?? startPgWorld(run)
-    worlds.set(key, known)
-    return known
-  }
-  try {
-    for (const run of theCase.runs) {
-      const say = (text: string): string => (run.label === '' ? text : `${run.label}: ${text}`)
-      try {
-        // A bound of time that was missed is measured a second time: the machine may have been busy.
-        await runOne(theCase, run, shared).catch((error: unknown) => (error instanceof Failed && error.message.startsWith('took ') ? runOne(theCase, run, shared) : Promise.reject(error as Error)))
-        passed++
-      } catch (error) {
-        if (error instanceof Pending) gaps.push(say(error.message))
-        else if (error instanceof Failed || error instanceof NotLoaded) failed.push(say(error.message))
-        else failed.push(say(`the runner broke: ${error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error)}`))
-      }
-    }
-  } finally {
-    for (const place of worlds.values()) await place.then((world) => world[Symbol.asyncDispose](), () => {})
-  }
-  if (failed.length > 0) return { result: 'fail', reason: failed.join(' | ') }
-  if (gaps.length > 0) return { result: 'pending', reason: `${[...new Set(gaps)].join(' | ')}${passed > 0 ? ` (${passed} of ${passed + gaps.length} runs pass)` : ''}` }
-  return { result: 'pass' }
+/** The runs of one case; those that ask for the same world share it. */
+export interface PostgresRuns extends AsyncDisposable {
+  run(theCase: Case, run: Run, redisUrl: string | undefined): Promise<void>
 }
 
+export const makePostgresRuns = (): PostgresRuns => {
+  const worlds = new Map<string, Promise<PgWorld>>()
+  return {
+    run: (theCase, run, redisUrl) =>
+      runOne(theCase, run, redisUrl, (more) => {
+        const key = JSON.stringify([run.given['settings'], run.given['rules'], more])
+        const known = worlds.get(key) ?? startPgWorld(run, more)
+        worlds.set(key, known)
+        return known
+      }),
+    async [Symbol.asyncDispose]() {
+      for (const place of worlds.values()) await place.then((world) => world[Symbol.asyncDispose](), () => {})
+    },
+  }
+}
+
+const kinds: readonly string[] = ['pg', 'pg_params', 'pg_messages', 'pg_bytes', 'pg_hex', 'db']
+
+const speaks = (item: unknown): boolean =>
+  isTree(item) && (kinds.some((kind) => kind in item) || [...list(item['steps']), item['send'], item['step'], item['parallel']].some(speaks))
+
+/** Whether PostgreSQL is spoken in a run. */
+export const speaksPostgres = ({ area }: Case, { item }: Run): boolean => area.startsWith('postgres-') || speaks(item)

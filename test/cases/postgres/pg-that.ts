@@ -32,6 +32,15 @@ const served: Check = async (seen) => {
   demand(answered, 'an ordinary session is not served any more')
 }
 
+/** So many that say the same as the first and then nothing. */
+const servedBeside = (count: number): Check => async (seen) => {
+  const silent = await Promise.all(Array.from({ length: count }, () => connectRaw(seen.place.port)))
+  for (const client of silent) client.write(playOf(seen, seen.run.item, 'simple').bytes)
+  await served(seen)
+  demand(silent.some(({ closed }) => !closed), 'none of them was there any more')
+  for (const client of silent) client.end()
+}
+
 const documentation = (pattern: RegExp): Check => () => demand(pattern.test(readFileSync(join(import.meta.dirname, '..', '..', '..', 'docs', 'postgres.md'), 'utf8')), `docs/postgres.md does not say it: ${pattern.source}`)
 
 const rogueGot = (seen: PgObservation): Buffer => (seen.found.get('rogue') as { got(): Buffer } | undefined)?.got() ?? pending('no server of our own')
@@ -73,6 +82,7 @@ const checks: Readonly<Record<string, Check>> = {
     if (view !== undefined) demand(/DELETE FROM t|UPDATE t SET a = \$1/.test(view.action.text), `the approver reads ${view.action.text}`)
   },
   'the process stays up and other connections are served during the test': served,
+  '500 such connections do not stop a well-behaved client': servedBeside(500),
   'the message tells the agent that the value is a mask': (seen) => {
     if (last(seen).wasHeld) return
     const said = errorsIn(answerOf(last(seen)))[0]

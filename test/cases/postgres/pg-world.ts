@@ -1,5 +1,5 @@
 import { list, type Run, isTree } from '../loader.ts'
-import { put } from '../translate.ts'
+import { applySettings, patience, put } from '../translate.ts'
 import { pending } from '../outcome.ts'
 import type { Profile, RuleSource } from '../profile.ts'
 import { startWorld, type World, type WorldOptions } from '../world.ts'
@@ -58,14 +58,19 @@ const allowed: Readonly<Record<string, (found: RuleSource[]) => void>> = {
 }
 
 const applyPgSettings = (profile: Profile, found: RuleSource[], settings: unknown): void => {
-  const pg = isTree(settings) ? settings['pg-main'] : undefined
+  if (!isTree(settings)) return
+  const { 'pg-main': pg, ...others } = settings
+  applySettings(profile, others)
+  // One deadline for everything before a session.
+  if (others['handshake_timeout'] !== undefined) put(profile.config, ['listeners', 'postgres', 'timeouts', 'startup'], patience(others['handshake_timeout']))
   if (!isTree(pg)) return
   for (const [key, value] of Object.entries(pg)) {
     if (key === 'allow_statements') for (const name of list(value)) (allowed[String(name)] ?? pending(`no rule for ${String(name)}`))(found)
     else if (key === 'max_hold_in_transaction') put(profile.config, ['services', 'pg-main', 'hold', 'in-transaction'], '1s') // nobody can shift the clock of such a wait: the step that shifts it waits
     else if (key === 'reads_only') found.splice(0, found.length, ...found.filter(({ then }) => then !== 'hold'))
+    // What the wrapper is for is a matter of rules here: nothing but reads, and no word that would end a transaction around them.
+    else if (key === 'wrap') found.splice(0, found.length, { name: 'no-transactions', then: 'deny', actions: ['sql.transaction'] }, ...found.filter(({ then }) => then !== 'hold'))
     // No session outlives its client here, and leaving a read-only transaction is denied in every profile.
-    else if (key === 'wrap') pending('no transaction of ours stands around what a client asks for: a read that writes is denied for what it is, so there is nothing to leave')
     else if (!['read_only', 'pool_size'].includes(key)) pending(`no setting of a database is called ${key} here`)
   }
 }
@@ -75,6 +80,10 @@ export interface PgArrangement {
   readonly upstreamPort?: number
   readonly tls?: Readonly<Record<string, unknown>>
   readonly listenerTls?: { readonly cert: string; readonly key: string }
+  /** More keys of the service. */
+  readonly service?: Readonly<Record<string, unknown>>
+  /** Absent: the embedded store. */
+  readonly redisUrl?: string
 }
 
 const change = (run: Run, place: { readonly port: number; readonly database: string }, more: PgArrangement): WorldOptions['change'] => (profile) => {
@@ -86,6 +95,7 @@ const change = (run: Run, place: { readonly port: number; readonly database: str
     database: place.database,
     databases: ['app'],
     credential: { user: proxyRole.user, password: '${env:CASES_PG}' },
+    ...more.service,
   })
   const found = rules()
   applyPgSettings(profile, found, run.given['settings'])
@@ -97,7 +107,7 @@ export const startPgWorld = async (run: Run, more: PgArrangement = {}): Promise<
   await using begun = new AsyncDisposableStack()
   const database = begun.use(await makeDatabase())
   const relay = begun.use(await startRelay(database.server.port))
-  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password }) }))
+  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }) }))
   const { addresses } = world.first().replica as unknown as { readonly addresses: Readonly<Record<string, string>> }
   const address = addresses['postgres'] ?? pending('PostgreSQL is not spoken yet')
   const life = begun.move()

@@ -109,7 +109,7 @@ export const playOf = (seen: PgObservation, item: Tree, how: 'simple' | 'prepare
     length.writeUInt32BE(content.length + 4)
     return { bytes: Buffer.concat([Buffer.from('Q'), length, content]), texts: [item['pg_bytes']], readies: 1, own: false }
   }
-  if (typeof item['pg_hex'] === 'string') return { bytes: hex(item['pg_hex']), texts: [], readies: 1, own: (item['options'] as Tree | undefined)?.['before_startup'] === true }
+  if (typeof item['pg_hex'] === 'string') return { bytes: hex(item['pg_hex']), texts: [], readies: 1, own: seen.theCase.area === 'framing' || (item['options'] as Tree | undefined)?.['before_startup'] === true }
   if (Array.isArray(item['pg_messages'])) {
     const all = (item['pg_messages'] as readonly Tree[]).map((one) => filledTree(seen, one))
     const texts = all.flatMap((one) => Object.values(one).flatMap((fields) => (typeof fields === 'string' ? [fields] : typeof (fields as Tree)['sql'] === 'string' ? [String((fields as Tree)['sql'])] : [])))
