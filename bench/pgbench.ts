@@ -22,7 +22,8 @@ export interface PgLoad {
 export interface PgLoadOptions {
   readonly mode: 'simple' | 'extended' | 'prepared'
   readonly clients: number
-  readonly seconds: number
+  /** Of each client: whatever logging in takes, all contenders do the same work. */
+  readonly transactions: number
   readonly latencies?: boolean
 }
 
@@ -41,20 +42,21 @@ const at = ({ port, user, database }: PgPlace): readonly string[] => ['-h', '127
 
 export const fillPgbench = async (directory: string, place: PgPlace, scale: number): Promise<void> => void (await run(['pgbench', '-i', '-q', '-s', String(scale), ...at(place)], environment(place), directory))
 
-/** pgbench's select-only script. A transaction that fails ends the benchmark: a fast refusal is no result. */
-export const pgbench = async (directory: string, place: PgPlace, options: PgLoadOptions): Promise<PgLoad> => {
+/** pgbench's select-only script. A transaction that fails or is missing ends the benchmark: a fast refusal is no result. */
+export const pgbench = async (directory: string, place: PgPlace, { mode, clients, transactions, latencies = false }: PgLoadOptions): Promise<PgLoad> => {
   const folder = mkdtempSync(join(directory, 'pgbench-'))
   try {
-    const log = options.latencies === true ? ['-l', '--log-prefix=each'] : []
-    const output = await run(['pgbench', '-n', '-S', '-M', options.mode, '-c', String(options.clients), '-j', '1', '-T', String(options.seconds), ...log, ...at(place)], environment(place), folder)
-    const failed = /number of failed transactions: (\d+)/.exec(output)?.[1]
-    if (failed !== undefined && failed !== '0') throw new Error(`${failed} transactions failed:\n${output}`)
-    const each = readdirSync(folder).flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[2]) / 1_000))
-    return {
-      transactions: Number(/number of transactions actually processed: (\d+)/.exec(output)?.[1]),
-      perSecond: Number(/tps = ([\d.]+)/.exec(output)?.[1]),
-      p50Ms: each.length === 0 ? undefined : median(each),
+    const log = latencies ? ['-l', '--log-prefix=each'] : []
+    const output = await run(['pgbench', '-n', '-S', '-M', mode, '-c', String(clients), '-j', '1', '-t', String(transactions), ...log, ...at(place)], environment(place), folder)
+    const figure = (pattern: RegExp): number => {
+      const found = Number(pattern.exec(output)?.[1])
+      if (!Number.isFinite(found)) throw new Error(`pgbench says nothing of ${pattern.source}:\n${output}`)
+      return found
     }
+    const done = figure(/number of transactions actually processed: (\d+)/)
+    if (done !== clients * transactions || figure(/number of failed transactions: (\d+)/) !== 0) throw new Error(`transactions failed or are missing:\n${output}`)
+    const each = readdirSync(folder).flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[2]) / 1_000))
+    return { transactions: done, perSecond: figure(/tps = ([\d.]+)/), p50Ms: latencies ? median(each) : undefined }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

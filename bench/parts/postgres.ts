@@ -70,14 +70,22 @@ interface Figures {
   readonly p50: number
 }
 
+/** Processor time of what is not there is none. */
+const spent = async <T>(pid: number | undefined, run: () => Promise<T>): Promise<{ readonly micros: number; readonly result: T }> => {
+  const before = pid === undefined ? 0 : usage(pid).cpuMicros
+  const result = await run()
+  return { micros: pid === undefined ? 0 : usage(pid).cpuMicros - before, result }
+}
+
+/** The processor time of a transaction is that of a run without that of the logins: what a run of one transaction each takes. */
 const measure = async (options: PartOptions, contenders: readonly Contender[], load: PgLoadOptions, rounds: number): Promise<Map<string, Figures>> => {
   const results = await interleave(
     contenders.map(({ name, place, pid }) => ({
       name,
       run: async () => {
-        const before = pid === undefined ? 0 : usage(pid).cpuMicros
-        const result = await pgbench(options.directory, place, load)
-        return { ...result, cpu: pid === undefined ? 0 : (usage(pid).cpuMicros - before) / result.transactions }
+        const logins = await spent(pid, () => pgbench(options.directory, place, { ...load, transactions: 1, latencies: false }))
+        const { micros, result } = await spent(pid, () => pgbench(options.directory, place, load))
+        return { ...result, cpu: (micros - logins.micros) / (result.transactions - logins.result.transactions) }
       },
     })),
     rounds,
@@ -86,14 +94,9 @@ const measure = async (options: PartOptions, contenders: readonly Contender[], l
   return new Map([...results].map(([name, all]) => [name, { tps: median(all.map(({ perSecond }) => perSecond)), cpu: median(all.map(({ cpu }) => cpu)), p50: median(all.map(({ p50Ms }) => p50Ms ?? 0)) }]))
 }
 
-/** What compiles itself while it runs is compared when it has done so: after so many transactions, however long a loaded machine takes for them. */
-const warmTransactions = 40_000
-const mostWarmRuns = 20
-
-const warmUp = async (options: PartOptions, contender: Contender): Promise<void> => {
-  for (const mode of ['simple', 'extended', 'prepared'] as const) {
-    for (let served = 0, runs = 0; served < (options.quick ? warmTransactions / 2 : warmTransactions) && runs < mostWarmRuns; runs++) served += (await pgbench(options.directory, contender.place, { mode, clients: 8, seconds: 1 })).transactions
-  }
+/** What compiles itself while it runs is compared when it has done so. */
+const warmUp = async (options: PartOptions, { place }: Contender): Promise<void> => {
+  for (const mode of ['simple', 'extended', 'prepared'] as const) await pgbench(options.directory, place, { mode, clients: 8, transactions: options.quick ? 2_500 : 5_000 })
 }
 
 const latency = async (options: PartOptions, [direct, bouncer, ours]: readonly [Contender, Contender, Contender]): Promise<readonly Row[]> => {
@@ -101,7 +104,7 @@ const latency = async (options: PartOptions, [direct, bouncer, ours]: readonly [
   await warmUp(options, ours)
   const rows: Row[] = []
   for (const mode of ['simple', 'extended', 'prepared'] as const) {
-    const found = await measure(options, [direct, bouncer, ours], { mode, clients: 1, seconds: 1, latencies: true }, options.quick ? 3 : 7)
+    const found = await measure(options, [direct, bouncer, ours], { mode, clients: 1, transactions: options.quick ? 2_000 : 4_000, latencies: true }, options.quick ? 3 : 7)
     const [base, other, mine] = [found.get(direct.name)!, found.get(bouncer.name)!, found.get(ours.name)!]
     rows.push(row('postgres', `added p50, one client, ${mode}`, mine.p50 - base.p50, 'ms', 'direct', '<= 0.1', `${mine.p50.toFixed(3)} ms; PgBouncer ${other.p50.toFixed(3)} ms, direct ${base.p50.toFixed(3)} ms`))
   }
@@ -113,7 +116,7 @@ const throughput = async (options: PartOptions, [direct, bouncer, ours]: readonl
   for (const mode of ['simple', 'extended', 'prepared'] as const) {
     for (const clients of options.quick ? [32] : [1, 8, 32]) {
       options.log(`throughput: ${mode}, ${clients} clients`)
-      const found = await measure(options, [direct, bouncer, ours], { mode, clients, seconds: options.quick ? 1 : 2 }, options.quick ? 3 : 5)
+      const found = await measure(options, [direct, bouncer, ours], { mode, clients, transactions: Math.ceil((options.quick ? 16_000 : 32_000) / (clients === 1 ? 8 : clients)) }, options.quick ? 3 : 5)
       const [base, other, mine] = [found.get(direct.name)!, found.get(bouncer.name)!, found.get(ours.name)!]
       const aimed = mode === 'prepared' && clients === 32
       const note = `${Math.round(mine.tps)}/s against ${Math.round(other.tps)}/s, direct ${Math.round(base.tps)}/s`
@@ -162,7 +165,7 @@ const workers = async (processes: Processes, options: PartOptions, own: PgPlace,
   options.log('throughput: two workers')
   const two = await startOurs(processes, options, own, issuer, 2)
   await warmUp(options, two)
-  const found = await measure(options, [bouncer, two], { mode: 'prepared', clients: 32, seconds: 2 }, 5)
+  const found = await measure(options, [bouncer, two], { mode: 'prepared', clients: 32, transactions: 1_000 }, 5)
   const [other, mine] = [found.get(bouncer.name)!, found.get(two.name)!]
   return [row('postgres', 'throughput, prepared, 32 clients, two workers', mine.tps / other.tps, '×', 'PgBouncer', '>= 1', `${Math.round(mine.tps)}/s against ${Math.round(other.tps)}/s; processor ${mine.cpu.toFixed(1)} µs a transaction`)]
 }

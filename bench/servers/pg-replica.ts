@@ -11,7 +11,7 @@ export interface PgReplicaSetup {
   readonly workers: number
 }
 
-/** `countersign serve` in front of the same database three times: for everybody, with one masked column under the name `masked`. */
+/** `countersign serve`, as the image and the command start it, in front of the same database twice: as it is, and with one masked column under the name `masked`. */
 export const pgReplicaCommand = async (directory: string, setup: PgReplicaSetup): Promise<readonly string[]> => {
   const place = join(directory, setup.name)
   mkdirSync(place, { recursive: true })
@@ -19,7 +19,7 @@ export const pgReplicaCommand = async (directory: string, setup: PgReplicaSetup)
   writeFileSync(join(place, 'masked.yaml'), policy('masked', ', mask: { public.wide.email: redact }'))
   const [http, console, admin] = await Promise.all([freePort(), freePort(), freePort()])
   writeFileSync(join(place, 'countersign.yaml'), config(place, setup, { http, console, admin }))
-  return [process.execPath, resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
+  return [process.execPath, '--max-semi-space-size=16', resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
 }
 
 const service = (name: string, { server }: PgReplicaSetup): string => `
