@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -48,6 +48,18 @@ export interface ProxiedPostgres extends AsyncDisposable {
   readonly show: (id: string) => Promise<unknown>
   /** What waits now. */
   readonly holds: () => Promise<readonly OpenHold[]>
+  /** What stands in the journal. */
+  readonly records: () => readonly JournalRecord[]
+  /** Has the replica take over other rules for `crm`, while it runs. */
+  readonly adopt: (rules: readonly object[]) => Promise<void>
+  /** The replica goes away, as on SIGTERM. */
+  readonly drain: (graceMs: number) => Promise<void>
+}
+
+export interface JournalRecord extends Readonly<Record<string, unknown>> {
+  readonly type: string
+  readonly attempt?: string
+  readonly hold?: string
 }
 
 const approval = { from: { groups: ['oncall'] }, within: '5m', 'run-within': '5m' }
@@ -79,12 +91,14 @@ export const startProxiedPostgres = async (settings: ProxiedSettings = {}): Prom
   const server = begun.use(await startPostgres({ auth: 'scram-sha-256', ...settings.postgres }))
   const issuer = begun.use(await startIssuer())
   const database = settings.postgres?.databases?.[0] ?? 'postgres'
-  writeFileSync(join(folder, 'policy.yaml'), stringify({ policy: 'crm', services: ['crm'], rules: settings.rules ?? allowData }))
+  const policyFile = join(folder, 'policy.yaml')
+  const wal = join(folder, 'data', 'journal', 'a', 'wal')
   const file = join(folder, 'countersign.yaml')
   writeFileSync(
     file,
     stringify({
       deployment: 'clients',
+      replica: 'a',
       data: './data',
       listeners: { http: { address: '127.0.0.1:0' }, postgres: { address: '127.0.0.1:0', ...settings.listener }, console: { address: '127.0.0.1:0', hosts: ['127.0.0.1'] }, admin: { address: '127.0.0.1:0' } },
       issuers: { corp: { issuer: issuer.issuer, audiences: ['countersign'], 'token-types': ['at+jwt'], algorithms: ['ES256'], keys: { 'jwks-url': issuer.jwksUri }, kind: 'human' } },
@@ -96,11 +110,16 @@ export const startProxiedPostgres = async (settings: ProxiedSettings = {}): Prom
       journal: { 'min-free': '1MiB' },
     }),
   )
-  const loaded = await loadConfig(file, { KEY: 'a key of the tests, 32 bytes or more', PG_PASSWORD: server.password })
-  if (loaded.problems) throw new Error(loaded.problems.map(formatProblem).join('\n'))
-  const compiled = compilePolicies(loaded.config)
-  if (compiled.problems) throw new Error(compiled.problems.map(formatProblem).join('\n'))
-  const replica = begun.use(await startReplica(loaded.config, compiled.policies, { log: pino({ level: process.env['PG_TEST_LOG'] ?? 'silent' }) }))
+  const load = async (rules: readonly object[]) => {
+    writeFileSync(policyFile, stringify({ policy: 'crm', services: ['crm'], rules }))
+    const loaded = await loadConfig(file, { KEY: 'a key of the tests, 32 bytes or more', PG_PASSWORD: server.password })
+    if (loaded.problems) throw new Error(loaded.problems.map(formatProblem).join('\n'))
+    const compiled = compilePolicies(loaded.config)
+    if (compiled.problems) throw new Error(compiled.problems.map(formatProblem).join('\n'))
+    return { config: loaded.config, policies: compiled.policies }
+  }
+  const first = await load(settings.rules ?? allowData)
+  const replica = begun.use(await startReplica(first.config, first.policies, { log: pino({ level: process.env['PG_TEST_LOG'] ?? 'silent' }) }))
   const addresses = replica.addresses as unknown as Readonly<Record<string, string | undefined>>
   const console = `http://127.0.0.1:${portOf(addresses['console'] ?? '')}`
   const bob = await issuer.sign({ sub: 'bob', groups: ['oncall'] })
@@ -117,6 +136,12 @@ export const startProxiedPostgres = async (settings: ProxiedSettings = {}): Prom
     database: 'crm',
     token: (subject = 'crm-agent', claims = {}) => issuer.sign({ sub: subject, ...claims }),
     holds,
+    records: () => (existsSync(wal) ? readdirSync(wal).sort().flatMap((name) => readFileSync(join(wal, name), 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as JournalRecord)) : []),
+    async adopt(rules) {
+      const { config, policies } = await load(rules)
+      await replica.adopt(config, policies)
+    },
+    drain: (graceMs) => replica.drain(graceMs),
     async decide(verdict, reason) {
       const hold = await until('a hold', async () => (await holds())[0])
       await vote(hold, verdict, reason)
