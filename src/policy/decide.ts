@@ -45,6 +45,8 @@ interface Bucket {
   readonly elsewhere: readonly CompiledRule[]
   /** Those that look at how many rows, each with its lines that are not about the caller. */
   readonly counting: readonly (readonly Matcher[])[]
+  /** Of `all`, those whose lines about the caller fit: callers are final, and a session asks many times. */
+  readonly byCaller: WeakMap<Caller, readonly CompiledRule[]>
 }
 
 const MAX_BUCKETS = 256
@@ -83,6 +85,14 @@ const meetsVerb = (rule: CompiledRule, verb: string): boolean => rule.verbs.ever
 /** An allow rule answers for everything that an action does, any other for one thing of it. */
 const meetsVerbs = (rule: CompiledRule, verbs: readonly string[]): boolean => (rule.strict ? verbs.length > 0 && verbs.every((verb) => meetsVerb(rule, verb)) : verbs.some((verb) => meetsVerb(rule, verb)))
 
+const rulesFor = ({ all, byCaller }: Bucket, question: Question): readonly CompiledRule[] => {
+  const known = byCaller.get(question.caller)
+  if (known !== undefined) return known
+  const found = all.filter(({ matchers }) => passes(matchers.filter(isAboutCaller), question))
+  byCaller.set(question.caller, found)
+  return found
+}
+
 const isAboutCaller = ({ key }: Matcher): boolean => key.startsWith('callers.')
 
 const makeBucket = (rules: readonly CompiledRule[], verbs: readonly string[]): Bucket => {
@@ -91,7 +101,7 @@ const makeBucket = (rules: readonly CompiledRule[], verbs: readonly string[]): B
   const names = new Set(all.flatMap((rule) => firsts(rule) ?? []))
   const byFirst = new Map([...names].map((name) => [name, all.filter((rule) => firsts(rule)?.includes(name) ?? true)] as const))
   const counting = all.filter((rule) => rule.needsEstimate).map(({ matchers }) => matchers.filter((matcher) => !isAboutCaller(matcher)))
-  return { all, byFirst, elsewhere: all.filter((rule) => firsts(rule) === undefined), counting }
+  return { all, byFirst, elsewhere: all.filter((rule) => firsts(rule) === undefined), counting, byCaller: new WeakMap() }
 }
 
 export const makeServiceRules = (service: Service, rules: readonly CompiledRule[], policyVersion: string): ServiceRules => {
@@ -122,7 +132,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
 
   /** An ordinary path has one reading, and its first segment says which rules can match. Any other meets all of them. */
   const candidates = (bucket: Bucket, question: Question): readonly CompiledRule[] => {
-    if (bucket.byFirst.size === 0) return bucket.all
+    if (bucket.byFirst.size === 0) return rulesFor(bucket, question)
     const paths = pathsOf(question)
     if (paths.length !== 1) return bucket.all
     const [views] = paths

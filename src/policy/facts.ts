@@ -105,14 +105,21 @@ class ServiceFacts {
   }
 }
 
-/** Copies the declared own members; a number becomes an `int` where that is declared. */
+/** A declared own member; a number becomes an `int` where that is declared. */
+const memberOf = (facts: unknown, field: string, type: string | undefined): unknown => {
+  if (typeof facts !== 'object' || facts === null) throw new Error('the action carries no such facts')
+  if (!Object.hasOwn(facts, field)) return undefined
+  const value = asData((facts as Record<string, unknown>)[field])
+  return type === 'int' && typeof value === 'number' ? BigInt(Math.trunc(value)) : value
+}
+
+/** Copies the declared own members. */
 class ProtocolFacts {
   constructor(facts: unknown, fields: Readonly<Record<string, string>>) {
-    if (typeof facts !== 'object' || facts === null) throw new Error('the action carries no such facts')
     for (const field in fields) {
-      if (field === 'headers' || field === 'json' || !Object.hasOwn(facts, field)) continue
-      const value = asData((facts as Record<string, unknown>)[field])
-      ;(this as Record<string, unknown>)[field] = fields[field] === 'int' && typeof value === 'number' ? BigInt(Math.trunc(value)) : value
+      if (field === 'headers' || field === 'json') continue
+      const value = memberOf(facts, field, fields[field])
+      if (value !== undefined) (this as Record<string, unknown>)[field] = value
     }
   }
 }
@@ -132,7 +139,29 @@ class HttpFacts extends ProtocolFacts {
     return (this.#json ??= { value: Object.hasOwn(this.#facts as object, 'json') ? asData((this.#facts as { readonly json: unknown }).json) : undefined }).value
   }
 }
-class SqlFacts extends ProtocolFacts {}
+
+const sqlFields = {
+  statement: 'string', filtered: 'bool', statements: 'int', estimatedRows: 'int', tables: 'list<string>', tablesWritten: 'list<string>',
+  columns: 'list<string>', functions: 'list<string>', pure: 'bool', verbs: 'list<string>', parameters: 'dyn', transaction: 'string',
+} as const
+
+/** Each member is read when it is first looked at: most conditions look at one of many. */
+class SqlFacts {
+  readonly #facts: unknown
+  readonly #read = new Map<string, unknown>()
+  constructor(facts: unknown) {
+    this.#facts = facts
+  }
+  static {
+    for (const [field, type] of Object.entries(sqlFields)) Object.defineProperty(SqlFacts.prototype, field, { get(this: SqlFacts) { return this.#member(field, type) } })
+  }
+  #member(field: string, type: string): unknown {
+    if (this.#read.has(field)) return this.#read.get(field)
+    const value = memberOf(this.#facts, field, type)
+    this.#read.set(field, value)
+    return value
+  }
+}
 class McpFacts extends ProtocolFacts {}
 
 const httpFields = {
@@ -140,10 +169,6 @@ const httpFields = {
   query: 'map<string, list<string>>', headers: 'map<string, dyn>',
   json: 'dyn', form: 'map<string, list<string>>', contentType: 'string', bodyBytes: 'int', graphql: 'dyn',
   segments: 'list<string>', ambiguous: 'list<string>', upgrade: 'string',
-} as const
-const sqlFields = {
-  statement: 'string', filtered: 'bool', statements: 'int', estimatedRows: 'int', tables: 'list<string>', tablesWritten: 'list<string>',
-  columns: 'list<string>', functions: 'list<string>', pure: 'bool', verbs: 'list<string>', parameters: 'dyn', transaction: 'string',
 } as const
 const mcpFields = { server: 'string', method: 'string', tool: 'string', arguments: 'dyn', annotations: 'dyn', fingerprint: 'string' } as const
 
@@ -192,7 +217,7 @@ export class Facts {
     return (this.#http ??= new HttpFacts(this.#action.facts['http']))
   }
   get sql(): SqlFacts {
-    return (this.#sql ??= new SqlFacts(this.#action.facts['sql'], sqlFields))
+    return (this.#sql ??= new SqlFacts(this.#action.facts['sql']))
   }
   get mcp(): McpFacts {
     return new McpFacts(this.#action.facts['mcp'], mcpFields)
