@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import decimal
 import json
+import logging
 import os
 import sys
 
@@ -11,6 +12,7 @@ import asyncpg
 import psycopg
 from sqlalchemy import URL, Column, Integer, MetaData, Table, Text, create_engine, func, insert, select, update
 
+logging.disable()  # psycopg warns of what this script does on purpose
 PLACE = dict(host=os.environ["PGHOST"], port=int(os.environ["PGPORT"]), user=os.environ["PGUSER"], password=os.environ["PGPASSWORD"])
 DATABASE = os.environ["PGDATABASE"]
 

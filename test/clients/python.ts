@@ -1,11 +1,11 @@
 /** `npm run clients:python`: Python's drivers do the same directly and through Countersign. Fetches them from PyPI into var/python at the first time. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { startProxiedPostgres } from '../support/proxied-postgres.ts'
-import { until } from '../support/until.ts'
-import { ways, type Way } from './ways.ts'
+import { ways } from './ways.ts'
 
 const place = join(resolve(import.meta.dirname, '..', '..'), 'var', 'python')
 const python = join(place, 'bin', 'python')
@@ -23,17 +23,29 @@ const fixture = `
   analyze;
 `
 
-await using proxied = await startProxiedPostgres({ postgres: { init: fixture } })
-
-const run = async ({ env }: Way): Promise<unknown> => {
-  const child = spawn(python, [join(import.meta.dirname, 'python.py')], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+const run = async (script: string, env: NodeJS.ProcessEnv): Promise<unknown> => {
+  const child = spawn(python, [join(import.meta.dirname, script)], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  await until('the script to end', () => child.exitCode !== null, 60_000)
-  assert.equal(child.exitCode, 0)
+  const [code] = await once(child, 'close', { signal: AbortSignal.timeout(60_000) })
+  assert.equal(code, 0)
   return JSON.parse(output)
 }
 
-const [direct, ours] = await ways(proxied)
-assert.deepEqual(await run(ours), await run(direct))
-process.stdout.write('psycopg, asyncpg and SQLAlchemy find the same directly and through Countersign\n')
+{
+  await using proxied = await startProxiedPostgres({ postgres: { init: fixture } })
+  const [direct, ours] = await ways(proxied)
+  assert.deepEqual(await run('python.py', ours.env), await run('python.py', direct.env))
+  process.stdout.write('psycopg, asyncpg and SQLAlchemy find the same directly and through Countersign\n')
+}
+{
+  await using proxied = await startProxiedPostgres({ listener: { login: 'oauthbearer', oauth: { issuer: 'corp' } } })
+  const [, { env }] = await ways(proxied)
+  const { PGPASSWORD: token, ...place } = env
+  const issuer = proxied.issuer.issuer
+  // libpq takes an issuer without TLS in this mode only.
+  const found = await run('oauth.py', { ...place, TOKEN: token, ISSUER: issuer, PGOAUTHDEBUG: 'UNSAFE' })
+  const asked = [`${issuer}/.well-known/openid-configuration`, 'openid']
+  assert.deepEqual(found, { in: 7, refused: 'The token was not accepted.', asked: [asked, asked] })
+  process.stdout.write('libpq 18 logs in by OAUTHBEARER\n')
+}
