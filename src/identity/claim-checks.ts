@@ -11,9 +11,10 @@ export interface Times {
 }
 
 /** What every accepted set of claims has passed, whether a signature or the issuer's own answer vouches for it. Times in milliseconds. */
-export const checkClaims = (issuer: Issuer, claims: Claims, asked: string | undefined, now: number, note: Trail, signed: boolean): Times => {
-  checkPurpose(issuer.options.preset, claims, note)
-  checkAudience(issuer.options.audiences, claims, asked, note)
+export const checkClaims = (issuer: Issuer, claims: Claims, { audience, login }: { readonly audience: string | undefined; readonly login: string | undefined }, now: number, note: Trail, signed: boolean): Times => {
+  if (login === undefined) checkPurpose(issuer.options.preset, claims, note)
+  checkAudience(login === undefined ? issuer.options.audiences : [login], claims, audience, note)
+  if (login !== undefined && claims['azp'] !== undefined && claims['azp'] !== login) throw new TokenProblem('audience', `azp ${shown(claims['azp'])}`, login)
   const times = checkTimes(issuer, claims, now, note, signed)
   checkRequired(issuer, claims, note)
   // A token that is bound to a key or a certificate is worth nothing without the proof, and nobody can hand us one.

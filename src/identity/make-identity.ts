@@ -14,6 +14,7 @@ import { makeKeySet, type KeySetState } from './key-set.ts'
 import type { IdentityOptions } from './options.ts'
 import { makeOutbound, type Outbound } from './outbound.ts'
 import { makeSharedRecheck } from './shared-recheck.ts'
+import { readLogin, readLogout, type SignIns } from './sign-in.ts'
 import { standingOf } from './standing.ts'
 import { isUnavailable, noTrail, TokenProblem, type Step } from './steps.ts'
 import { verify, type Authority, type Question, type Verification, type Verified } from './verification.ts'
@@ -31,7 +32,7 @@ export interface Explanation {
   readonly caller?: Caller
 }
 
-export interface TokenIdentity extends Identity, AsyncDisposable {
+export interface TokenIdentity extends Identity, SignIns, AsyncDisposable {
   /** Loads every issuer's keys. Never rejects: an issuer that is away is seen in `state`. */
   prefetch(): Promise<void>
   /** By the issuer's name in the configuration. */
@@ -86,7 +87,7 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
     }
   }
 
-  const refuse = (error: unknown, claim: Claim): unknown => {
+  const refuse = (error: unknown, claim: Pick<Claim, 'address'> & { readonly from: string }): unknown => {
     if (!(error instanceof TokenProblem)) return error
     events({ type: 'authentication-failed', step: error.step, address: claim.address, from: claim.from, cause: error.message, ...defined({ issuer: error.issuer }) })
     return isUnavailable(error.step)
@@ -107,6 +108,8 @@ export const makeIdentity = (options: IdentityOptions, { fetch, now = Date.now, 
       }
     },
     standing: (caller) => standingOf(options, registry, caller),
+    person: (report) => readLogin(world, report).catch((error: unknown) => { throw refuse(error, { address: report.address, from: 'login' }) }),
+    ended: (report) => readLogout(world, report).catch((error: unknown) => { throw refuse(error, { address: report.address, from: 'logout' }) }),
     async prefetch() {
       await Promise.all([...authorities.values()].map(({ keys }) => keys.prefetch()))
     },

@@ -22,6 +22,8 @@ export interface Authority {
 export interface Question {
   readonly token: string
   readonly audience: string | undefined
+  /** The client whose login the token reports: then an ID token for that client is asked for, and nothing else is accepted. */
+  readonly login?: string
   readonly address: string
   /** Ask the issuer as well, where it can be asked. */
   readonly fresh: boolean
@@ -60,9 +62,8 @@ const named = async <T>({ issuer }: Authority, verified: Promise<T>): Promise<T>
 
 const verifySigned = async (world: Verification, authority: Authority, { token, audience, address, fresh }: Question, signed: SignedToken, note: Trail): Promise<Verified> => {
   checkAlgorithm(authority.issuer, signed, note)
-  const key = await authority.keys.keyFor(signed)
-  note('keys', `key ${shown(key.kid)}`, 'a key of this issuer')
-  await checkSignature(authority.issuer, token, signed, key, audience, world.now(), note)
+  checkType(authority.issuer, signed, note)
+  const key = await checkSignature(authority, { token, signed, audience, required: ofAccess }, world.now(), note)
   const asked = fresh && authority.introspect !== undefined && authority.issuer.options.introspection?.recheck === true ? await authority.introspect(token, note) : undefined
   const claims = asked === undefined ? signed.claims : renew(authority.issuer, signed.claims, asked)
   return { caller: callerOf(world, authority.issuer, claims, { token, audience, address }, note, true), key }
@@ -77,7 +78,26 @@ const verifyOpaque = async (world: Verification, token: string, audience: string
   return named(authority, ask())
 }
 
-const issOf = (claims: Claims): string => {
+const ofAccess = ['iss', 'sub', 'aud', 'exp', 'iat']
+
+/** What an issuer signed for one of its clients to read, and for nobody to carry: the report of a login (ID token) or of its end. Nothing but the signature, audience and times is looked at yet. */
+export const verifyReport = async (world: Verification, { token, clientId, required }: { readonly token: string; readonly clientId: string; readonly required: readonly string[] }, note: Trail): Promise<{ readonly issuer: Issuer; readonly claims: Claims; readonly typ: string | undefined }> => {
+  checkSize(token, world.maxTokenBytes, note)
+  const signed = takeApart(token, note)
+  const authority = chooseAuthority(world, issOf(signed.claims), note)
+  checkAlgorithm(authority.issuer, signed, note)
+  await checkSignature(authority, { token, signed, audience: clientId, required }, world.now(), note)
+  return { issuer: authority.issuer, claims: signed.claims, typ: signed.typ }
+}
+
+/** The person whom an ID token of this client is about. */
+export const verifyLogin = async (world: Verification, { token, clientId, address }: { readonly token: string; readonly clientId: string; readonly address: string }, note: Trail): Promise<{ readonly caller: Caller; readonly claims: Claims }> => {
+  const { issuer, claims } = await verifyReport(world, { token, clientId, required: ofAccess }, note)
+  if (Object.hasOwn(claims, 'events')) throw new TokenProblem('type', 'a report of events', 'an ID token')
+  return { caller: callerOf(world, issuer, claims, { token, audience: undefined, login: clientId, address }, note, true), claims }
+}
+
+export const issOf = (claims: Claims): string => {
   const iss = Object.hasOwn(claims, 'iss') ? claims['iss'] : undefined
   if (typeof iss !== 'string') throw new TokenProblem('issuer', shown(iss), 'a configured issuer')
   return iss
@@ -94,10 +114,13 @@ const chooseAuthority = ({ registry, authorities }: Verification, iss: string, n
 /** Stands in a list of types for tokens whose header names none. Never accepted unless it is asked for: ID tokens and others often carry none. */
 const untyped = 'untyped'
 
-const checkAlgorithm = ({ options }: Issuer, { alg, typ }: SignedToken, note: Trail): void => {
+const checkAlgorithm = ({ options }: Issuer, { alg }: SignedToken, note: Trail): void => {
   const algorithms = options.algorithms.join(' or ')
   if (!options.algorithms.includes(alg)) throw new TokenProblem('algorithm', shown(alg), algorithms)
   note('algorithm', alg, algorithms)
+}
+
+const checkType = ({ options }: Issuer, { typ }: SignedToken, note: Trail): void => {
   if (options.tokenTypes === undefined) return
   const types = options.tokenTypes.join(' or ')
   const isAccepted = typ === undefined ? options.tokenTypes.includes(untyped) : typ !== untyped && options.tokenTypes.includes(typ)
@@ -105,14 +128,16 @@ const checkAlgorithm = ({ options }: Issuer, { alg, typ }: SignedToken, note: Tr
   note('type', typ === undefined ? 'no typ' : `typ ${typ}`, types)
 }
 
-const checkSignature = async ({ options }: Issuer, token: string, { alg }: SignedToken, key: VerificationKey, audience: string | undefined, now: number, note: Trail): Promise<void> => {
+const checkSignature = async ({ issuer: { options }, keys }: Authority, { token, signed, audience, required }: { readonly token: string; readonly signed: SignedToken; readonly audience: string | undefined; readonly required: readonly string[] }, now: number, note: Trail): Promise<VerificationKey> => {
+  const key = await keys.keyFor(signed)
+  note('keys', `key ${shown(key.kid)}`, 'a key of this issuer')
   const expected = `made by ${options.name}'s key ${shown(key.kid)}`
   try {
-    await jwtVerify(token, await importKey(key, alg), {
-      algorithms: [alg],
+    await jwtVerify(token, await importKey(key, signed.alg), {
+      algorithms: [signed.alg],
       issuer: [...options.issuers],
       audience: audience ?? [...options.audiences],
-      requiredClaims: ['iss', 'sub', 'aud', 'exp', 'iat'],
+      requiredClaims: [...required],
       clockTolerance: options.clockToleranceMs / 1000,
       maxTokenAge: options.maxTokenAgeMs / 1000,
       currentDate: new Date(now),
@@ -126,6 +151,7 @@ const checkSignature = async ({ options }: Issuer, token: string, { alg }: Signe
     throw new TokenProblem('signature', error instanceof errors.JWSSignatureVerificationFailed ? 'another signature' : 'a signature or a key that cannot be used', expected, error)
   }
   note('signature', 'right', expected)
+  return key
 }
 
 /** What the issuer says now, over what it signed then. About groups only its answer counts: what it leaves out is unknown, not unchanged. */
@@ -139,9 +165,9 @@ const renew = ({ paths, options }: Issuer, signed: Claims, answer: Claims): Clai
   return claims
 }
 
-const callerOf = ({ registry, now }: Verification, issuer: Issuer, claims: Claims, { token, audience, address }: Omit<Question, 'fresh'>, note: Trail, signed: boolean): Caller => {
+const callerOf = ({ registry, now }: Verification, issuer: Issuer, claims: Claims, { token, audience, login, address }: Omit<Question, 'fresh'>, note: Trail, signed: boolean): Caller => {
   const iss = issOf(claims)
-  const times = checkClaims(issuer, claims, audience, now(), note, signed)
+  const times = checkClaims(issuer, claims, { audience, login }, now(), note, signed)
   nameIn(claims, ['sub'], 'sub') // also where another claim names the account
   const subject = principalOf(issuer, registry, iss, claims)
   note('subject', `${subject.kind} ${shown(subject.subject)}, groups ${subject.groups === undefined ? 'unknown' : shown(subject.groups)}`, 'a subject of one line')

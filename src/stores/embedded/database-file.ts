@@ -2,18 +2,17 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { isBusy } from './group-commit.ts'
-import { schema } from './schema.ts'
 
 const openWithinMs = 4_000
 const busyPauseMs = 20
 
 /** The database at the path, made if it is not there, with a log that is written ahead. Several processes may do this at one moment. */
-export const openDatabase = (path: string): DatabaseSync => {
+export const openDatabase = (path: string, schema: string): DatabaseSync => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   makeOurs(path)
   const database = new DatabaseSync(path, { timeout: openWithinMs, enableForeignKeyConstraints: false })
   try {
-    prepare(database)
+    prepare(database, schema)
   } catch (error) {
     database.close()
     throw error
@@ -21,9 +20,9 @@ export const openDatabase = (path: string): DatabaseSync => {
   return database
 }
 
-const prepare = (database: DatabaseSync): void => {
+const prepare = (database: DatabaseSync, schema: string): void => {
   enterWal(database)
-  database.exec('pragma synchronous = normal') // every commit is synced all the same, by `openWriteAheadLog`
+  database.exec('pragma synchronous = normal') // whoever opens it says when a commit is synced
   database.exec('pragma wal_autocheckpoint = 0') // likewise
   database.exec('pragma journal_size_limit = 67108864')
   database.exec('pragma trusted_schema = off')

@@ -6,6 +6,7 @@ import { Refusal } from '../../model/refusal.ts'
 import type { StoreOptions } from '../options.ts'
 import { openDatabase } from './database-file.ts'
 import { makeGroupCommit, type Urgency } from './group-commit.ts'
+import { schema } from './schema.ts'
 import { prepareStatements, whole } from './statements.ts'
 import { openWriteAheadLog } from './write-ahead-log.ts'
 
@@ -50,7 +51,7 @@ const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable'
  * `clockSkewMs` moves the store's clock and is for tests.
  */
 export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedded' }>, test: { readonly clockSkewMs?: () => number } = {}): HoldStore => {
-  const database = openDatabase(options.path)
+  const database = openDatabase(options.path, schema)
   const clock = (): number => Math.round(Date.now() + (test.clockSkewMs?.() ?? 0))
   const closing = new AbortController()
   const wakeups = new Set<() => void>()
