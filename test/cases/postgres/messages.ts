@@ -36,8 +36,8 @@ const valueOf = (value: unknown): Buffer => {
 
 const bind = (fields: Tree): Buffer => {
   const parameters = list(fields['params'])
-  const formats = list(fields['formats']).map((format) => int16(format === 'binary' || format === 1 ? 1 : 0))
-  return framed('B', text(fields['portal']), text(fields['statement']), int16(formats.length), ...formats, int16(parameters.length), ...parameters.map(valueOf), int16(0))
+  const formats = (name: string): Buffer => Buffer.concat([int16(list(fields[name]).length), ...list(fields[name]).map((format) => int16(format === 'binary' || format === 1 ? 1 : 0))])
+  return framed('B', text(fields['portal']), text(fields['statement']), formats('formats'), int16(parameters.length), ...parameters.map(valueOf), formats('result_formats'))
 }
 
 const target = (type: string) => (fields: Tree): Buffer => ('statement' in fields ? framed(type, Buffer.from('S'), text(fields['statement'])) : framed(type, Buffer.from('P'), text(fields['portal'])))

@@ -82,13 +82,15 @@ export interface PgArrangement {
   readonly listenerTls?: { readonly cert: string; readonly key: string }
   /** More keys of the service. */
   readonly service?: Readonly<Record<string, unknown>>
+  /** The last word about the profile; `service` is the one behind `pg-main`. */
+  readonly change?: (profile: Profile, made: { readonly service: Readonly<Record<string, unknown>> }) => void
   /** Absent: the embedded store. */
   readonly redisUrl?: string
 }
 
-const change = (run: Run, place: { readonly port: number; readonly database: string }, more: PgArrangement): WorldOptions['change'] => (profile) => {
+const change = (run: Pick<Run, 'given'>, place: { readonly port: number; readonly database: string }, more: PgArrangement): WorldOptions['change'] => (profile) => {
   put(profile.config, ['listeners', 'postgres'], { address: '127.0.0.1:0', ...(more.listenerTls === undefined ? {} : { tls: { 'cert-file': more.listenerTls.cert, 'key-file': more.listenerTls.key } }) })
-  put(profile.config, ['services', 'pg-main'], {
+  const service = {
     protocol: 'postgres',
     upstream: `127.0.0.1:${more.upstreamPort ?? place.port}`,
     ...(more.tls ?? { tls: 'disable' }),
@@ -96,14 +98,16 @@ const change = (run: Run, place: { readonly port: number; readonly database: str
     databases: ['app'],
     credential: { user: proxyRole.user, password: '${env:CASES_PG}' },
     ...more.service,
-  })
+  }
+  put(profile.config, ['services', 'pg-main'], service)
   const found = rules()
   applyPgSettings(profile, found, run.given['settings'])
   addRules(found, run.given['rules'])
   profile.policies.push({ policy: 'pg-main', services: ['pg-main'], rules: found })
+  more.change?.(profile, { service })
 }
 
-export const startPgWorld = async (run: Run, more: PgArrangement = {}): Promise<PgWorld> => {
+export const startPgWorld = async (run: Pick<Run, 'given'>, more: PgArrangement = {}): Promise<PgWorld> => {
   await using begun = new AsyncDisposableStack()
   const database = begun.use(await makeDatabase())
   const relay = begun.use(await startRelay(database.server.port))

@@ -50,10 +50,10 @@ export const observePg = async (theCase: Case, run: Run, place: PgWorld): Promis
   ms: 0,
 })
 
-const lastWritten = async ({ database }: PgWorld): Promise<number> => Number((await database.query('select coalesce(max(at), 0)::int as n from written'))[0]?.['n'] ?? 0)
+export const lastWritten = async ({ database }: PgWorld): Promise<number> => Number((await database.query('select coalesce(max(at), 0)::int as n from written'))[0]?.['n'] ?? 0)
 
 /** What really changed in the database during this run. */
-export const written = async ({ place, before }: PgObservation): Promise<readonly { readonly what: string; readonly which: string }[]> =>
+export const written = async ({ place, before }: { readonly place: PgWorld; readonly before: Pick<PgObservation['before'], 'written'> }): Promise<readonly { readonly what: string; readonly which: string }[]> =>
   (await place.database.query('select what, which from written where at > $1 order by at', [before.written])) as unknown as readonly { readonly what: string; readonly which: string }[]
 
 const tokenOf = ({ place }: Pick<PgObservation, 'place'>, as: string): string | undefined => (as === 'none' ? undefined : bearerOf(as, place.world.directory, place.world.now()))
