@@ -316,7 +316,6 @@ const matrixOnce = (): Promise<string> => (matrixRun ??= mutationMatrix.run([], 
 
 /** A case that is a property. */
 export const runAsCase = async ({ id }: Case, { item }: Pick<Run, 'item'>): Promise<void> => {
-  if (item['property'] === 'view-equality') pending('PostgreSQL is not spoken yet; for HTTP it is the property P2')
   if (item['property'] === 'mutation-matrix') {
     await matrixOnce()
     const bases = (item['base'] as readonly Tree[]).map(({ name }) => String(name))

@@ -25,6 +25,12 @@ const leave = async (seen: PgObservation, conn: string): Promise<void> => {
 
 const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = {
   'open a connection as req-b and note its BackendKeyData': async (seen) => void seen.sessions.set('c2', await openSession(seen, 'req-b')),
+  'approve r1 as a grant for one later execution': async (seen) => {
+    const r1 = seen.exchanges.find(({ ref }) => ref === 'r1') ?? fail('no r1')
+    r1.client.end()
+    await r1.client.until(() => r1.client.closed, 3_000)
+    await decide(seen, r1.holds.at(-1) ?? fail('r1 was not held'), 'approve')
+  },
   'on the upstream session that will run r1: CREATE TEMP TABLE users (id int)': async (seen) => await seen.place.relay.inject(last(seen), 'CREATE TEMP TABLE users (id int)'),
   'approve what concerns the INSERT, reject what concerns the DELETE (when the proxy holds them as one plan: reject the plan)': async (seen) => {
     const exchange = seen.exchanges.at(-1) ?? fail('nothing was sent')

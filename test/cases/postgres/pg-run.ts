@@ -178,7 +178,7 @@ const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, sha
   if ('fault' in run.item) return await faulty(theCase, run)
   if (typeof run.item['config'] === 'string') return await configured(run, run.item['config'])
   if (kindOf(run.item) === 'mysql') return pending('MySQL is not spoken yet')
-  if ('property' in run.item) return await checkSplits(theCase, run)
+  if (run.item['property'] === 'split-invariance') return await checkSplits(theCase, run)
   if ('generate' in run.item) return await fuzz(theCase, run)
   const more: PgArrangement = { ...(usesTls(theCase, run) ? { listenerTls: certificate() } : {}), ...(redisUrl === undefined ? {} : { redisUrl }) }
   if (needsOwn(run)) {

@@ -7,7 +7,8 @@ import { proxyRole } from './fixture.ts'
 import { answerOf } from './pg-expect.ts'
 import { cancelRequest } from './pg-deeds.ts'
 import { fieldsOf, message, strings, valuesOf } from './messages.ts'
-import { openSession, playOf, sendPlay, settle, type PgObservation } from './play.ts'
+import { pgViews } from './pg-views.ts'
+import { openSession, playOf, reached, sendPlay, settle, type PgObservation } from './play.ts'
 import { connectRaw, errorsIn, heard, statusesIn } from './raw-client.ts'
 
 /* The sentences of `that` in the PostgreSQL cases, each with what it asserts. A sentence without an entry makes its case pending. */
@@ -143,6 +144,12 @@ const checks: Readonly<Record<string, Check>> = {
     }
     demand(found.size === variants.length, `${variants.length} actions have ${found.size} digests`)
   },
+  'if r2 uses the approval, the text sent upstream is byte-identical to the text that was shown': (seen) => demand(reached(seen).every((text) => text === seen.views.get('r1')?.action.text), `the server was sent ${reached(seen).join()}`),
+  'otherwise r2 opens its own hold': (seen) => {
+    const [r1, r2] = ['r1', 'r2'].map((name) => seen.exchanges.find(({ ref }) => ref === name)?.holds.at(-1))
+    demand(reached(seen).length > 0 || (r2 !== undefined && r2 !== r1), 'r2 has no hold of its own')
+  },
+  'never: the canonical form approved, the raw form run': async (seen) => void (await pgViews(seen.place)),
   'slices of one suspended portal belong to one approval': (seen) => demand(new Set(digests(seen)).size <= 1, 'each slice was held by itself'),
   'everything after the refusal up to sync is discarded': (seen) => demand(!completions(seen).includes('SELECT 3') && rowsOf(seen).every(([value]) => value !== '3'), 'SELECT 3 was answered'),
   'the answer to select 4 is the value 4': (seen) => demand(rowsOf(seen).at(-1)?.[0] === '4', `it is ${rowsOf(seen).at(-1)?.[0]}`),
