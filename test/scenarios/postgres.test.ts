@@ -45,7 +45,7 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
       assert.equal(shown.state, 'pending')
       const { action } = shown as unknown as { readonly action: { readonly text: string; readonly impact: object } }
       assert.equal(action.text, 'delete from customers where id <= 3')
-      assert.deepEqual(action.impact, { estimatedRows: (action.impact as { estimatedRows: number }).estimatedRows, exactRows: 3, notes: [] })
+      assert.deepEqual(action.impact, { estimatedRows: (action.impact as { estimatedRows: number }).estimatedRows, exactRows: 3, unfiltered: false, notes: [] })
       assert.equal(await customers(), '10')
       assert.equal((await vote(b, id, bob)).status, 200)
       assert.equal(await client.ended, 0)
@@ -53,6 +53,24 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
       const ended = await until('the end to be on record', () => place.world.records('a').find((record) => record.type === 'finished' && record.hold === id))
       assert.deepEqual((ended['outcome'] as { result: string; rows: number; status: string }).rows, 3)
       assert.deepEqual(place.world.records('a').filter((record) => record.hold === id).map(({ type }) => type), ['held', 'released', 'started', 'finished'])
+    })
+
+    test('the database knows who acts, whatever the client calls itself', async () => {
+      await place.server.query(`create table acted (name text);
+        create function note() returns trigger language plpgsql security definer as $$ begin insert into acted values (current_setting('application_name')); return null; end $$;
+        create trigger note after delete on customers execute function note()`, undefined, 'crm')
+      const client = psql(a.port, agent, ['-At', '-c', 'begin', '-c', "set application_name = 'somebody else'", '-c', 'delete from customers where id = -1', '-c', 'show application_name', '-c', 'commit', '-c', 'show application_name'])
+      const id = await holdIn(client)
+      const { code } = await showHold(b, id, bob)
+      await vote(b, id, bob)
+      assert.equal(await client.ended, 0)
+      const own = /^invoice-agent of alice via countersign$/
+      const shown = client.output().split('\n').filter((line) => line.includes('via'))
+      assert.deepEqual(shown, Array(2).fill('invoice-agent of alice via countersign'))
+      const [{ name }] = (await place.server.query<{ name: string }>('select name from acted', undefined, 'crm')) as [{ name: string }]
+      assert.ok(name.startsWith(`${code} `), name)
+      assert.match(name.slice(code.length + 1), own)
+      await place.server.query('drop function note cascade', undefined, 'crm')
     })
 
     test('psql: denied by an approver; the session goes on', async () => {

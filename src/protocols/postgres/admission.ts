@@ -12,6 +12,7 @@ import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import type { Arrival } from './arrival.ts'
+import type { Attribution } from './attribution.ts'
 import type { Dialogue } from './dialogue.ts'
 import { Execution } from './execution.ts'
 import type { Inspected, Inspection } from './inspection.ts'
@@ -50,18 +51,20 @@ export class Admission {
   readonly #dialogue: Dialogue
   readonly #state: SessionState
   readonly #inspection: Inspection
+  readonly #attribution: Attribution
   readonly #waiting: Waiting
   readonly #gone: AbortSignal
   #caller: Caller
   #hold: Hold | undefined
   #cancelled = false
 
-  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, waiting, gone }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; waiting: Waiting; gone: AbortSignal }) {
+  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, waiting, gone }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; attribution: Attribution; waiting: Waiting; gone: AbortSignal }) {
     this.#parts = parts
     this.#arrival = arrival
     this.#dialogue = dialogue
     this.#state = state
     this.#inspection = inspection
+    this.#attribution = attribution
     this.#waiting = waiting
     this.#gone = gone
     this.#caller = arrival.caller
@@ -140,6 +143,7 @@ export class Admission {
         },
         run: async (permit) => {
           await this.#refuseDrift(request, permit)
+          if (permit.hold !== undefined) await this.#attribution.mark(this.#dialogue, permit.caller, action.digest)
           if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
           if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
           if (this.#dialogue.pipeline.skipping) throw new Refusal('upstream-unavailable', 'An earlier message of this batch failed.')

@@ -12,6 +12,7 @@ export interface DialogueParts {
   /** No client is behind it: questions are all there is, also of how to end a transaction that failed. */
   readonly own?: true
   toClient(bytes: Buffer): void
+  named?(applicationName: string): void
   /** ReadyForQuery came for something that the client sent. */
   ready(status: TransactionStatus): void
   /** The server's side is over. Called once. */
@@ -28,6 +29,7 @@ export class AskFailed extends Error {
 const mostRows = 500_000
 const oneWrite = 64 * 1_024
 const mostPieces = 64
+const stopMs = 5_000
 const flushMessage = message(frontend.flush)
 const syncMessage = message(frontend.sync)
 const questionName = 'countersign_question'
@@ -43,6 +45,7 @@ export class Dialogue {
   #ended: Error | undefined
   /** Behind the last bytes that were written: the server's answers are on their way to us. */
   #flushed = true
+  #stopping = false
 
   constructor(parts: DialogueParts) {
     this.#parts = parts
@@ -51,6 +54,7 @@ export class Dialogue {
       pipeline: this.pipeline,
       rowBytes: parts.rowBytes,
       toClient: parts.toClient,
+      named: (name) => parts.named?.(name),
       ready: (sent) => {
         if (sent.quiet !== 'all') parts.ready(this.pipeline.status)
       },
@@ -96,6 +100,7 @@ export class Dialogue {
 
   /** Writes what was sent. False: the server does not take more at the moment; wait for `drained`. */
   write(): boolean {
+    if (this.#stopping) return false
     const out = this.#out
     if (out.length === 0) return !this.#socket.writableNeedDrain
     this.#out = []
@@ -111,7 +116,20 @@ export class Dialogue {
 
   drained(): Promise<void> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
-    return this.until(() => !this.#socket.writableNeedDrain, (check) => this.#socket.once('drain', check))
+    return this.until(() => !this.#stopping && !this.#socket.writableNeedDrain, (check) => this.#socket.once('drain', check))
+  }
+
+  /** Asks the server to stop what runs. Until it has heard that, nothing more is written: it would stop what comes next instead. */
+  stop(): void {
+    if (this.#stopping || this.#ended !== undefined) return
+    this.#stopping = true
+    const heard = (): void => {
+      this.#stopping = false
+      if (this.#ended !== undefined) return
+      this.write()
+      this.#check()
+    }
+    this.#parts.backend.cancel(AbortSignal.timeout(stopMs)).then(heard, heard)
   }
 
   /** Resolves once the test is true; it is made again whenever the server has said something. Rejects when the server's side is over. */

@@ -1,4 +1,4 @@
-import { backend, backendRules, readCommandComplete, readParameterStatus } from './codec/backend.ts'
+import { backend, backendRules, readCommandComplete, readFields, readParameterStatus } from './codec/backend.ts'
 import type { Frame } from './codec/frame.ts'
 import { makeFrameWalk, type FrameWalk } from './codec/frames.ts'
 import { Reader } from './codec/text.ts'
@@ -34,6 +34,8 @@ export interface RepliesParts {
   /** Longest row that is read whole. */
   readonly rowBytes: number
   toClient(bytes: Buffer): void
+  /** What the server says that the session is called now. */
+  named(applicationName: string): void
   /** ReadyForQuery came for this message. */
   ready(sent: Expecting): void
 }
@@ -133,7 +135,8 @@ export class Replies {
       case backend.parameterStatus: {
         const { name, value } = readParameterStatus(this.#frame())
         if (!readable(name, value)) throw new OutOfStep(`the server reports ${name} as ${value.slice(0, 64)}`)
-        return
+        if (name === 'application_name') this.#parts.named(value)
+        return this.#hide(head)
       }
       default:
         throw new OutOfStep(`a message of type ${walk.type} came`)
@@ -189,7 +192,7 @@ export class Replies {
     if (head?.quiet === 'all') return this.#replace(undefined)
     if (ours !== bytes) return this.#replace(ours)
     const last = watch === undefined ? bytes : watch.end(writer, bytes)
-    this.#replace(last === bytes ? this.#diagnostic({ type: backend.error, bytes }) : last)
+    this.#replace(last === bytes ? (stoppedText(head, bytes) ?? this.#diagnostic({ type: backend.error, bytes })) : last)
   }
 
   #ready(head: Expecting | undefined): void {
@@ -241,6 +244,14 @@ export class Replies {
     this.#pieces = []
     this.#parts.toClient(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
   }
+}
+
+const canceled = '57014'
+
+/** Where the server says that it was stopped, and a policy wanted that. */
+const stoppedText = (head: Expecting | undefined, error: Buffer): Buffer | undefined => {
+  const stopped = head?.execution?.stopped
+  return stopped !== undefined && readFields({ type: backend.error, bytes: error }).get('C') === canceled ? stopped : undefined
 }
 
 const rowValues = (frame: Buffer): readonly (string | null)[] => {

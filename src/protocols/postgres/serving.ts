@@ -7,6 +7,7 @@ import type { PolicySet } from '../../policy/policy-set.ts'
 import type { Place } from './action.ts'
 import { Admission, type AdmissionParts } from './admission.ts'
 import type { Arrival, Serve } from './arrival.ts'
+import { Attribution } from './attribution.ts'
 import type { Catalogs, Known } from './catalogs.ts'
 import type { LivingCatalog } from './catalog/living-catalog.ts'
 import { makeSessionNames } from './catalog/session-names.ts'
@@ -33,7 +34,6 @@ export interface ServingParts extends AdmissionParts {
 }
 
 const rowBytes = 64 << 20
-const stopMs = 5_000
 
 /** Serves clients that are logged in: everything of one session, put together. */
 export const makeServe = (parts: ServingParts): Serve => {
@@ -58,13 +58,16 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
   const state = new SessionState()
   const consoleUrl = parts.consoleUrl()
   const place: Place = { service: service.name, upstream: `${service.host}:${service.port}`, database, role }
+  const attribution = new Attribution(arrival.caller, backend.parameters.get('application_name'))
   const dialogue = new Dialogue({
     backend,
     rowBytes,
     toClient: (bytes) => session.toClient(bytes),
+    named: (name) => attribution.reported(name),
     ready: () => {
       statements.ready()
       session.ready()
+      void attribution.ready(dialogue)?.then(() => session.ready())
     },
     over: (cause) => session.serverGone(cause),
   })
@@ -92,17 +95,17 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     dialogue,
     state,
     inspection,
+    attribution,
     waiting: { began: (hold) => session.held(hold), ended: () => notice.stop() },
     gone: gone.signal,
   })
-  const stop = (): void => void backend.cancel(AbortSignal.timeout(stopMs)).catch(() => {})
-  const watching = { names, digest: parts.digestFor(service.name), tagsOf, stop, guard: () => dialogue.replies.guardTexts(), masksOf: () => parts.policies().masksOf(service.name) }
+  const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name) }
   const statements: Statements = new Statements({
     dialogue, state, judge, names, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, consoleUrl,
     definitionsChanged: () => living.renew(),
     refused: (sql, refusal) => parts.note({ type: 'refused', attempt: randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(unjudged(place, sql)), code: refusal.code, cause: refusal.message }),
     fatal: (refusal: Refusal) => session.fatal(refusal),
-    watch: (read, execution, permit, bound, inBatch) => watchRows(watching, read, execution, permit, bound, inBatch),
+    watch: (read, execution, permit, circumstances) => watchRows(watching, read, execution, permit, circumstances),
     check: (read, obligations, bound) => void planFor(watching, read, obligations, bound),
   })
   const notice = new HoldNotice(consoleUrl, parts.noticeMs)

@@ -3,10 +3,10 @@ import type { SecureContext } from 'node:tls'
 import type { Identity } from '../../identity/identity.ts'
 import { clientAddress } from '../../lib/address.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
-import type { Caller } from '../../model/caller.ts'
 import type { Claim } from '../../model/claim.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { Arrival } from './arrival.ts'
+import { sessionName } from './attribution.ts'
 import { Gone } from './byte-source.ts'
 import type { CancelKeys } from './cancel-keys.ts'
 import { askForToken } from './client-login.ts'
@@ -77,7 +77,7 @@ export const startUp = async (raw: Socket, parts: StartupParts, shared: StartupS
   if (service === undefined) throw new Refusal('not-found', asked.database === undefined ? 'Say which database you want.' : 'There is no such database here.')
   progress.stack.defer(shared.places.take(caller, options.limits))
   const role = service.roles.get(asked.user) ?? service.credential
-  const backend = progress.stack.use(await connectUpstream(service, role, { applicationName: applicationName(caller), parameters: asked.parameters }, signal))
+  const backend = progress.stack.use(await connectUpstream(service, role, { applicationName: sessionName(caller), parameters: asked.parameters }, signal))
   const key = shared.keys.issue(backend.pid, protocol >= newestMinor ? longKey : shortKey)
   progress.stack.defer(() => key.remove())
   if (shared.current().draining) throw new Refusal('draining', 'This replica is going away.')
@@ -123,15 +123,6 @@ const within = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
     if (signal.aborted) aborted()
   })
-
-/** Longest name that the server keeps. */
-const nameBytes = 63
-
-/** For people who look at the server's own list of sessions. What a terminal or a log could trip over becomes a question mark, as at the server itself. */
-const applicationName = ({ subject }: Caller): string => {
-  const suffix = ' via countersign'
-  return `${subject.replace(/[^\x20-\x7e]/g, '?').slice(0, nameBytes - suffix.length)}${suffix}`
-}
 
 const welcome = (socket: Socket, { parameters, pid }: Backend, key: Buffer): void => {
   const settings = [...parameters].map(([name, value]) => parameterStatus(name, value))
