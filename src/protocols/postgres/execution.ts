@@ -1,6 +1,7 @@
 import { defined } from '../../lib/defined.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { readFields, rowsOf } from './codec/backend.ts'
+import type { TimeLimit } from './time-limit.ts'
 
 /** One action at the server, from the first byte sent for it to what became of it. */
 export class Execution {
@@ -12,6 +13,10 @@ export class Execution {
   #failed = false
   #over = false
   maskedValues = 0
+  /** Where a policy limits the time that it may take. */
+  limit: TimeLimit | undefined
+  /** It was stopped for a policy: what the client is told in place of the server's error. */
+  stopped: Buffer | undefined
 
   constructor() {
     this.outcome = new Promise((resolve) => (this.#resolve = resolve))
@@ -31,6 +36,7 @@ export class Execution {
   /** Rows have come and there are more: whoever comes for them goes on with the same permission. */
   suspended(): void {
     this.#status = 'SUSPENDED'
+    this.limit?.pause()
   }
 
   /** `undefined`: the server skipped it. */
@@ -52,6 +58,7 @@ export class Execution {
   end(outcome: Omit<Outcome, 'ms'>): void {
     if (this.#over) return
     this.#over = true
+    this.limit?.pause()
     const ms = Math.round((performance.now() - this.#began) * 1_000) / 1_000
     this.#resolve({ ...outcome, ms, ...(this.maskedValues > 0 ? { maskedValues: this.maskedValues } : {}) })
   }

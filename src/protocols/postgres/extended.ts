@@ -195,18 +195,20 @@ export class Extended {
 
   #run(frame: Frame, name: string, portal: Portal, reading: StatementReading, execution: Execution, permit: Permit): void {
     if (reading.answers === 'copy-in') this.copyIn = execution
-    const watch = this.#statements.watch([reading], execution, permit, portal.bound, true)
+    const watch = this.#statements.watch([reading], execution, permit, { bound: portal.bound, cursor: portal.cursor ? portal : undefined, inBatch: true })
     portal.execution = execution
     portal.watch = watch
     this.#sendParked()
     if (watch?.masks === true) this.#describeFor(watch, name)
     const effects = this.#statements.sent([reading], permit.action, execution)
     this.#dialogue.send({ ...running(execution, effects), ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
+    execution.limit?.run()
   }
 
   #continue({ bytes }: Frame, portal: Portal, execution: Execution): Promise<void> | undefined {
     const { watch } = portal
     this.#sendExecute(watch === undefined ? continued(execution) : { ...continued(execution), rows: watch }, bytes)
+    execution.limit?.run()
     return watch?.limited === true ? this.#afterwards(portal) : undefined
   }
 
@@ -273,6 +275,7 @@ const boundOf = ({ bytes }: Frame, { portal, statement, parameterFormats, parame
 
 const running = (execution: Execution, effects: { done(at: number): void; failed(): void }): Expecting => ({
   kind: 'execute',
+  execution,
   done(tag) {
     execution.did(tag)
     effects.done(0)
@@ -295,6 +298,10 @@ const running = (execution: Execution, effects: { done(at: number): void; failed
 /** The next rows of a portal that was let run. */
 const continued = (execution: Execution): Expecting => ({
   kind: 'execute',
+  execution,
+  suspended() {
+    execution.suspended()
+  },
   done(tag) {
     execution.did(tag)
     execution.finish()

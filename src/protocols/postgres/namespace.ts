@@ -1,5 +1,6 @@
 import type { Piece } from './action.ts'
 import type { Execution } from './execution.ts'
+import type { CursorAllowance } from './rows/writer.ts'
 import type { StatementReading } from './sql/reading.ts'
 import type { Watching } from './watching.ts'
 
@@ -36,6 +37,8 @@ export interface Portal {
   execution?: Execution
   /** What is to be done with its rows, in all its slices. */
   watch?: Watching | undefined
+  /** Of a cursor, where a policy limits its rows: what all its FETCHes may still give. */
+  allowance?: CursorAllowance
 }
 
 interface Pending<T> {

@@ -1,3 +1,4 @@
+import type { Execution } from './execution.ts'
 import { answersPoison, type Poison } from './poison.ts'
 
 export type TransactionStatus = 'idle' | 'open' | 'failed'
@@ -8,6 +9,8 @@ export type SentKind = 'query' | 'parse' | 'bind' | 'describe' | 'close' | 'exec
 export interface Sent {
   readonly kind: SentKind
   readonly poison?: Poison
+  /** The action that it is part of. */
+  readonly execution?: Execution
   /** The server has done it. `tag`: the text of CommandComplete; once for each statement of a Query, `undefined` for an empty one. */
   done?(tag: string | undefined): void
   /** Some rows have come, and the portal has more. */

@@ -264,9 +264,10 @@ export class Session {
         what: statements.inspectedText(sql, reading.statements),
         check: (obligations) => statements.check(reading.statements, obligations),
         send: (execution, permit) => {
-          const watch = statements.watch(reading.statements, execution, permit, undefined, false)
+          const watch = statements.watch(reading.statements, execution, permit, { inBatch: false })
           const running = this.#running(reading, permit.action, execution)
           dialogue.send(watch === undefined ? running : { ...running, rows: watch }, frame.bytes)
+          execution.limit?.run()
           sent = execution
         },
         refuse: (refusal) => this.#refuse(deniedText(refusal, reading)),
@@ -281,6 +282,7 @@ export class Session {
     let at = 0
     return {
       kind: 'query',
+      execution,
       done(tag) {
         execution.did(tag)
         effects.done(at++)

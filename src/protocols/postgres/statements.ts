@@ -15,7 +15,7 @@ import type { Bound, Change, Prepared } from './namespace.ts'
 import { type Reader, shortText } from './sql/reader.ts'
 import type { Reading, StatementReading } from './sql/reading.ts'
 import type { SessionState } from './state.ts'
-import type { Watching } from './watching.ts'
+import type { Circumstances, Watching } from './watching.ts'
 
 export interface StatementsParts {
   readonly dialogue: Dialogue
@@ -34,7 +34,7 @@ export interface StatementsParts {
   readonly fatal: (refusal: Refusal) => void
   /** Throws a `Refusal` where it could not be sent with these obligations. */
   readonly check: (statements: readonly StatementReading[], obligations: Obligations, bound: Bound | undefined) => void
-  readonly watch: (statements: readonly StatementReading[], execution: Execution, permit: Permit, bound: Bound | undefined, inBatch: boolean) => Watching | undefined
+  readonly watch: (statements: readonly StatementReading[], execution: Execution, permit: Permit, circumstances: Circumstances) => Watching | undefined
 }
 
 export interface Effects {
@@ -232,8 +232,11 @@ export class Statements {
     this.#parts.check(statements, obligations, bound)
   }
 
-  watch(statements: readonly StatementReading[], execution: Execution, permit: Permit, bound: Bound | undefined, inBatch: boolean): Watching | undefined {
-    return this.#parts.watch(statements, execution, permit, bound, inBatch)
+  watch(statements: readonly StatementReading[], execution: Execution, permit: Permit, circumstances: Circumstances): Watching | undefined {
+    const [first] = statements
+    if (first?.control?.does !== 'fetch') return this.#parts.watch(statements, execution, permit, circumstances)
+    const found = this.state.portals.find(first.control.name ?? '', this.#parts.dialogue.pipeline.batch)
+    return this.#parts.watch(statements, execution, permit, { ...circumstances, cursor: found === 'unsure' ? undefined : found })
   }
 
   /** `undefined`: the session ends with it, and the client has been told. */

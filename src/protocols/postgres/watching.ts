@@ -4,15 +4,17 @@ import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { SessionNames } from './catalog/session-names.ts'
 import { backend } from './codec/backend.ts'
+import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
-import type { Bound } from './namespace.ts'
+import type { Bound, Portal } from './namespace.ts'
 import { limitError } from './rows/diagnostics.ts'
 import { columnMasks, type TagsOf } from './rows/column-masks.ts'
 import { isMasking, PASS, planRows, type RowPlan, type Watch } from './rows/plan.ts'
-import type { RowWriter } from './rows/writer.ts'
+import { CursorAllowance, type RowWriter } from './rows/writer.ts'
 import { storesMask } from './rows/write-back.ts'
 import type { RowWatch } from './replies.ts'
 import type { StatementReading } from './sql/reading.ts'
+import { TimeLimit } from './time-limit.ts'
 
 export interface WatchingParts {
   readonly names: SessionNames
@@ -20,10 +22,15 @@ export interface WatchingParts {
   readonly tagsOf: () => TagsOf
   /** Of all rules of the service, whoever asks. */
   readonly masksOf: () => Obligations['masks']
-  /** Asks the server to stop what runs. */
-  readonly stop: () => void
-  /** From now on errors and notices quote nothing. */
-  readonly guard: () => void
+  readonly dialogue: Dialogue
+}
+
+export interface Circumstances {
+  readonly bound?: Bound | undefined
+  /** The cursor that is read. */
+  readonly cursor?: Portal | undefined
+  /** Its end is not the end of what was sent: only an error of the server's own ends that. */
+  readonly inBatch: boolean
 }
 
 const nothing = Buffer.alloc(0)
@@ -59,7 +66,7 @@ export class Watching implements RowWatch {
   over(): void {
     if (this.exceeded) return
     this.exceeded = true
-    this.#parts.stop()
+    this.#parts.dialogue.stop()
   }
 
   get limitError(): Buffer {
@@ -75,7 +82,7 @@ export class Watching implements RowWatch {
 }
 
 /** What is to be done with the rows. Throws a `Refusal` where what is asked of them cannot be done, or where a mask would be stored: then nothing may be sent. */
-export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, statements: readonly StatementReading[], obligations: Obligations, bound: Bound | undefined): Exclude<RowPlan, { readonly does: 'refuse' }> => {
+export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, statements: readonly StatementReading[], obligations: Obligations, bound: Bound | undefined, cursor?: Portal): Exclude<RowPlan, { readonly does: 'refuse' }> => {
   const { rows } = obligations.limits
   const all = masksOf()
   if (rows === undefined && !isMasking(obligations.masks) && !isMasking(all)) return PASS
@@ -83,23 +90,26 @@ export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, state
   const isStored = (statement: StatementReading): boolean => storesMask({ statement, names, masks: columnMasks(names.catalog, all, tags), values: bound?.values ?? [] })
   if (isMasking(all) && statements.some(isStored)) throw new Refusal('denied', 'A text in this statement is a mask and no value: it would replace what it hides.', { instead: 'Leave that column out.' })
   if (rows !== undefined && statements.length > 1) throw new Refusal('denied', 'The policy limits the rows of this statement, so it has to come alone.', { instead: 'Send one statement at a time.' })
-  const plan = planRows({ obligations, statements, names, tagsOf: tags, digest })
+  const plan = planRows({ obligations, statements, names, tagsOf: tags, digest, allowance: rows === undefined ? undefined : allowanceOf(cursor, rows) })
   if (plan.does === 'refuse') throw new Refusal('denied', plan.because, { instead: plan.instead })
   return plan
 }
 
-/** What the decision asks of what is about to be sent. Throws as `planFor` does. */
-export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action }: Permit, bound: Bound | undefined, inBatch: boolean): Watching | undefined => {
-  const { obligations } = decision
-  const plan = planFor(parts, statements, obligations, bound)
-  const { rows, ms } = obligations.limits
-  if (ms !== undefined) limitTime(parts, execution, ms)
-  if (plan.does === 'pass') return undefined
-  if (plan.guarded) parts.guard()
-  return new Watching(plan, parts, execution, rows, action.effect === 'write', inBatch)
+/** A cursor is one result, however many FETCHes read it. */
+const allowanceOf = (cursor: Portal | undefined, rows: number): CursorAllowance | undefined => {
+  if (cursor === undefined) return undefined
+  cursor.allowance ??= new CursorAllowance(rows)
+  cursor.allowance.most = rows
+  return cursor.allowance
 }
 
-const limitTime = ({ stop }: WatchingParts, execution: Execution, ms: number): void => {
-  const timer = setTimeout(stop, ms)
-  void execution.outcome.then(() => clearTimeout(timer))
+/** What the decision asks of what is about to be sent. Throws as `planFor` does. */
+export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action }: Permit, { bound, cursor, inBatch }: Circumstances): Watching | undefined => {
+  const { obligations } = decision
+  const plan = planFor(parts, statements, obligations, bound, cursor)
+  const { rows, ms } = obligations.limits
+  if (ms !== undefined) execution.limit = new TimeLimit(parts.dialogue, execution, ms)
+  if (plan.does === 'pass') return undefined
+  if (plan.guarded) parts.dialogue.replies.guardTexts()
+  return new Watching(plan, parts, execution, rows, action.effect === 'write', inBatch)
 }

@@ -50,3 +50,15 @@ export const limitError = (rows: number, writes: boolean): Buffer =>
       ['H', 'Ask for fewer rows, with a condition or LIMIT.'],
     ]),
   )
+
+/** In the place of the server's word that the statement was cancelled, where the time that a policy gives it was over. */
+export const timeError = (ms: number): Buffer =>
+  errorResponse(
+    new Map([
+      ['S', 'ERROR'],
+      ['V', 'ERROR'],
+      ['C', '57014'],
+      ['M', `The statement was stopped: it took longer than the ${ms >= 1_000 ? `${ms / 1_000} s` : `${ms} ms`} that the policy allows.`],
+      ['H', 'Ask for less at once.'],
+    ]),
+  )

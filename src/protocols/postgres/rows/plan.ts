@@ -16,6 +16,8 @@ export interface RowQuestion {
   readonly names: SessionNames
   /** Data tags of a table (`public.users`) or a column (`public.users.email`), as the classification gives them for this service. One function for one policy version. */
   readonly tagsOf: TagsOf
+  /** Of a cursor that was read from before. */
+  readonly allowance?: Allowance | undefined
   /** For masks that hash; one key for one service, so that equal values stay equal. */
   readonly digest: Digest
 }
@@ -46,7 +48,7 @@ export interface Watch {
 export const planRows = (question: RowQuestion): RowPlan => {
   const { obligations, names, tagsOf, digest } = question
   const { rows } = obligations.limits
-  const allowance: Allowance = { left: rows ?? Infinity }
+  const { allowance = { left: rows ?? Infinity } } = question
   const { masks } = obligations
   const masking = isMasking(masks)
   if (!masking && rows === undefined) return PASS

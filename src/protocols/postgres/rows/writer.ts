@@ -26,6 +26,21 @@ export interface Allowance {
   left: number
 }
 
+/** What is left of a cursor's: the policy may have changed since it was opened. */
+export class CursorAllowance implements Allowance {
+  left: number
+  #most: number
+
+  constructor(most: number) {
+    this.left = this.#most = most
+  }
+
+  set most(most: number) {
+    this.left += most - this.#most
+    this.#most = most
+  }
+}
+
 export const dataRow = 0x44
 
 export const brokenRow = (cause: string): Refusal => new Refusal('upstream-unavailable', 'The service sent what is not the PostgreSQL protocol.', { cause })

@@ -124,9 +124,10 @@ test('masks fit the type of their column', () => {
     return bytes === undefined || bytes.readInt32BE(0) === -1 ? null : bytes.toString('utf8', 4)
   }
   assert.equal(shown(fieldMask('redact', 25, -1, digest)), '******')
-  assert.equal(shown(fieldMask('redact', 1043, 7, digest)), '***')
+  assert.equal(shown(fieldMask('redact', 1043, 7, digest)), null, 'no mask has three letters')
+  assert.equal(shown(fieldMask('redact', 1043, 8, digest)), '****')
   assert.equal(shown(fieldMask('redact', 1042, 13, digest)), '******   ')
-  assert.equal(shown(fieldMask('partial', 1043, 9, digest)), 'a****')
+  assert.equal(shown(fieldMask('partial', 1043, 9, digest)), '****')
   assert.equal(shown(fieldMask('partial', 25, -1, digest)), 'a****@e****.com')
   for (const type of [23, 17, 114, 3802, 1009, 1700, 18, 2249, 99_999]) assert.equal(shown(fieldMask('partial', type, -1, digest)), null, String(type))
   assert.equal(fieldMask('none', 25, -1, digest), undefined)
