@@ -96,6 +96,8 @@ describe('npm start', { concurrency: 1 }, () => {
     const denied = await paste(world.line(/psql.*salaries/)).done
     assert.equal(denied.code, 1)
     assert.match(denied.out, /ERROR: +Salaries are for people\.[^]*HINT: +Ask for an aggregate/)
+    const look = world.line(/psql.*customers/).replace(/"[^"]*"$/, "'\\d orders'")
+    assert.match((await paste(look).done).out, /Foreign-key constraints:/)
     assert.match(await approved(world.line(/psql.*delete/)), /NOTICE: +held for approval CS-[^]*DELETE 1/)
   })
 
