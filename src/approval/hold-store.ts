@@ -40,9 +40,9 @@ export interface HoldChange {
 
 /**
  * Bytes kept beside a hold, sealed by whoever keeps them.
- * `request`: what is needed to run it without its client. `result`: what running it answered.
+ * `request`: what is needed to run it without its client. `result`: what running it answered. `notice-…`: what a channel shows of it.
  */
-export type AttachmentName = 'request' | 'result'
+export type AttachmentName = 'request' | 'result' | `notice-${string}`
 
 /** Bytes and how long they are kept from now on. */
 export interface Attachment {
@@ -104,6 +104,8 @@ export interface HoldStore extends AsyncDisposable {
   attended(ids: readonly string[], aliveMs: number): Promise<ReadonlySet<string>>
   /** Replicas seen within the last day, with the store's time of their last sign of life. */
   replicas(): Promise<ReadonlyMap<string, number>>
+  /** Takes, or keeps, what one replica does for all, for so long from now on; 0 gives it back. `false`: another has it. */
+  lease(name: string, replica: string, forMs: number): Promise<boolean>
   /** Cheap round trip for readiness. */
   check(): Promise<void>
 }

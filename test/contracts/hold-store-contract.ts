@@ -75,6 +75,25 @@ export const holdStoreContract = (name: string, start: () => Promise<StoreFixtur
       assert.equal(ids.size, 1)
     })
 
+    it('lets one replica at a time have a lease, until it gives it back or does not come back', async () => {
+      const name = randomUUID()
+      const tries = await Promise.all(['one', 'two', 'three'].map(async (replica, at) => ((await (at % 2 ? a : b).lease(name, replica, 60_000)) ? replica : '')))
+      const [holder, ...more] = tries.filter((replica) => replica !== '')
+      assert.ok(holder !== undefined && more.length === 0, String(tries))
+      assert.equal(await b.lease(name, holder, 60_000), true)
+      assert.equal(await a.lease(name, 'other', 60_000), false)
+      assert.equal(await a.lease(randomUUID(), 'other', 60_000), true)
+      assert.equal(await a.lease(name, holder, 0), true)
+      assert.equal(await b.lease(name, 'other', 5_000), true)
+      assert.equal(await a.lease(name, holder, 5_000), false)
+      skew = 6_000
+      try {
+        assert.equal(await a.lease(name, holder, 5_000), true)
+      } finally {
+        skew = 0
+      }
+    })
+
     it('spends once: of fifty racing, one wins', async () => {
       const stores = await Promise.all(Array.from({ length: 5 }, () => fixture.open()))
       const one = entry({ state: 'approved' })

@@ -222,6 +222,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     }),
     attended: (ids, aliveMs) => read(() => new Set((sql.attended.all(clock() - aliveMs, JSON.stringify(ids)) as unknown as Row[]).map(({ id }) => id))),
     replicas: () => read(() => new Map((sql.replicas.all(clock() - replicaKeptMs) as unknown as { name: string; seen_at: number }[]).map((row) => [row.name, row.seen_at]))),
+    lease: (name, replica, forMs) => write((now) => sql.lease.run(name, replica, Math.round(now + forMs), now).changes > 0),
     check: () => write(() => {}),
     async [Symbol.asyncDispose]() {
       if (closing.signal.aborted) return

@@ -6,6 +6,7 @@
  * changes      what happened, for the wake-ups of all processes; trimmed
  * attachments  encrypted bytes beside a hold, each with its end
  * replicas     last sign of life · present: which holds have a client at which replica
+ * leases       what one replica does for all, and until when
  */
 export const schema = `
   create table if not exists holds (
@@ -46,4 +47,5 @@ export const schema = `
   create table if not exists replicas (name text primary key, seen_at integer not null) strict, without rowid;
   create table if not exists present (replica text not null, id text not null, primary key (replica, id)) strict, without rowid;
   create index if not exists present_by_id on present (id);
+  create table if not exists leases (name text primary key, replica text not null, until integer not null) strict, without rowid;
 `

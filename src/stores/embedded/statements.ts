@@ -30,6 +30,7 @@ export const prepareStatements = (database: DatabaseSync) => ({
   leave: database.prepare('delete from present where replica = ? and id = ?'),
   replicas: database.prepare('select name, seen_at from replicas where seen_at > ?'),
   attended: database.prepare('select distinct present.id from present join replicas on replicas.name = present.replica where replicas.seen_at >= ? and present.id in (select value from json_each(?))'),
+  lease: database.prepare('insert into leases (name, replica, until) values (?, ?, ?) on conflict (name) do update set replica = excluded.replica, until = excluded.until where leases.replica = excluded.replica or leases.until <= ?'),
   revisions: database.prepare('select id, revision from holds where id in (select value from json_each(?))'),
   version: database.prepare('pragma data_version'),
   sweep: [

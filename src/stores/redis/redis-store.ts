@@ -3,7 +3,7 @@ import type { HoldChange, HoldEntry, HoldRevision, HoldStore } from '../../appro
 import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { connect, primaries, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
-import { aliveScript, beatScript, dueScript, latestScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
+import { aliveScript, beatScript, dueScript, latestScript, leaseScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
 
 const deadlineMs = 4_000
 const blockMs = 1_000
@@ -184,6 +184,7 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     beat,
     attended,
     replicas: () => alive(dayMs),
+    lease: async (name, replica, forMs) => (await ask(() => run(leaseScript, [key(`lease:${name}`)], [replica, Math.round(forMs)]))) === 1,
     check: async () => {
       safe = undefined
       await ask(async () => {})

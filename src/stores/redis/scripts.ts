@@ -40,6 +40,13 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', text(now), 'LIM
   for i = 4, 7 do redis.call('ZREM', KEYS[i], id) end
 end`
 
+/** KEYS lease. ARGV skew replica forMs */
+export const leaseScript = script(`
+local held = redis.call('HMGET', KEYS[1], 'replica', 'until')
+if held[1] and held[1] ~= ARGV[2] and tonumber(held[2]) > now then return 0 end
+redis.call('HSET', KEYS[1], 'replica', ARGV[2], 'until', text(now + tonumber(ARGV[3])))
+return 1`)
+
 /** KEYS holds meta open index live due gone changes caller service seq request asked. ARGV skew id meta sealed openKey dueAt perCaller perService supersededId supersededRevision changesKept state request keepMs asked; an empty request: none */
 export const openScript = script(`${purge(13)}
 local found = redis.call('HGET', KEYS[3], ARGV[5])
