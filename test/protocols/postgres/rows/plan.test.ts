@@ -307,18 +307,36 @@ for (const binaries of servers()) describe(`rows with PostgreSQL ${binaries.majo
     const fields = (severity: string): string => `S${severity}\0V${severity}\0C22P02\0M${long}\0D${secret}\0H${secret}\0W${secret}\0q${secret}\0P17\0\0`
     const frame = (bytes: Buffer): { readonly type: number; readonly bytes: Buffer } => ({ type: bytes[0] ?? 0, bytes })
 
-    test('guarded ones keep severity, code and position, and quote nothing', () => {
+    test('guarded ones keep severity and code, and quote nothing', () => {
       for (const [type, severity] of [['E', 'ERROR'], ['N', 'NOTICE']] as const) {
         const guarded = guardDiagnostic(frame(message(type, fields(severity))))
         const text = guarded.toString()
         assert.ok(!text.includes(secret))
-        assert.match(text, new RegExp(`S${severity}\\0V${severity}\\0C22P02\\0P17\\0M`))
+        assert.match(text, new RegExp(`S${severity}\\0V${severity}\\0C22P02\\0M`))
         assert.equal([...framesOf(guarded)].length, 1)
         assert.equal(guarded[0], type.charCodeAt(0))
       }
       const notification = message('A', Buffer.concat([Buffer.from([0, 0, 0, 7]), Buffer.from(`ch\0${secret}\0`)]))
       assert.deepEqual(guardNotification(frame(notification), true).subarray(5), Buffer.from('\0\0\0\x07ch\0\0'))
       assert.equal(guardNotification(frame(notification), false), notification)
+    })
+    test('the server says its own words about what the client wrote, and names', async () => {
+      const error = async (...messages: readonly Buffer[]): Promise<string> => {
+        const [found] = [...framesOf(await wire.exchange(...messages))].filter(({ type }) => type === 0x45)
+        return guardDiagnostic(found ?? assert.fail('no error came')).toString()
+      }
+      assert.match(await error(query('SELECT nme FROM users')), /C42703\0Mcolumn "nme" does not exist\0H/)
+      assert.match(await error(query('SELEC 1')), /C42601\0Msyntax error at or near "SELEC"\0P1\0/)
+      assert.match(await error(query("SELECT 'abc'::int")), /C22P02\0Minvalid input syntax for type integer: "abc"\0/)
+      assert.match(await error(message('P', '\0SELECT $1::int\0\0\0'), message('B', Buffer.from('\0\0\0\0\0\x01\0\0\0\x03abc\0\0')), message('S', '')), /C22P02\0Minvalid input syntax for type integer: "abc"\0/)
+      const unique = await error(query(`INSERT INTO users (id, ssn) VALUES (9, '${secret}')`))
+      assert.match(unique, /C23505\0.*none_each\0MA value that must be unique is there already.\0D/)
+      assert.doesNotMatch(unique, /123|Key/)
+      assert.match(await error(query("SELECT (ssn || 'x')::regtype FROM users")), /^E.{4}SERROR\0VERROR\0C42601\0MThe statement failed. The text of the error is withheld/s)
+      assert.match(await error(query('SELECT ssn::json FROM users')), /C22P02\0MA value has not the form of its type.\0D/)
+      const raised = await error(query(`DO $$ BEGIN RAISE EXCEPTION '${secret}' USING ERRCODE = '42703', CONSTRAINT = '${secret}', COLUMN = '${secret}'; END $$`))
+      assert.ok(!raised.includes(secret))
+      assert.ok(!(await error(query(`DO $$ BEGIN EXECUTE 'SELECT ' || quote_ident('${secret}'); END $$`))).includes(secret))
     })
     test('others are cut', () => {
       const bound = boundDiagnostic(frame(message('E', fields('ERROR'))))
