@@ -30,6 +30,7 @@ const tour = (): void => {
       `TOKEN=$(curl -s -u invoice-agent:invoice-agent-secret -d grant_type=client_credentials http://127.0.0.1:8082/token | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
       `npx countersign login ${server}      (log in as bob; any password)`,
     ],
+    query: (sql) => `docker compose exec -e PGPASSWORD=$TOKEN agent psql "host=127.0.0.1 port=6432 dbname=crm user=agent" -c "${sql}"`,
     asBob: server,
     afterwards: ['A second replica listens on http://127.0.0.1:8090: send the waiting call there as well, and it joins the same hold. It runs once.', 'The audit stream: docker compose exec redis redis-cli xrange countersign:audit - +'],
   })

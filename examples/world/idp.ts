@@ -39,7 +39,8 @@ export interface IdpOptions {
   readonly audience?: string
   readonly users?: Readonly<Record<string, IdpUser>>
   readonly agents?: readonly IdpClient[]
-  readonly consoleRedirects?: readonly string[]
+  /** The origin of a console at which people log in with a browser. */
+  readonly consoleUrl?: string
   readonly tokenSeconds?: number
 }
 
@@ -64,6 +65,7 @@ export const startIdp = async (options: IdpOptions = {}): Promise<Idp> => {
   const users = new Map(Object.entries(options.users ?? defaultUsers))
   const agents = options.agents ?? defaultAgents
   const ttl = options.tokenSeconds ?? 900
+  const consoleUrl = options.consoleUrl ?? 'http://127.0.0.1:8081'
   const { privateKey } = await generateKeyPair('RS256', { extractable: true })
   const key: JWK = { ...(await exportJWK(privateKey)), kid: 'idp-1', alg: 'RS256', use: 'sig' }
 
@@ -85,7 +87,7 @@ export const startIdp = async (options: IdpOptions = {}): Promise<Idp> => {
   const provider = new Provider(issuer, {
     clients: [
       { client_id: 'countersign-cli', token_endpoint_auth_method: 'none', application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'] },
-      { client_id: 'countersign-console', client_secret: 'countersign-console-secret', redirect_uris: options.consoleRedirects ?? ['http://127.0.0.1:8081/login/callback'], grant_types: ['authorization_code', 'refresh_token'] },
+      { client_id: 'countersign-console', client_secret: 'countersign-console-secret', redirect_uris: [`${consoleUrl}/oauth2/callback`], post_logout_redirect_uris: [`${consoleUrl}/oauth2/signed-out`], backchannel_logout_uri: `${consoleUrl}/oauth2/backchannel-logout`, backchannel_logout_session_required: true, grant_types: ['authorization_code'] },
       ...agents.map((agent) => ({ client_id: agent.id, client_secret: agent.secret, redirect_uris: [], response_types: [], grant_types: ['client_credentials', exchangeGrant] })),
     ],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'] },

@@ -10,6 +10,7 @@ import { program, startProcess, type Replica } from '../scenarios/process.ts'
 import { openTerminal, type Terminal } from '../scenarios/terminal.ts'
 import { makeBrowser } from '../support/idp.ts'
 import { freePort } from '../support/ports.ts'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 import { readDockerfile } from './dockerfile.ts'
@@ -19,6 +20,7 @@ interface Service {
   readonly image?: string
   readonly build?: string | { readonly context: string; readonly target: string }
   readonly command?: readonly string[]
+  readonly network_mode?: string
   readonly ports?: readonly string[]
   readonly volumes?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
@@ -77,6 +79,7 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
   const children: ChildProcess[] = []
   const ports: Record<string, number> = {}
   let redis: TestRedis
+  let database: TestPostgres
   let replicas: Replica[] = []
   let bob: Terminal
   let text = ''
@@ -101,6 +104,8 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
       .replaceAll('127.0.0.1:8082', `127.0.0.1:${ports['idp']}`)
       .replaceAll('orders-api:8083', `127.0.0.1:${ports['api']}`)
       .replaceAll('redis://redis:6379', redis.url)
+      .replaceAll('database:5432', `127.0.0.1:${database.port}`)
+      .replaceAll(/ *allow-plaintext: .*\n/g, '') // belongs to a server elsewhere
       .replaceAll('/policies/', `${join(root, 'policies')}/`)
   const replica = async (name: string): Promise<Replica> => {
     const service = services[name]
@@ -109,27 +114,42 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
     const console_ = await freePort()
     mkdirSync(data)
     const file = join(home, `${name}.yaml`)
-    writeFileSync(file, here(readFileSync(join(root, mounted), 'utf8')).replaceAll('/var/lib/countersign', data).replaceAll('0.0.0.0:8080', '127.0.0.1:0').replaceAll(/(?:0\.0\.0\.0|127\.0\.0\.1):8081/g, `127.0.0.1:${console_}`).replaceAll('127.0.0.1:9901', '127.0.0.1:0'))
+    writeFileSync(file, here(readFileSync(join(root, mounted), 'utf8')).replaceAll('/var/lib/countersign', data).replaceAll('0.0.0.0:8080', '127.0.0.1:0').replaceAll(/(?:0\.0\.0\.0|127\.0\.0\.1):8081/g, `127.0.0.1:${console_}`).replaceAll(/127\.0\.0\.1:(?:9901|6432)/g, '127.0.0.1:0'))
     const env = { ...service?.environment, HOSTNAME: service?.hostname ?? '' }
     const checked = spawnSync(process.execPath, [program, 'config', 'check', file], { encoding: 'utf8', env: { ...process.env, ...env } })
     assert.equal(checked.status, 0, checked.stderr)
     assert.equal(checked.stderr, '')
     return startProcess(name, file, { env })
   }
+  /** Where a replica listens for PostgreSQL clients, for those in its container. */
+  const postgres = (replica: Replica | undefined): string => String(replica?.lines().find((each) => each['msg'] === 'ready')?.['postgres'] ?? '')
   /** A command of the tour, as a person pastes it. */
   const paste = (command: string, token: string): Promise<string> => {
     const [a, b] = replicas
-    const line = here(command).replaceAll('http://127.0.0.1:8080', a?.http ?? '').replaceAll('http://127.0.0.1:8090', b?.http ?? '')
-    const child = spawn('sh', ['-c', line], { env: { ...process.env, TOKEN: token }, stdio: ['ignore', 'pipe', 'inherit'], timeout: 60_000 })
+    const line = here(command)
+      .replaceAll('http://127.0.0.1:8080', a?.http ?? '')
+      .replaceAll('http://127.0.0.1:8090', b?.http ?? '')
+      .replace(/docker compose exec -e (\S+) agent psql/, 'env $1 psql -X')
+      .replace('host=127.0.0.1 port=6432', postgres(a).replace(/^(.*):(\d+)$/, 'host=$1 port=$2'))
+    const child = spawn('sh', ['-c', line], { env: { ...process.env, TOKEN: token }, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 })
     let out = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
     return once(child, 'close').then(() => out.trim())
+  }
+  /** As bob, who finds it in the list. */
+  const approve = async (what: string): Promise<void> => {
+    const hold = await until('the hold', async () => (JSON.parse((await bob.run('holds', 'ls', '-o', 'json')).out) as { readonly holds: readonly { readonly id: string; readonly code: string; readonly preview: string }[] }).holds.find(({ preview }) => preview.includes(what)), 15_000)
+    const yes = await bob.run('holds', 'approve', hold.id, '--yes', '--code', hold.code)
+    assert.equal(yes.code, 0, yes.err)
   }
   const line = (pattern: RegExp): string => text.split('\n').find((each) => pattern.test(each))?.trim() ?? assert.fail(`the tour has no line like ${pattern}`)
 
   before(async () => {
     ports['idp'] = await freePort()
     ports['api'] = await freePort()
+    const { volumes: mounted = [], environment = {} } = services['database'] ?? {}
+    const filling = mounted.map((volume) => volume.split(':')).find(([, inside = '']) => inside.startsWith('/docker-entrypoint-initdb.d/'))?.[0] ?? ''
+    database = await startPostgres({ auth: 'scram-sha-256', databases: [environment['POSTGRES_DB'] ?? ''], init: readFileSync(join(root, filling), 'utf8') })
     redis = await startRedis((services['redis']?.command ?? []).slice(1))
     await start('idp', { IDP_PORT: String(ports['idp']), ISSUER: `http://127.0.0.1:${ports['idp']}`, JWKS_FILE: jwks })
     await start('orders-api', { API_PORT: String(ports['api']) })
@@ -138,7 +158,7 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
     bob = await openTerminal(replicas[0]?.console ?? '')
   })
   after(async () => {
-    for (const part of [...replicas, bob, redis]) await part?.[Symbol.asyncDispose]()
+    for (const part of [...replicas, bob, redis, database]) await part?.[Symbol.asyncDispose]()
     for (const child of children) {
       if (child.exitCode !== null) continue
       child.kill('SIGTERM')
@@ -151,8 +171,10 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
     const checks = Object.entries(services).flatMap(([name, { healthcheck }]) => (healthcheck ? [[name, healthcheck.test] as const] : []))
     for (const [name, [kind, command = '', ...args]] of checks) {
       assert.equal(kind, 'CMD')
-      const [mapped, env] = name === 'redis' ? [['-p', String(redis.port), ...args], {}] : [args.map((arg) => here(arg).replace('/app/src', join(root, 'src'))), { COUNTERSIGN_ADMIN_URL: replicas[name === 'countersign' ? 0 : 1]?.admin }]
-      const { status, stderr } = spawnSync(command === 'redis-cli' ? command : process.execPath, mapped, { env: { ...process.env, ...env }, encoding: 'utf8' })
+      const port = { 'redis-cli': redis.port, pg_isready: database.port }[command]
+      const [program, ...rest] = port === undefined ? [process.execPath, ...args.map((arg) => here(arg).replace('/app/src', join(root, 'src')))] : [command, '-p', String(port), ...args]
+      const env = { ...process.env, COUNTERSIGN_ADMIN_URL: replicas[name === 'countersign' ? 0 : 1]?.admin }
+      const { status, stderr } = spawnSync(program, rest, { env, encoding: 'utf8' })
       assert.equal(status, 0, `${name}: ${stderr}`)
     }
   })
@@ -170,9 +192,7 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
 
     const refund = line(/curl.*\/refund /)
     const waiting = [paste(refund.replace(':8080', ':8090'), token), paste(refund, token)]
-    const hold = await until('the hold', async () => (JSON.parse((await bob.run('holds', 'ls', '-o', 'json')).out) as { readonly holds: readonly { readonly id: string; readonly code: string; readonly preview: string }[] }).holds.find(({ preview }) => preview.includes('refund')), 15_000)
-    const yes = await bob.run('holds', 'approve', hold.id, '--yes', '--code', hold.code)
-    assert.equal(yes.code, 0, yes.err)
+    await approve('refund')
     const ran = /"refunded":"o-1003".*"runBy":"invoice-agent"/
     const answers = await Promise.all(waiting)
     assert.ok(answers.every((answer) => ran.test(answer)), answers.join('\n'))
@@ -182,6 +202,16 @@ describe('the tour on Redis', { concurrency: 1 }, () => {
       return stdout.includes('replica-a/') && stdout.includes('replica-b/') && stdout.split('"type":"released"').length === 2 ? stdout : undefined
     })
     assert.ok(stream)
+  })
+
+  test('the tour of the database, where psql shares the loopback of a replica', { timeout: 60_000 }, async () => {
+    assert.equal(services['agent']?.network_mode, 'service:countersign')
+    const token = await paste(`${line(/^ *TOKEN=/)}; echo $TOKEN`, '')
+    assert.match(await paste(line(/psql.*customers/), token), /masked:[0-9a-f]{32}[^]*London/)
+    assert.match(await paste(line(/psql.*salaries/), token), /Salaries are for people/)
+    const deleting = paste(line(/psql.*delete/), token)
+    await approve('delete from orders')
+    assert.match(await deleting, /held for approval CS-[^]*DELETE 1/)
   })
 
   test('everything ends when it is told to', async () => {
