@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { readDocument } from '../lib/document.ts'
@@ -12,6 +13,8 @@ export interface CasesFile {
   readonly file: string
   readonly directory: string
   readonly value: CasesSource
+  /** Line of a case. */
+  readonly lineOf: (index: number) => number
 }
 
 export interface PolicyFiles {
@@ -43,9 +46,16 @@ const listFiles = async (path: string): Promise<readonly string[]> => {
   return (await readdir(path)).filter((name) => /\.ya?ml$/.test(name)).toSorted().map((name) => join(path, name))
 }
 
+/** A policy brings its cases along, also where it is named alone. */
+const casesBeside = (path: string): readonly string[] => {
+  const beside = path.replace(/(\.ya?ml)$/, '.cases$1')
+  return !isCases(path) && existsSync(beside) ? [beside] : []
+}
+
 /** Policies and their cases below the given files and directories, named relative to where the command runs. */
 export const readPolicyFiles = async (paths: readonly string[], io: Io): Promise<PolicyFiles> => {
-  const all = [...new Set((await Promise.all(paths.map((path) => listFiles(resolve(io.cwd, path))))).flat())]
+  const found = (await Promise.all(paths.map((path) => listFiles(resolve(io.cwd, path))))).flat()
+  const all = [...new Set([...found, ...found.flatMap(casesBeside)])]
   if (all.length === 0) throw new Failure(`no policy files in ${paths.join(', ')}`, exit.usage)
   if (all.length > MAX_FILES) throw new Failure(`more than ${MAX_FILES} files`, exit.usage)
   const name = (path: string): string => relative(io.cwd, path) || path
@@ -55,7 +65,7 @@ export const readPolicyFiles = async (paths: readonly string[], io: Io): Promise
   for (const path of all.filter(isCases)) {
     const read = readDocument(await readText(path), name(path), casesSchema)
     if ('problems' in read) problems.push(...read.problems)
-    else cases.push({ file: name(path), directory: dirname(path), value: read.document.value })
+    else cases.push({ file: name(path), directory: dirname(path), value: read.document.value, lineOf: (index) => read.document.source.locate(['cases', index]).line })
   }
   return { policies, cases, problems }
 }

@@ -103,6 +103,8 @@ export interface CaseResult {
   readonly name: string
   readonly result: 'passed' | 'failed' | 'pending'
   readonly differences: readonly string[]
+  /** Why no rule was asked, or none but those about what cannot be read: a mistyped action is denied like any other. */
+  readonly notes: readonly string[]
   /** Rules that matched, for the report on rules that no case touches. */
   readonly touched: readonly MatchedRule[]
 }
@@ -154,18 +156,25 @@ export const runCase = async (source: CaseSource, policies: ExplainingPolicySet,
   const { name } = source
   const now = Date.parse(source.now ?? DEFAULT_NOW)
   const mistake = mistakeIn(source, now, parts.services)
-  if (mistake !== undefined) return { name, result: 'failed', differences: [mistake], touched: [] }
+  if (mistake !== undefined) return { name, result: 'failed', differences: [mistake], notes: [], touched: [] }
   const action = await actionOf(source, policies, parts)
-  if (action === undefined) return { name, result: 'pending', differences: ['mcp cases cannot run yet'], touched: [] }
+  if (action === undefined) return { name, result: 'pending', differences: ['mcp cases cannot run yet'], notes: [], touched: [] }
   const caller = callerOf(source.caller, parts.issuers, now)
   if (typeof action === 'string') {
-    const wanted = source.expect?.decision ?? 'deny'
-    return { name, result: wanted === 'deny' ? 'passed' : 'failed', differences: wanted === 'deny' ? [] : [`the request is refused before any rule is asked: ${action}`], touched: [] }
+    const refused = `the request is refused before any rule is asked: ${action}`
+    const denied = (source.expect?.decision ?? 'deny') === 'deny'
+    return { name, result: denied ? 'passed' : 'failed', differences: denied ? [] : [refused], notes: denied ? [refused] : [], touched: [] }
   }
   const decision = policies.decide(caller, action, now)
   const differences = compare(source, decision)
   if (source.votes !== undefined || source.expect?.state !== undefined) differences.push(...compareState(source, { caller, action, decision }, parts))
-  return { name, result: differences.length === 0 ? 'passed' : 'failed', differences, touched: decision.matched }
+  return { name, result: differences.length === 0 ? 'passed' : 'failed', differences, notes: unreadIn(action), touched: decision.matched }
+}
+
+const unreadIn = ({ verbs, facts }: Action): readonly string[] => {
+  if (!verbs.includes('sql.unknown')) return []
+  const { notes = [] } = facts['sql'] as { readonly notes?: readonly string[] }
+  return notes.map((note) => `not understood: ${note}`)
 }
 
 const differs = (what: string, wanted: unknown, got: unknown): readonly string[] => {

@@ -136,3 +136,36 @@ test('explain --sql says what a statement does, and why it is decided so', async
   assert.deepEqual([json.verbs, json.decision.verdict, json.decision.terms.drift], [['sql.update', 'sql.select'], 'hold', { factor: 2 }])
   for (const wrong of [['--sql', 'SELECT 1', '--service', 'api'], ['--sql', 'SELECT 1', '--case', 'c'], []]) assert.equal((await run(['explain', '.', ...wrong], { cwd })).code, 2)
 })
+
+test('explain --sql takes what a database would say, and shows what comes with the verdict', async (t) => {
+  const policy = `policy: p
+rules:
+  - { name: read, then: allow, callers: { groups: [agents] }, actions: [sql.select], tables: ["public.*"], mask: { pii: hash }, limits: { rows: 100, time: 30s } }
+  - { name: write, then: hold, actions: [sql.update], if: 'sql.estimatedRows > 10 || sql.transaction == "written" || "7" in sql.parameters', approval: { from: { groups: [approvers] }, drift: 2x } }
+`
+  const cwd = await directory(t, { 'p.yaml': policy, 'p.cases.yaml': `${SQL_WORLD}policies: [p.yaml, c.yaml]\ncases: [{ name: c, service: crm-db, caller: {}, sql: SELECT 1 }]\n`, 'c.yaml': 'classification: { crm-db: { tables: { public.t: [pii] } } }\n' })
+  const explain = async (...args: string[]) => run(['explain', 'p.yaml', 'c.yaml', '--groups', 'agents', '--sql', ...args], { cwd })
+  assert.match((await explain('SELECT a FROM t')).stdout, /\nallow\n {2}masks pii: hash\n {2}at most 100 rows\n {2}for at most 30 s\n/)
+  const update = 'UPDATE t SET a = $1 WHERE id = $2'
+  const open = (await explain(update, '--params', '[1, 8]')).stdout
+  assert.match(open, /with a WHERE that leaves something out\nhold\n {2}needs 1 of approvers by console\n {2}unless it would by then change 2 times as many rows\n[^]*the condition failed: estimatedRows is not known/)
+  assert.match((await explain(update, '--params', '[1, 8]', '--estimated-rows', '1')).stdout, /\ndeny\n/)
+  for (const more of [['--params', '[1, "7"]'], ['--params', '[1, 8]', '--transaction', 'written'], ['--params', '[null, true]', '--estimated-rows', '11']]) assert.match((await explain(update, '--estimated-rows', '1', ...more)).stdout, /\nhold\n/)
+  const several = await explain('SELECT a FROM t; UPDATE t SET a = 1; DROP TABLE t')
+  assert.match(several.stdout, /statement 1: sql\.select: allow\n {2}statement 2: sql\.update: hold\n {2}statement 3: sql\.ddl: deny\n[^]*without a WHERE/)
+  const broken = await explain('DELETE FRM t')
+  assert.match(broken.stdout, /note: syntax error at or near "FRM"\ndeny\n/)
+  assert.deepEqual((JSON.parse((await explain('SELECT a FROM t; DELETE FRM t', '-o', 'json')).stdout) as { notes: string[] }).notes, ['syntax error at or near "FRM"'])
+  for (const wrong of [['--params', '7'], ['--params', '{"a":1}'], ['--params', '[{}]'], ['--estimated-rows', 'many'], ['--transaction', 'open']]) assert.equal((await explain(update, ...wrong)).code, 2)
+  const stray = await run(['explain', '.', '--case', 'c', '--estimated-rows', '1'], { cwd })
+  assert.equal(stray.code, 2)
+  assert.match(stray.stderr, /--estimated-rows goes with --sql/)
+})
+
+test('a case whose statement cannot be read says so, and a failed one says where it is', async (t) => {
+  const cwd = await directory(t, { 'p.yaml': SQL_POLICY, 'p.cases.yaml': `${SQL_WORLD}cases:\n  - { name: typo, service: crm-db, caller: {}, sql: SELEC 1 }\n  - { name: refused, service: crm-db, caller: {}, sql: SET client_encoding = latin1 }\n  - { name: wrong, service: crm-db, caller: {}, sql: SELECT 1, expect: { decision: hold } }\n` })
+  const { code, stdout } = await run(['test', 'p.yaml'], { cwd })
+  assert.equal(code, 4)
+  const line = SQL_WORLD.split('\n').length + 3
+  for (const part of ['ok      typo\n            not understood: syntax error at or near "SELEC"', 'ok      refused\n            the request is refused before any rule is asked: client_encoding', `FAILED  wrong (p.cases.yaml:${line})\n            decision: expected "hold", got "deny"`]) assert.ok(stdout.includes(part), `${part} in\n${stdout}`)
+})
