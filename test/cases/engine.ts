@@ -141,6 +141,7 @@ const stepsOf = (item: Tree): readonly Tree[] | undefined => {
 const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Shared): Promise<void> => {
   const kind = kindOf(run.item)
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
+  if (theCase.area === 'masking') pending('answers of HTTP services are not masked yet')
   if ('property' in run.item) {
     await runAsCase(theCase, run)
     for (const sentence of list(run.expect['that'])) await checkThat(String(sentence), observe(theCase, run, noWorld))

@@ -93,7 +93,6 @@ export const channelOf = (via: string): { readonly replica?: string } => {
 /** Areas, and what stands between them and a run. */
 export const notYet: Readonly<Record<string, string>> = {
   mysql: 'MySQL is not spoken yet',
-  masking: 'nothing is masked yet',
   login: 'there is no browser login yet',
   channels: 'there are no chat channels and no console pages yet',
   audit: 'the audit cases are not driven by this runner yet',

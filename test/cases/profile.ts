@@ -19,6 +19,8 @@ export interface PolicyFile {
 export interface Profile {
   config: Record<string, unknown>
   policies: PolicyFile[]
+  /** Tags by service. */
+  classification: Record<string, unknown>
 }
 
 export interface Places {
@@ -86,6 +88,7 @@ export const defaultProfile = (places: Places): Profile => ({
     store: places.store,
     journal: { 'min-free': '1MiB' },
   },
+  classification: {},
   policies: [
     { policy: 'app', services: ['app'], rules: [...appRules(), dualRule()] },
     { policy: 'api', services: ['api'], rules: [...appRules().filter(({ name }) => !name.startsWith('graphql')), dualRule()] },

@@ -207,6 +207,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
 
 const writeProfile = (profile: Profile, folder: string, files: ((folder: string) => void) | undefined): void => {
   mkdirSync(join(folder, 'policies'), { recursive: true })
+  if (Object.keys(profile.classification).length > 0) writeFileSync(join(folder, 'policies', 'classification.yaml'), stringify({ classification: profile.classification }))
   for (const policy of profile.policies) writeFileSync(join(folder, 'policies', `${policy.policy}.yaml`), stringify(policy, { aliasDuplicateObjects: false }))
   files?.(folder)
 }

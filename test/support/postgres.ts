@@ -25,6 +25,8 @@ export interface PostgresSettings {
   /** Lines for postgresql.conf, such as `{ max_connections: '10' }`. */
   readonly settings?: Readonly<Record<string, string>>
   readonly binaries?: PostgresBinaries
+  /** `fresh`: a cluster with an identifier of its own, which takes some seconds. Or a server that has ended, to go on with a copy of its data. Else all have the identifier of this machine's template. */
+  readonly cluster?: 'fresh' | { readonly of: TestPostgres }
 }
 
 /** A real server of our own on a free port, gone when it is disposed of. */
@@ -41,6 +43,8 @@ export interface TestPostgres extends AsyncDisposable {
   readonly url: string
   readonly tls?: PostgresTls
   readonly process: ChildProcess
+  /** Ends the server at once, as a crash does; its data stays until it is disposed of. */
+  readonly crash: () => Promise<void>
   /** Runs one or more statements as the superuser, and gives the rows of the last one. */
   readonly query: <Row extends pg.QueryResultRow = pg.QueryResultRow>(sql: string, values?: readonly unknown[], database?: string) => Promise<readonly Row[]>
   /** What the server has logged so far: every statement that reached it, in its own words. */
@@ -162,11 +166,14 @@ const configuration = (settings: PostgresSettings, tls: PostgresTls | undefined)
 export const startPostgres = async (settings: PostgresSettings = {}): Promise<TestPostgres> => {
   const binaries = settings.binaries ?? findPostgres()
   if (binaries === undefined) throw new Error('no PostgreSQL server is installed; on Debian or Ubuntu: apt-get install postgresql')
-  const base = await template(binaries)
   const folder = await mkdtemp(join(tmpdir(), 'countersign-pg-'))
   try {
     const [data, certificates] = [join(folder, 'data'), join(folder, 'tls')]
-    await cp(base, data, { recursive: true })
+    if (settings.cluster === 'fresh') {
+      own(folder)
+      await makeTemplate(binaries, join(folder, 'fresh'))
+      await rename(join(folder, 'fresh', 'data'), data)
+    } else await cp(settings.cluster === undefined ? await template(binaries) : join(settings.cluster.of.socket, 'data'), data, { recursive: true, filter: (path) => !path.endsWith('postmaster.pid') })
     const tls = settings.tls === undefined ? undefined : (await mkdir(certificates), makeTls(certificates, settings.certificateNames))
     await writeFile(join(data, 'pg_hba.conf'), hostRules(settings))
     await writeFile(join(data, 'postgresql.auto.conf'), configuration(settings, tls))
@@ -213,6 +220,7 @@ const running = ({ binaries, data, folder, child, port, tls }: Parts): TestPostg
     url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
     ...(tls === undefined ? {} : { tls }),
     process: child,
+    crash: () => stop(child, 'SIGQUIT'),
     query: (sql, values, database = 'postgres') => connect(folder, port, database, async (client) => lastRows(await client.query(sql, values === undefined ? undefined : [...values]))),
     log: () => logOf(data),
     async [Symbol.asyncDispose]() {

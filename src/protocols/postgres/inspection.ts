@@ -3,7 +3,7 @@ import { Refusal } from '../../model/refusal.ts'
 import type { Occasion } from './action.ts'
 import { knownValues } from './action-text.ts'
 import { drifted, type Numbers } from './catalog/estimate.ts'
-import { resolveFunctions, resolveRelations, type Resolved } from './catalog/resolve.ts'
+import { resolveFunctions, resolvePlace, resolveRelations } from './catalog/resolve.ts'
 import type { SessionNames } from './catalog/session-names.ts'
 import type { Dialogue, Rows } from './dialogue.ts'
 import type { EstimateQuestion } from './estimates.ts'
@@ -35,6 +35,7 @@ const askMs = 5_000
 /** What an approver gets to know beyond the statement, and what the approval is bound to beyond its text. */
 export class Inspection {
   readonly #parts: InspectionParts
+  #place: Awaited<ReturnType<typeof resolvePlace>> | undefined
 
   constructor(parts: InspectionParts) {
     this.#parts = parts
@@ -77,7 +78,7 @@ export class Inspection {
   }
 
   /** `undefined` where nothing can be asked at the moment: then the catalog's last state counts. */
-  async #resolved({ statements }: Inspected): Promise<readonly (Resolved | null)[] | undefined> {
+  async #resolved({ statements }: Inspected): Promise<readonly unknown[] | undefined> {
     const { dialogue, names, renew } = this.#parts
     if (!dialogue.mayAsk) return undefined
     names.doubt()
@@ -85,7 +86,9 @@ export class Inspection {
     const all = statements.flatMap((statement) => [statement, ...bodyOf(statement, names)])
     const relations = await resolveRelations(this.#ask, all.flatMap((statement) => statement.relations))
     const functions = all.flatMap((statement) => statement.functions).filter((ref) => names.function(ref) !== 'pure')
-    return [...relations.map((one) => one ?? null), ...(await resolveFunctions(this.#ask, functions, names.path))]
+    // What a connection leads to stays the same for as long as it lives.
+    this.#place ??= await resolvePlace(this.#ask)
+    return [this.#place, ...relations.map((one) => one ?? null), ...(await resolveFunctions(this.#ask, functions, names.path))]
   }
 
   #impact(action: Action, numbers: Numbers, locksMs: number): Impact {

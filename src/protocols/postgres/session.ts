@@ -108,7 +108,8 @@ export class Session {
     if (this.#leaving || (cause === undefined && !this.#busy)) {
       return this.end()
     }
-    this.fatal(new Refusal('draining', 'The connection to the database has ended. What was under way may or may not have taken effect.'))
+    const said = this.#parts.admission.holding ? 'NOT EXECUTED: it waited for an approval. Send it again, and it joins its hold if that is still open.' : 'What was under way may or may not have taken effect.'
+    this.fatal(new Refusal('draining', `The connection to the database has ended. ${said}`))
   }
 
   end(): void {

@@ -1,4 +1,6 @@
+import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { fail, pending } from '../outcome.ts'
+import { makeDatabase, startFixture } from './fixture.ts'
 import { message, valuesOf } from './messages.ts'
 import { decide, openSession, playOf, sendPlay, settle, type PgObservation } from './play.ts'
 import { errorsIn, type RawClient } from './raw-client.ts'
@@ -23,8 +25,33 @@ const leave = async (seen: PgObservation, conn: string): Promise<void> => {
   await client.until(() => client.closed, 3_000)
 }
 
+/** Behind the name of the target there is this server now; the session that waits ends with the one before. */
+const move = async (seen: PgObservation, server: TestPostgres): Promise<void> => {
+  const { place, exchanges } = seen
+  place.keep(server)
+  place.database.server = server
+  place.relay.lead(server.port)
+  const { client } = exchanges[0] ?? fail('nothing was sent')
+  await client.until(() => client.closed, 5_000)
+  seen.found.set('moved', true)
+}
+
 const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = {
   'open a connection as req-b and note its BackendKeyData': async (seen) => void seen.sessions.set('c2', await openSession(seen, 'req-b')),
+  'point the target pg-main at a server with another system identifier': async (seen) => {
+    const server = await startFixture('fresh')
+    await makeDatabase(server, seen.place.database.name)
+    const numbers = "select string_agg(oid::text, ' ' order by oid) as all from pg_class where relnamespace = 'public'::regnamespace"
+    const [before, after] = [await seen.place.database.query(numbers), await server.query(numbers, undefined, seen.place.database.name)]
+    await move(seen, server)
+    if (before[0]?.['all'] !== after[0]?.['all']) seen.gaps.push('the tables of the other server have other numbers, so that its identifier is not what tells the two apart')
+  },
+  'promote the replica of pg-main; same system identifier': async (seen) => {
+    const { server } = seen.place.database
+    await server.query('checkpoint')
+    await server.crash()
+    await move(seen, await startPostgres({ cluster: { of: server }, auth: 'scram-sha-256' }))
+  },
   'approve r1 as a grant for one later execution': async (seen) => {
     const r1 = seen.exchanges.find(({ ref }) => ref === 'r1') ?? fail('no r1')
     r1.client.end()

@@ -108,6 +108,10 @@ const upstreamChecks: Readonly<Record<string, Check>> = {
     const completions = new Set(ran(seen)).size
     demand(list(wanted).includes(rows) || (wanted === 1 && rows === 2 && completions === 1), `${rows} rows were updated, not ${String(wanted)}`)
   },
+  rows_changed: async (seen, wanted) => {
+    const { length } = await written({ place: seen.place, before: { written: Number(seen.found.get('written past the proxy') ?? seen.before.written) } })
+    demand(length === wanted, `${length} rows were changed, not ${String(wanted)}`)
+  },
   sql: (seen, wanted) => demand(JSON.stringify(ran(seen)) === JSON.stringify(wanted), `the server ran ${JSON.stringify(ran(seen))}`),
   params: (seen, wanted) => {
     const texts = new Set(seen.exchanges.flatMap(({ texts: sent }) => sent))
@@ -203,6 +207,10 @@ const shownChecks: Readonly<Record<string, (view: Tree, wanted: unknown, seen: P
   tables: (view, wanted) => {
     const resources = list((view['action'] as Tree)['resources']) as readonly { readonly kind: string; readonly name: string }[]
     for (const name of list(wanted)) demand(resources.some((one) => one.kind === 'table' && one.name === tableOf(String(name))), `the approver is shown the tables ${resources.map((one) => one.name).join()}`)
+  },
+  estimated_rows: (view, wanted) => {
+    const { exactRows, estimatedRows } = ((view['action'] as Tree)['impact'] ?? {}) as Tree
+    demand((exactRows ?? estimatedRows) === wanted, `the approver is told ${String(exactRows ?? estimatedRows)} rows`)
   },
   params: (view, wanted) => {
     for (const value of list(wanted)) demand(textOf(view).includes(String(value)), `the approver is not shown the parameter ${String(value)}: ${textOf(view)}`)

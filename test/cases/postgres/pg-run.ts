@@ -5,13 +5,14 @@ import { isTree, kindOf, list, type Case, type Run, type Tree } from '../loader.
 import { fail, Failed, pending } from '../outcome.ts'
 import { bearerOf } from '../principals.ts'
 import { NotLoaded } from '../world.ts'
+import { startFixture } from './fixture.ts'
 import { fuzz } from './fuzz.ts'
 import { message } from './messages.ts'
 import { doPgDeed } from './pg-deeds.ts'
 import { checkPg } from './pg-expect.ts'
 import { waiting } from './pg-names.ts'
 import { startPgWorld, type PgArrangement, type PgWorld } from './pg-world.ts'
-import { decide, isSingle, observePg, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
+import { decide, isSingle, lastWritten, observePg, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
 import { connectRaw, logIn } from './raw-client.ts'
 import { startRogue } from './rogue.ts'
 import { checkSplits } from './splits.ts'
@@ -58,10 +59,26 @@ const runStep = async (seen: PgObservation, step: Tree): Promise<void> => {
   if (name === 'do') return await doPgDeed(seen, String(given))
   if (name === 'clock') return await clockStep()
   if (!isTree(given)) return pending(`no step ${name}`)
+  if (name === 'db') {
+    await seen.place.database.query(String(given['run']))
+    return void seen.found.set('written past the proxy', await lastWritten(seen.place))
+  }
   if (name === 'send') return await sendStep(seen, given)
   if (name === 'approve') return await voteStep(seen, given, 'approve')
   if (name === 'reject') return await voteStep(seen, given, 'deny')
   pending(`no step ${name}`)
+}
+
+/** The requester comes back with the same statement, where its session ended with the server. */
+const comeBack = async (seen: PgObservation, item: Tree): Promise<void> => {
+  const [first] = seen.exchanges
+  const sent = list(item['steps']).flatMap((step) => (isTree(step) && isTree(step['send']) ? [step['send']] : []))[0]
+  if (first === undefined || sent === undefined) fail('nothing was sent')
+  else {
+    const again = await sendPlay(seen, playOf(seen, sent, 'simple'), { ref: 'again', as: first.as })
+    await settle(seen, again)
+    again.wasHeld ||= first.wasHeld
+  }
 }
 
 /** What still waits at the end of the steps gets its no. */
@@ -118,6 +135,7 @@ const play = async (seen: PgObservation, item: Tree, how: 'simple' | 'prepared')
   if (steps !== undefined) {
     const begin = performance.now()
     for (const step of steps) await runStep(seen, step)
+    if (seen.found.has('moved')) await comeBack(seen, item)
     await conclude(seen)
     seen.ms = performance.now() - begin
     return
@@ -171,6 +189,9 @@ const usesTls = ({ area }: Case, { item }: Run): boolean => (isTree(item['option
 /** What changes the world for everybody behind it gets a world of its own. */
 const needsOwn = ({ item }: Run): boolean => 'steps' in item || 'options' in item
 
+/** What ends its server needs one of its own. */
+const movesServer = ({ item }: Run): boolean => list(item['steps']).some((step) => isTree(step) && /^(?:point|promote) .*pg-main/.test(String(step['do'])))
+
 type Share = (more: PgArrangement) => Promise<PgWorld>
 
 const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Share): Promise<void> => {
@@ -181,6 +202,11 @@ const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, sha
   if (run.item['property'] === 'split-invariance') return await checkSplits(theCase, run)
   if ('generate' in run.item) return await fuzz(theCase, run)
   const more: PgArrangement = { ...(usesTls(theCase, run) ? { listenerTls: certificate() } : {}), ...(redisUrl === undefined ? {} : { redisUrl }) }
+  if (movesServer(run)) {
+    await using server = await startFixture()
+    await using place = await startPgWorld(run, { ...more, server })
+    return await observed(theCase, run, place, 'simple')
+  }
   if (needsOwn(run)) {
     await using place = await startPgWorld(run, more)
     return await observed(theCase, run, place, 'simple')

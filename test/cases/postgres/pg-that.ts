@@ -4,6 +4,7 @@ import { read } from './reading.ts'
 import { viewOf } from '../observation.ts'
 import { fail, pending } from '../outcome.ts'
 import { proxyRole } from './fixture.ts'
+import { maskChecks } from './pg-mask-that.ts'
 import { answerOf } from './pg-expect.ts'
 import { cancelRequest } from './pg-deeds.ts'
 import { fieldsOf, message, strings, valuesOf } from './messages.ts'
@@ -50,6 +51,7 @@ const rogueGot = (seen: PgObservation): Buffer => (seen.found.get('rogue') as { 
 const digests = (seen: PgObservation): readonly string[] => seen.place.world.events().slice(seen.before.events).flatMap((event) => (event.type === 'held' ? [event.digest] : []))
 
 const checks: Readonly<Record<string, Check>> = {
+  ...maskChecks,
   'a lexer that is not sure refuses; it never guesses': () => {},
   'the number of parts found equals the number the server would run': async (seen) => {
     const said = answerOf(last(seen))
@@ -143,6 +145,11 @@ const checks: Readonly<Record<string, Check>> = {
       exchange.client.end()
     }
     demand(found.size === variants.length, `${variants.length} actions have ${found.size} digests`)
+  },
+  'documented: run on the new primary or refused with a retryable error; never on both': async (seen) => {
+    documentation(/fail[- ]?over/i)(seen)
+    const times = seen.place.relay.ran().slice(seen.before.ran).filter(({ sql }) => sql === last(seen).texts[0]).length
+    demand(times <= 1, `it was run ${times} times`)
   },
   'if r2 uses the approval, the text sent upstream is byte-identical to the text that was shown': (seen) => demand(reached(seen).every((text) => text === seen.views.get('r1')?.action.text), `the server was sent ${reached(seen).join()}`),
   'otherwise r2 opens its own hold': (seen) => {

@@ -2,6 +2,7 @@ import { list, type Run, isTree } from '../loader.ts'
 import { applySettings, patience, put } from '../translate.ts'
 import { pending } from '../outcome.ts'
 import type { Profile, RuleSource } from '../profile.ts'
+import type { TestPostgres } from '../../support/postgres.ts'
 import { startWorld, type World, type WorldOptions } from '../world.ts'
 import { makeDatabase, proxyRole, type FixtureDatabase } from './fixture.ts'
 import { startRelay, type Relay } from './relay.ts'
@@ -13,13 +14,15 @@ export interface PgWorld extends AsyncDisposable {
   readonly database: FixtureDatabase
   /** Where clients connect. */
   readonly port: number
+  /** Ends with this world. */
+  readonly keep: (thing: AsyncDisposable) => void
 }
 
 const approval = { from: { groups: ['approvers'] }, within: '15m', 'run-within': '10m' }
 
 /** The class table of README.md in rules. What no rule names is denied. */
 const rules = (): RuleSource[] => [
-  { name: 'read', then: 'allow', actions: ['sql.select', 'sql.explain', 'sql.copy.out'], mask: { 'public.users.ssn': 'redact' } },
+  { name: 'read', then: 'allow', actions: ['sql.select', 'sql.explain', 'sql.copy.out'], mask: { pii: 'redact' } },
   { name: 'secrets', then: 'deny', tables: ['secrets.*'] },
   { name: 'write', then: 'hold', actions: ['sql.insert', 'sql.update', 'sql.delete', 'sql.merge', 'sql.truncate', 'sql.copy.in'], approval },
   { name: 'lock', then: 'hold', actions: ['sql.lock'], approval },
@@ -59,7 +62,8 @@ const allowed: Readonly<Record<string, (found: RuleSource[]) => void>> = {
 
 const applyPgSettings = (profile: Profile, found: RuleSource[], settings: unknown): void => {
   if (!isTree(settings)) return
-  const { 'pg-main': pg, ...others } = settings
+  const { 'pg-main': pg, drift_guard: drift, ...others } = settings
+  if (isTree(drift)) for (const rule of found) if (rule.then === 'hold') rule['approval'] = { ...approval, drift: `${String(drift['factor'])}x` }
   applySettings(profile, others)
   // One deadline for everything before a session.
   if (others['handshake_timeout'] !== undefined) put(profile.config, ['listeners', 'postgres', 'timeouts', 'startup'], patience(others['handshake_timeout']))
@@ -84,6 +88,8 @@ export interface PgArrangement {
   readonly service?: Readonly<Record<string, unknown>>
   /** The last word about the profile; `service` is the one behind `pg-main`. */
   readonly change?: (profile: Profile, made: { readonly service: Readonly<Record<string, unknown>> }) => void
+  /** Absent: the one server of this process. */
+  readonly server?: TestPostgres
   /** Absent: the embedded store. */
   readonly redisUrl?: string
 }
@@ -103,18 +109,19 @@ const change = (run: Pick<Run, 'given'>, place: { readonly port: number; readonl
   const found = rules()
   applyPgSettings(profile, found, run.given['settings'])
   addRules(found, run.given['rules'])
+  profile.classification['pg-main'] = { tables: { 'public.users': ['pii'] }, columns: { 'public.users.id': ['public'], 'public.users.name': ['public'] } }
   profile.policies.push({ policy: 'pg-main', services: ['pg-main'], rules: found })
   more.change?.(profile, { service })
 }
 
 export const startPgWorld = async (run: Pick<Run, 'given'>, more: PgArrangement = {}): Promise<PgWorld> => {
   await using begun = new AsyncDisposableStack()
-  const database = begun.use(await makeDatabase())
+  const database = begun.use(await makeDatabase(more.server))
   const relay = begun.use(await startRelay(database.server.port))
   const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }) }))
   const { addresses } = world.first().replica as unknown as { readonly addresses: Readonly<Record<string, string>> }
   const address = addresses['postgres'] ?? pending('PostgreSQL is not spoken yet')
   const life = begun.move()
-  return { world, relay, database, port: Number(address.slice(address.lastIndexOf(':') + 1)), [Symbol.asyncDispose]: () => life.disposeAsync() }
+  return { world, relay, database, port: Number(address.slice(address.lastIndexOf(':') + 1)), keep: (thing) => void life.use(thing), [Symbol.asyncDispose]: () => life.disposeAsync() }
 }
 

@@ -20,6 +20,8 @@ export interface Relayed {
 /** Stands between the product and a real server and writes down what passes. */
 export interface Relay extends AsyncDisposable {
   readonly port: number
+  /** From now on another server is reached here; connections to the one before are cut. */
+  readonly lead: (serverPort: number) => void
   readonly heard: readonly Heard[]
   /** Parameters of each start-up message, in the order of the connections. */
   readonly startups: readonly Readonly<Record<string, string>>[]
@@ -95,6 +97,7 @@ const runs = (heard: readonly Heard[]): readonly Relayed[] => {
 const catalogName = 'countersign catalog'
 
 export const startRelay = async (serverPort: number): Promise<Relay> => {
+  let target = serverPort
   const heard: Heard[] = []
   const startups: Readonly<Record<string, string>>[] = []
   const lines: Line[] = []
@@ -115,7 +118,7 @@ export const startRelay = async (serverPort: number): Promise<Relay> => {
     for (const { type, body } of messages) heard.push({ connection: line.number, type, body: Buffer.from(body), at: performance.now() })
   }
   const server = createServer((client) => {
-    const upstream = connect(serverPort, '127.0.0.1')
+    const upstream = connect(target, '127.0.0.1')
     const line: Line = { number: lines.length, rest: Buffer.alloc(0), started: false, bytes: [], upstream, swallow: undefined }
     lines.push(line)
     for (const socket of [client, upstream]) {
@@ -149,6 +152,10 @@ export const startRelay = async (serverPort: number): Promise<Relay> => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const relay: Relay = {
     port: (server.address() as AddressInfo).port,
+    lead(port) {
+      target = port
+      for (const socket of sockets) socket.destroy()
+    },
     heard,
     startups,
     ran: () => runs(heard),

@@ -47,6 +47,19 @@ export const resolveFunctions = async (ask: Ask, functions: readonly FunctionRef
   return rows.map(([oid, schema, name, definition]) => ({ as: `${schema}.${name}`, oid: Number(oid), schema: schema ?? '', name: name ?? '', definition: definition ?? '' }))
 }
 
+/**
+ * Which database of which cluster this connection leads to. Numbers of objects do not tell: clusters that were made alike have the same ones.
+ * The cluster is `undefined` where the role may not ask for it, or the server does not know what that is.
+ */
+export const resolvePlace = async (ask: Ask): Promise<{ readonly database: string; readonly cluster?: string }> => {
+  const [row] = await ask(`SELECT d.oid, pg_catalog.has_function_privilege(pg_catalog.to_regprocedure('pg_catalog.pg_control_system()')::pg_catalog.oid, 'execute')
+    FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`)
+  const database = row?.[0] ?? ''
+  if (row?.[1] !== 't') return { database }
+  const [cluster] = await ask('SELECT c.system_identifier FROM pg_catalog.pg_control_system() c')
+  return { database, cluster: cluster?.[0] ?? '' }
+}
+
 /** Whether all names mean now what they meant when they were approved. */
 export const sameMeaning = (then: readonly (Resolved | undefined)[], now: readonly (Resolved | undefined)[]): boolean =>
   then.length === now.length &&
