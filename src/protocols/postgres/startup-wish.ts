@@ -5,15 +5,18 @@ export interface StartupWish {
   readonly user: string
   /** `undefined`: it names none. */
   readonly database: string | undefined
-  /** What passes to the server: harmless ways of writing values, in shapes that say nothing else. */
+  /** What passes to the server: ways of writing values, and how long things may take, in shapes that say nothing else. */
   readonly parameters: ReadonlyMap<string, string>
 }
+
+const duration = /^[0-9]{1,9}(?:ms|s|min|h|d)?$/
 
 const passing: ReadonlyMap<string, { readonly name: string; readonly shape: RegExp }> = new Map([
   ['datestyle', { name: 'DateStyle', shape: /^[A-Za-z]{2,12}(?:, ?[A-Za-z]{2,12})?$/ }],
   ['timezone', { name: 'TimeZone', shape: /^[A-Za-z0-9_+\-/:<>,.]{1,64}$/ }],
   ['intervalstyle', { name: 'IntervalStyle', shape: /^(?:postgres|postgres_verbose|sql_standard|iso_8601)$/ }],
   ['extra_float_digits', { name: 'extra_float_digits', shape: /^-?[0-9]{1,2}$/ }],
+  ...['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'].map((name) => [name, { name, shape: duration }] as const),
 ])
 
 /** Names of encodings are compared as the server does: letters and digits. `SQL_ASCII` asks for no conversion, and gets none: all is UTF-8. */

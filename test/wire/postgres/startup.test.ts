@@ -145,7 +145,7 @@ describe('logging in', () => {
 describe('start-up parameters', () => {
   for (const [name, value] of [
     ['options', '-c search_path=evil'], ['options', '--search_path=evil'], ['options', ''], ['search_path', 'evil'], ['SEARCH_PATH', 'evil'], ['session_preload_libraries', 'x'], ['role', 'postgres'], ['standard_conforming_strings', 'off'],
-    ['replication', 'database'], ['replication', 'true'], ['replication', 'on'], ['client_encoding', 'LATIN1'], ['client_encoding', 'SJIS'], ['DateStyle', "ISO'; drop"], ['TimeZone', 'x y z'], ['extra_float_digits', '1e9'], ['statement_timeout', '0'],
+    ['replication', 'database'], ['replication', 'true'], ['replication', 'on'], ['client_encoding', 'LATIN1'], ['client_encoding', 'SJIS'], ['DateStyle', "ISO'; drop"], ['TimeZone', 'x y z'], ['extra_float_digits', '1e9'], ['statement_timeout', '1 or more'], ['jit', 'off'],
   ] as const)
     test(`${name}=${value} is refused before anybody is asked anything`, async () => {
       await using world = await worldFor(await server())
@@ -159,6 +159,13 @@ describe('start-up parameters', () => {
     await using world = await worldFor(await server())
     assert.equal((await refusedWith(world, hello({ datestyle: 'ISO', DateStyle: 'SQL' }), token()))['C'], '08P01')
     assert.equal((await refusedWith(world, hello({ USER: 'other' }), token()))['C'], '08P01')
+  })
+
+  test('how long something may take passes, as drivers have settings for it', async () => {
+    await using world = await worldFor(await server())
+    const raw = rawClient(world.port, hello({ statement_timeout: '30000', lock_timeout: '5s', idle_in_transaction_session_timeout: '10min' }), token(), message(frontend.query, "select concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'))\0"))
+    assert.match((await raw.until('D')).bytes.toString(), /30s 5s 10min/)
+    raw.socket.destroy()
   })
 
   test('what only says how values are written passes; the encoding is UTF-8 in whatever spelling', async () => {
