@@ -16,6 +16,11 @@ import type { PolicySet } from './policy/policy-set.ts'
 
 /** One protocol's way to run one action once. */
 export interface Attempt {
+  /**
+   * Asked where the policy holds the action, before anybody is told: the action with all that approvers have to see, and how long to wait for them.
+   * It is decided about anew. Without this they see it as it came.
+   */
+  inspect?(decision: Decision): Promise<{ readonly action: Action; readonly wait: Wait }>
   /** Who is asking, looked at again after a wait. Throws when they may no longer ask. */
   recheck(): Promise<Caller>
   /**
@@ -44,12 +49,16 @@ export interface GateParts {
 }
 
 export const makeGate = ({ policies, approvals, vault, journal, durability }: GateParts): Gate => {
-  const pass: Gate['pass'] = async ({ caller: asked, action, wait }, attempt, signal) => {
+  const pass: Gate['pass'] = async (request, attempt, signal) => {
     const id = randomUUID()
-    let caller = asked
+    let { caller, action, wait } = request
     let approval: Approval | undefined
     try {
       let decision = policies().decide(caller, action, Date.now())
+      if (decision.verdict === 'hold' && attempt.inspect !== undefined) {
+        ;({ action, wait } = await attempt.inspect(decision))
+        decision = policies().decide(caller, action, Date.now())
+      }
       if (decision.verdict !== 'allow') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision) }, 'written')
       // Where nobody is there to ask for it, an action runs by the approval it was given or not at all, also when the policy has become milder.
       if (decision.verdict === 'hold' || (wait.unattended && decision.verdict === 'allow')) {
@@ -82,12 +91,17 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
     let outcome: Outcome = { result: 'failed', ms: 0, cause: 'refused before it started' }
     let started = false
     try {
-      await using credential = await vault.lend(permit)
-      const needed = approval ? durability().held : durability()[permit.action.effect]
-      await journal.append({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, lease: credential.lease }) }, needed) // recorded before the effect, or nothing runs
-      started = true
-      outcome = await attempt.run(permit, credential)
-      return outcome
+      const lent = vault.lend(permit)
+      const credential = lent instanceof Promise ? await lent : lent
+      try {
+        const needed = approval ? durability().held : durability()[permit.action.effect]
+        await journal.append({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, lease: credential.lease }) }, needed) // recorded before the effect, or nothing runs
+        started = true
+        outcome = await attempt.run(permit, credential)
+        return outcome
+      } finally {
+        await credential[Symbol.asyncDispose]?.()
+      }
     } catch (error) {
       outcome = { result: error instanceof Refusal ? 'failed' : 'unknown', ms: outcome.ms, ...defined({ cause: causeText(error) }) }
       throw error
@@ -105,8 +119,30 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
 
 const subject = (attempt: string, caller: Caller, action: Action) => ({ attempt, caller: callerRecord(caller), action: actionRecord(action) })
 
-/** Permits that have been issued and not yet redeemed. Identity is the proof: no copy of a permit is in here. */
-const live = new WeakSet<Permit>()
+/** Its private mark is the proof that it was issued here, and whether it has been used: no copy has it. */
+class IssuedPermit implements Permit {
+  readonly attempt: string
+  readonly caller: Caller
+  readonly action: Action
+  readonly decision: Decision
+  declare readonly hold?: string
+  #live = true
+
+  constructor(attempt: string, caller: Caller, action: Action, decision: Decision, hold: string | undefined) {
+    this.attempt = attempt
+    this.caller = caller
+    this.action = action
+    this.decision = decision
+    if (hold !== undefined) this.hold = hold
+    Object.freeze(this)
+  }
+
+  static use(permit: Permit): boolean {
+    if (!(#live in permit) || !permit.#live) return false
+    permit.#live = false
+    return true
+  }
+}
 
 const issuePermit = (attempt: string, caller: Caller, action: Action, decision: Decision, approval: Approval | undefined): Permit => {
   if (decision.verdict === 'deny') throw denial(decision)
@@ -116,14 +152,12 @@ const issuePermit = (attempt: string, caller: Caller, action: Action, decision: 
     if (hold.state !== 'running' || hold.spent?.attempt !== attempt) throw new Error('an approval reached its permit unspent')
     if (hold.action.digest !== action.digest) throw new Error('an approval reached the permit of another action')
   }
-  const permit: Permit = Object.freeze({ attempt, caller, action, decision, ...defined({ hold: approval?.hold.id }) })
-  live.add(permit)
-  return permit
+  return new IssuedPermit(attempt, caller, action, decision, approval?.hold.id)
 }
 
 /** Uses the permit up. Throws for a permit that this gate did not issue, a copy, a second use, or bytes other than those that were judged. */
 export const redeem = (permit: Permit, digest: Digest): void => {
-  if (!live.delete(permit)) throw new Error('permit is not live: forged, copied or used before')
+  if (!IssuedPermit.use(permit)) throw new Error('permit is not live: forged, copied or used before')
   if (permit.action.digest !== digest) throw new Error('permit was issued for another digest')
 }
 

@@ -1,5 +1,6 @@
 import { defined } from '../lib/defined.ts'
 import { actionRecord, callerRecord } from '../model/audit-event.ts'
+import type { Action } from '../model/action.ts'
 import type { Approval } from '../model/approval.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Terms } from '../model/decision.ts'
@@ -130,10 +131,17 @@ const sticks = ({ state }: Hold): boolean => state === 'pending' || state === 'a
 const isAnotherRequest = (hold: Hold, key: string | undefined): boolean => hold.state === 'executed' && key !== undefined && key !== hold.idempotencyKey
 
 const newHold = ({ caller, action, decision, wait }: Request, terms: Terms, now: number): Hold => ({
-  id: holdId(), code: shortCode(action.digest), revision: 1, state: 'pending', caller, action, terms, matched: decision.matched, policyVersion: decision.policyVersion,
+  id: holdId(), code: shortCode(action.digest), revision: 1, state: 'pending', caller, action: settled(action), terms, matched: decision.matched, policyVersion: decision.policyVersion,
   votes: [], openedAt: now, deadline: now + terms.withinMs,
   ...defined({ statedReason: wait.statedReason?.slice(0, maxStatedReason).toWellFormed(), idempotencyKey: wait.idempotencyKey }),
 })
+
+/** Its members as they are: an action may make some of them only when they are asked for. */
+const settled = (action: Action): Action => Object.freeze(Object.fromEntries(members.flatMap((member) => (action[member] === undefined ? [] : [[member, action[member]]])))) as unknown as Action
+
+const members = Object.keys({
+  protocol: true, service: true, place: true, verb: true, verbs: true, effect: true, resources: true, tags: true, text: true, textCut: true, facts: true, parts: true, impact: true, digest: true, shape: true,
+} satisfies Record<keyof Action, true>) as readonly (keyof Action)[]
 
 /** Nobody hears of a hold whose record is not safe: without the record it is taken back. */
 const announce = async ({ record, ledger, now, warn }: Desk, hold: Hold, attempt: string): Promise<Hold> => {

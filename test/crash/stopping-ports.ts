@@ -54,7 +54,7 @@ export const openRedisStore: typeof openRealRedis = async (...args) => stopping(
 
 export const makeStaticVault: typeof makeRealVault = (...args) => {
   const vault = makeRealVault(...args)
-  return { lend: (permit) => around('lend', () => vault.lend(permit)) }
+  return { lend: (permit) => around('lend', async () => vault.lend(permit)) }
 }
 
 export const makeUpstream: typeof makeRealUpstream = (...args) => {

@@ -69,80 +69,94 @@ export const fixedDigest = (place: Place, protocol: 'simple' | 'extended', sql: 
 
 const digestOf = (fixed: string, { resolved, bound }: Occasion): Digest => {
   if (resolved === undefined && bound === undefined) return `sha256:${fixed}`
-  const head = Buffer.from(`${fixed}\n${resolved === undefined ? '' : JSON.stringify(resolved)}\n${bound === undefined ? 'unbound' : 'bound'}\n`)
-  return `sha256:${hash('sha256', bound === undefined ? head : Buffer.concat([head, bound.bytes]), 'hex')}`
+  const head = `${fixed}\n${resolved === undefined ? '' : JSON.stringify(resolved)}\n${bound === undefined ? 'unbound' : 'bound'}\n`
+  return `sha256:${bound === undefined ? hash('sha256', head, 'hex') : hashOfBoth(head, bound.bytes)}`
 }
 
-/** What is asked, as one frozen value. */
-export const makeSqlAction = (understood: Understood, occasion: Occasion): Action => {
-  const sources: Sources = { understood, occasion, shown: undefined, known: undefined, values: undefined }
-  const [verb] = understood.verbs
-  if (verb === undefined) throw new Error('a statement without a verb')
-  const action = {
-    protocol: 'postgres' as const,
-    service: understood.place.service,
-    place: understood.place,
-    verb,
-    verbs: understood.verbs,
-    effect: understood.effect,
-    resources: understood.resources,
-    tags: understood.tags,
-    facts: Object.freeze(Object.defineProperty({ [made]: sources, [piece]: understood }, 'sql', factsMember)),
-    ...(understood.pieces.length > 1 ? { parts: Object.freeze(understood.pieces.map((one) => partOf(one, sources))) } : {}),
-    ...(occasion.impact === undefined ? {} : { impact: occasion.impact }),
-    digest: digestOf(understood.fixed, occasion),
-    shape: understood.shape,
-    [made]: sources,
+/** Room to put two things side by side: most are short. */
+const room = Buffer.allocUnsafeSlow(4_096)
+
+const hashOfBoth = (head: string, bytes: Buffer): string => {
+  const most = 3 * head.length + bytes.length
+  const both = most <= room.length ? room : Buffer.allocUnsafe(most)
+  const end = both.write(head)
+  return hash('sha256', both.subarray(0, end + bytes.copy(both, end)), 'hex')
+}
+
+/** What is asked, as one frozen value. Its text, its values and its facts are made when somebody first asks: most actions are neither shown nor looked into, and all they are made of is final. */
+class SqlAction implements Action {
+  readonly protocol = 'postgres'
+  readonly service: string
+  readonly place: Place
+  readonly verb: string
+  readonly verbs: readonly string[]
+  readonly effect: Action['effect']
+  readonly resources: readonly Resource[]
+  readonly tags: readonly string[]
+  readonly digest: Digest
+  readonly shape: string
+  declare readonly parts?: readonly ActionPart[]
+  declare readonly impact?: Impact
+  readonly #understood: Understood
+  readonly #occasion: Occasion
+  #shown: Cut | undefined
+  #facts: Action['facts'] | undefined
+  #values: readonly (string | null)[] | undefined
+
+  constructor(understood: Understood, occasion: Occasion) {
+    const [verb] = understood.verbs
+    if (verb === undefined) throw new Error('a statement without a verb')
+    this.service = understood.place.service
+    this.place = understood.place
+    this.verb = verb
+    this.verbs = understood.verbs
+    this.effect = understood.effect
+    this.resources = understood.resources
+    this.tags = understood.tags
+    this.digest = digestOf(understood.fixed, occasion)
+    this.shape = understood.shape
+    this.#understood = understood
+    this.#occasion = occasion
+    if (understood.pieces.length > 1) this.parts = Object.freeze(understood.pieces.map((piece) => this.#part(piece)))
+    if (occasion.impact !== undefined) this.impact = occasion.impact
+    Object.freeze(this)
   }
-  Object.defineProperty(action, 'text', textMember)
-  Object.defineProperty(action, 'textCut', cutMember)
-  return Object.freeze(action) as unknown as Action
+
+  get text(): string {
+    return this.#cut.text
+  }
+  get textCut(): boolean {
+    return this.#cut.cut
+  }
+  get facts(): Action['facts'] {
+    return (this.#facts ??= Object.freeze({ sql: this.#factsOf(this.#understood) }))
+  }
+
+  get #cut(): Cut {
+    const { sql, bodies } = this.#understood
+    return (this.#shown ??= actionText({ sql, bodies, values: this.#bound }))
+  }
+
+  get #bound(): readonly (string | null)[] {
+    const { bound, types } = this.#occasion
+    return (this.#values ??= Object.freeze(bound === undefined ? [] : [...valuesOf(bound, types ?? this.#understood.types)]))
+  }
+
+  #factsOf(about: Piece): Readonly<Record<string, unknown>> {
+    const { bound, transaction, estimatedRows } = this.#occasion
+    return Object.freeze({
+      ...about.facts,
+      statements: this.#understood.pieces.length,
+      transaction,
+      ...(bound === undefined && about.facts['parameterCount'] !== 0 ? {} : { parameters: this.#bound }),
+      ...(estimatedRows === undefined ? {} : { estimatedRows }),
+    })
+  }
+
+  #part(piece: Piece): ActionPart {
+    const { verbs, effect, resources, tags } = piece
+    return Object.freeze({ verb: verbs[0] as string, verbs, effect, resources, tags, facts: Object.freeze({ sql: this.#factsOf(piece) }) })
+  }
 }
 
-const partOf = (one: Piece, sources: Sources): ActionPart => {
-  const { verbs, effect, resources, tags } = one
-  const facts = Object.freeze(Object.defineProperty({ [made]: { ...sources, known: undefined }, [piece]: one }, 'sql', factsMember)) as unknown as Action['facts']
-  return Object.freeze({ verb: verbs[0] as string, verbs, effect, resources, tags, facts })
-}
-
-interface Sources {
-  readonly understood: Understood
-  readonly occasion: Occasion
-  shown: Cut | undefined
-  known: Readonly<Record<string, unknown>> | undefined
-  values: readonly (string | null)[] | undefined
-}
-
-interface Made {
-  readonly [made]: Sources
-}
-
-interface MadeFacts extends Made {
-  readonly [piece]: Piece
-}
-
-const made = Symbol('made of')
-const piece = Symbol('about')
-
-const valuesIn = (sources: Sources): readonly (string | null)[] => {
-  const { bound, types } = sources.occasion
-  return (sources.values ??= Object.freeze(bound === undefined ? [] : [...valuesOf(bound, types ?? sources.understood.types)]))
-}
-
-const shown = (sources: Sources): Cut => (sources.shown ??= actionText({ sql: sources.understood.sql, bodies: sources.understood.bodies, values: valuesIn(sources) }))
-
-const knownFacts = (sources: Sources, about: Piece): Readonly<Record<string, unknown>> => {
-  const { bound, transaction, estimatedRows } = sources.occasion
-  return Object.freeze({
-    ...about.facts,
-    statements: sources.understood.pieces.length,
-    transaction,
-    ...(bound === undefined && about.facts['parameterCount'] !== 0 ? {} : { parameters: valuesIn(sources) }),
-    ...(estimatedRows === undefined ? {} : { estimatedRows }),
-  })
-}
-
-/* Most actions are neither shown nor looked into: text, values and facts are made when somebody first asks. All they are made of is final. */
-const textMember = { enumerable: true, get(this: Made) { return shown(this[made]).text } }
-const cutMember = { enumerable: true, get(this: Made) { return shown(this[made]).cut } }
-const factsMember = { enumerable: true, get(this: MadeFacts) { return (this[made].known ??= knownFacts(this[made], this[piece])) } }
+export const makeSqlAction = (understood: Understood, occasion: Occasion): Action => new SqlAction(understood, occasion)

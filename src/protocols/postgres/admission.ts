@@ -8,6 +8,7 @@ import { actionRecord, type AuditEvent, callerRecord } from '../../model/audit-e
 import type { Caller } from '../../model/caller.ts'
 import type { Obligations } from '../../model/decision.ts'
 import type { Hold } from '../../model/hold.ts'
+import type { Outcome } from '../../model/outcome.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
@@ -94,7 +95,14 @@ export class Admission {
   /** Resolves once the request was sent or refused, or is not to be answered because its batch has failed. Never rejects for the client's world. */
   async admit(request: Request): Promise<void> {
     try {
-      await this.#admit(request)
+      this.#arrival.ended.throwIfAborted()
+      this.#refuseCancelled()
+      let action = request.what.make({})
+      if (this.#parts.policies().needsEstimate(action.service, action)) {
+        action = await this.#inspection.estimated(request.what)
+        this.#refuseCancelled()
+      }
+      await this.#pass(request, action)
     } catch (error) {
       if (this.#dialogue.over || this.#gone.aborted) return
       if (!(error instanceof Refusal)) this.#parts.log.error({ err: error }, 'a statement failed in a way that nobody foresaw')
@@ -106,60 +114,68 @@ export class Admission {
     }
   }
 
-  async #admit(request: Request): Promise<void> {
-    this.#arrival.ended.throwIfAborted()
-    const { policies } = this.#parts
-    if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
-    let action = request.what.make({})
-    let wait: Wait = atOnce
-    if (policies().needsEstimate(action.service, action)) {
-      action = await this.#inspection.estimated(request.what)
-      if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
-    }
-    const { verdict, obligations } = policies().decide(this.#caller, action, Date.now())
-    if (verdict === 'hold') {
-      this.#recorded(action, () => request.check(obligations))
-      await this.#dialogue.settled()
-      if (this.#dialogue.pipeline.skipping) return
-      action = await this.#inspection.inspect(request.what, this.#arrival.service.hold.inTransactionMs)
-      if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
-      if (this.#dialogue.pipeline.skipping) return
-      wait = this.#recorded(action, () => this.#wait())
-    }
-    await this.#pass(request, action, wait)
-  }
-
   /** Resolves once it is sent. What becomes of it then, only the journal has to know. */
-  #pass(request: Request, action: Action, wait: Wait): Promise<void> {
+  #pass(request: Request, asked: Action): Promise<void> {
+    let action = asked
     return new Promise((resolve, reject) => {
+      const send = (permit: Permit): Promise<Outcome> => {
+        this.#refuseCancelled()
+        if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
+        this.#refuseSkipped()
+        const execution = new Execution()
+        redeem(permit, action.digest)
+        request.send(execution, permit)
+        resolve()
+        return execution.outcome
+      }
       const attempt: Attempt = {
-        recheck: async () => {
-          this.#hold = undefined
-          this.#waiting.ended()
-          const caller = await this.#parts.identity.recheck(this.#caller, this.#arrival.claim)
-          this.#caller = caller
-          await this.#inspection.compare(request.what, action)
-          return caller
+        inspect: async ({ obligations }) => {
+          const inspected = await this.#inspect(request, action, obligations)
+          ;({ action } = inspected)
+          return inspected
         },
-        run: async (permit) => {
-          await this.#refuseDrift(request, permit)
-          if (permit.hold !== undefined) await this.#attribution.mark(this.#dialogue, permit.caller, action.digest)
-          if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
-          if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
-          if (this.#dialogue.pipeline.skipping) throw new Refusal('upstream-unavailable', 'An earlier message of this batch failed.')
-          const execution = new Execution()
-          redeem(permit, action.digest)
-          request.send(execution, permit)
-          resolve()
-          return await execution.outcome
-        },
+        recheck: () => this.#recheck(request, action),
+        run: (permit) => (permit.hold === undefined ? send(permit) : this.#approved(request, permit).then(() => send(permit))),
         replay: async () => {
           throw new Refusal('hold-spent', 'NOT EXECUTED. This approval has been used. Send the statement again to ask anew.')
         },
         result: () => undefined,
       }
-      this.#parts.gate.pass({ caller: this.#caller, action, wait }, attempt, this.#gone).then(() => resolve(), reject)
+      this.#parts.gate.pass({ caller: this.#caller, action, wait: atOnce }, attempt, this.#gone).then(() => resolve(), reject)
     })
+  }
+
+  async #inspect(request: Request, asked: Action, obligations: Obligations): Promise<{ readonly action: Action; readonly wait: Wait }> {
+    this.#recorded(asked, () => request.check(obligations))
+    await this.#dialogue.settled()
+    this.#refuseSkipped()
+    const action = await this.#inspection.inspect(request.what, this.#arrival.service.hold.inTransactionMs)
+    this.#refuseCancelled()
+    this.#refuseSkipped()
+    return { action, wait: this.#recorded(action, () => this.#wait()) }
+  }
+
+  async #recheck({ what }: Request, action: Action): Promise<Caller> {
+    this.#hold = undefined
+    this.#waiting.ended()
+    const caller = await this.#parts.identity.recheck(this.#caller, this.#arrival.claim)
+    this.#caller = caller
+    await this.#inspection.compare(what, action)
+    return caller
+  }
+
+  /** What has to be right when an approval is used. */
+  async #approved(request: Request, permit: Permit): Promise<void> {
+    await this.#refuseDrift(request, permit)
+    await this.#attribution.mark(this.#dialogue, permit.caller, permit.action.digest)
+  }
+
+  #refuseCancelled(): void {
+    if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
+  }
+
+  #refuseSkipped(): void {
+    if (this.#dialogue.pipeline.skipping) throw new Refusal('upstream-unavailable', 'An earlier message of this batch failed.')
   }
 
   /** A refusal before the gate is asked stands in the journal too. */
