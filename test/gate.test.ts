@@ -34,6 +34,7 @@ interface World {
   spend: Approvals['spend']
   run: Attempt['run']
   recheck: Attempt['recheck']
+  inspect?: NonNullable<Attempt['inspect']>
 }
 
 const held = (state: Hold['state'], attempt?: string, digest = action.digest): Hold => ({
@@ -79,7 +80,7 @@ const makeWorld = (...decisions: Decision[]) => {
     replay: async (_replay: Replay) => (world.log.push('replay'), { result: 'executed', ms: 0 }),
     result: () => undefined,
   }
-  const pass = (wait: Wait = { budgetMs: 0 }) => gate.pass({ caller, action, wait }, attempt, new AbortController().signal)
+  const pass = (wait: Wait = { budgetMs: 0 }) => gate.pass({ caller, action, wait }, { ...attempt, ...(world.inspect && { inspect: world.inspect }) }, new AbortController().signal)
   return { world, pass }
 }
 
@@ -99,6 +100,30 @@ test('a held action is checked again, decided again, spent, recorded and only th
   const { world, pass } = makeWorld(verdict('hold'))
   await pass()
   assert.deepEqual(world.log, ['decided:written', 'obtain', 'recheck', 'spend', 'lend', 'started:synced', 'run', 'return', 'finished:written', 'finish:executed'])
+})
+
+test('what is to be held is looked into first: that is what is decided about, recorded, held and run', async () => {
+  const { world, pass } = makeWorld(verdict('hold'))
+  const inspected: Action = { ...action, impact: { exactRows: 3, notes: [] } }
+  const seen: unknown[] = []
+  world.inspect = async ({ verdict: found }) => (world.log.push(`inspect:${found}`), { action: inspected, wait: { budgetMs: 7 } })
+  world.obtain = async (request) => (seen.push(request.action, request.wait.budgetMs), { hold: held('approved') })
+  await pass()
+  assert.deepEqual(world.log, ['inspect:hold', 'decided:written', 'recheck', 'spend', 'lend', 'started:synced', 'run', 'return', 'finished:written', 'finish:executed'])
+  assert.deepEqual(seen, [inspected, 7])
+  assert.equal(world.permits[0]?.action, inspected)
+  const allowed = makeWorld(verdict('allow'))
+  allowed.world.inspect = async () => assert.fail('nobody has to see what runs')
+  await allowed.pass()
+})
+
+test('what cannot be looked into is not held, and that is on record', async () => {
+  const { world, pass } = makeWorld(verdict('hold'))
+  world.inspect = async () => {
+    throw new Refusal('upstream-unavailable', 'no answer')
+  }
+  await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'upstream-unavailable')
+  assert.deepEqual(world.log, ['refused:queued'])
 })
 
 test('a policy that denies by now wins over the approval, and both versions are on record', async () => {
