@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { drifted, estimate, type Numbers } from '../../../../src/protocols/postgres/catalog/estimate.ts'
-import { resolveFunctions, resolveRelations, sameMeaning } from '../../../../src/protocols/postgres/catalog/resolve.ts'
+import { resolveFunctions, resolvePlace, resolveRelations, sameMeaning } from '../../../../src/protocols/postgres/catalog/resolve.ts'
 import { makeSessionNames, type SessionNames } from '../../../../src/protocols/postgres/catalog/session-names.ts'
 import { takeSnapshot } from '../../../../src/protocols/postgres/catalog/snapshot.ts'
 import { builtinFunction } from '../../../../src/protocols/postgres/sql/builtins.ts'
@@ -105,6 +105,16 @@ for (const binaries of servers()) describe(`estimate with PostgreSQL ${binaries.
     assert.equal(drifted(counted(10), { estimatedRows: 1, notes: [] }, { factor: 2 }), true)
     assert.equal(drifted({ notes: [] }, counted(1000), { rows: 0 }), false)
     assert.equal(drifted({ estimatedRows: 5, notes: [] }, { estimatedRows: 50, notes: [] }, { rows: 10 }), true)
+  })
+
+  test('where a connection leads: the database and the cluster; without the right to ask for the cluster, the database', async () => {
+    await using session = await connect(server)
+    const [row] = await server.query<{ oid: number; cluster: string }>('select oid, (pg_control_system()).system_identifier as cluster from pg_database where datname = current_database()')
+    assert.deepEqual(await resolvePlace(session.ask), { database: String(row?.oid), cluster: row?.cluster })
+    await session.ask('CREATE ROLE nobody_in_particular')
+    await session.ask('REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC')
+    await session.ask('SET ROLE nobody_in_particular')
+    assert.deepEqual(await resolvePlace(session.ask), { database: String(row?.oid) })
   })
 
   test('names are resolved by the server: a temporary table in front, another view behind the same number, another body', async () => {
