@@ -1,6 +1,7 @@
 import { Environment, serialize, type ASTNode } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
 import type { Protocol } from '../model/service.ts'
+import { comparisonWarnings } from './condition-lint.ts'
 import { factTypes, type Facts } from './facts.ts'
 
 /**
@@ -91,6 +92,7 @@ const fail = (problem: string, node: ASTNode): never => {
 /** Looks at every node once; `bound` are the loop variables in scope, `loops` how many loops stand around it. */
 const survey = (node: ASTNode, found: Survey, bound: ReadonlySet<string>, loops: number): void => {
   found.nesting = Math.max(found.nesting, loops)
+  found.warnings.push(...comparisonWarnings(node))
   if (node.op === 'id') {
     if (bound.has(node.args)) return
     found.roots.add(node.args)

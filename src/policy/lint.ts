@@ -1,5 +1,6 @@
 import type { Problem } from '../lib/problem.ts'
-import type { Service } from '../model/service.ts'
+import type { Protocol, Service } from '../model/service.ts'
+import { lintSql } from './lint-sql.ts'
 import { negated, valuesOf } from './matchers.ts'
 import type { List, RuleSource } from './language.ts'
 
@@ -9,6 +10,10 @@ export interface LintedRule {
   readonly policy: string
   readonly observed: boolean
   readonly services: readonly Service[]
+  /** Where it can meet none: the protocols of those that its policy is about. */
+  readonly missed: readonly Protocol[]
+  /** Which it can speak of. */
+  readonly protocols: readonly Protocol[]
   readonly warn: (path: readonly PropertyKey[], message: string) => Problem
   readonly conditionWarnings: readonly string[]
 }
@@ -41,15 +46,17 @@ const shadows = (deny: LintedRule, rule: LintedRule): boolean => {
 /** What loads but is probably not meant. */
 export const lintRules = (rules: readonly LintedRule[]): readonly Problem[] => rules.flatMap((rule) => lintRule(rule, rules))
 
+const unmetText = ({ missed, protocols }: LintedRule): string =>
+  missed.length === 0 || missed.some((protocol) => protocols.includes(protocol)) ? 'no service can meet this rule' : `no service can meet this rule: it speaks of ${protocols.join(' or ')}, and its policy is about services of ${missed.join(', ')}`
+
 const lintRule = (rule: LintedRule, rules: readonly LintedRule[]): readonly Problem[] => {
   const { source, services, warn } = rule
   const found: Problem[] = rule.conditionWarnings.map((message) => warn(['if'], message))
-  if (services.length === 0) found.push(warn([], 'no service can meet this rule'))
+  if (services.length === 0) found.push(warn([], unmetText(rule)))
   for (const key of emptyKeys(rule)) found.push(warn([], `an empty list matches nothing, so "${key}: []" makes the rule match nothing${source.then === 'allow' ? '' : ': nothing is held or denied by it'}`))
   if (source.then === 'allow' && MATCHERS.every((key) => source[key] === undefined)) found.push(warn([], 'allows everything to everybody'))
   else if (source.then === 'allow' && source.callers === undefined) found.push(warn([], 'allows any caller: name the groups or the kind under "callers" if that is not meant'))
-  if (source.then === 'allow' && source.actions === undefined && services.some(({ protocol }) => protocol === 'postgres' || protocol === 'mysql') && MATCHERS.some((key) => source[key] !== undefined)) found.push(warn([], 'allows every kind of statement, schema changes and grants too: name the kinds under "actions"'))
-  for (const key of ['tables', 'columns', 'functions'] as const) for (const name of source[key] === undefined ? [] : valuesOf(source[key])) if (/[A-Z]/.test(name)) found.push(warn([key], `"${name}" has capitals: a name that was created without quotes is lower case`))
+  if (services.some(({ protocol }) => protocol === 'postgres' || protocol === 'mysql')) found.push(...lintSql(source).map(([key, message]) => warn(key === undefined ? [] : [key], message)))
   if (source.then !== 'allow' && source.because === undefined) found.push(warn([], `says ${source.then} without "because": the people and agents it stops will ask why`))
   if (source.then === 'deny' && source.instead === undefined) found.push(warn([], 'says deny without "instead": an agent that is told what to do instead does not try again'))
   if (source.then !== 'deny' && services.length > 0) {

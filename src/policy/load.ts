@@ -124,7 +124,7 @@ const placeRules = ({ source, value }: { readonly source: YamlSource; readonly v
     for (const message of unenforceable(rule, services, world.enforceable)) problems.push(problem([rule.mask === undefined ? 'limits' : 'mask'], message))
     for (const message of unaccompanied(rule, services)) problems.push(problem(['approval', 'run'], message))
     for (const message of uncounted(rule, services)) problems.push(problem(['approval', 'drift'], message))
-    return { compiled, linted: { source: rule, policy, observed: matched.observed, services, warn: problem, conditionWarnings: compiled.condition?.warnings ?? [] } }
+    return { compiled, linted: { source: rule, policy, observed: matched.observed, services, missed: services.length > 0 ? [] : [...new Set(chosen.map(({ protocol }) => protocol))], protocols: compiled.protocols, warn: problem, conditionWarnings: compiled.condition?.warnings ?? [] } }
   })
 }
 
