@@ -14,6 +14,9 @@ import { makeGate } from './gate.ts'
 import type { Fetch } from './identity/bounded-fetch.ts'
 import type { Identity } from './identity/identity.ts'
 import { makeIdentity, type TokenIdentity } from './identity/make-identity.ts'
+import type { SessionStore } from './identity/session-store.ts'
+import type { SignIns } from './identity/sign-in.ts'
+import { defined } from './lib/defined.ts'
 import { formatProblem, type Problem } from './lib/problem.ts'
 import { version } from './lib/version.ts'
 import type { AuditEvent } from './model/audit-event.ts'
@@ -28,8 +31,10 @@ import { makeServe } from './protocols/postgres/serving.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
+import { openEmbeddedSessionStore } from './stores/embedded/session-store.ts'
 import type { StoreOptions } from './stores/options.ts'
 import { openRedisStore } from './stores/redis/redis-store.ts'
+import { openRedisSessionStore } from './stores/redis/session-store.ts'
 
 /** One process that serves: everything below, wired by hand. */
 export interface Replica extends AsyncDisposable {
@@ -135,7 +140,15 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     return started.use({ ...listener, reconfigure })
   }
   const postgres = config.postgres && (await openPostgres(config.postgres))
-  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi }))
+  const site = config.console.signIn && {
+    store: started.use(openSessionStore(config.store, parts.storeSkewMs)),
+    signIns: { person: (report) => current.identity.person(report), ended: (report) => current.identity.ended(report) } satisfies SignIns,
+    keys: sessionKeys(config),
+    deployment: config.deployment,
+    note,
+    now,
+  }
+  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi, ...defined({ site }) }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
@@ -184,6 +197,11 @@ const openStore = async (options: StoreOptions, clockSkewMs: (() => number) | un
   return options.kind === 'embedded' ? openEmbeddedStore(options, test) : await openRedisStore(options, test)
 }
 
+const openSessionStore = (options: StoreOptions, clockSkewMs: (() => number) | undefined): SessionStore => {
+  const test = defined({ clockSkewMs })
+  return options.kind === 'embedded' ? openEmbeddedSessionStore(options, test) : openRedisSessionStore(options, test)
+}
+
 /** Closes what this replica was running when it died. What its journal cannot tell is unknown, never "not executed". */
 const reconcile = async (approvals: HoldLife, journal: RecoveredJournal, log: Logger): Promise<void> => {
   const { unfinished, ended, since } = journal.recovered
@@ -214,6 +232,9 @@ const maskDigests = ({ approval, deployment }: Config): ((service: string) => (v
     return (value) => createHmac('sha256', secret).update(value).digest('hex')
   }
 }
+
+/** What browsers and the store keep of logins is sealed with these, so that neither can write any. */
+const sessionKeys = ({ approval, deployment }: Config): readonly Uint8Array[] => approval.keys.map((key) => new Uint8Array(hkdfSync('sha256', key.reveal(), deployment, 'countersign session key', 32)))
 
 const noReload = async (policyVersion: string): Promise<ReloadResult> => ({ applied: false, policyVersion, problems: ['this process does not reload'] })
 

@@ -94,6 +94,8 @@ export const startIdp = async (options: IdpOptions = {}): Promise<Idp> => {
     scopes: ['openid', 'profile', 'email', 'groups', 'offline_access'],
     conformIdTokenClaims: false,
     jwks: { keys: [key] },
+    // It would not call anybody on this machine, and here everybody is.
+    fetch: (url: string, { dispatcher: _guard, ...request }: RequestInit & { readonly dispatcher?: unknown }) => fetch(url, request),
     cookies: { keys: [crypto.randomUUID()] },
     pkce: { required: () => true },
     ttl: { AccessToken: ttl, ClientCredentials: ttl, IdToken: ttl, DeviceCode: 300, Grant: 86_400, Session: 86_400, Interaction: 600, RefreshToken: 86_400, AuthorizationCode: 60 },

@@ -1,4 +1,4 @@
-import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
+import type { AdminOptions, ConsoleOptions, SignInOptions } from '../channels/web/options.ts'
 import { compileCidrs } from '../lib/cidr.ts'
 import { defined } from '../lib/defined.ts'
 import { isLoopbackHost } from '../lib/outbound-address.ts'
@@ -7,10 +7,25 @@ import type { HttpListenerOptions, HttpServiceOptions } from '../protocols/http/
 import type { Checks } from './checks.ts'
 import { splitAddress } from './fields.ts'
 import { bytes, ms } from './issuers.ts'
+import { outboundProblem } from './outbound.ts'
 import { checkRanges } from './services.ts'
 import type { ConfigSource } from './schema.ts'
 
 type Listeners = ConfigSource['listeners']
+
+/** A day is long for a decision, and nobody is gone and still logged in for longer. */
+const longestSessionMs = 24 * 3_600_000
+
+const makeSignIn = (source: NonNullable<Listeners['console']['sign-in']>, issuers: ReadonlyMap<string, readonly string[]>, path: Path, checks: Checks): SignInOptions | undefined => {
+  const [issuer] = issuers.get(source.issuer) ?? []
+  if (!checks.known([...path, 'issuer'], source.issuer, [...issuers.keys()], 'issuer') || issuer === undefined) return undefined
+  const problem = /^https?:/.test(issuer) ? outboundProblem(issuer, checks.outbound) : 'has no address to log in at'
+  if (problem !== undefined) checks.report([...path, 'issuer'], problem)
+  if (!source.scopes.includes('openid')) checks.report([...path, 'scopes'], 'lacks openid, without which nobody says who has logged in')
+  for (const key of ['idle', 'max-age'] as const) if (ms(source[key]) > longestSessionMs) checks.report([...path, key], 'must be at most 24h')
+  const clientSecret = checks.secret([...path, 'client-secret'], source['client-secret'], source['client-secret-file'], false)
+  return { issuer, clientId: source['client-id'], scopes: source.scopes, idleMs: ms(source.idle), maxAgeMs: ms(source['max-age']), ...defined({ clientSecret }) }
+}
 
 export const makeConsole = ({ console: source }: Listeners, issuers: ReadonlyMap<string, readonly string[]>, checks: Checks): ConsoleOptions => {
   const path: Path = ['listeners', 'console']
@@ -27,6 +42,7 @@ export const makeConsole = ({ console: source }: Listeners, issuers: ReadonlyMap
     ...defined({
       tls: makeTls(source.tls, path, checks),
       audience: source.audience,
+      signIn: source['sign-in'] && makeSignIn(source['sign-in'], issuers, [...path, 'sign-in'], checks),
       login: login && known ? { issuer: issuers.get(login.issuer)?.[0] ?? login.issuer, clientId: login['client-id'], scopes: login.scopes, ...defined({ resource: login.resource }) } : undefined,
     }),
   }

@@ -36,7 +36,7 @@ const httpListener = z
 
 const consoleListener = z
   .strictObject({
-    address: address('Where the approvals API listens.', '127.0.0.1:8081'),
+    address: address('Where the console and the approvals API listen.', '127.0.0.1:8081'),
     tls: httpTls,
     url: text('Where people and tools reach it: an origin such as https://approvals.example.org. Default: the address itself, where that is loopback.').optional(),
     hosts: texts('Further values of the Host header that are ours. Others are refused.').default([]),
@@ -50,13 +50,25 @@ const consoleListener = z
       })
       .optional()
       .describe('What `countersign login` needs to know.'),
+    'sign-in': z
+      .strictObject({
+        issuer: text('Short name of the issuer that people log in at.'),
+        'client-id': text('Our client id there.'),
+        'client-secret': secret('Our client secret there. Absent for a public client; PKCE is used either way.').optional(),
+        'client-secret-file': secretFile('client-secret').optional(),
+        scopes: texts('Scopes to ask for. They must put into the ID token what the issuer is configured to be read by: account, groups, required claims.').default(['openid', 'profile', 'email']),
+        idle: duration('A session that nobody uses ends after this.', '30m'),
+        'max-age': duration('A session ends after this; then people log in again.', '8h'),
+      })
+      .optional()
+      .describe('How people log in with a browser. Without it there are no pages, only the API.'),
     streams: z
       .strictObject({ total: count('Of everybody.', 500), 'per-viewer': count('Of one person.', 8) })
       .prefault({})
       .describe('Live event streams that may be open at one time.'),
   })
   .prefault({})
-  .describe('The approvals API.')
+  .describe('The console and the approvals API.')
 
 const adminListener = z
   .strictObject({

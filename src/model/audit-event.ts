@@ -63,6 +63,8 @@ export type AuditEvent =
   | ({ readonly type: 'released'; readonly attempt: string; readonly votes: readonly Vote[]; readonly policyVersion: string; readonly heldUnder: string; readonly unattended?: true } & HoldSubject)
   | { readonly type: 'store-tampered'; readonly hold: string; readonly cause: string }
   | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string }
+  /** Somebody logged in with a browser. */
+  | { readonly type: 'signed-in'; readonly caller: CallerRecord }
   | { readonly type: 'session-ended'; readonly session: string; readonly cause: string }
   | { readonly type: 'config-loaded'; readonly policyVersion: string; readonly generation: number; readonly previous?: string }
   | { readonly type: 'config-rejected'; readonly problems: readonly string[]; readonly policyVersion: string }

@@ -7,13 +7,13 @@ export { startIdp, type Idp }
 export const makeBrowser = () => {
   const cookies = new Map<string, Map<string, string>>()
 
-  const visit = async (url: string, form?: Record<string, string>): Promise<Response> => {
+  const visit = async (url: string, form?: Record<string, string>, headers: Record<string, string> = {}): Promise<Response> => {
     const jar = cookies.get(new URL(url).host) ?? new Map<string, string>()
     cookies.set(new URL(url).host, jar)
     const response = await fetch(url, {
       redirect: 'manual',
       signal: AbortSignal.timeout(5_000),
-      headers: { cookie: [...jar].map(([name, value]) => `${name}=${value}`).join('; ') },
+      headers: { cookie: [...jar].map(([name, value]) => `${name}=${value}`).join('; '), ...headers },
       ...(form ? { method: 'POST', body: new URLSearchParams(form) } : {}),
     })
     for (const line of response.headers.getSetCookie()) {

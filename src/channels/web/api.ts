@@ -11,6 +11,7 @@ import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
 import { parseBallot, parseHoldQuery, parseStreamQuery, parseWithdrawal } from './forms.ts'
 import { holdDetail, holdSummary, isOwnPerson } from './hold-view.ts'
+import type { Sessions } from './login/sessions.ts'
 import type { ConsoleOptions } from './options.ts'
 import { WrongMethod } from './problem.ts'
 import { readJson } from './request-body.ts'
@@ -19,7 +20,9 @@ export interface ApiParts {
   readonly approvals: Approvals
   readonly identity: Identity
   /** Told of everybody who comes with a good token, so that a vote can later be checked against what is known of its author by then. */
-  readonly roster?: Pick<Roster, 'see'>
+  readonly roster?: Roster
+  /** Browsers read with their cookie as well; what they decide they send as forms. */
+  readonly sessions?: Pick<Sessions, 'of'>
   /** The OpenAPI document; without one there is no `/openapi.json`. */
   readonly openapi?: unknown
 }
@@ -48,7 +51,7 @@ interface Resource {
 
 const waitForAPerson = 'Only people vote, with a token of their own. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
 
-export const makeApi = ({ approvals, identity, roster, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
+export const makeApi = ({ approvals, identity, roster, sessions, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
   const streams = makeEventStreams(approvals, options.streams)
 
   const claimOf = (request: IncomingMessage): Claim => {
@@ -60,8 +63,12 @@ export const makeApi = ({ approvals, identity, roster, openapi }: ApiParts, opti
     return { token, from: 'authorization', address: request.socket.remoteAddress ?? '', ...defined({ audience: options.audience }) }
   }
 
-  const viewerOf = async (claim: Claim): Promise<Caller> => {
-    const viewer = await identity.authenticate(claim)
+  /** Who reads: by a bearer token or by a session, and never by both. */
+  const viewerOf = async (request: IncomingMessage): Promise<Caller> => {
+    const session = await sessions?.of(request, false)
+    if (session !== undefined && headerValues(request, 'authorization').length === 0) return session.viewer
+    if (session !== undefined) throw new Refusal('two-identities', 'There is a session cookie beside the Authorization header.')
+    const viewer = await identity.authenticate(claimOf(request))
     roster?.see(viewer)
     return viewer
   }
@@ -82,14 +89,14 @@ export const makeApi = ({ approvals, identity, roster, openapi }: ApiParts, opti
   }
 
   const list = async ({ request, query }: Visit): Promise<Answer> => {
-    const viewer = await viewerOf(claimOf(request))
+    const viewer = await viewerOf(request)
     const { state, service, after, limit } = parseHoldQuery(query)
     const page = await approvals.list({ limit: limit ?? 50, ...defined({ states: state, service, after }) }, viewer)
     return { status: 200, body: { holds: page.holds.map((hold) => holdSummary(hold, viewer, approvals)), ...defined({ next: page.next }) } }
   }
 
   const detail = async ({ request, id }: Visit): Promise<Answer> => {
-    const viewer = await viewerOf(claimOf(request))
+    const viewer = await viewerOf(request)
     return { status: 200, body: holdDetail(await show(id, viewer), viewer, approvals) }
   }
 
@@ -114,17 +121,16 @@ export const makeApi = ({ approvals, identity, roster, openapi }: ApiParts, opti
   }
 
   const events = async ({ request, response, query }: Visit): Promise<Answer> => {
-    const claim = claimOf(request)
-    const viewer = await viewerOf(claim)
+    const viewer = await viewerOf(request)
     const last = headerValues(request, 'last-event-id')[0]
     const { after } = parseStreamQuery(last ? new URLSearchParams({ after: last }) : query)
     if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': 'text/event-stream' }).end()
-    const still = async (): Promise<void> => void (await viewerOf(claim))
+    const still = async (): Promise<void> => void (await viewerOf(request))
     return void (await streams.serve({ viewer, after, still }, response))
   }
 
   const whoami = async ({ request }: Visit): Promise<Answer> => {
-    const viewer = await viewerOf(claimOf(request))
+    const viewer = await viewerOf(request)
     const { issuer, subject, kind, groups, email, name, clientId } = viewer
     return { status: 200, body: { issuer, subject, kind, ...defined({ name, email, clientId, groups }), onBehalfOf: viewer.onBehalfOf.map((other) => ({ issuer: other.issuer, subject: other.subject, kind: other.kind })), expiresAt: new Date(viewer.expiresAt).toISOString(), mayVote: isOwnPerson(viewer) } }
   }

@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { defined } from '../../lib/defined.ts'
 import type { Log } from '../../lib/log.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import { makeApi, type ApiParts } from './api.ts'
 import { headerValues, makeBoundary } from './boundary.ts'
 import type { ConsoleOptions } from './options.ts'
 import { sendProblem, WrongMethod } from './problem.ts'
+import { makeSite, type SiteParts } from './site.ts'
 
 export interface WebListener extends AsyncDisposable {
   /** Starts to listen, and says where. */
@@ -40,10 +42,13 @@ const securityHeaders: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 }
 
-/** The approvals API: the one place where people's decisions come in over HTTP. */
-export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & { readonly log: Log }): WebListener => {
-  const api = makeApi(parts, options)
+/** The approvals API and, where people log in with a browser, the pages: the one place where their decisions come in over HTTP. `site` goes with `options.signIn`. */
+export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & { readonly log: Log; readonly site?: SiteParts }): WebListener => {
   const boundary = makeBoundary(options.url, options.hosts)
+  const { signIn } = options
+  if ((signIn === undefined) !== (parts.site === undefined)) throw new Error('sign-in and pages go together')
+  const site = signIn && parts.site && makeSite({ ...options, signIn }, boundary, { ...parts, ...parts.site })
+  const api = makeApi({ ...parts, ...defined({ sessions: site?.sessions }) }, options)
   const secure = new URL(options.url).protocol === 'https:'
   let draining = false
 
@@ -52,12 +57,13 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
     if (secure) response.setHeader('strict-transport-security', 'max-age=31536000')
     if (draining) response.setHeader('connection', 'close')
     boundary.host(request)
-    boundary.origin(request)
     const target = targetOf(request)
+    const isPage = site?.serves(target.pathname) === true
+    if (!isPage) boundary.origin(request)
     if (request.method !== 'GET' && request.method !== 'HEAD' && request.method !== 'POST') throw new WrongMethod(['GET', 'HEAD', 'POST'])
     if (request.method !== 'POST' && hasBody(request)) throw new Refusal('malformed', 'A GET has no body here.')
     if (draining) throw new Refusal('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 })
-    await api.answer(request, response, target)
+    await (isPage ? site : api).answer(request, response, target)
   }
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -69,7 +75,9 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
       logged(parts.log, request, error)
       // What is left of a body is not waited for.
       if (!request.complete && !response.headersSent) response.setHeader('connection', 'close')
-      if (!response.writableEnded) sendProblem(response, error)
+      if (response.writableEnded) return
+      if (site?.serves(request.url?.split('?', 1)[0] ?? '')) site.fail(request, response, error)
+      else sendProblem(response, error)
     })
   }
 

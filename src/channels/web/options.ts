@@ -1,3 +1,5 @@
+import type { Secret } from '../../lib/secret.ts'
+
 export interface ConsoleOptions {
   readonly host: string
   readonly port: number
@@ -10,8 +12,23 @@ export interface ConsoleOptions {
   readonly audience?: string
   /** What `countersign login` needs to know. Public by nature. */
   readonly login?: LoginInfo
+  /** How people log in with a browser; without it there are no pages, only the API. */
+  readonly signIn?: SignInOptions
   /** Live event streams that may be open at one time, in all and for one person. */
   readonly streams: { readonly total: number; readonly perViewer: number }
+}
+
+export interface SignInOptions {
+  /** The exact `iss`; its discovery document tells the rest. */
+  readonly issuer: string
+  readonly clientId: string
+  /** Absent for a public client; PKCE is used either way. */
+  readonly clientSecret?: Secret
+  readonly scopes: readonly string[]
+  /** A session that nobody uses ends after this. */
+  readonly idleMs: number
+  /** A session ends after this. */
+  readonly maxAgeMs: number
 }
 
 export interface LoginInfo {

@@ -20,7 +20,8 @@ export const readJson = async (request: IncomingMessage): Promise<unknown> => {
   }
 }
 
-const readBytes = async (request: IncomingMessage): Promise<Uint8Array> => {
+/** The body, no longer and no slower than a decision needs. */
+export const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0

@@ -38,8 +38,9 @@ export interface Desk {
   change(id: string, state: HoldState): void
 }
 
-export const makeDesk = () => {
-  const holds = new Map([['hold_1', makeHold()]])
+/** `from` is the issuer of those who ask for actions. */
+export const makeDesk = (from = issuer) => {
+  const holds = new Map([['hold_1', makeHold(from === issuer ? {} : { caller: { ...agent, issuer: from, owner: { issuer: from, subject: 'alice' } } })]])
   const tokens = new Map<string, Caller>([['alice', person('alice', 'security')], ['dave', person('dave', 'developers')], ['olga', person('olga', 'security')], ['agent', agent]])
   tokens.set('delegated', { ...agent, onBehalfOf: [person('alice', 'security')] })
   tokens.set('deputy', { ...person('alice', 'security'), onBehalfOf: [person('carol', 'security') as Principal] })

@@ -1,0 +1,50 @@
+import type { Caller } from '../../../model/caller.ts'
+import { html, type Html } from './html.ts'
+
+/** Where style and scripts are, by names that change with what is in them. */
+export interface Assets {
+  readonly style: string
+  readonly scripts: readonly string[]
+}
+
+export interface Frame {
+  readonly title: string
+  readonly assets: Assets
+  /** Who is logged in, and the token of their session. */
+  readonly session?: { readonly viewer: Caller; readonly csrf: string } | undefined
+  readonly current?: 'inbox' | undefined
+  readonly deployment: string
+}
+
+/** How a person is called in a few words; their account where the issuer vouches for nothing else. */
+export const personName = ({ name, email, subject }: Pick<Caller, 'name' | 'email' | 'subject'>): string => name ?? email ?? subject
+
+export const page = ({ title, assets, session, current, deployment }: Frame, main: Html): string =>
+  `<!doctype html>\n${html`<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title} · Countersign</title>
+<link rel="icon" href="/assets/mark.svg" type="image/svg+xml">
+<link rel="stylesheet" href="${assets.style}">
+${session && assets.scripts.map((script) => html`<script type="module" src="${script}"></script>`)}
+</head>
+<body>
+<a class="skip" href="#main">Skip to the content</a>
+<header class="top">
+<a class="brand" href="/"><img src="/assets/mark.svg" alt="" width="24" height="24"> Countersign</a>
+<span class="deployment">${deployment}</span>
+${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a></nav>
+<span class="live" id="live" role="status" hidden></span>
+<form class="who" method="post" action="/oauth2/logout"><span title="${session.viewer.subject}">${personName(session.viewer)}</span><input type="hidden" name="csrf" value="${session.csrf}"><button class="quiet">Sign out</button></form>`}
+</header>
+<main id="main" tabindex="-1">
+${main}
+</main>
+</body>
+</html>`.toString()}\n`
+
+/** A page that says one thing. */
+export const notice = (heading: string, text: string, next?: { readonly href: '/' | '/oauth2/start'; readonly text: string }): Html =>
+  html`<section class="notice"><h1>${heading}</h1><p>${text}</p>${next && html`<p><a class="button" href="${next.href}">${next.text}</a></p>`}</section>`

@@ -1,0 +1,124 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Roster } from '../../approval/roster.ts'
+import type { Identity } from '../../identity/identity.ts'
+import type { SessionStore } from '../../identity/session-store.ts'
+import type { SignIns } from '../../identity/sign-in.ts'
+import type { AuditEvent } from '../../model/audit-event.ts'
+import { Refusal } from '../../model/refusal.ts'
+import type { Boundary } from './boundary.ts'
+import { makeLoginPages } from './login/login-pages.ts'
+import { makeProvider } from './login/provider.ts'
+import { makeSealing } from './login/sealing.ts'
+import { makeSessions, type Session, type Sessions } from './login/sessions.ts'
+import { makeSignIn } from './login/sign-in.ts'
+import type { ConsoleOptions, SignInOptions } from './options.ts'
+import { html, type Html } from './pages/html.ts'
+import { notice, page, type Frame } from './pages/layout.ts'
+import { problemOf, WrongMethod } from './problem.ts'
+
+export interface SiteParts {
+  readonly store: SessionStore
+  readonly signIns: SignIns
+  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' }>) => void
+  /** 32 bytes each, the same on all replicas. */
+  readonly keys: readonly Uint8Array[]
+  readonly deployment: string
+  readonly now?: () => number
+}
+
+/** What people see with a browser. */
+export interface Site {
+  readonly sessions: Sessions
+  serves(path: string): boolean
+  /** Answers the request or throws. */
+  answer(request: IncomingMessage, response: ServerResponse, target: URL): Promise<void>
+  /** Says anything thrown as a page. */
+  fail(request: IncomingMessage, response: ServerResponse, error: unknown): void
+}
+
+/** Nothing but our own files; no frame around us; no form to elsewhere; no text becomes script. */
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types countersign"
+
+interface Visit {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly target: URL
+  /** The part of the path that stands for an id. */
+  readonly id: string
+}
+
+type Answer = (visit: Visit) => Promise<void>
+
+interface Route {
+  readonly path: RegExp
+  readonly GET?: Answer
+  readonly POST?: Answer
+  /** Not for browsers: no page of our own sends it. */
+  readonly machine?: true
+}
+
+export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOptions }, boundary: Boundary, { identity, roster, ...parts }: SiteParts & { readonly identity: Pick<Identity, 'standing'>; readonly roster?: Roster | undefined }): Site => {
+  const { now = Date.now } = parts
+  const sealing = makeSealing(parts.keys)
+  const sessions = makeSessions(options.signIn, options.url.startsWith('https:'), { store: parts.store, sealing, identity, roster, now })
+  const provider = makeProvider(options.signIn, now)
+  const signIn = makeSignIn(options.signIn, { url: options.url, provider, sealing, sessions, signIns: parts.signIns, now })
+  const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, note: parts.note })
+  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: { style: '/assets/style.css', scripts: [] }, deployment: parts.deployment, ...more })
+
+  const send = (response: ServerResponse, status: number, about: Frame, main: Html): void => {
+    response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy })
+    response.end(page(about, main))
+  }
+
+  /** A page for somebody who is logged in; whoever is not is sent to log in and comes back. */
+  const withSession = (work: (visit: Visit, session: Session) => Promise<void>): Answer => async (visit) => {
+    const session = await sessions.of(visit.request, true)
+    if (session === undefined) return void visit.response.writeHead(303, { location: `/oauth2/start?rd=${encodeURIComponent(`${visit.target.pathname}${visit.target.search}`)}` }).end()
+    await work(visit, session)
+  }
+
+  const inbox = withSession(async ({ response }, session) => send(response, 200, frame('Approvals', { session, current: 'inbox' }), html`<h1>Approvals</h1>`))
+
+  const signedOut: Answer = async ({ response }) => {
+    const ends = (await provider().catch(() => undefined))?.serverMetadata().end_session_endpoint !== undefined
+    send(response, 200, frame('Signed out'), html`<section class="notice"><h1>You are signed out here</h1><p>Your session at the identity provider may still be open: then signing in again asks for no password.</p><p><a class="button" href="/">Sign in again</a>${ends && html` <a href="/oauth2/issuer-logout">Sign out at the identity provider as well</a>`}</p></section>`)
+  }
+
+  const routes: readonly Route[] = [
+    { path: /^\/$/, GET: inbox },
+    { path: /^\/oauth2\/start$/, GET: ({ response, target }) => login.start(response, target) },
+    { path: /^\/oauth2\/callback$/, GET: ({ request, response, target }) => login.callback(request, response, target) },
+    { path: /^\/oauth2\/logout$/, POST: ({ request, response }) => login.logout(request, response) },
+    { path: /^\/oauth2\/signed-out$/, GET: signedOut },
+    { path: /^\/oauth2\/issuer-logout$/, GET: ({ response }) => login.issuerLogout(response) },
+    { path: /^\/oauth2\/backchannel-logout$/, POST: ({ request, response }) => login.backchannelLogout(request, response), machine: true },
+  ]
+
+  const answer: Site['answer'] = async (request, response, target) => {
+    for (const route of routes) {
+      const match = route.path.exec(target.pathname)
+      if (match === null) continue
+      const work = request.method === 'POST' ? route.POST : route.GET
+      if (work === undefined) throw new WrongMethod(route.POST ? ['POST'] : ['GET', 'HEAD'])
+      if (request.method !== 'POST') boundary.arrival(request)
+      else if (route.machine) boundary.origin(request)
+      else boundary.ownPage(request)
+      return work({ request, response, target, id: match[1] ?? '' })
+    }
+    throw new Refusal('not-found', 'There is nothing here.')
+  }
+
+  return {
+    sessions,
+    serves: (path) => !path.startsWith('/api/') && path !== '/openapi.json',
+    answer,
+    fail(_request, response, error) {
+      if (response.headersSent) return void response.destroy()
+      const { status, headers, body } = problemOf(error)
+      const { 'www-authenticate': _bearer, 'content-type': _type, ...kept } = headers
+      for (const [name, value] of Object.entries(kept)) response.setHeader(name, value)
+      send(response, status, frame(String(body['title'])), notice(String(body['title']), String(body['detail']), { href: '/', text: 'Go to the approvals' }))
+    },
+  }
+}
