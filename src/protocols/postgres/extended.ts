@@ -112,6 +112,8 @@ export class Extended {
       const prepared: Prepared = { sql, reading, types: parameterTypes, then }
       const verdict = this.#statements.verdict(prepared)
       if (verdict === 'deny' && reading.parameters === 0 && !taken) return this.#deny(prepared, reading, found)
+      const hindrance = this.#statements.hindrance(prepared)
+      if (hindrance !== undefined && !taken) return this.#deny(prepared, reading, found, hindrance)
       this.#prepare(frame, name, taken, prepared, verdict)
       return undefined
     })
@@ -123,12 +125,12 @@ export class Extended {
   }
 
   /** Whatever values would be bound: the answer is no. */
-  #deny(prepared: Prepared, reading: StatementReading, found: Reading): Promise<void> {
+  #deny(prepared: Prepared, reading: StatementReading, found: Reading, hindrance?: Refusal): Promise<void> {
     return this.#admission.admit({
       what: this.#statements.inspected(prepared, reading, undefined),
       check: () => {},
       send: () => {
-        throw new Refusal('denied', 'The policy has just changed. Send the statement again.')
+        throw hindrance ?? new Refusal('denied', 'The policy has just changed. Send the statement again.')
       },
       refuse: (refusal) => this.#refuse(deniedText(refusal, found)),
     })

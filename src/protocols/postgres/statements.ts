@@ -49,6 +49,8 @@ interface Remembered {
   readonly policies: PolicySet
   readonly understood: Understood
   readonly verdict: Verdict
+  /** What is allowed, but cannot be sent with the obligations that it is allowed with. */
+  readonly hindrance: Refusal | undefined
 }
 
 const askMs = 5_000
@@ -152,10 +154,26 @@ export class Statements {
     const understood = this.judge.understand('extended', sql, [reading], types, more)
     const action = this.#action(understood, {})
     // Without the number that a rule looks at, what it says is no answer yet.
-    const verdict = policies.needsEstimate(action.service, action) ? 'hold' : policies.decide(this.#parts.caller(), action, Date.now()).verdict
-    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict }
+    const decision = policies.needsEstimate(action.service, action) ? undefined : policies.decide(this.#parts.caller(), action, Date.now())
+    const verdict = decision?.verdict ?? 'hold'
+    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict, hindrance: decision?.verdict === 'allow' ? this.#hindrance(reading, decision.obligations) : undefined }
     this.#remembered.set(prepared, made)
     return made
+  }
+
+  /** Known before any value is: values can only add to what is obliged. */
+  hindrance(prepared: Prepared): Refusal | undefined {
+    return this.#remember(prepared).hindrance
+  }
+
+  #hindrance(reading: StatementReading, obligations: Obligations): Refusal | undefined {
+    try {
+      this.check([reading], obligations)
+      return undefined
+    } catch (error) {
+      if (error instanceof Refusal) return error
+      throw error
+    }
   }
 
   action(prepared: Prepared, bound: Bound | undefined, occasion: Partial<Occasion> = {}): Action {
