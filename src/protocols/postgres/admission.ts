@@ -12,12 +12,13 @@ import type { Outcome } from '../../model/outcome.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
+import { aborted } from './answer.ts'
 import type { Arrival } from './arrival.ts'
 import type { Attribution } from './attribution.ts'
 import type { Dialogue } from './dialogue.ts'
 import { Execution } from './execution.ts'
 import type { Inspected, Inspection } from './inspection.ts'
-import type { SessionState } from './state.ts'
+import { hasFailed, type SessionState } from './state.ts'
 
 /** Something that may run, if the gate says so. */
 export interface Request {
@@ -27,7 +28,7 @@ export interface Request {
   /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. */
   send(execution: Execution, permit: Permit): void
   /** In its place, the server is given what it refuses. */
-  refuse(refusal: Refusal): void
+  refuse(refusal: Refusal | Buffer): void
 }
 
 export interface AdmissionParts {
@@ -80,6 +81,15 @@ export class Admission {
     return this.#hold !== undefined
   }
 
+  /** Why what was let run may not go on: the token has come to its end, or something else would be decided now. */
+  objection({ action, decision }: Permit): Refusal | undefined {
+    const { ended } = this.#arrival
+    if (ended.aborted) return ended.reason as Refusal
+    const { verdict, obligations } = this.#parts.policies().decide(this.#caller, action, Date.now())
+    const stricter = verdict === 'deny' || (verdict === 'hold' && decision.verdict === 'allow') || JSON.stringify(obligations) !== JSON.stringify(decision.obligations)
+    return stricter ? new Refusal('denied', 'The policy decides otherwise now than when this result was begun: no more of it is given.', { instead: 'Run the statement again.' }) : undefined
+  }
+
   /** The next message is looked at: a request to cancel that comes from now on is about it. */
   begin(): void {
     this.#cancelled = false
@@ -107,7 +117,7 @@ export class Admission {
       if (this.#dialogue.over || this.#gone.aborted) return
       if (!(error instanceof Refusal)) this.#parts.log.error({ err: error }, 'a statement failed in a way that nobody foresaw')
       if (this.#dialogue.pipeline.skipping) return
-      request.refuse(error instanceof Refusal ? this.#said(error) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
+      request.refuse(this.#isFutile(request) ? aborted : error instanceof Refusal ? this.#said(error) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
     } finally {
       this.#hold = undefined
       this.#waiting.ended()
@@ -119,6 +129,7 @@ export class Admission {
     let action = asked
     return new Promise((resolve, reject) => {
       const send = (permit: Permit): Promise<Outcome> => {
+        this.#arrival.ended.throwIfAborted()
         this.#refuseCancelled()
         if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
         this.#refuseSkipped()
@@ -149,6 +160,7 @@ export class Admission {
     this.#recorded(asked, () => request.check(obligations))
     await this.#dialogue.settled()
     this.#refuseSkipped()
+    if (this.#isFutile(request)) throw new Refusal('upstream-unavailable', 'The transaction has failed.')
     const action = await this.#inspection.inspect(request.what, this.#arrival.service.hold.inTransactionMs)
     this.#refuseCancelled()
     this.#refuseSkipped()
@@ -168,6 +180,10 @@ export class Admission {
   async #approved(request: Request, permit: Permit): Promise<void> {
     await this.#refuseDrift(request, permit)
     await this.#attribution.mark(this.#dialogue, permit.caller, permit.action.digest)
+  }
+
+  #isFutile({ what: { statements: [first] } }: Request): boolean {
+    return first !== undefined && hasFailed(this.#dialogue.pipeline, first)
   }
 
   #refuseCancelled(): void {

@@ -16,8 +16,8 @@ export const refusalError = (refusal: Refusal, consoleUrl: string): Buffer =>
   errorResponse(new Map([...fieldsOf(refusal, { consoleUrl }), ['S', 'ERROR'], ['V', 'ERROR']]))
 
 /** Where no rule speaks of a text because it is no SQL, its author wants to know why. */
-export const deniedText = (refusal: Refusal, { problem }: Reading): Refusal | Buffer =>
-  refusal.code === 'denied' && refusal.detail.rule === undefined && problem !== undefined && /^(?:syntax error|unterminated)/.test(problem) ? serverError('42601', problem) : refusal
+export const deniedText = (refusal: Refusal | Buffer, { problem }: Reading): Refusal | Buffer =>
+  refusal instanceof Refusal && refusal.code === 'denied' && refusal.detail.rule === undefined && problem !== undefined && /^(?:syntax error|unterminated)/.test(problem) ? serverError('42601', problem) : refusal
 
 /** Whether the session ends with it. */
 export const endsSession = ({ code }: Refusal): boolean => code === 'malformed' || code === 'too-large' || code === 'draining'

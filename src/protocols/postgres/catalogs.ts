@@ -6,9 +6,9 @@ import type { PostgresServiceOptions } from './options.ts'
 import { builtinFunction } from './sql/builtins.ts'
 
 export interface Catalogs extends AsyncDisposable {
-  /** What is known of a service's database; its catalog is read if that has not been done yet. */
-  of(service: PostgresServiceOptions): Promise<Known>
-  /** Only these services are left. */
+  /** What is known of a service's database; its catalog is read if that has not been done yet. Kept up to date until it is disposed of. */
+  of(service: PostgresServiceOptions): Promise<Known & Disposable>
+  /** Only these services are left; others are forgotten with their last session. */
   keep(services: readonly PostgresServiceOptions[]): void
 }
 
@@ -20,6 +20,7 @@ export interface Known {
 interface Entry extends Known {
   readonly line: CatalogLine
   ready: Promise<void> | undefined
+  users: number
 }
 
 const freshMs = 60_000
@@ -30,6 +31,8 @@ const close = async ({ line, estimates }: Entry): Promise<void> => void (await P
 /** One catalog for each service, shared by all its sessions. */
 export const makeCatalogs = (log: Log): Catalogs => {
   const entries = new Map<PostgresServiceOptions, Entry>()
+  /** Of a configuration that has been replaced: sessions go on with what they began with. */
+  const left = new Set<Entry>()
 
   const open = (service: PostgresServiceOptions): Entry => {
     const line = new CatalogLine(service)
@@ -42,31 +45,41 @@ export const makeCatalogs = (log: Log): Catalogs => {
       onRenamed: (columns) => log.warn({ service: service.name, columns }, 'columns have got other names: look whether masks and tags still name them'),
       onProblem: (problem) => log.warn({ service: service.name, err: problem }, 'the catalog of a database could not be read again'),
     })
-    const entry: Entry = { catalog, estimates: new Estimates(service), line, ready: undefined }
+    const entry: Entry = { catalog, estimates: new Estimates(service), line, ready: undefined, users: 0 }
     entries.set(service, entry)
     return entry
+  }
+
+  const leave = (entry: Entry): void => {
+    if (--entry.users === 0 && left.delete(entry)) void close(entry)
   }
 
   return {
     async of(service) {
       const entry = entries.get(service) ?? open(service)
+      entry.users++
       entry.ready ??= entry.catalog.renew().catch((error: unknown) => {
         entry.ready = undefined
         throw error
       })
-      await entry.ready
-      return entry
+      await entry.ready.catch((error: unknown) => {
+        leave(entry)
+        throw error
+      })
+      return { catalog: entry.catalog, estimates: entry.estimates, [Symbol.dispose]: () => leave(entry) }
     },
     keep(services) {
       for (const [service, entry] of entries) {
         if (services.includes(service)) continue
         entries.delete(service)
-        void close(entry)
+        if (entry.users > 0) left.add(entry)
+        else void close(entry)
       }
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([...entries.values()].map(close))
+      await Promise.all([...entries.values(), ...left].map(close))
       entries.clear()
+      left.clear()
     },
   }
 }

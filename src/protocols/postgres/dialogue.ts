@@ -30,6 +30,8 @@ const mostRows = 500_000
 const oneWrite = 64 * 1_024
 const mostPieces = 64
 const stopMs = 5_000
+/** Messages that may wait for their answers at one moment. */
+const mostUnanswered = 4_096
 const flushMessage = message(frontend.flush)
 const syncMessage = message(frontend.sync)
 const questionName = 'countersign_question'
@@ -87,9 +89,17 @@ export class Dialogue {
     if (this.#ended === undefined) this.#out.push(bytes)
   }
 
-  /** More waits to be written than one write should take. */
+  /** More waits to be written than one write should take, or to be answered than should be kept in mind. */
   get crowded(): boolean {
-    return this.#out.length > mostPieces
+    return this.#out.length > mostPieces || this.pipeline.size > mostUnanswered
+  }
+
+  /** Writes what was sent. What it gives back has to be waited for before more is sent. */
+  makeRoom(): Promise<void> | undefined {
+    if (this.pipeline.size <= mostUnanswered) return this.write() ? undefined : this.drained()
+    this.askForAnswers()
+    this.write()
+    return this.until(() => this.pipeline.size <= mostUnanswered / 2)
   }
 
   askForAnswers(): void {

@@ -11,6 +11,7 @@ export class Execution {
   #rows: number | undefined
   #status: string | undefined
   #failed = false
+  #suspended = false
   #over = false
   maskedValues = 0
   /** Where a policy limits the time that it may take. */
@@ -34,9 +35,16 @@ export class Execution {
   }
 
   /** Rows have come and there are more: whoever comes for them goes on with the same permission. */
-  suspended(): void {
+  suspended(rows: number): void {
+    this.#suspended = true
     this.#status = 'SUSPENDED'
+    this.#rows = (this.#rows ?? 0) + rows
     this.limit?.pause()
+  }
+
+  /** Nobody can come for its rows any more. */
+  left(): void {
+    if (this.#suspended) this.finish()
   }
 
   /** `undefined`: the server skipped it. */

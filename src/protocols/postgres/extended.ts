@@ -8,16 +8,16 @@ import { type Bind, type FrontendMessage, frontend } from './codec/frontend.ts'
 import { cstring, message } from './codec/writing.ts'
 import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
-import type { Bound, Portal, Prepared } from './namespace.ts'
+import type { Begun, Bound, Portal, Prepared } from './namespace.ts'
 import { makePoison, poisonedExecute } from './poison.ts'
 import type { Expecting } from './replies.ts'
 import type { Reading, StatementReading } from './sql/reading.ts'
+import { hasFailed } from './state.ts'
 import type { Statements } from './statements.ts'
 import type { Watching } from './watching.ts'
 
 type Of<Type extends FrontendMessage['type']> = Extract<FrontendMessage, { readonly type: Type }>
 type Named = Extract<FrontendMessage, { readonly what: string }>
-
 
 /** A message that waits for the decision about what follows it. */
 interface Parked {
@@ -99,6 +99,7 @@ export class Extended {
   #parsed(frame: Frame, { name, sql, parameterTypes }: Of<'parse'>, found: Reading): Promise<void> | undefined {
     const { state } = this.#statements
     const { pipeline } = this.#dialogue
+    if (pipeline.skipping) return void this.drop() // an earlier message failed while this one was read
     if (state.statements.full) return void this.#refuseWith('53400', 'too many prepared statements in this session')
     const obstacle = this.#statements.obstacle(sql, found, pipeline.open || this.#parked.length > 0)
     if (obstacle === 'wait') return this.#dialogue.settled().then(() => this.#parsed(frame, { type: 'parse', name, sql, parameterTypes }, found))
@@ -180,42 +181,48 @@ export class Extended {
     const { reading } = portal.statement
     if (reading === undefined) return void this.#refuseWith('42601', 'a prepared statement is one statement')
     if (reading === 'empty') return void this.#sendExecute({ kind: 'execute' }, frame.bytes)
-    if (portal.execution !== undefined) return this.#continue(frame, portal, portal.execution)
-    if (this.#statements.hasFailed(reading)) return void this.#refuse(aborted)
-    return this.#statements.fresh([reading], () => this.#admission.admit(this.#request(frame, what.portal, portal, reading)).then(() => this.#afterwards(portal)))
+    if (portal.begun !== undefined) return this.#continue(frame, what.maxRows, portal, portal.begun)
+    if (hasFailed(pipeline, reading)) return void this.#refuse(aborted)
+    return this.#statements.fresh([reading], () => this.#admission.admit(this.#request(frame, what, portal, reading)).then(() => this.#afterwards(portal)))
   }
 
-  #request(frame: Frame, name: string, portal: Portal, reading: StatementReading): Request {
+  #request(frame: Frame, what: Of<'execute'>, portal: Portal, reading: StatementReading): Request {
     const { statement, bound } = portal
     return {
       what: this.#statements.inspected(statement, reading, bound),
       check: (obligations) => this.#statements.check([reading], obligations, bound),
-      send: (execution, permit) => this.#run(frame, name, portal, reading, execution, permit),
+      send: (execution, permit) => this.#run(frame, what, portal, reading, execution, permit),
       refuse: (refusal) => this.#refuse(refusal),
     }
   }
 
-  #run(frame: Frame, name: string, portal: Portal, reading: StatementReading, execution: Execution, permit: Permit): void {
+  #run(frame: Frame, { portal: name, maxRows }: Of<'execute'>, portal: Portal, reading: StatementReading, execution: Execution, permit: Permit): void {
     if (reading.answers === 'copy-in') this.copyIn = execution
     const watch = this.#statements.watch([reading], execution, permit, { bound: portal.bound, cursor: portal.cursor ? portal : undefined, inBatch: true })
-    portal.execution = execution
-    portal.watch = watch
+    portal.begun = { execution, permit, watch }
     this.#sendParked()
     if (watch?.masks === true) this.#describeFor(watch, name)
     const effects = this.#statements.sent([reading], permit.action, execution)
-    this.#dialogue.send({ ...running(execution, effects), ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
+    this.#dialogue.send({ ...running(execution, maxRows, effects, notRun(portal)), copyIn: reading.answers === 'copy-in', ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
     execution.limit?.run()
   }
 
-  #continue({ bytes }: Frame, portal: Portal, execution: Execution): Promise<void> | undefined {
-    const { watch } = portal
-    this.#sendExecute(watch === undefined ? continued(execution) : { ...continued(execution), rows: watch }, bytes)
+  /** The same permission, as long as it would be given again. */
+  #continue({ bytes }: Frame, maxRows: number, portal: Portal, { execution, permit, watch }: Begun): Promise<void> | undefined {
+    const objection = this.#admission.objection(permit)
+    if (objection !== undefined) {
+      this.#statements.refused(portal.statement.sql, objection)
+      return void this.#refuse(objection)
+    }
+    const sent = running(execution, maxRows, noEffects, notRun(portal))
+    this.#sendExecute(watch === undefined ? sent : { ...sent, rows: watch }, bytes)
     execution.limit?.run()
     return watch?.limited === true ? this.#afterwards(portal) : undefined
   }
 
   /** Where rows are limited, nothing follows before it is known that they were not too many. */
-  async #afterwards({ watch }: Portal): Promise<void> {
+  async #afterwards({ begun }: Portal): Promise<void> {
+    const watch = begun?.watch
     if (watch?.limited !== true) return
     await this.#dialogue.settled()
     if (watch.exceeded && !this.#dialogue.pipeline.skipping) this.#refuse(watch.limitError)
@@ -249,7 +256,7 @@ export class Extended {
 
   /** Once the server has answered everything; not at all if it skips the batch. */
   async #once(then: () => Promise<void> | undefined): Promise<void> {
-    this.#sendParked()
+    if (!this.release()) return
     await this.#dialogue.settled()
     if (!this.#dialogue.pipeline.skipping) await then()
   }
@@ -275,7 +282,12 @@ const boundOf = ({ bytes }: Frame, { portal, statement, parameterFormats, parame
   bytes: bytes.subarray(5 + Buffer.byteLength(portal) + 1 + Buffer.byteLength(statement) + 1),
 })
 
-const running = (execution: Execution, effects: { done(at: number): void; failed(): void }): Expecting => ({
+/** The server has not run it, or will not go on with it: what comes next for this portal is asked anew. */
+const notRun = (portal: Portal) => (): void => void (portal.begun = undefined)
+
+const noEffects = { done: (): void => {}, failed: (): void => {} }
+
+const running = (execution: Execution, maxRows: number, effects: { done(at: number): void; failed(): void }, notRun: () => void): Expecting => ({
   kind: 'execute',
   execution,
   done(tag) {
@@ -284,9 +296,10 @@ const running = (execution: Execution, effects: { done(at: number): void; failed
     execution.finish()
   },
   suspended() {
-    execution.suspended()
+    execution.suspended(maxRows)
   },
   failed(error) {
+    notRun()
     effects.failed()
     execution.failed(error)
     execution.finish()
@@ -295,22 +308,4 @@ const running = (execution: Execution, effects: { done(at: number): void; failed
     effects.failed()
     execution.lost()
   },
-})
-
-/** The next rows of a portal that was let run. */
-const continued = (execution: Execution): Expecting => ({
-  kind: 'execute',
-  execution,
-  suspended() {
-    execution.suspended()
-  },
-  done(tag) {
-    execution.did(tag)
-    execution.finish()
-  },
-  failed(error) {
-    execution.failed(error)
-    execution.finish()
-  },
-  lost: () => execution.lost(),
 })

@@ -1,3 +1,4 @@
+import type { Permit } from '../../model/permit.ts'
 import type { Piece } from './action.ts'
 import type { Execution } from './execution.ts'
 import type { CursorAllowance } from './rows/writer.ts'
@@ -33,12 +34,17 @@ export interface Portal {
   readonly cursor: boolean
   /** It outlives its transaction. */
   readonly held: boolean
-  /** It was executed: the server goes on where it stopped, and never runs it again. */
-  execution?: Execution
-  /** What is to be done with its rows, in all its slices. */
-  watch?: Watching | undefined
+  /** It was let run: the server goes on where it stopped, and never runs it again. */
+  begun?: Begun | undefined
   /** Of a cursor, where a policy limits its rows: what all its FETCHes may still give. */
   allowance?: CursorAllowance
+}
+
+export interface Begun {
+  readonly execution: Execution
+  readonly permit: Permit
+  /** What is to be done with its rows, in all its slices. */
+  readonly watch: Watching | undefined
 }
 
 interface Pending<T> {
@@ -67,9 +73,12 @@ export class Namespace<T> {
   readonly #known = new Map<string, T>()
   readonly #pending: Pending<T>[] = []
   readonly #most: number
+  readonly #left: (value: T) => void
 
-  constructor(most: number) {
+  /** `left` is told of each value whose name stands for it no more. */
+  constructor(most: number, left: (value: T) => void = () => {}) {
     this.#most = most
+    this.#left = left
   }
 
   get full(): boolean {
@@ -109,13 +118,19 @@ export class Namespace<T> {
 
   /** Without asking the server: it does so by itself, or has said so already. */
   set(name: string | undefined, value: T | undefined): void {
-    if (name === undefined) this.#known.clear()
-    else if (value === undefined) this.#known.delete(name)
+    if (name === undefined) return this.keep(() => false)
+    const before = this.#known.get(name)
+    if (value === undefined) this.#known.delete(name)
     else this.#known.set(name, value)
+    if (before !== undefined) this.#left(before)
   }
 
   /** Forgets what does not live on. */
   keep(test: (value: T) => boolean): void {
-    for (const [name, value] of this.#known) if (!test(value)) this.#known.delete(name)
+    for (const [name, value] of this.#known) {
+      if (test(value)) continue
+      this.#known.delete(name)
+      this.#left(value)
+    }
   }
 }

@@ -11,6 +11,8 @@ export interface Sent {
   readonly poison?: Poison
   /** The action that it is part of. */
   readonly execution?: Execution
+  /** It may ask the client for the data of a COPY. */
+  readonly copyIn?: boolean
   /** The server has done it. `tag`: the text of CommandComplete; once for each statement of a Query, `undefined` for an empty one. */
   done?(tag: string | undefined): void
   /** Some rows have come, and the portal has more. */
@@ -108,7 +110,7 @@ export class Pipeline {
   }
 
   copyBegins(): void {
-    this.#expect('execute', 'query')
+    if (this.#expect('execute', 'query').copyIn !== true) throw new OutOfStep('data was asked for by something that is no COPY')
     this.copying = true
     this.copies++
   }

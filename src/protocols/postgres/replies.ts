@@ -125,7 +125,7 @@ export class Replies {
       case backend.copyOut:
       case backend.copyDone:
       case backend.copyData:
-        if (head?.rows?.masks === true || head?.quiet !== undefined) throw new OutOfStep('a copy came where rows are looked at')
+        if ((head?.kind !== 'query' && head?.kind !== 'execute') || head.rows?.masks === true || head.quiet !== undefined) throw new OutOfStep('a copy came where there is none')
         return
       case backend.notice:
         if (head?.quiet === 'all') return this.#replace(undefined)

@@ -47,7 +47,7 @@ export const makeServe = (parts: ServingParts): Serve => {
     return made
   }
   return async (arrival) => {
-    const known = await parts.catalogs.of(arrival.service)
+    using known = await parts.catalogs.of(arrival.service)
     await assemble(parts, arrival, known, () => tagsOf(arrival.service.name)).serve()
   }
 }
@@ -69,7 +69,10 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
       session.ready()
       void attribution.ready(dialogue)?.then(() => session.ready())
     },
-    over: (cause) => session.serverGone(cause),
+    over: (cause) => {
+      state.end()
+      session.serverGone(cause)
+    },
   })
   const readingOf = (found: { readonly reading: StatementReading | 'empty' | undefined } | undefined): StatementReading | undefined => (found === undefined || found.reading === 'empty' ? undefined : found.reading)
   const names = makeSessionNames({

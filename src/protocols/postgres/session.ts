@@ -16,6 +16,7 @@ import type { HoldNotice } from './hold-notice.ts'
 import { makePoison, poisonedQuery } from './poison.ts'
 import { errorOf } from './refusal.ts'
 import type { Reading } from './sql/reading.ts'
+import { hasFailed } from './state.ts'
 import type { Statements } from './statements.ts'
 import type { Expecting } from './replies.ts'
 
@@ -33,6 +34,8 @@ export interface SessionParts {
 
 /** Frames that wait, in bytes, before no more is read from the client. */
 const most = 4 << 20
+/** What a frame costs beside its bytes. */
+const frameBytes = 160
 const lingerMs = 5_000
 const lastWordMs = 1_000
 
@@ -54,6 +57,7 @@ export class Session {
   #resolve: () => void = () => {}
   readonly #ended: Promise<void>
   #over = false
+  #expiring = false
 
   constructor(parts: SessionParts) {
     this.#parts = parts
@@ -139,9 +143,20 @@ export class Session {
   #goIfIdle(): void {
     const { pipeline } = this.#parts.dialogue
     const { draining, ended } = this.#parts.arrival
-    if (this.#over || this.#busy || this.#waiting > 0 || pipeline.size > 0 || pipeline.open) return
-    if (ended.aborted) return this.fatal(ended.reason as Refusal)
+    if (this.#over) return
+    if (ended.aborted) return this.#expire()
+    if (this.#busy || this.#waiting > 0 || pipeline.size > 0 || pipeline.open) return
     if (draining.aborted && pipeline.status === 'idle') this.fatal(new Refusal('draining', 'This replica is going away. Connect again.'))
+  }
+
+  /** The token has come to its end. What the server runs now may end, and its answer is the last; a COPY that needs the client may not go on. */
+  #expire(): void {
+    const { dialogue, admission, arrival } = this.#parts
+    const { pipeline } = dialogue
+    if (admission.holding || pipeline.copying || (pipeline.size === 0 && !this.#busy)) return this.fatal(arrival.ended.reason as Refusal)
+    if (this.#busy || this.#expiring) return
+    this.#expiring = true
+    dialogue.settled().then(() => this.#goIfIdle(), () => {})
   }
 
   get #waiting(): number {
@@ -149,12 +164,12 @@ export class Session {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#over) return
+    if (this.#over || this.#broken !== undefined || this.#parts.arrival.ended.aborted) return
     try {
       this.#reader.feed(chunk)
       for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
         this.#inbox.push(frame)
-        this.#bytes += frame.bytes.length
+        this.#bytes += frame.bytes.length + frameBytes
         if (frame.type === frontend.terminate) this.#farewell = true
       }
     } catch (error) {
@@ -179,6 +194,7 @@ export class Session {
   /** There is a hold to wait for. */
   held(hold: Hold): void {
     if (this.#farewell) this.#leave()
+    else if (this.#parts.arrival.ended.aborted) this.#expire()
     else this.#parts.notice.start(hold, (text, hint) => this.#say(text, hint))
   }
 
@@ -187,17 +203,19 @@ export class Session {
 
   #pump(): void {
     if (this.#busy || this.#over || this.#leaving) return
-    const { dialogue } = this.#parts
+    const { dialogue, arrival } = this.#parts
+    if (arrival.ended.aborted && !this.#farewell) return this.#expire()
     try {
       while (this.#at < this.#inbox.length) {
         const frame = this.#inbox[this.#at] as Frame
         this.#inbox[this.#at++] = undefined as unknown as Frame
-        this.#bytes -= frame.bytes.length
+        this.#bytes -= frame.bytes.length + frameBytes
         this.#parts.admission.begin()
         const wait = this.#handle(frame)
         if (this.#over || this.#leaving) return
         if (wait !== undefined) return this.#after(wait)
-        if (dialogue.crowded && !dialogue.write()) return this.#after(dialogue.drained())
+        const room = dialogue.crowded ? dialogue.makeRoom() : undefined
+        if (room !== undefined) return this.#after(room)
       }
       this.#inbox = []
       this.#at = 0
@@ -253,12 +271,13 @@ export class Session {
 
   #asked(frame: Frame, sql: string, reading: Reading): Promise<void> | undefined {
     const { dialogue, statements } = this.#parts
+    if (dialogue.pipeline.skipping) return undefined // an earlier message failed while this one was read
     const obstacle = statements.obstacle(sql, reading, dialogue.pipeline.open)
     if (obstacle === 'wait') return dialogue.settled().then(() => this.#asked(frame, sql, reading))
     if (obstacle !== undefined) return void this.#refuse(obstacle)
     const [first] = reading.statements
     if (first === undefined) return void dialogue.send({ kind: 'query' }, frame.bytes)
-    if (statements.hasFailed(first)) return void this.#refuse(aborted)
+    if (hasFailed(dialogue.pipeline, first)) return void this.#refuse(aborted)
     return statements.fresh(reading.statements, async () => {
       let sent: Execution | undefined
       await this.#parts.admission.admit({
@@ -284,6 +303,7 @@ export class Session {
     return {
       kind: 'query',
       execution,
+      copyIn: reading.statements.some(({ answers }) => answers === 'copy-in'),
       done(tag) {
         execution.did(tag)
         effects.done(at++)

@@ -7,10 +7,14 @@ const mostNames = 10_000
 /** What a transaction has done so far: nothing is open, it has only begun or read, or others may wait for what it wrote. */
 export type TransactionState = 'none' | 'clean' | 'written'
 
+/** Whether the server would not run it because the transaction has failed. */
+export const hasFailed = ({ size, status }: Pipeline, { control }: StatementReading): boolean =>
+  size === 0 && status === 'failed' && control?.does !== 'commit' && control?.does !== 'rollback' && control?.does !== 'rollback-to'
+
 /** What the client and the server have agreed on in this session. */
 export class SessionState {
   readonly statements = new Namespace<Prepared>(mostNames)
-  readonly portals = new Namespace<Portal>(mostNames)
+  readonly portals = new Namespace<Portal>(mostNames, ({ begun }) => begun?.execution.left())
   /** The batch in which something was last sent that writes. */
   #lastWrite = -1
   #written = false
@@ -23,6 +27,11 @@ export class SessionState {
   transaction(pipeline: Pipeline): TransactionState {
     if (this.#written) return 'written'
     return pipeline.status === 'idle' && pipeline.size === 0 && !pipeline.open ? 'none' : 'clean'
+  }
+
+  /** The server's side is over, and its portals with it. */
+  end(): void {
+    this.portals.set(undefined, undefined)
   }
 
   /** The server has ended a batch. */

@@ -95,13 +95,6 @@ export class Statements {
     return this.#parts.dialogue.pipeline.size > 0 ? 'wait' : undefined
   }
 
-  /** Whether the server would not run it because the transaction has failed. */
-  hasFailed({ control }: StatementReading): boolean {
-    const { pipeline } = this.#parts.dialogue
-    if (pipeline.size > 0 || pipeline.status !== 'failed') return false
-    return control?.does !== 'commit' && control?.does !== 'rollback' && control?.does !== 'rollback-to'
-  }
-
   /** Goes on once it is known what names mean. At once, where nothing has happened to them. */
   fresh(statements: readonly StatementReading[], then: () => Promise<void> | undefined): Promise<void> | undefined {
     const { dialogue, names } = this.#parts

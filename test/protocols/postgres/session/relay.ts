@@ -1,22 +1,42 @@
 import { once } from 'node:events'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
 
-/** Stands between a replica and its server, and writes down what the replica sends on each connection. */
+/** One connection of the replica's. */
+export interface Relayed {
+  /** What the replica has sent. */
+  readonly sent: readonly Buffer[]
+  /** What the server says is kept back from now on. */
+  silence(): void
+  /** Speaks in the server's name. */
+  say(...bytes: readonly Buffer[]): void
+  /** Breaks it, on both sides. */
+  cut(): void
+}
+
+/** Stands between a replica and its server, and writes down what the replica sends on each connection. It can speak in the server's name. */
 export interface RecordingRelay extends AsyncDisposable {
   readonly port: number
   /** Where it leads; set before the first connection comes. */
   target: number
   /** What was sent on each connection, in the order in which they were opened. */
   readonly sent: readonly Buffer[][]
+  readonly connections: readonly Relayed[]
 }
 
 export const startRelay = async (): Promise<RecordingRelay> => {
   const sent: Buffer[][] = []
+  const connections: Relayed[] = []
   const sockets = new Set<Socket>()
   const server = createServer((from) => {
     const to = createConnection(relay.target, '127.0.0.1')
     const chunks: Buffer[] = []
     sent.push(chunks)
+    connections.push({
+      sent: chunks,
+      silence: () => void to.unpipe(from).resume(),
+      say: (...bytes) => void from.write(Buffer.concat(bytes)),
+      cut: () => void [from, to].map((socket) => socket.resetAndDestroy()),
+    })
     for (const [one, other] of [[from, to], [to, from]] as const) {
       sockets.add(one)
       one.on('error', () => other.destroy())
@@ -31,6 +51,7 @@ export const startRelay = async (): Promise<RecordingRelay> => {
     port: (server.address() as AddressInfo).port,
     target: 0,
     sent,
+    connections,
     async [Symbol.asyncDispose]() {
       const closed = once(server, 'close')
       server.close()
