@@ -6,6 +6,7 @@ import type { Names } from './sql/names.ts'
 import { gravestFirst } from './sql/gravity.ts'
 import { mean, type MeantTable, type Meaning } from './sql/mean.ts'
 import type { SqlKind, StatementReading } from './sql/reading.ts'
+import { rowTest } from './sql/whole-rows.ts'
 
 export interface JudgeParts {
   readonly place: Place
@@ -140,14 +141,19 @@ const pathOf = ({ schema, name }: MeantTable): readonly string[] => (schema === 
  * Every column that a name in the statement can stand for: where tables have columns of one name, that of each. A name that is no column can be
  * a whole row (`SELECT c FROM customers c`), an alias can give columns other names, and so can a view: then it can be any column.
  */
-const columnNames = ({ renames }: StatementReading, { tables, columns, body }: Meaning, known: JudgeParts['columns']): ReadonlySet<string> => {
+const columnNames = ({ renames, aliases }: StatementReading, { tables, columns, body }: Meaning, columnsOf: JudgeParts['columns']): ReadonlySet<string> => {
   const named = new Set(columns.map(({ name }) => name))
   const found = new Set<string>()
-  const each = tables.map((table) => ({ table, all: table.schema === undefined ? undefined : known(table.schema, table.name) }))
-  const isColumn = (name: string): boolean => each.some(({ all }) => all?.includes(name) === true)
-  const anything = renames !== false || (body !== undefined && body.renames !== false) || [...named].some((name) => name !== '*' && !isColumn(name))
+  const each = tables.map((table) => ({ table, all: table.schema === undefined ? undefined : columnsOf(table.schema, table.name) }))
+  const known = new Set(each.flatMap(({ all }) => all ?? []))
+  const has = (relation: { readonly schema?: string; readonly name: string }, column: string): boolean => {
+    const meant = each.filter(({ table: { schema, name } }) => name === relation.name && (relation.schema === undefined || relation.schema === schema))
+    return meant.length > 0 && meant.every(({ all }) => all?.includes(column) === true)
+  }
+  const isRow = aliases === undefined ? () => true : rowTest([...aliases, ...(body?.aliases ?? [])], has)
+  const anything = renames !== false || (body !== undefined && (body.renames !== false || body.aliases === undefined)) || columns.some((column) => column.name !== '*' && (!known.has(column.name) || isRow(column)))
   for (const { table, all } of each) {
-    const whole = named.size > 0 && (anything || table.through !== undefined || named.has('*'))
+    const whole = table.whole === true || (named.size > 0 && (anything || table.through !== undefined || named.has('*')))
     const meant = all === undefined ? [...named].filter((name) => name !== '*') : whole ? all : all.filter((column) => named.has(column))
     if (found.size + meant.length > mostColumns || (all === undefined && whole)) found.add(everyColumn(...pathOf(table)))
     for (const column of meant) if (found.size < mostColumns) found.add(dottedName(...pathOf(table), column))

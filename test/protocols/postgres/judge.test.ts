@@ -29,11 +29,19 @@ test('columns are those that are named', () => {
 })
 
 test('what a name may hide counts: whole rows, renamed columns, views', () => {
-  for (const sql of ['SELECT c FROM customers c', 'SELECT to_json(c) FROM customers AS c', 'SELECT id FROM customers AS x(id, city)', 'SELECT city FROM customers AS x(id, city, email)', 'SELECT place FROM v', 'SELECT id FROM v', 'TABLE customers', 'SELECT x.k FROM (SELECT c AS k FROM customers c) x'])
+  for (const sql of ['SELECT c FROM customers c', 'SELECT to_json(c) FROM customers AS c', 'SELECT id FROM customers AS x(id, city)', 'SELECT city FROM customers AS x(id, city, email)', 'SELECT place FROM v', 'SELECT id FROM v', 'TABLE customers', 'SELECT x.k FROM (SELECT c AS k FROM customers c) x',
+    'SELECT status FROM customers status WHERE EXISTS (SELECT FROM orders)', 'SELECT status::text FROM (customers JOIN (SELECT 1 AS k) z ON true) AS status WHERE EXISTS (SELECT FROM orders)', 'UPDATE customers AS status SET id = 1 WHERE EXISTS (SELECT FROM orders) RETURNING status'])
     assert.equal(asked(sql).tags, 'pii', sql)
 })
 
 test('a row that is written or taken away has all its columns', () => {
   for (const sql of ['DELETE FROM customers', 'DELETE FROM customers WHERE id = 1', "UPDATE customers SET city = 'x'", 'TRUNCATE customers', 'DROP TABLE customers', "INSERT INTO customers VALUES (1, 'a', 'b')"]) assert.equal(asked(sql).tags, 'pii', sql)
   for (const sql of ['DELETE FROM orders', 'SELECT id FROM customers']) assert.equal(asked(sql).tags, '', sql)
+})
+
+test('an INSERT that lists no columns writes all of them', () => {
+  for (const sql of ["INSERT INTO customers VALUES (1, 'a', 'b')", 'INSERT INTO customers SELECT id, status FROM orders', 'INSERT INTO customers DEFAULT VALUES', 'MERGE INTO customers c USING orders o ON c.id = o.id WHEN NOT MATCHED THEN INSERT VALUES (1)'])
+    assert.ok(asked(sql).columns.includes('customers.email'), sql)
+  assert.deepEqual(asked('INSERT INTO customers (id) VALUES (1)').columns, ['customers.id'])
+  assert.deepEqual(asked('INSERT INTO orders SELECT id, city FROM customers').columns, ['customers.city', 'customers.id', 'orders.id', 'orders.status'])
 })

@@ -1,6 +1,7 @@
 import type { Relation } from '../catalog/catalog.ts'
 import type { SessionNames } from '../catalog/session-names.ts'
 import type { ColumnRef, RelationRef, SqlKind, StatementReading } from '../sql/reading.ts'
+import { rowTest } from '../sql/whole-rows.ts'
 import type { ColumnMasks } from './column-masks.ts'
 
 /** What of masked columns can come out of some statements, beside the columns that the server names. */
@@ -57,9 +58,10 @@ const exposureOfOne = (statement: StatementReading, names: SessionNames, masks: 
   if (masked.length === 0) return { does: 'show', touched: false, computed: 'passes' }
   if (kinds.includes('copy.out')) return refuse('COPY does not say which column a value is from, so it cannot be masked.', 'Use SELECT.')
   // A plan quotes the statement and counts rows: no value is in it.
-  if (!exposes(statement, found, masked, masks)) return { does: 'show', touched: true, computed: 'passes' }
+  const isHarmless = harmless(statement, names, found, masked, masks)
+  if (!exposes(statement, isHarmless)) return { does: 'show', touched: true, computed: 'passes' }
   if (kinds.includes('ddl')) return refuse('It would keep values of masked columns where no mask holds.', 'Name only columns that are not masked.')
-  const condition = usedMasked(statement, found, masked, masks)
+  const condition = usedMasked(statement, isHarmless)
   if (condition !== undefined) return refuse(condition, 'Use masked columns as plain outputs only, and conditions, joins, order and written values on other columns.')
   return { does: 'show', touched: true, computed: kinds.includes('explain') ? 'passes' : 'is masked' }
 }
@@ -71,25 +73,28 @@ const isPlain = (statement: StatementReading, names: SessionNames): boolean =>
 const callsFunction = (name: string, relations: readonly Relation[], names: SessionNames): boolean =>
   (names.attribute(name) ?? 'pure') !== 'pure' && (relations.length === 0 || !relations.every((relation) => [...relation.columns.values()].some((column) => column.name === name)))
 
-/** Whether anything that the statement names can be, or hold, a masked column: what is no column that we know may be a whole row. */
-const exposes = (statement: StatementReading, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): boolean =>
-  (statement.renames !== false && statement.columns.length > 0) || statement.columns.some((column) => !isHarmless(column, all, masked, masks))
+type IsHarmless = (column: ColumnRef) => boolean
 
-const isHarmless = ({ name }: ColumnRef, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): boolean => {
-  if (name === '*') return false
-  const holds = masked.some((relation) => [...masks.of(relation).keys()].some((number) => named(relation, number, name)))
-  return !holds && (SYSTEM_COLUMNS.has(name) || all.some((relation) => [...relation.columns.values()].some((column) => column.name === name)))
+/** Whether anything that the statement names can be, or hold, a masked column: what is no column that we know may be a whole row. */
+const exposes = (statement: StatementReading, isHarmless: IsHarmless): boolean => (statement.renames !== false && statement.columns.length > 0) || statement.columns.some((column) => !isHarmless(column))
+
+const harmless = ({ aliases }: StatementReading, names: SessionNames, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): IsHarmless => {
+  const secret = new Set(masked.flatMap((relation) => [...masks.of(relation).keys()].flatMap((number) => namesOf(relation, number))))
+  const known = new Set(all.flatMap((relation) => [...relation.columns.values()].map(({ name }) => name)))
+  const has = (relation: { readonly schema?: string; readonly name: string }, column: string): boolean => [...(names.find(relation)?.columns.values() ?? [])].some(({ name }) => name === column)
+  const isRow = aliases === undefined ? () => true : rowTest(aliases, has)
+  return (column) => column.name !== '*' && !secret.has(column.name) && (SYSTEM_COLUMNS.has(column.name) || known.has(column.name)) && !isRow(column)
 }
 
-const named = (relation: Relation, number: number, name: string): boolean => {
+const namesOf = (relation: Relation, number: number): readonly string[] => {
   const column = relation.columns.get(number)
-  return column === undefined || column.name === name || column.former.includes(name)
+  return column === undefined ? [] : [column.name, ...column.former]
 }
 
 /** Why it is refused, where something masked decides more than a value that is shown. */
-const usedMasked = (statement: StatementReading, all: readonly Relation[], masked: readonly Relation[], masks: ColumnMasks): string | undefined => {
+const usedMasked = (statement: StatementReading, isHarmless: IsHarmless): string | undefined => {
   const used = statement.used ?? statement.columns
-  const first = used.find((column) => !isHarmless(column, all, masked, masks))
+  const first = used.find((column) => !isHarmless(column))
   if (first !== undefined) return `The masked column "${first.name.slice(0, 64)}" may not decide which rows come, in which order, or what is written.`
   if (used.length > 0 && (statement.labels !== false || statement.renames !== false)) return 'Names that a sub-select or an alias gives to columns hide which of them decide about rows, and some are masked.'
   return undefined

@@ -18,6 +18,7 @@ export class MaskingWriter implements RowWriter {
   masked = 0
   over = false
   readonly #masks: readonly FieldMask[]
+  readonly #hiding: readonly boolean[]
   /** One behind the last field that has a mask: what comes after it need not be looked at. */
   readonly #upTo: number
   readonly #allowance: Allowance
@@ -28,8 +29,10 @@ export class MaskingWriter implements RowWriter {
   #target: Buffer = none
   #written = 0
 
-  constructor(masks: readonly FieldMask[], allowance: Allowance) {
+  /** `hiding`: where a mask stands in place of NULL, too. */
+  constructor(masks: readonly FieldMask[], allowance: Allowance, hiding: readonly boolean[] = []) {
     this.#masks = masks
+    this.#hiding = hiding
     this.#upTo = masks.findLastIndex((mask) => mask !== undefined) + 1
     this.#allowance = allowance
   }
@@ -117,7 +120,7 @@ export class MaskingWriter implements RowWriter {
       const to = length === -1 ? pos + 4 : pos + 4 + length
       if (length < -1 || to > end) throw brokenRow('a field is longer than its row')
       const mask = this.#masks[field]
-      if (mask !== undefined && length !== -1) {
+      if (mask !== undefined && (length !== -1 || this.#hiding[field] === true)) {
         const shown = typeof mask === 'function' ? mask(chunk.subarray(pos + 4, to)) : mask
         if (header < 0) header = this.#written + at - from
         this.#run(chunk, from, pos, shown.length)

@@ -67,7 +67,8 @@ export const planRows = (question: RowQuestion): RowPlan => {
       if (description === undefined) throw brokenRow('rows came without a description')
       const fields = readRowDescription({ type: 0x54, bytes: description })
       const shown = fields.map((field) => maskOf(field, names, columns, exposure.computed, digest))
-      return shown.every((mask) => mask === undefined) ? new CountingWriter(allowance) : new MaskingWriter(shown, allowance)
+      // Whether an expression is NULL tells of the values in it: `nullif(ssn, '123-45-6789')`.
+      return shown.every((mask) => mask === undefined) ? new CountingWriter(allowance) : new MaskingWriter(shown, allowance, fields.map(({ table }) => table === 0))
     },
   }
 }

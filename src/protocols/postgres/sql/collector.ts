@@ -19,7 +19,7 @@ export class Collector {
   forbidden: string | undefined
 
   relation(ref: RelationRef): void {
-    this.#relations.set(`${ref.access} ${ref.defined ?? ''} ${ref.schema ?? ''}\0${ref.name}`, ref)
+    this.#relations.set(`${ref.access} ${ref.defined ?? ''} ${ref.whole ?? ''} ${ref.schema ?? ''}\0${ref.name}`, ref)
   }
 
   function(ref: FunctionRef): void {

@@ -13,6 +13,8 @@ export interface MeantTable {
   readonly kind?: KnownRelation['kind']
   /** It is read by this view, which the statement names. */
   readonly through?: string
+  /** All its columns are written, though none is named. */
+  readonly whole?: true
 }
 
 export interface MeantFunction extends FunctionRef {
@@ -59,8 +61,11 @@ class Findings {
 
   #table(table: MeantTable): void {
     const key = `${table.access} ${table.schema ?? ''}\0${table.name}`
+    const known = this.tables.get(key)
+    const whole = known?.whole ?? table.whole
     // Named by the statement itself says more than found behind a view.
-    if (!this.tables.has(key) || table.through === undefined) this.tables.set(key, table)
+    const more = known === undefined || table.through === undefined ? table : known
+    this.tables.set(key, whole === undefined ? more : { ...more, whole })
   }
 
   #nature(nature: FunctionNature, what: string): void {
@@ -70,23 +75,24 @@ class Findings {
   }
 
   relation(ref: RelationRef): void {
+    const whole = ref.whole === undefined ? {} : { whole: ref.whole }
     const known = this.#names.relation(ref)
     if (known === undefined) {
-      this.#table({ ...(ref.schema === undefined ? {} : { schema: ref.schema }), name: ref.name, access: ref.access })
+      this.#table({ ...(ref.schema === undefined ? {} : { schema: ref.schema }), name: ref.name, access: ref.access, ...whole })
       if (ref.defined === true) return
       this.kinds.push('unknown')
       this.unsure.push(`the relation ${shown(ref)} is not known`)
       return
     }
     const { schema, name, oid, kind, reads } = known
-    this.#table({ schema, name, ...(oid === undefined ? {} : { oid }), access: ref.access, kind })
+    this.#table({ schema, name, ...(oid === undefined ? {} : { oid }), access: ref.access, kind, ...whole })
     if (kind !== 'view' || ref.defined === true) return
     if (reads === undefined) {
       this.kinds.push('unknown')
       this.unsure.push(`what the view ${schema}.${name} reads is not known`)
     }
     // What is written through a view is written in the table behind it.
-    for (const table of reads ?? []) this.#table({ ...table, access: ref.access, through: `${schema}.${name}` })
+    for (const table of reads ?? []) this.#table({ ...table, access: ref.access, through: `${schema}.${name}`, ...whole })
     this.#nature(known.runs ?? 'volatile', `the view ${schema}.${name}`)
   }
 

@@ -14,6 +14,8 @@ export interface RelationRef {
   readonly access: 'read' | 'write'
   /** A statement that defines objects names it: it need not exist yet. */
   readonly defined?: true
+  /** All its columns are written, though none is named: an INSERT without a list of columns. */
+  readonly whole?: true
 }
 
 export interface FunctionRef {
@@ -32,6 +34,13 @@ export interface ColumnRef {
   /** Table, alias or nothing: as written. Empty for a field of an expression, as in `(f()).name`. */
   readonly qualifier?: string
   readonly name: string
+}
+
+/** A name that stands in FROM, or for what a statement changes: alone, it is a whole row where no column has this name. */
+export interface Alias {
+  readonly name: string
+  /** Absent: a query or a join. */
+  readonly relation?: { readonly schema?: string; readonly name: string }
 }
 
 /** What a statement does to the session, beside its data. */
@@ -68,14 +77,16 @@ export interface StatementReading {
   readonly columns: readonly ColumnRef[]
   /**
    * The columns whose values do more than become a value in the rows that are answered: conditions, joins, groups, order, windows, values that are
-   * written. `*` for a NATURAL JOIN and for what feeds a write by `*`. Not the targets of SET and INSERT. An output name or position in ORDER BY or
+   * written, and expressions that can fail or give another number of rows (`total.ts`). `*` for a NATURAL JOIN and for what feeds a write by `*`. Not the targets of SET and INSERT. An output name or position in ORDER BY or
    * GROUP BY stands for the columns of that output. Absent: not known.
    */
   readonly used?: readonly ColumnRef[]
   /** An alias in FROM gives columns other names (`FROM t AS x(a, b)`), so that a name in `columns` can mean another column. Absent: not known. */
   readonly renames?: boolean
-  /** A sub-select or WITH query gives its outputs names of its own, so that a name in `used` can mean what is computed there. Absent: not known. */
+  /** A sub-select or WITH query gives its outputs names of its own (an expression has one without being told), so that a name in `used` can mean what is computed there. Absent: not known. */
   readonly labels?: boolean
+  /** Absent: not known. */
+  readonly aliases?: readonly Alias[]
   /** The constants of text that stand in it. Absent: not known. */
   readonly literals?: readonly string[]
   /** Whether every UPDATE, DELETE, MERGE and TRUNCATE in it has a WHERE that can be false; absent where there is none of them. `TRUE`, `1=1`, `id = id` are no filters. */

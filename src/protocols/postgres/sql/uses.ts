@@ -1,7 +1,8 @@
-import type { ColumnRef, StatementReading } from './reading.ts'
+import type { Alias, ColumnRef, StatementReading } from './reading.ts'
+import { isTotal } from './total.ts'
 
 /** What a statement does with the values of columns, beside showing them. */
-export type Uses = Required<Pick<StatementReading, 'used' | 'renames' | 'labels' | 'literals'>>
+export type Uses = Required<Pick<StatementReading, 'used' | 'renames' | 'labels' | 'literals' | 'aliases'>>
 
 type Json = unknown
 type Fields = Readonly<Record<string, Json>>
@@ -11,12 +12,14 @@ export const usesOf = (statement: Json): Uses => {
   const uses = new UsesOf()
   uses.statement(statement)
   uses.everywhere(statement)
-  return Object.freeze({ used: uses.columns, renames: uses.renames, labels: uses.labels, literals: uses.literals })
+  return Object.freeze({ used: uses.columns, renames: uses.renames, labels: uses.labels, literals: uses.literals, aliases: uses.aliases })
 }
 
 class UsesOf {
   readonly #columns = new Map<string, ColumnRef>()
   readonly #literals = new Set<string>()
+  readonly #aliases = new Map<string, Alias>()
+  readonly #queries = new Set<string>()
   renames = false
   labels = false
 
@@ -26,6 +29,11 @@ class UsesOf {
 
   get literals(): readonly string[] {
     return [...this.#literals]
+  }
+
+  /** The name of a WITH query stands for no relation. */
+  get aliases(): readonly Alias[] {
+    return [...this.#aliases.values()].map(({ name, relation }) => (relation === undefined || (relation.schema === undefined && this.#queries.has(relation.name)) ? { name } : { name, relation }))
   }
 
   /** Its rows go to the client, or to a query whose rows do. */
@@ -44,7 +52,7 @@ class UsesOf {
       case 'DeleteStmt':
       case 'MergeStmt':
         for (const [name, part] of Object.entries(fields)) {
-          if (name === 'returningList' || name === 'returningClause') this.#shown(part)
+          if (name === 'returningClause') this.#shown(part)
           else this.#use(part)
         }
         return
@@ -57,7 +65,8 @@ class UsesOf {
   #select(fields: Fields, outermost: boolean, compared = false): void {
     if (fields['intoClause'] !== undefined) return this.#use(fields)
     const targets = list(fields['targetList'])
-    if (!outermost && targets.some((target) => opened(target)[1]['name'] !== undefined)) this.labels = true
+    // Behind the first query of a UNION the outputs of the others go by its names.
+    if (!outermost && (fields['larg'] !== undefined || targets.some(hasOwnName))) this.labels = true
     // What is above has compared all outputs below.
     const compares = compared || comparesRows(fields)
     if (compares && !compared) this.#use(outputsOf(fields))
@@ -71,20 +80,39 @@ class UsesOf {
     }
   }
 
-  /** Values that become values of the result. What is computed of them counts as computed there. */
+  /** Values that become values of the result, as they are or in an expression that tells nothing of them but its result. */
   #shown(node: Json): void {
     if (Array.isArray(node)) return node.forEach((one) => this.#shown(one))
     if (typeof node !== 'object' || node === null) return
     const fields = node as Fields
     for (const [name, part] of Object.entries(fields)) {
       if (name === 'ColumnRef') continue
-      if (name === 'SelectStmt') this.#select(record(part), false)
-      else if (/^(?:Insert|Update|Delete|Merge)Stmt$/.test(name)) {
-        this.labels ||= labelled({ returningList: record(part)['returningList'], returningClause: record(part)['returningClause'] })
+      if (name === 'CaseExpr') this.#choice(record(part))
+      else if (isNode(name, part) && !name.endsWith('Stmt') && !isTotal(name, record(part))) this.#use(part)
+      else if (name === 'SubLink') this.#value(record(part))
+      else if (name === 'SelectStmt') this.#select(record(part), false)
+      else if (isChange(name)) {
+        this.labels ||= labelled(record(part)['returningClause'])
         this.statement({ [name]: part })
       } else if (HIDDEN_USES.has(name)) this.#use(part)
       else this.#shown(part)
     }
+  }
+
+  /** A query in the place of a value: nobody sees the names of its outputs. */
+  #value({ testexpr, subselect }: Fields): void {
+    this.#use(testexpr)
+    this.#select(record(record(subselect)['SelectStmt']), true)
+  }
+
+  #choice({ arg, args, defresult }: Fields): void {
+    this.#use(arg)
+    for (const when of list(args)) {
+      const [, { expr, result }] = opened(when)
+      this.#use(expr)
+      this.#shown(result)
+    }
+    this.#shown(defresult)
   }
 
   #from(item: Json): void {
@@ -99,12 +127,13 @@ class UsesOf {
   }
 
   /** A number or the name of an output stands for that output. */
-  #ordered(part: Json, { targetList, larg }: Fields): void {
+  #ordered(part: Json, fields: Fields): void {
     this.#use(part)
-    const targets = larg === undefined ? list(targetList) : leftmost(larg)
+    if (fields['larg'] !== undefined) return this.#use(outputsOf(fields))
+    const targets = list(fields['targetList'])
     const [numbers, names] = [positionsIn(part), namesIn(part)]
     if (numbers && targets.length === 0) this.#column({ name: '*' })
-    for (const target of targets) if (numbers || names.has(String(opened(target)[1]['name'] ?? ''))) this.#use(opened(target)[1]['val'])
+    for (const target of targets) if (numbers || goesBy(target, names)) this.#use(opened(target)[1]['val'])
   }
 
   #use(node: Json): void {
@@ -115,8 +144,9 @@ class UsesOf {
       else if (name === 'usingClause' && list(part).some((one) => opened(one)[0] === 'String')) list(part).forEach((one) => this.#column({ name: nameOf(one) }))
       else {
         if (name === 'isNatural' && part === true) this.#column({ name: '*' })
-        if (name === 'SelectStmt' || name === 'larg' || name === 'rarg') this.labels ||= labelled({ targetList: record(part)['targetList'] })
-        if (/^(?:Insert|Update|Delete|Merge)Stmt$/.test(name)) this.labels ||= labelled({ returningList: record(part)['returningList'], returningClause: record(part)['returningClause'] })
+        if (name === 'larg') this.labels = true
+        if (name === 'SelectStmt') this.labels ||= labelled(record(part)['targetList'])
+        if (isChange(name)) this.labels ||= labelled(record(part)['returningClause'])
         this.#use(part)
       }
     }
@@ -130,8 +160,14 @@ class UsesOf {
   everywhere(node: Json): void {
     if (Array.isArray(node)) return node.forEach((one) => this.everywhere(one))
     if (typeof node !== 'object' || node === null) return
+    if (typeof record(node)['relname'] === 'string') this.#alias(record(node), relationOf(record(node)))
     for (const [name, part] of Object.entries(node as Fields)) {
       if ((name === 'colnames' || name === 'aliascolnames') && list(part).length > 0) this.renames = true
+      // Rows go round or stop by the values of these.
+      if (name === 'search_col_list' || name === 'cycle_col_list') list(part).forEach((one) => this.#column({ name: nameOf(one) }))
+      if (name === 'CommonTableExpr') this.#queries.add(String(record(part)['ctename']))
+      if (name === 'JoinExpr' || name === 'RangeSubselect') this.#alias(record(part))
+      if (isChange(name) && record(part)['returningClause'] !== undefined) this.#returning(record(part))
       if (name === 'A_Const') {
         const text = record(record(part)['sval'])['sval']
         if (typeof text === 'string') this.#literals.add(text)
@@ -139,10 +175,29 @@ class UsesOf {
       this.everywhere(part)
     }
   }
+
+  #alias({ alias, join_using_alias: using }: Fields, relation?: Alias['relation']): void {
+    for (const given of [alias, using]) {
+      const name = record(given)['aliasname']
+      if (typeof name === 'string') this.#named(name, relation)
+    }
+    if (alias === undefined && relation !== undefined) this.#named(relation.name, relation)
+  }
+
+  /** `old` and `new` stand for the row as it was and as it is. */
+  #returning({ relation, returningClause }: Fields): void {
+    const target = relationOf(record(relation))
+    for (const name of ['old', 'new']) this.#named(name, target)
+    for (const option of list(record(returningClause)['options'])) this.#named(String(opened(option)[1]['value']), target)
+  }
+
+  #named(name: string, relation: Alias['relation']): void {
+    this.#aliases.set(JSON.stringify([name, relation]), relation === undefined ? { name } : { name, relation })
+  }
 }
 
 /** Parts of an expression that decide about rows although the expression is only shown. */
-const HIDDEN_USES = new Set(['agg_filter', 'agg_order', 'over', 'agg_within_group', 'testexpr'])
+const HIDDEN_USES = new Set(['agg_filter', 'agg_order', 'over', 'agg_within_group'])
 
 const opened = (node: Json): readonly [string, Fields] => {
   const [first] = Object.entries(record(node))
@@ -158,6 +213,13 @@ const nameOf = (node: Json): string => {
   return kind === 'String' ? String(fields['sval'] ?? '') : '*'
 }
 
+const relationOf = ({ schemaname, relname }: Fields): NonNullable<Alias['relation']> => (typeof schemaname === 'string' ? { schema: schemaname, name: String(relname) } : { name: String(relname) })
+
+/** Names of nodes are capital, those of fields are not. */
+const isNode = (name: string, part: Json): boolean => /^[A-Z]/.test(name) && typeof part === 'object'
+
+const isChange = (name: string): boolean => /^(?:Insert|Update|Delete|Merge)Stmt$/.test(name)
+
 const columnOf = (fields: Fields): ColumnRef => {
   const names = list(fields['fields']).map(nameOf)
   const name = names.at(-1) ?? '*'
@@ -171,12 +233,6 @@ const comparesRows = ({ distinctClause, larg, op, all }: Fields): boolean => lis
 /** The values of all outputs, of each query that a UNION puts together. */
 const outputsOf = (fields: Fields): readonly Json[] =>
   fields['larg'] === undefined ? [...list(fields['targetList']).map((target) => opened(target)[1]['val']), ...list(fields['valuesLists'])] : [...outputsOf(record(fields['larg'])), ...outputsOf(record(fields['rarg']))]
-
-/** The outputs of a UNION are those of its first query. */
-const leftmost = (node: Json): readonly Json[] => {
-  const fields = record(node)
-  return fields['larg'] === undefined ? list(fields['targetList']) : leftmost(fields['larg'])
-}
 
 const some = (node: Json, test: (name: string, part: Json) => boolean): boolean =>
   Array.isArray(node) ? node.some((one) => some(one, test)) : Object.entries(record(node)).some(([name, part]) => test(name, part) || some(part, test))
@@ -192,4 +248,20 @@ const namesIn = (node: Json): ReadonlySet<string> => {
   return names
 }
 
-const labelled = ({ targetList, returningList, returningClause }: Fields): boolean => some([targetList, returningList, returningClause], (name, part) => name === 'ResTarget' && record(part)['name'] !== undefined)
+/** An output that is no plain column has a name of its own, given or not: `name(ssn)` is called `name`. */
+const hasOwnName = (target: Json): boolean => {
+  const { name, val } = opened(target)[1]
+  return name !== undefined || opened(val)[0] !== 'ColumnRef'
+}
+
+const labelled = (outputs: Json): boolean => some(outputs, (name, part) => name === 'ResTarget' && hasOwnName({ [name]: part }))
+
+/** Names that the server gives to outputs which have none, beside names that stand in them. */
+const WORDS: ReadonlySet<string> = new Set('array case coalesce exists greatest grouping least nullif row current_date current_time current_timestamp localtime localtimestamp current_role current_user session_user system_user current_catalog current_schema'.split(' '))
+
+/** Whether one of these names can be that of the output. */
+const goesBy = (target: Json, names: ReadonlySet<string>): boolean => {
+  const { name, val } = opened(target)[1]
+  if (name !== undefined) return names.has(String(name))
+  return [...names].some((one) => WORDS.has(one) || /^(?:xml|json|merge)/.test(one)) || some(val, (field, part) => field === 'sval' && names.has(String(part)))
+}

@@ -72,7 +72,7 @@ class Writer {
     const count = 1 + (this.#next() % 3)
     const names = Array.from({ length: count }, () => of([`o${this.#names++}`, 'id', 'name', 'a'], this.#next()))
     const star = this.#chance(8) && join === undefined
-    const targets = star ? '*' : names.map((name) => `(${this.#expression(columns, depth)})::text${this.#chance(5) ? '' : ` AS ${name}`}`).join(', ')
+    const targets = star ? '*' : names.map((name) => `(${this.#expression(columns, depth)})${this.#chance(3) ? '' : '::text'}${this.#chance(4) ? '' : ` AS ${name}`}`).join(', ')
     const plain = !star && this.#chance(2) ? names.map((name) => `${of(columns, this.#next())} AS ${name}`).join(', ') : targets
     const outputs = star ? from.bare : [...new Set(names)]
     const head = this.#chance(6) ? 'SELECT DISTINCT' : 'SELECT'
@@ -86,7 +86,7 @@ class Writer {
   }
 
   #source(depth: number): { readonly sql: string; readonly columns: readonly string[]; readonly bare: readonly string[] } {
-    const alias = `q${this.#names++}`
+    const alias = this.#chance(6) ? of(['a', 'name', 'mail', 's'], this.#names++) : `q${this.#names++}`
     const inner: Select = depth > 1 && this.#chance(3) ? this.select(depth - 1) : this.#table()
     const table = Object.hasOwn(sources, inner.sql)
     const body = table ? inner.sql : `(${inner.sql})`
@@ -114,6 +114,12 @@ class Writer {
       () => `left(${column}::text, 3) || 'x'`,
       () => `coalesce(${column}::text, 'none')`,
       () => `CASE WHEN ${column}::text > '3' THEN 'more' ELSE 'less' END`,
+      () => `CASE WHEN ${column}::text LIKE '1%' THEN 'yes' END`,
+      () => `nullif(${column}::text, '${known[0]}')`,
+      () => `regexp_matches(${column}::text, '^1')`,
+      () => `1 / (length(${column}::text) - 10)`,
+      () => `(${column}::text || '')::name`,
+      () => `name(${column}::text)`,
       () => `to_jsonb(${column})`,
       () => `ARRAY[${column}::text]`,
       () => `ROW(${column}, 1)`,

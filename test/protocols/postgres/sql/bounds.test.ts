@@ -33,7 +33,7 @@ describe('bounds of reading', () => {
   test('a long text means what a short one means', async () => {
     const values = Array.from({ length: 3_000 }, (_, index) => `(${index}, 'a')`).join(', ')
     const { statements: [insert], problem } = await reader.readLater(`INSERT INTO t VALUES ${values}`)
-    assert.deepEqual([insert?.kinds, insert?.relations, problem], [['insert'], [{ name: 't', access: 'write' }], undefined])
+    assert.deepEqual([insert?.kinds, insert?.relations, problem], [['insert'], [{ name: 't', access: 'write', whole: true }], undefined])
     const ids = Array.from({ length: 2_000 }, (_, index) => `id = ${index}`).join(' OR ')
     assert.equal((await reader.readLater(`DELETE FROM t WHERE ${ids}`)).statements[0]?.filtered, true)
     assert.equal((await reader.readLater(`DELETE FROM t WHERE ${ids} OR true`)).statements[0]?.filtered, false)

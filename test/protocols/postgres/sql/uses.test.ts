@@ -41,7 +41,23 @@ const cases: readonly (readonly [sql: string, used: string, marks?: string])[] =
   ['SELECT x FROM users, lateral (SELECT ssn) s(x)', '', 'renames'],
   ['SELECT * FROM f(ssn)', 'ssn'],
   ['SELECT ssn FROM users UNION ALL SELECT a FROM t', ''],
-  ['SELECT ssn FROM users UNION ALL SELECT a FROM t ORDER BY 1', 'ssn'],
+  ['SELECT ssn FROM users UNION ALL SELECT a FROM t ORDER BY 1', 'a ssn'],
+  ["SELECT '555' UNION ALL SELECT ssn FROM users ORDER BY 1", 'ssn'],
+  ['SELECT a FROM (SELECT a FROM t UNION ALL SELECT ssn FROM users) q WHERE a = name', 'a name', 'labels'],
+  ['SELECT id FROM (SELECT id, name(ssn) FROM users) q WHERE name = id', 'id name ssn', 'labels'],
+  ["SELECT id FROM (SELECT id, (ssn || '')::name FROM users) q WHERE name = id", 'id name', 'labels'],
+  ['SELECT id, upper(ssn) FROM users ORDER BY upper', 'ssn upper'],
+  ['SELECT id, upper(ssn) FROM users ORDER BY id', 'id'],
+  ["SELECT id, CASE WHEN ssn LIKE '1%' THEN name ELSE mail END FROM users", 'ssn'],
+  ['SELECT CASE ssn WHEN name THEN id END FROM users', 'name ssn'],
+  ['SELECT coalesce(ssn, name), ssn || name, to_jsonb(u), array_agg(ssn), ssn::text, (u).ssn, ssn = name FROM users u', ''],
+  ["SELECT regexp_matches(ssn, '^1') FROM users", 'ssn'],
+  ['SELECT unnest(tags), (mails).unnest FROM users', 'mails tags'],
+  ['SELECT 1 / length(ssn), ssn::int, other.left(ssn, 1), ssn OPERATOR(other.||) name FROM users', 'name ssn'],
+  ['SELECT vip AND name = ssn FROM users', 'name ssn vip'],
+  ['SELECT id = ANY (SELECT ssn FROM users) FROM t', 'id'],
+  ['SELECT id ~ ANY (SELECT ssn FROM users) FROM t', 'id ssn'],
+  ['WITH RECURSIVE r AS (SELECT ssn FROM users UNION ALL SELECT ssn FROM r) CYCLE ssn SET c USING p SELECT 1 FROM r', 'ssn', 'labels'],
   ['SELECT ssn FROM users UNION SELECT a FROM t', 'a ssn'],
   ['SELECT ssn FROM users INTERSECT ALL SELECT a FROM t', 'a ssn'],
   ['(SELECT ssn FROM users EXCEPT SELECT a FROM t) UNION ALL SELECT name FROM users', 'a ssn'],
@@ -71,4 +87,14 @@ test('constants of text', () => {
   const literals = (sql: string): readonly string[] | undefined => reader.read(sql).statements[0]?.literals
   assert.deepEqual(literals("UPDATE users SET ssn = '******', name = E'\\x2a' WHERE id = 1"), ['******', '*'])
   assert.deepEqual(literals('SELECT 1'), [])
+})
+
+test('names that stand in FROM', () => {
+  const aliases = (sql: string): string =>
+    (reader.read(sql).statements[0]?.aliases ?? []).map(({ name, relation }) => (relation === undefined ? name : `${name}=${relation.schema === undefined ? '' : `${relation.schema}.`}${relation.name}`)).toSorted().join(' ')
+  assert.equal(aliases('SELECT note FROM users note, public.orders'), 'note=users orders=public.orders')
+  assert.equal(aliases('SELECT j FROM (users JOIN orders USING (id) AS u) AS j'), 'j orders=orders u users=users')
+  assert.equal(aliases('WITH orders AS (SELECT ssn FROM users) SELECT note FROM orders note'), 'note users=users')
+  assert.equal(aliases('SELECT q FROM (SELECT 1) q WHERE EXISTS (SELECT FROM t)'), 'q t=t')
+  assert.equal(aliases('UPDATE users note SET id = 1 RETURNING WITH (OLD AS was) note'), 'new=users note=users old=users was=users')
 })

@@ -13,7 +13,7 @@ const insert = (statement: InsertStmt, walk: Walk, place: Place): Rest<keyof Ins
   walk.kind('insert', place)
   if (statement.onConflictClause?.action === 'ONCONFLICT_UPDATE') walk.kind('update', place)
   answer(walk, place, statement.returningClause)
-  target(statement.relation, walk, place, statement.returningClause !== undefined)
+  target(statement.relation, walk, place, statement.returningClause !== undefined, (statement.cols ?? []).length === 0)
   plainColumns(statement.cols, walk)
   plainColumns(statement.onConflictClause?.targetList, walk)
   return { done: ['relation', 'withClause'], at: within(statement.withClause, walk, place) }
@@ -25,7 +25,8 @@ const mergeKinds: Readonly<Record<string, SqlKind | undefined>> = { CMD_INSERT: 
 const merge = (statement: MergeStmt, walk: Walk, place: Place): Rest<keyof MergeStmt> => {
   walk.kind('merge', place)
   answer(walk, place, statement.returningClause)
-  target(statement.relation, walk, place, true)
+  const listed = (statement.mergeWhenClauses ?? []).every((clause) => !('MergeWhenClause' in clause) || clause.MergeWhenClause.commandType !== 'CMD_INSERT' || (clause.MergeWhenClause.targetList ?? []).length > 0)
+  target(statement.relation, walk, place, true, !listed)
   if (statement.sourceRelation !== undefined && 'RangeVar' in statement.sourceRelation) walk.kind('select', place)
   for (const clause of statement.mergeWhenClauses ?? []) {
     const [name, fields] = opened(clause)

@@ -27,11 +27,11 @@ export const relationOf = (range: RangeVar, access: RelationRef['access'], defin
   ...(defined ? { defined } : {}),
 })
 
-/** The relation that a statement changes. A common table expression of the same name is no target. */
-export const target = (range: RangeVar | undefined, walk: Walk, place: Place, returning: boolean): void => {
+/** The relation that a statement changes. A common table expression of the same name is no target. `whole`: all its columns are written. */
+export const target = (range: RangeVar | undefined, walk: Walk, place: Place, returning: boolean, whole = false): void => {
   if (range === undefined) throw new Unclassified('a change without a relation')
   const written = relationOf(range, place.quiet ? 'read' : 'write')
-  walk.found.relation(written)
+  walk.found.relation(whole ? { ...written, whole } : written)
   if (returning) walk.found.relation({ ...written, access: 'read' })
   walk.inlined('Alias', range.alias, place)
 }
