@@ -2,16 +2,18 @@
 // The place comes from PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD, as with psql.
 import pg from 'pg'
 
+const say = (kind, { message, hint }) => console.error(`${kind}:  ${message}${hint === undefined ? '' : `\nHINT:  ${hint}`}`)
+
 const [sql] = process.argv.slice(2)
 const client = new pg.Client()
-client.on('notice', ({ message, hint }) => console.error(`NOTICE:  ${message}\nHINT:  ${hint}`)) // a statement that waits says so
-await client.connect()
+client.on('notice', (notice) => say('NOTICE', notice)) // that it waits, and where it is decided
 try {
+  await client.connect()
   const { command, rowCount, rows } = await client.query(sql)
   if (rows.length > 0) console.table(rows)
   else console.log(command, rowCount)
 } catch (error) {
-  console.error(`ERROR:  ${error.message}\nHINT:  ${error.hint}`) // a denial says why, and what to do instead
+  say('ERROR', error) // why not, and what to do instead
   process.exitCode = 1
 } finally {
   await client.end()
