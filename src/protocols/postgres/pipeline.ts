@@ -41,6 +41,8 @@ export class Pipeline {
   #head = 0
   #batch = 0
   #closedBatches = 0
+  /** The Query that is being answered has had a result, or an error. */
+  #answered = false
   /** As the last ReadyForQuery said. */
   status: TransactionStatus = 'idle'
   /** Messages of the extended protocol were sent, and no Sync after them. */
@@ -100,6 +102,7 @@ export class Pipeline {
   commandDone(tag: string | undefined): void {
     const head = this.#expect('execute', 'query')
     this.copying = false
+    this.#answered = true
     head.done?.(tag)
     if (head.kind === 'execute') this.#shift()
   }
@@ -120,6 +123,7 @@ export class Pipeline {
     const head = this.head
     if (head === undefined) return error // the server ends the session
     this.copying = false
+    this.#answered = true
     const { poison } = head
     const answer = poison !== undefined && answersPoison(poison, error) ? poison.answer : error
     head.failed?.(error)
@@ -133,7 +137,9 @@ export class Pipeline {
     const status = statusOf[byte]
     if (status === undefined) throw new OutOfStep('an unknown transaction status')
     const head = this.#expect('query', 'sync')
+    if (head.kind === 'query' && !this.#answered) throw new OutOfStep('a Query ended without a result')
     this.copying = false
+    this.#answered = false
     this.status = status
     this.#closedBatches++
     head.ended?.(status)
