@@ -16,11 +16,11 @@ export const longestEvent = 60 * 1024 - 512
 /**
  * The members of an event as JSON text, `"type":…}`, without the opening brace: the head of the line comes before it.
  * Written by schema: a member that the types do not know is left out, so nothing enters the log because it happened to be there.
- * The text is printable ASCII. Every other character is spelled `\uXXXX`: one event is one line on any terminal, and decodes to what was given.
+ * `head`: ASCII without DEL that is put in front. The text is printable ASCII. Every other character is spelled `\uXXXX`: one event is one line on any terminal, and decodes to what was given.
  */
-export const eventText = (event: AuditEvent): string => {
-  const text = ascii(members(event))
-  return text.length <= longestEvent ? text : shortened(event, text)
+export const eventText = (event: AuditEvent, head = ''): string => {
+  const text = ascii(head + members(event))
+  return text.length - head.length <= longestEvent ? text : head + shortened(event, text.slice(head.length))
 }
 
 const members = (event: AuditEvent, cut = ''): string => {
@@ -61,11 +61,21 @@ const callerKeys = [...partyKeys, 'session', 'address', 'onBehalfOf']
 const party = (value: Party | Principal): string => JSON.stringify(value, partyKeys)
 
 const action = (value: ActionRecord): string =>
-  `{"protocol":${word(value.protocol)},"service":${word(value.service)}${value.place === undefined ? '' : `,"place":${place(value.place)}`},"verb":${word(value.verb)}${value.verbs === undefined ? '' : `,"verbs":${list(value.verbs, word)}`},"resources":${list(value.resources, resource)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}${value.impact === undefined ? '' : `,"impact":${JSON.stringify(value.impact, impactKeys)}`}}`
+  `{"protocol":${word(value.protocol)},"service":${word(value.service)}${value.place === undefined ? '' : `,"place":${place(value.place)}`},"verb":${word(value.verb)}${value.verbs === undefined ? '' : `,"verbs":${list(value.verbs, word)}`},"resources":${resources(value.resources)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}${value.impact === undefined ? '' : `,"impact":${JSON.stringify(value.impact, impactKeys)}`}}`
 
 const impactKeys = ['estimatedRows', 'exactRows', 'unfiltered', 'keepsLocks']
 
 const resource = ({ kind, name, access, tags }: Resource): string => `{"kind":${word(kind)},"name":${quoted(name)},"access":${word(access)},"tags":${list(tags, word)}}`
+
+/** What is final is written once; what an action made for itself is as short-lived as it. */
+const resourceTexts = new WeakMap<readonly Resource[], string>()
+const resources = (value: readonly Resource[]): string => {
+  const known = resourceTexts.get(value)
+  if (known !== undefined) return known
+  const text = list(value, resource)
+  if (Object.isFrozen(value)) resourceTexts.set(value, text)
+  return text
+}
 
 /** Callers and decisions come back: the model makes one record of each, and its text is made once as well. */
 const once = <T extends object>(write: (value: T) => string): ((value: T) => string) => {

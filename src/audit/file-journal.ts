@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { leafHash } from '../lib/leaf-hash.ts'
+import { hashLeaf } from '../lib/leaf-hash.ts'
 import { defined } from '../lib/defined.ts'
 import type { AuditEvent } from '../model/audit-event.ts'
 import { Refusal } from '../model/refusal.ts'
@@ -68,7 +68,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
     const reader = makeJournalReader(wal, segments)
     const made = (writer = makeSegmentWriter({ disk, directory: wal, epoch, segmentBytes: options.segmentBytes, syncDeadlineMs, failed: stop, wrote: reader.wrote }))
 
-    const origin = `{"v":1,"id":"${options.replica}/${epoch}/`
+    const origin = `\0{"v":1,"id":"${options.replica}/${epoch}/`
     let seq = 0
     let prev = recovery.prev
     let stampedAt = Number.NaN
@@ -107,15 +107,15 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
         stampedAt = time
         stamp = new Date(time).toISOString()
       }
-      let line: string
+      let leaf: string
       try {
-        line = `${origin}${seq}","seq":${seq},"prev":"${prev}","time":"${stamp}",${eventText(event)}`
+        leaf = eventText(event, `${origin}${seq}","seq":${seq},"prev":"${prev}","time":"${stamp}",`)
       } catch (error) {
         return Promise.reject(error)
       }
-      prev = leafHash(line)
-      sinceSpace += line.length
-      return made.add(seq++, line, durability)
+      prev = hashLeaf(leaf)
+      sinceSpace += leaf.length
+      return made.add(seq++, leaf, durability)
     }
 
     const { unfinished, ended, since, tornBytes } = recovery

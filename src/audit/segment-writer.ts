@@ -15,8 +15,8 @@ export interface SegmentWriterParts {
 }
 
 export interface SegmentWriter {
-  /** Takes an ASCII line without its newline. The promise is shared by all lines that reach the same durability together. */
-  add(seq: number, line: string, durability: Durability): Promise<void>
+  /** Takes an ASCII line without its newline, behind the zero byte that makes it a leaf. The promise is shared by all lines that reach the same durability together. */
+  add(seq: number, leaf: string, durability: Durability): Promise<void>
   /** Lines that wait for the disk now. */
   waiting(): number
   fail(cause: Error): void
@@ -26,6 +26,7 @@ export interface SegmentWriter {
 
 /** Larger than any line; what does not fit any more is written before the turn ends. */
 const batchBytes = 1024 * 1024
+const newline = 0x0a
 /** Records that nobody waits for reach the disk this much later at most. */
 const lazySyncMs = 1_000
 
@@ -38,7 +39,9 @@ const lazySyncMs = 1_000
  * Nothing is ever tried again on a file that failed once: after a failed fdatasync the kernel may have dropped the pages and a second one would say yes.
  */
 export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDeadlineMs, failed, wrote }: SegmentWriterParts): SegmentWriter => {
-  const batch = Buffer.allocUnsafeSlow(batchBytes)
+  /** One byte more in front: the zero byte of a leaf lies where the line before ends, and gives way to its newline. */
+  const room = Buffer.allocUnsafeSlow(1 + batchBytes)
+  const batch = room.subarray(1)
   let filled = 0
   let batchSeq = 0
   let scheduled = false
@@ -65,13 +68,14 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
   let current = begin(0)
   wrote(current.segment, 0)
 
-  const add: SegmentWriter['add'] = (seq, line, durability) => {
+  const add: SegmentWriter['add'] = (seq, leaf, durability) => {
     if (failure) return Promise.reject(failure)
-    if (filled + line.length + 1 > batchBytes) flush()
+    if (filled + leaf.length > batchBytes) flush()
     if (failure) return Promise.reject(failure)
     if (filled === 0) batchSeq = seq
-    filled += batch.write(line, filled, 'latin1')
-    batch[filled++] = 0x0a
+    const end = filled + room.write(leaf, filled, 'latin1')
+    room[filled] = room[end] = newline
+    filled = end
     if (durability !== 'queued') awaited++
     if (!scheduled) {
       scheduled = true
