@@ -65,16 +65,19 @@ export const VIEW_COLUMNS = `SELECT r.ev_class, d.refobjid, d.refobjsubid ${USER
   JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
   WHERE ${IS_USER_VIEW}`
 
-/** The last column: it can be called as `x.name` on a row. */
+/** The last columns: it can be called as `x.name` on a row; the functions that an aggregate calls, which says nothing of them itself. */
 export const FUNCTIONS = `SELECT p.oid, n.nspname, p.proname, p.provolatile, l.lanname,
-  CASE WHEN p.oid >= ${FIRST_USER_OID} AND p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'p', 'd') THEN 't' ELSE 'f' END
-  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  CASE WHEN p.oid >= ${FIRST_USER_OID} AND p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'p', 'd') THEN 't' ELSE 'f' END,
+  pg_catalog.concat_ws(' ', a.aggtransfn::pg_catalog.oid, a.aggfinalfn::pg_catalog.oid, a.aggcombinefn::pg_catalog.oid, a.aggserialfn::pg_catalog.oid, a.aggdeserialfn::pg_catalog.oid,
+    a.aggmtransfn::pg_catalog.oid, a.aggminvtransfn::pg_catalog.oid, a.aggmfinalfn::pg_catalog.oid)
+  FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   LEFT JOIN pg_catalog.pg_type t ON p.pronargs >= 1 AND t.oid = p.proargtypes[0]
   WHERE ${OURS} LIMIT ${MOST_FUNCTIONS + 1}`
 
 /** Types that are no row of a table. */
 export const TYPES = `SELECT t.oid, n.nspname, t.typname, t.typtype, t.typbasetype, t.typelem, t.typinput::pg_catalog.oid,
-  (SELECT pg_catalog.string_agg(a.atttypid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= ${FIRST_USER_OID}),
+  pg_catalog.concat_ws(' ', (SELECT pg_catalog.string_agg(a.atttypid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= ${FIRST_USER_OID}),
+    (SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid OR r.rngmultitypid = t.oid)),
   (SELECT pg_catalog.string_agg(k.conbin::pg_catalog.text, ' ') FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid)
   FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
   WHERE t.oid >= ${FIRST_USER_OID} AND (t.typrelid = 0 OR c.relkind = 'c') AND ${OURS} LIMIT ${MOST_RELATIONS + 1}`

@@ -74,14 +74,21 @@ interface FunctionTable {
 
 const functionTable = (rows: readonly Row[], builtin: SnapshotOptions['builtin']): FunctionTable => {
   const [named, attributes, natures] = [new Map<string, FunctionNature>(), new Map<string, FunctionNature>(), new Map<number, FunctionNature>()]
-  for (const row of rows) {
+  const add = (row: Row, nature: FunctionNature): void => {
     const [oid, schema, name] = [number(row, 0), text(row, 1), text(row, 2)]
-    const own = schema !== 'pg_catalog' || oid >= FIRST_USER_OID
-    const nature = own ? natureOf({ name, volatility: text(row, 3), language: text(row, 4) }) : (builtin(name) ?? 'volatile')
     natures.set(oid, nature)
     worsen(named, key(schema, name), nature)
     if (row[5] === 't') worsen(attributes, name, nature)
   }
+  const aggregates: Row[] = []
+  for (const row of rows) {
+    const own = text(row, 1) !== 'pg_catalog' || number(row, 0) >= FIRST_USER_OID
+    if (!own) add(row, builtin(text(row, 2)) ?? 'volatile')
+    else if (row[6] !== '') aggregates.push(row)
+    else add(row, natureOf({ name: text(row, 2), volatility: text(row, 3), language: text(row, 4) }))
+  }
+  // No aggregate is part of another one.
+  for (const row of aggregates) add(row, text(row, 6).split(' ').filter((oid) => oid !== '0').map((oid) => natures.get(Number(oid)) ?? 'volatile').reduce(graver, 'pure'))
   return { named, attributes, byOid: (oid) => natures.get(oid) ?? 'volatile' }
 }
 

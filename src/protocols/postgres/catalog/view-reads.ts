@@ -9,12 +9,13 @@ export interface Reads {
 }
 
 /**
- * System relations that hold copies of values, or the statements of others who come through us: the planner's statistics,
- * large objects, running and finished statements. Nothing can be said about what they read.
+ * System relations that show more than the catalog: copies of values (the planner's statistics, large objects), the statements of others who come
+ * through us, passwords, and files of the server. Nothing can be said about what they read, and they count as functions that reach the server.
  */
-const COPIES = /^(?:pg_statistic|pg_statistic_ext_data|pg_stats|pg_stats_ext|pg_stats_ext_exprs|pg_largeobject|pg_stat_activity|pg_stat_statements\w*|pg_show_plans)$/
+const BEYOND =
+  /^(?:pg_statistic|pg_statistic_ext_data|pg_stats|pg_stats_ext|pg_stats_ext_exprs|pg_largeobject|pg_stat_activity|pg_stat_statements\w*|pg_show_plans|pg_authid|pg_shadow|pg_user_mapping|pg_user_mappings|_pg_user_mappings|user_mapping_options|pg_subscription|pg_hba_file_rules|pg_ident_file_mappings|pg_file_settings|pg_backend_memory_contexts|pg_shmem_allocations\w*)$/
 
-export const copiesValues = (relation: { readonly name: string }): boolean => COPIES.test(relation.name)
+const showsMore = (relation: { readonly name: string }): boolean => BEYOND.test(relation.name)
 
 /** More views of views than this are not followed. */
 const MOST_STEPS = 10_000
@@ -32,8 +33,9 @@ export const readsOf = (catalog: Catalog, relation: Relation): Reads => {
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (seen.has(next.oid)) continue
     seen.add(next.oid)
-    if (seen.size > MOST_STEPS || copiesValues(next) || next.view === 'unknown') certain = false
-    if (next.view === 'unknown') runs = 'volatile'
+    if (seen.size > MOST_STEPS || next.view === 'unknown') certain = false
+    if (showsMore(next)) runs = graver(runs, 'server')
+    if (next.view === 'unknown') runs = graver(runs, 'volatile')
     if (next.view !== undefined && next.view !== 'unknown') runs = graver(runs, next.view.calls)
     if (next.view === undefined) tables.set(next.oid, next)
     const further = next.view === undefined ? next.parents : next.view === 'unknown' ? [] : [...next.view.uses.keys()]

@@ -37,6 +37,11 @@ create type pair as (a int, b text);
 create domain short as text check (value like '_');
 create domain checked as int check (purge() = value);
 create type odd_pair as (a checked);
+create type odd_range as range (subtype = checked);
+create type even_range as range (subtype = short);
+create function add_it(text, text) returns text language plpgsql as 'begin return $2; end';
+create aggregate gather(text) (sfunc = add_it, stype = text);
+create aggregate longest(text) (sfunc = textcat, stype = text);
 create operator ==> (leftarg = text, rightarg = text, function = texteq);
 create function my_eq(text, text) returns bool language sql as 'select true';
 create operator ==~ (leftarg = text, rightarg = text, function = my_eq);
@@ -118,13 +123,16 @@ for (const binaries of servers()) describe(`snapshot with PostgreSQL ${binaries.
 
   test('what views run', () => {
     const runs = (name: string): unknown => readsOf(snapshot, snapshot.byName('public', name) ?? assert.fail(name)).runs
-    assert.deepEqual(['v1', 'v2', 'calls_calls', 'reads_text'].map(runs), ['pure', 'pure', 'volatile', 'text'])
+    assert.deepEqual(['v1', 'v2', 'calls_calls', 'reads_text', 'statistics'].map(runs), ['pure', 'pure', 'volatile', 'text', 'server'])
+    for (const name of ['pg_stats', 'pg_statistic', 'pg_stat_activity', 'pg_authid', 'pg_shadow', 'pg_user_mappings', 'pg_subscription', 'pg_hba_file_rules', 'pg_file_settings', 'pg_largeobject']) assert.equal(readsOf(snapshot, snapshot.byName('pg_catalog', name) ?? assert.fail(name)).runs, 'server', name)
+    for (const name of ['pg_class', 'pg_settings', 'pg_roles', 'pg_stat_user_tables', 'pg_locks', 'pg_indexes']) assert.equal(readsOf(snapshot, snapshot.byName('pg_catalog', name) ?? assert.fail(name)).runs, 'pure', name)
   })
 
   test('functions, types and operators of the database', () => {
     assert.deepEqual([snapshot.function('public', 'purge'), snapshot.function('public', 'stable_sql'), snapshot.function('pg_catalog', 'lower'), snapshot.function('evil', 'lower'), snapshot.function('public', 'absent')], ['volatile', 'volatile', 'pure', 'volatile', undefined])
     assert.deepEqual([snapshot.attribute('row_size'), snapshot.attribute('two_args'), snapshot.attribute('lower')], ['volatile', undefined, undefined])
-    assert.deepEqual(['mood', 'pair', 'short', 'checked', 'odd_pair', 'absent'].map((name) => snapshot.type('public', name)), ['pure', 'pure', 'pure', 'volatile', 'volatile', undefined])
+    assert.deepEqual(['mood', 'pair', 'short', 'checked', 'odd_pair', 'odd_range', 'even_range', 'absent'].map((name) => snapshot.type('public', name)), ['pure', 'pure', 'pure', 'volatile', 'volatile', 'volatile', 'pure', undefined])
+    assert.deepEqual(['gather', 'longest'].map((name) => snapshot.function('public', name)), ['volatile', 'pure'], 'an aggregate is what its functions are')
     assert.deepEqual([snapshot.operator('public', '==>'), snapshot.operator('public', '==~'), snapshot.operator('public', '!!')], ['pure', 'volatile', undefined])
   })
 

@@ -20,6 +20,8 @@ const byName: readonly (readonly [FunctionNature, RegExp])[] = [
   ['pure', /^pg_stat_get_(replication_slot|wal|wal_receiver|wal_senders|slru|archiver|db_conflict_logicalslot)$|^pg_wal_lsn_diff$|^pg_get_replication_slots$|^pg_replication_origin_oid$|^pg_get_wal_replay_pause_state$|^pg_is_wal_replay_paused$/],
   ['server', /^pg_(read|ls)_|^pg_stat_file$|^lo_(import|export)$|^pg_sleep|^pg_(terminate|cancel)_backend$|^pg_reload_conf$|^pg_rotate_logfile|^pg_current_logfile$/],
   ['server', /^pg_logical_|slot|^pg_replication_|replication_origin|^pg_switch_wal$|^pg_promote$|^pg_(backup|start|stop)_|^pg_create_restore_point$|^pg_wal_|^pg_get_wal_|^pg_log_/],
+  // The statements of others.
+  ['server', /^pg_stat_get_(activity|backend_activity)$/],
   ['server', /^pg_(hba_file_rules|ident_file_mappings|show_all_file_settings)$|^pg_control_|^binary_upgrade_|^pg_stat_reset|^pg_import_system_collations$|^pg_nextoid$|^pg_extension_config_dump$|^pg_get_(shmem|backend_memory|process_memory|dsm)|^pg_.*numa/],
   // Input by the oid or the name of a type: a domain runs the functions of its checks.
   ['volatile', /^(domain|record|array|range|multirange|anyarray)_(in|recv)$|^pg_input_|_validator$|_handler$|^amvalidate$/],
