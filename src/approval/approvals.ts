@@ -36,6 +36,8 @@ export interface Ballot {
   readonly by: Caller
   readonly channel: Vote['channel']
   readonly assurance: Assurance
+  /** Goes into the record with the vote. */
+  readonly shown?: string
 }
 
 export interface HoldFilter {

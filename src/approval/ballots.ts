@@ -23,7 +23,7 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
   for (let tries = 0; tries < maxTries; tries++) {
     const hold = isHoldId(id) ? await ledger.read(id) : undefined
     if (hold === undefined) throw no.unknownHold()
-    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed() }) }
+    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown }) }
     // Somebody who acts for another is not that other: only a person's own login votes.
     const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : settle(hold, vote, people, vote.at)
     if ('refused' in settled) {

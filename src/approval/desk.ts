@@ -3,6 +3,7 @@ import type { AuditEvent } from '../model/audit-event.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
+import type { Channel } from './channel.ts'
 import type { HoldStore } from './hold-store.ts'
 import type { Ledger, Warn } from './ledger.ts'
 import type { ApprovalOptions } from './options.ts'
@@ -16,6 +17,7 @@ import type { WaitingRoom } from './waiting-room.ts'
 export interface Desk {
   readonly options: ApprovalOptions
   readonly store: HoldStore
+  readonly channels: readonly Channel[]
   readonly ledger: Ledger
   readonly seal: Seal
   readonly room: WaitingRoom

@@ -1,7 +1,9 @@
 import type { Journal } from '../audit/journal.ts'
 import type { Outcome } from '../model/outcome.ts'
+import { makeAnnouncer, type Announcer, type AnnouncerTiming } from './announcer.ts'
 import type { Approvals } from './approvals.ts'
 import { makeVote, makeWithdraw } from './ballots.ts'
+import type { Channel } from './channel.ts'
 import { recorder, type Desk } from './desk.ts'
 import type { HoldStore } from './hold-store.ts'
 import { makeLedger, type Warn } from './ledger.ts'
@@ -22,6 +24,8 @@ export type JournalEnds = (attempt: string, spentAt: number) => 'never-started' 
 export interface HoldLife extends Approvals, AsyncDisposable {
   /** Connections of this process that wait now. */
   waiting(): number
+  /** From now on the channels are told. Once a process. */
+  announce(timing?: AnnouncerTiming): Announcer
   /** From now on approved actions whose terms say `run: when-approved`, and whose clients have gone, are given to `run`. Once a process. */
   runUnattended(run: RunKept, timing?: UnattendedTiming): Unattended
   /**
@@ -35,6 +39,8 @@ export interface ApprovalParts {
   readonly store: HoldStore
   readonly journal: Journal
   readonly roster: Roster
+  /** Told of every hold by `announce`. */
+  readonly channels?: readonly Channel[]
   readonly warn?: Warn
   /** Of this replica, to compare with that of the store. */
   readonly clock?: () => number
@@ -43,7 +49,7 @@ export interface ApprovalParts {
 /** More than this between our clock and the store's is worth a word. Nothing is decided by ours. */
 const clockGapMs = 5_000
 
-export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, warn = () => {}, clock = Date.now }: ApprovalParts): HoldLife => {
+export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, channels = [], warn = () => {}, clock = Date.now }: ApprovalParts): HoldLife => {
   const seal = makeSeal(options.keys)
   const ledger = makeLedger(options, store, seal, journal, warn)
   const room = makeWaitingRoom(store, ledger, options.replica, warn)
@@ -71,7 +77,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
   }
 
   const timekeeper = makeTimekeeper(() => desk)
-  const desk: Desk = { options, store, ledger, seal, room, people, roster, warn, now, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
+  const desk: Desk = { options, store, channels, ledger, seal, room, people, roster, warn, now, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
 
   const reconcile: HoldLife['reconcile'] = async (ends) => {
     const closed: { hold: string; attempt: string; result: Outcome['result'] }[] = []
@@ -102,6 +108,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     },
     check: () => store.check(),
     waiting: room.size,
+    announce: (timing) => makeAnnouncer(desk, timing),
     runUnattended: (run, timing) => makeUnattended(desk, run, timing),
     reconcile,
     async [Symbol.asyncDispose]() {

@@ -140,12 +140,12 @@ type Fixed = Pick<Hold, 'id' | 'code' | 'caller' | 'action' | 'matched' | 'opene
 
 interface Sealed extends Finding {
   readonly asked: string
-  readonly hold: Omit<Hold, Exclude<keyof Fixed, 'id'> | 'asked' | 'waiting'>
+  readonly hold: Omit<Hold, Exclude<keyof Fixed, 'id'> | 'asked' | 'waiting' | 'reaches'>
 }
 
 const fixed = ({ id, code, caller, action, matched, openedAt, statedReason, idempotencyKey }: Hold): Fixed => ({ id, code, caller, action, matched, openedAt, ...defined({ statedReason, idempotencyKey }) })
 
-const changing = ({ code: _code, caller: _caller, action: _action, matched: _matched, openedAt: _openedAt, statedReason: _reason, idempotencyKey: _key, asked: _asked, waiting: _waiting, ...rest }: Hold): Sealed['hold'] => rest
+const changing = ({ code: _code, caller: _caller, action: _action, matched: _matched, openedAt: _openedAt, statedReason: _reason, idempotencyKey: _key, asked: _asked, waiting: _waiting, reaches: _reaches, ...rest }: Hold): Sealed['hold'] => rest
 
 const hashOf = (text: string): string => hash('sha256', text, 'base64url')
 

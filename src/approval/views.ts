@@ -5,6 +5,7 @@ import type { Approvals } from './approvals.ts'
 import { isCrowded, isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
 import { isHoldId } from './hold-name.ts'
 import * as no from './no.ts'
+import { reachesOf } from './notices.ts'
 import { callerKey } from './seal.ts'
 import { obstacleTo } from './settle.ts'
 import { isDistrust } from './timekeeper.ts'
@@ -54,7 +55,8 @@ export const makeViews = (desk: Desk): Views => {
     list,
     async show(id, viewer) {
       desk.roster.see(viewer)
-      return (await withWaiting([await find(id, (hold) => maySee(hold, viewer, people))]))[0]!
+      const hold = (await withWaiting([await find(id, (found) => maySee(found, viewer, people))]))[0]!
+      return viewer.kind === 'human' && desk.channels.length > 0 ? { ...hold, reaches: await reachesOf(desk, hold) } : hold
     },
     obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
     async result(id, caller) {

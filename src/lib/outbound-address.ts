@@ -10,6 +10,7 @@ const forbidden = compileCidrs([
   '::/128', 'fe80::/10', 'ff00::/8', 'fd00:ec2::254', 'fd20:ce::254', 'fd00:42::42',
 ])
 const loopback = compileCidrs(['127.0.0.0/8', '::1'])
+const inside = compileCidrs(['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '192.0.0.0/24', '198.18.0.0/15', 'fc00::/7', 'fec0::/10'])
 
 /** Eight groups of an IPv6 address, dotted tail included. */
 const groupsOf = (address: string): readonly number[] => {
@@ -44,6 +45,9 @@ const spellings = (address: string): readonly string[] => {
 export const isForbiddenAddress = (address: string): boolean => spellings(address).some((spelling) => isIP(spelling) === 0 || forbidden(spelling))
 
 export const isLoopbackAddress = (address: string): boolean => spellings(address).some((spelling) => loopback(spelling))
+
+/** Whether an address is one inside somebody's network, or this machine. */
+export const isPrivateAddress = (address: string): boolean => spellings(address).some((spelling) => loopback(spelling) || inside(spelling))
 
 /** Whether a host of a URL or a listen address is this machine only. */
 export const isLoopbackHost = (host: string): boolean => {

@@ -24,8 +24,18 @@ export interface Vote {
   readonly assurance: Assurance
   readonly digest: Digest
   readonly reason?: string
+  /** Which rendering of the action the voter had on the screen, and its SHA-256, where that is known. */
+  readonly shown?: string
   /** The store's clock, like every time in a hold. */
   readonly at: number
+}
+
+/** How a hold stands with a channel. */
+export interface Reach {
+  readonly channel: string
+  /** `late`: a try failed and there will be another. `lost`: it was given up. */
+  readonly state: 'waiting' | 'shown' | 'late' | 'lost'
+  readonly at?: number
 }
 
 /** An action that waits. A value: each change is a new one with the next revision. */
@@ -59,4 +69,6 @@ export interface Hold {
   readonly asked?: string
   /** Whether a client is connected and waits for it. Filled in when a hold is shown or listed; no part of the record. */
   readonly waiting?: boolean
+  /** Which channels have been told of it. Filled in when a hold is shown to a person; no part of the record. */
+  readonly reaches?: readonly Reach[]
 }

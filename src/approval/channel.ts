@@ -1,0 +1,41 @@
+import type { Hold } from '../model/hold.ts'
+
+/** One look at a hold that a channel is to pass on. */
+export interface Showing {
+  readonly hold: Hold
+  /** `reminder`: half of the time to decide is over. */
+  readonly occasion: 'change' | 'reminder'
+  /** What it said to remember the last time it showed this hold: where its message stands. */
+  readonly memory: string | undefined
+}
+
+/** Where news of holds goes: a chat, a pager, somebody's endpoint. A message is a view of a hold; that it does not arrive changes nothing. */
+export interface Channel extends AsyncDisposable {
+  readonly name: string
+  readonly kind: string
+  /** How long after each failed try the next one comes; after the last it is given up until the hold changes again. */
+  readonly retriesMs: readonly number[]
+  /** How long one try may take. */
+  readonly timeoutMs: number
+  concerns(hold: Hold): boolean
+  /**
+   * Shows the hold as it is now, in place of what stands there. May be asked again for what it has shown: then the receiver must be able to tell.
+   * Resolves, once it has arrived, with what to remember; `undefined`: there was nothing to show. Rejects with `Busy` or `Closed` where it knows more.
+   */
+  show(showing: Showing, signal: AbortSignal): Promise<string | undefined>
+}
+
+/** It asks to be left alone for a while. */
+export class Busy extends Error {
+  override readonly name = 'Busy'
+  readonly retryAfterMs: number
+  constructor(message: string, retryAfterMs: number) {
+    super(message)
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** It wants nothing more, whatever it would be. */
+export class Closed extends Error {
+  override readonly name = 'Closed'
+}

@@ -1,0 +1,42 @@
+import type { Hold, Reach } from '../model/hold.ts'
+import type { Desk } from './desk.ts'
+import { Tampered } from './seal.ts'
+
+/** What is remembered, beside the hold, of what a channel shows of it: any replica can go on from there. */
+export interface Notice {
+  /** The newest revision that arrived there; 0: none. */
+  readonly revision: number
+  readonly at: number
+  readonly memory?: string
+  readonly reminded?: true
+  /** Tries for the next revision failed. */
+  readonly trouble?: 'late' | 'lost'
+}
+
+const noticeOf = (channel: string): `notice-${string}` => `notice-${channel}`
+
+export const readNotice = async ({ store, seal }: Pick<Desk, 'store' | 'seal'>, hold: Hold, channel: string): Promise<Notice | undefined> => {
+  const sealed = await store.getAttachment(hold.id, noticeOf(channel))
+  if (sealed === undefined) return undefined
+  try {
+    return JSON.parse(Buffer.from(seal.openAttachment(hold, noticeOf(channel), sealed)).toString()) as Notice
+  } catch (error) {
+    if (error instanceof Tampered) return undefined // what stands there is shown anew
+    throw error
+  }
+}
+
+export const writeNotice = async ({ store, seal, options }: Pick<Desk, 'store' | 'seal' | 'options'>, hold: Hold, channel: string, notice: Notice): Promise<void> => {
+  const keepMs = options.settledKeptMs + Math.max(0, (hold.runBy ?? hold.deadline) - hold.openedAt) + hold.terms.runWithinMs
+  await store.putAttachment(hold.id, noticeOf(channel), seal.closeAttachment(hold, noticeOf(channel), Buffer.from(JSON.stringify(notice))), keepMs)
+}
+
+/** Who was reached, and who was not. */
+export const reachesOf = async (desk: Pick<Desk, 'store' | 'seal' | 'channels'>, hold: Hold): Promise<readonly Reach[]> =>
+  await Promise.all(
+    desk.channels.filter((channel) => channel.concerns(hold)).map(async ({ name }) => {
+      const notice = await readNotice(desk, hold, name)
+      if (notice === undefined) return { channel: name, state: 'waiting' as const }
+      return { channel: name, state: notice.trouble ?? 'shown', ...(notice.revision > 0 ? { at: notice.at } : {}) }
+    }),
+  )
