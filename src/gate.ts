@@ -161,8 +161,11 @@ export const redeem = (permit: Permit, digest: Digest): void => {
   if (permit.action.digest !== digest) throw new Error('permit was issued for another digest')
 }
 
+/** Said where no rule speaks of an action. */
+export const nothingAllows = 'No policy allows this action.'
+
 const denial = (decision: Decision): Refusal => {
   const rule = decision.matched.find((match) => match.then === 'deny' && !match.observed)
-  if (rule === undefined) return new Refusal('denied', 'No policy allows this action.')
+  if (rule === undefined) return new Refusal('denied', nothingAllows)
   return new Refusal('denied', rule.because ?? `Denied by rule ${rule.rule}.`, defined({ rule: rule.rule, instead: rule.instead }))
 }

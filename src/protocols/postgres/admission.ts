@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Approvals, Wait } from '../../approval/approvals.ts'
-import { type Attempt, type Gate, redeem } from '../../gate.ts'
+import { type Attempt, type Gate, nothingAllows, redeem } from '../../gate.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { Action } from '../../model/action.ts'
 import { actionRecord, type AuditEvent, callerRecord } from '../../model/audit-event.ts'
@@ -117,7 +117,7 @@ export class Admission {
       if (this.#dialogue.over || this.#gone.aborted) return
       if (!(error instanceof Refusal)) this.#parts.log.error({ err: error }, 'a statement failed in a way that nobody foresaw')
       if (this.#dialogue.pipeline.skipping) return
-      request.refuse(this.#isFutile(request) ? aborted : error instanceof Refusal ? this.#said(error) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
+      request.refuse(this.#isFutile(request) ? aborted : error instanceof Refusal ? this.#said(error, request) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
     } finally {
       this.#hold = undefined
       this.#waiting.ended()
@@ -227,11 +227,18 @@ export class Admission {
     }
   }
 
-  #said(refusal: Refusal): Refusal {
+  #said(refusal: Refusal, { what }: Request): Refusal {
+    if (refusal.message === nothingAllows) return unallowed(what.make({}))
     if (this.#cancelled && (refusal.code === 'hold-withdrawn' || refusal.code === 'upstream-unavailable')) return new Refusal('hold-withdrawn', cancelText, refusal.detail)
     if (refusal.code === 'hold-pending' && this.#arrival.draining.aborted) return new Refusal('draining', refusal.message, refusal.detail)
     return refusal
   }
+}
+
+/** What nobody knows is allowed by hardly any rule: its author wants to know what that is. */
+const unallowed = ({ facts }: Action): Refusal => {
+  const { notes = [] } = facts['sql'] as { readonly notes?: readonly string[] }
+  return new Refusal('denied', notes.length === 0 ? nothingAllows : `${nothingAllows.slice(0, -1)}: ${notes.slice(0, 3).join('; ')}.`)
 }
 
 const cancelText = 'NOT EXECUTED. Canceled on request; what waited for an approval is taken back.'

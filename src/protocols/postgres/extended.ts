@@ -202,7 +202,7 @@ export class Extended {
     portal.begun = { execution, permit, watch }
     this.#sendParked()
     if (watch?.masks === true) this.#describeFor(watch, name)
-    const effects = this.#statements.sent([reading], permit.action, execution)
+    const effects = this.#statements.sent([reading], permit.action)
     this.#dialogue.send({ ...running(execution, maxRows, effects, notRun(portal)), copyIn: reading.answers === 'copy-in', ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
     execution.limit?.run()
   }

@@ -297,7 +297,7 @@ export class Session {
   }
 
   #running(reading: Reading, action: Action, execution: Execution): Expecting {
-    const effects = this.#parts.statements.sent(reading.statements, action, execution)
+    const effects = this.#parts.statements.sent(reading.statements, action)
     const unnamed = this.#parts.statements.forgetUnnamed()
     let at = 0
     return {

@@ -63,6 +63,10 @@ export class Statements {
   #catalog: unknown
   /** Something in this transaction may have changed what names mean; its end may change it back. */
   #moved = false
+  /** It has defined something: others see that when it ends. */
+  #defined = false
+  /** What it has defined is being learnt. */
+  #learning: Promise<void> | undefined
 
   constructor(parts: StatementsParts) {
     this.#parts = parts
@@ -115,6 +119,8 @@ export class Statements {
   async renew(): Promise<void> {
     const { dialogue, names } = this.#parts
     await dialogue.settled()
+    await this.#learning
+    this.#learning = undefined
     // Without an answer no unqualified name is known, and what has one is the gravest.
     if (dialogue.mayAsk) await names.refresh((sql) => dialogue.ask(sql, askMs)).catch((error: unknown) => { if (!(error instanceof AskFailed)) throw error })
     this.#forget()
@@ -194,16 +200,16 @@ export class Statements {
   }
 
   /** It is on its way to the server. */
-  sent(statements: readonly StatementReading[], action: Action, execution: Execution): Effects {
+  sent(statements: readonly StatementReading[], action: Action): Effects {
     const { state } = this
-    const { dialogue, names, definitionsChanged } = this.#parts
+    const { dialogue, names } = this.#parts
     const { batch } = dialogue.pipeline
     if (action.effect === 'write') state.wrote(batch)
     const moves = movesNames(action.verbs, statements)
     const ends = statements.some(({ control }) => control?.does === 'commit' || control?.does === 'rollback' || control?.does === 'rollback-to')
     if (moves) this.#moved = true
     if (moves || (ends && this.#moved)) names.doubt()
-    if (action.verbs.includes('sql.ddl')) void execution.outcome.then(() => definitionsChanged()).catch(() => {})
+    if (action.verbs.includes('sql.ddl')) this.#defined = true
     const changes: (readonly Change[])[] = [...state.changes(statements, batch)]
     let next = 0
     return {
@@ -234,9 +240,12 @@ export class Statements {
   ready(): void {
     const { pipeline } = this.#parts.dialogue
     this.state.ready(pipeline)
-    if (pipeline.status !== 'idle' || !this.#moved) return
+    if (pipeline.status !== 'idle' || pipeline.size > 0 || !this.#moved) return
     this.#moved = false
     this.#parts.names.doubt()
+    if (!this.#defined) return
+    this.#defined = false
+    this.#learning = this.#parts.definitionsChanged().catch(() => {})
   }
 
   check(statements: readonly StatementReading[], obligations: Obligations, bound?: Bound): void {

@@ -33,12 +33,15 @@ export interface SessionNames extends Names {
 /** More temporary tables than this, and their names are not known. */
 const MOST_TEMPORARY = 10_000
 
-const PATH = `SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))`
+/** Where new objects go, then the path. */
+const PATH = `SELECT pg_catalog.unnest(pg_catalog.array_prepend(pg_catalog.current_schema(), pg_catalog.current_schemas(true)))`
 /** What reading a view, or a table with rules, reads is not looked up for temporary ones: nobody knows it. */
-const TEMPORARY = `SELECT c.relname, c.relkind IN ('r', 'p', 'S') AND NOT c.relhasrules FROM pg_catalog.pg_class c WHERE c.relnamespace = pg_catalog.pg_my_temp_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') LIMIT ${MOST_TEMPORARY + 1}`
+const TEMPORARY = `SELECT c.relname, c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p', 'S']::pg_catalog."char"[]) AND NOT c.relhasrules
+  FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p', 'v', 'm', 'f', 'S']::pg_catalog."char"[]) LIMIT ${MOST_TEMPORARY + 1}`
 
 export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOptions): SessionNames => {
   let path: readonly string[] = []
+  let creates: string | undefined
   /** Whether it is plain: reading it reads it and nothing else. */
   let temporary: ReadonlyMap<string, boolean> = new Map()
   let current = false
@@ -71,16 +74,20 @@ export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOpti
     get path() {
       return path
     },
+    get creates() {
+      return current ? creates : undefined
+    },
     doubt: () => {
       current = false
       doubts++
     },
     refresh: async (ask) => {
       const doubt = doubts
-      const schemas = (await ask(PATH)).map(([schema]) => schema ?? '')
+      const [first, ...schemas] = (await ask(PATH)).map(([schema]) => schema ?? '')
       const names = schemas.some(isTemporary) ? await ask(TEMPORARY) : []
       if (names.length > MOST_TEMPORARY) throw new Error(`the session has more than ${MOST_TEMPORARY} temporary tables`)
       path = schemas
+      creates = first === '' ? undefined : first
       temporary = new Map(names.map(([name, plain]) => [name ?? '', plain === 't']))
       // Something was forwarded meanwhile: what was learnt may be old.
       current = doubt === doubts

@@ -74,7 +74,9 @@ class Findings {
     if (nature === 'text') this.opaque ??= `${what} runs SQL that it is given as text: that cannot be analysed`
   }
 
-  relation(ref: RelationRef): void {
+  relation(named: RelationRef): void {
+    const { creates } = this.#names
+    const ref = named.created === true && named.schema === undefined && creates !== undefined ? { ...named, schema: creates } : named
     const whole = ref.whole === undefined ? {} : { whole: ref.whole }
     const known = this.#names.relation(ref)
     if (known === undefined) {

@@ -5,9 +5,9 @@ export interface KnownRelation {
   readonly name: string
   readonly oid?: number
   readonly kind: 'table' | 'view' | 'foreign' | 'temporary' | 'system'
-  /** What a view reads in the end, views of views included; itself for a table. `undefined`: could not be found out. */
+  /** What a view reads in the end, views of views included; for a table itself and what it is a partition or a child of. `undefined`: could not be found out. */
   readonly reads: readonly { readonly schema: string; readonly name: string }[] | undefined
-  /** The gravest function that reading a view runs, views of views included. Absent for a view: it may do anything. */
+  /** The gravest function that reading it runs, views of views included. Absent for a view: it may do anything. */
   readonly runs?: FunctionNature
 }
 
@@ -24,6 +24,8 @@ export type FunctionNature = 'pure' | 'volatile' | 'session' | 'lock' | 'listen'
 
 /** What names mean in one session now. */
 export interface Names {
+  /** The schema of new objects whose name has none; absent: nobody knows. */
+  readonly creates?: string | undefined
   /** `undefined`: there is no such relation, or nobody knows. */
   relation(ref: RelationRef): KnownRelation | undefined
   /** A name that is not known is `volatile`. The gravest of all functions that the name can mean, built-in ones (`builtins.ts`) included. */
@@ -35,7 +37,7 @@ export interface Names {
   attribute(name: string): FunctionNature | undefined
   /** What a cast to this type may run: `pure` for an enum, a composite or a domain without functions. Unknown: `volatile`. Only asked for types that are not built in. */
   type(ref: ForeignRef): FunctionNature
-  /** What the functions behind an operator are. Unknown: `volatile`. Only asked for operators that are not built in. */
+  /** What the functions behind an operator are: the gravest of all that the name can mean, built-in ones included. Unknown: `volatile`. */
   operator(ref: ForeignRef): FunctionNature
   /** What PREPARE or a Parse message has put under this name. */
   prepared(name: string): StatementReading | undefined

@@ -14,6 +14,8 @@ export interface RelationRef {
   readonly access: 'read' | 'write'
   /** A statement that defines objects names it: it need not exist yet. */
   readonly defined?: true
+  /** It comes into being, so where it has no schema it is in the one that new objects go to. */
+  readonly created?: true
   /** All its columns are written, though none is named: an INSERT without a list of columns. */
   readonly whole?: true
 }
@@ -23,7 +25,7 @@ export interface FunctionRef {
   readonly name: string
 }
 
-/** A type or an operator that is not one of the server's own. */
+/** A type or an operator that need not be one of the server's own. */
 export interface ForeignRef {
   readonly schema?: string
   readonly name: string
@@ -72,7 +74,7 @@ export interface StatementReading {
   readonly functions: readonly FunctionRef[]
   /** Types that are not built in: a cast to one may run code of its owner. */
   readonly types: readonly ForeignRef[]
-  /** Operators that are not built in. */
+  /** Operators, but for those that are named as the server's own: for types of somebody's own, `=` can be somebody's own as well. */
   readonly operators: readonly ForeignRef[]
   readonly columns: readonly ColumnRef[]
   /**

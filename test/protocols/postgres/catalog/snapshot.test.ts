@@ -159,6 +159,7 @@ for (const binaries of servers()) describe(`snapshot with PostgreSQL ${binaries.
     assert.equal(names.relation(users)?.schema, 'public')
     assert.equal(names.function({ name: 'lower' }), 'pure')
     assert.equal(names.function({ name: 'purge' }), 'volatile')
+    assert.equal(names.creates, 'public')
     assert.deepEqual(names.relation({ name: 'v1', access: 'read' })?.reads, [{ schema: 'public', name: 'users' }])
 
     await session.client.query('create temp table users (id int)')
@@ -176,7 +177,9 @@ for (const binaries of servers()) describe(`snapshot with PostgreSQL ${binaries.
 
     await session.client.query('set search_path = evil, public')
     names.doubt()
+    assert.equal(names.creates, undefined)
     await names.refresh(session.ask)
+    assert.equal(names.creates, 'evil')
     assert.equal(names.function({ name: 'lower' }), 'volatile', 'another lower() can be meant, by the types of its arguments')
   })
 

@@ -74,6 +74,19 @@ describe('what statements mean', () => {
     assert.equal(kinds('SELECT 1 OPERATOR(evil.+) 2'), 'call select')
     assert.equal(kinds('SELECT a <=> b FROM t', { operators: { '<=>': 'pure' } }), 'select')
     assert.equal(kinds('SELECT 1 OPERATOR(pg_catalog.+) 2::pg_catalog.int8'), 'select')
+    const own: World = { operators: { '=': 'volatile', '<=': 'volatile' } }
+    for (const sql of ['SELECT a = b FROM t', 'SELECT a IN (1, 2) FROM t', 'SELECT a IN (SELECT 1) FROM t', 'SELECT CASE a WHEN 1 THEN 2 END FROM t', 'SELECT nullif(a, 1) FROM t', 'SELECT 1 FROM t JOIN u USING (a)', 'SELECT 1 FROM t NATURAL JOIN u', 'SELECT a BETWEEN 1 AND 2 FROM t', 'SELECT a IS DISTINCT FROM 1 FROM t'])
+      assert.equal(kinds(sql, own), 'call select', sql)
+    assert.equal(kinds('SELECT a + 1, a OPERATOR(pg_catalog.=) 1, CASE WHEN a THEN 1 END, a IS NULL FROM t', own), 'select')
+  })
+
+  test('a partition is itself and its table', () => {
+    const world: World = { relations: { part: table('part', { reads: [{ schema: 'public', name: 'part' }, keys] }) } }
+    assert.deepEqual(meaning('DELETE FROM part', world).tables, [{ schema: 'public', name: 'part', oid: 7, access: 'write', kind: 'table' }, { ...keys, access: 'write' }])
+  })
+
+  test('what shows more than the catalog counts as the server', () => {
+    assert.equal(kinds('SELECT * FROM pg_authid', { relations: { pg_authid: table('pg_authid', { kind: 'system', reads: undefined, runs: 'server' }) } }), 'server select')
   })
 
   test('a view is itself and what it reads in the end', () => {
@@ -89,6 +102,16 @@ describe('what statements mean', () => {
     assert.equal(kinds('SELECT * FROM v', { relations: { v: table('v', { kind: 'view', reads: [] }) } }), 'call select')
     const unknown = meaning('SELECT * FROM v', { relations: { v: table('v', { kind: 'view', reads: undefined, runs: 'pure' }) } })
     assert.deepEqual([unknown.kinds, unknown.certain], [['unknown', 'select'], false])
+  })
+
+  test('what comes into being is in the schema of new objects, whatever has its name elsewhere', () => {
+    const made = (sql: string): readonly string[] => mean(statement(sql), { ...namesOf({ relations: { x: table('x') } }), creates: 'app' }).tables.map(({ schema, name }) => `${schema}.${name}`)
+    assert.deepEqual(made('CREATE TABLE x (a int)'), ['app.x'])
+    assert.deepEqual(made('CREATE TABLE x AS SELECT 1'), ['app.x'])
+    assert.deepEqual(made('CREATE VIEW x AS SELECT 1'), ['app.x'])
+    assert.deepEqual(made('CREATE TABLE s.x (a int)'), ['s.x'])
+    assert.deepEqual(made('CREATE TEMP TABLE x (a int)'), ['pg_temp.x'])
+    assert.deepEqual(made('ALTER TABLE x ADD COLUMN b int'), ['public.x'])
   })
 
   test('a relation that nobody knows', () => {

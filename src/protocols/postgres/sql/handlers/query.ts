@@ -28,7 +28,7 @@ export const within = (clause: WithClause | undefined, walk: Walk, place: Place)
 /** The relation of SELECT INTO and CREATE TABLE AS. */
 export const created = (relation: RangeVar | undefined, walk: Walk, place: Place): void => {
   if (relation === undefined) throw new Unclassified('a new relation without a name')
-  const made = relationOf(relation, 'write', true)
+  const made = { ...relationOf(relation, 'write', true), created: true as const }
   const temporary = relation.relpersistence === 't' || relation.schemaname === 'pg_temp'
   // Whatever else has this name, it is not that.
   walk.found.relation(temporary ? { ...made, schema: 'pg_temp' } : made)
