@@ -7,6 +7,7 @@ import { fail, Failed, pending } from '../outcome.ts'
 import type { Recorded } from '../world.ts'
 import { errorsIn, statusesIn } from './raw-client.ts'
 import { reached, written, type PgExchange, type PgObservation } from './play.ts'
+import { checkStates } from './pg-beside.ts'
 import { checkPgThat } from './pg-that.ts'
 import { classOf, tableOf, tolerated } from './pg-names.ts'
 
@@ -275,6 +276,7 @@ const checks: Readonly<Record<string, Check>> = {
   tables,
   shown,
   audit,
+  state: checkStates,
   approvable: (seen) => demand(seen.exchanges.every(({ wasHeld }) => !wasHeld), 'somebody could approve it'),
   closed: (seen, wanted) => {
     if (!isTree(wanted)) return demand(seen.exchanges.at(-1)?.client.closed === wanted, 'the connection is open')

@@ -4,15 +4,17 @@ import { certificate } from '../certificate.ts'
 import { isTree, kindOf, list, type Case, type Run, type Tree } from '../loader.ts'
 import { fail, Failed, pending } from '../outcome.ts'
 import { bearerOf } from '../principals.ts'
+import { shiftOf } from '../translate.ts'
 import { NotLoaded } from '../world.ts'
 import { startFixture } from './fixture.ts'
 import { fuzz } from './fuzz.ts'
 import { message } from './messages.ts'
+import { sendHttp, waitsOverHttp, watchHealth } from './pg-beside.ts'
 import { doPgDeed } from './pg-deeds.ts'
 import { checkPg } from './pg-expect.ts'
 import { waiting } from './pg-names.ts'
 import { startPgWorld, type PgArrangement, type PgWorld } from './pg-world.ts'
-import { decide, isSingle, lastWritten, observePg, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
+import { decide, isSingle, lastWritten, observePg, openSession, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
 import { connectRaw, logIn } from './raw-client.ts'
 import { startRogue } from './rogue.ts'
 import { checkSplits } from './splits.ts'
@@ -48,22 +50,46 @@ const voteStep = async (seen: PgObservation, given: Tree, verdict: 'approve' | '
   for (let next = await settle(seen, exchange, 4_000); next !== undefined; next = await settle(seen, exchange, 4_000)) await decide(seen, next, verdict, [String(given['by'])])
 }
 
-const clockStep = async (): Promise<void> => {
+const clockStep = async (seen: PgObservation, given: unknown): Promise<void> => {
+  if (waitsOverHttp(seen)) {
+    seen.place.world.clock.allMs += shiftOf(given)
+    return void seen.found.set('shifted', seen.place.world.now())
+  }
   // A wait inside a transaction is measured by a clock that nobody can shift: the profile makes it short instead.
   await pause(1_500)
+}
+
+/** All at once, each on a session of its own, while somebody asks whether the replica is well. Nobody waits for all of the answers: one after the other they may take long. */
+const parallelStep = async (seen: PgObservation, { times, step }: Tree): Promise<void> => {
+  const { send } = step as { readonly send?: Tree }
+  if (send === undefined) return pending('that parallel step')
+  const as = asOf(seen.run, send)
+  const play = playOf(seen, send, 'simple')
+  const refs = Array.from({ length: Number(times) }, (_, index) => `parallel-${index}`)
+  for (const ref of refs) seen.sessions.set(ref, await openSession(seen, as))
+  const watch = watchHealth(seen.place.world)
+  const all = await Promise.all(refs.map((ref) => sendPlay(seen, play, { ref, as, conn: ref })))
+  await Promise.all(all.map((exchange) => settle(seen, exchange, 4_000)))
+  seen.found.set('health', await watch.stop())
+  if (all.every(({ end }) => end === undefined)) fail('none of them was answered')
+  for (const exchange of all) {
+    exchange.end ??= exchange.client.said.length
+    exchange.client.end()
+  }
 }
 
 const runStep = async (seen: PgObservation, step: Tree): Promise<void> => {
   const [name = ''] = Object.keys(step).filter((key) => !['expect', 'note'].includes(key))
   const given = step[name]
   if (name === 'do') return await doPgDeed(seen, String(given))
-  if (name === 'clock') return await clockStep()
+  if (name === 'clock') return await clockStep(seen, given)
   if (!isTree(given)) return pending(`no step ${name}`)
   if (name === 'db') {
     await seen.place.database.query(String(given['run']))
     return void seen.found.set('written past the proxy', await lastWritten(seen.place))
   }
-  if (name === 'send') return await sendStep(seen, given)
+  if (name === 'send') return await ('http' in given ? sendHttp(seen, given) : sendStep(seen, given))
+  if (name === 'parallel') return await parallelStep(seen, given)
   if (name === 'approve') return await voteStep(seen, given, 'approve')
   if (name === 'reject') return await voteStep(seen, given, 'deny')
   pending(`no step ${name}`)

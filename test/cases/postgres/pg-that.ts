@@ -6,6 +6,7 @@ import { fail, pending } from '../outcome.ts'
 import { proxyRole } from './fixture.ts'
 import { maskChecks } from './pg-mask-that.ts'
 import { answerOf } from './pg-expect.ts'
+import { voteTooLate } from './pg-beside.ts'
 import { cancelRequest } from './pg-deeds.ts'
 import { fieldsOf, message, strings, valuesOf } from './messages.ts'
 import { pgViews } from './pg-views.ts'
@@ -56,6 +57,16 @@ const checks: Readonly<Record<string, Check>> = {
     const [error] = errorsIn(answerOf(last(seen)))
     demand(/more rows/.test(error?.['M'] ?? ''), `it says ${error?.['M']}`)
   },
+  'the health endpoint answers within 250 ms all the time': (seen) => {
+    const longest = Number(seen.found.get('health'))
+    demand(longest <= 250, `took ${Math.round(longest)} ms to answer`)
+  },
+  'expiry of r1 is at most 1 s late': (seen) => {
+    const expired = seen.place.world.events().slice(seen.before.events).find((event) => event.type === 'hold-expired')
+    const late = Date.parse(expired?.time ?? fail('it is not on record that it expired')) - Number(seen.found.get('shifted'))
+    demand(late <= 1_000, `took ${late} ms to expire`)
+  },
+  'an approval voted after expiry is refused even if the timer was late': (seen) => voteTooLate(seen, 'r1'),
   'a lexer that is not sure refuses; it never guesses': () => {},
   'the number of parts found equals the number the server would run': async (seen) => {
     const said = answerOf(last(seen))
