@@ -4,7 +4,7 @@ import type { CaseParts } from '../policy/cases.ts'
 import { makeSqlAction } from '../protocols/postgres/action.ts'
 import { Judge } from '../protocols/postgres/judge.ts'
 import type { Bound } from '../protocols/postgres/namespace.ts'
-import { builtinFunction, extensionFunction } from '../protocols/postgres/sql/builtins.ts'
+import { builtinFunction, extensionFunction, isBuiltinOperator, showsMore } from '../protocols/postgres/sql/builtins.ts'
 import type { Names } from '../protocols/postgres/sql/names.ts'
 import type { StatementReading } from '../protocols/postgres/sql/reading.ts'
 import { makeReader, type Reader } from '../protocols/postgres/sql/reader.ts'
@@ -18,12 +18,13 @@ const SYSTEM: ReadonlySet<string> = new Set(['pg_catalog', 'information_schema']
 const namesOfNowhere: Names = {
   relation({ schema, name }) {
     const where = schema ?? (name.startsWith('pg_') ? 'pg_catalog' : 'public')
-    return { schema: where, name, kind: SYSTEM.has(where) ? 'system' : 'table', reads: [{ schema: where, name }] }
+    if (!SYSTEM.has(where)) return { schema: where, name, kind: 'table', reads: [{ schema: where, name }] }
+    return { schema: where, name, kind: 'system', ...(showsMore({ name }) ? { reads: undefined, runs: 'server' } : { reads: [{ schema: where, name }] }) }
   },
   function: ({ schema, name }) => extensionFunction(name) ?? (schema === undefined || schema === 'pg_catalog' ? (builtinFunction(name) ?? 'volatile') : 'volatile'),
   attribute: () => undefined,
   type: () => 'volatile',
-  operator: () => 'volatile',
+  operator: ({ schema = 'pg_catalog', name }) => (schema === 'pg_catalog' && isBuiltinOperator(name) ? 'pure' : 'volatile'),
   prepared: () => undefined,
   cursor: () => undefined,
 }

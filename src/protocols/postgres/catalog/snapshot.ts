@@ -1,3 +1,4 @@
+import { isBuiltinOperator } from '../sql/builtins.ts'
 import type { FunctionNature } from '../sql/names.ts'
 import type { Ask } from './ask.ts'
 import type { Catalog, Column, Relation, ViewSource } from './catalog.ts'
@@ -60,7 +61,7 @@ const fetchAll = async ({ ask, builtin, previous }: SnapshotOptions, takenAt: nu
     function: (schema, name) => (schema === 'pg_catalog' ? (builtin(name) ?? functions.named.get(key(schema, name))) : functions.named.get(key(schema, name))),
     attribute: (name) => functions.attributes.get(name),
     type: (schema, name) => types.get(key(schema, name)),
-    operator: (schema, name) => operators.get(key(schema, name)),
+    operator: (schema, name) => operators.get(key(schema, name)) ?? (schema === 'pg_catalog' && isBuiltinOperator(name) ? 'pure' : undefined),
   }
 }
 

@@ -1,3 +1,4 @@
+import { showsMore } from '../sql/builtins.ts'
 import type { FunctionNature } from '../sql/names.ts'
 import type { Catalog, Relation } from './catalog.ts'
 import { graver } from './natures.ts'
@@ -7,15 +8,6 @@ export interface Reads {
   readonly tables: readonly { readonly schema: string; readonly name: string }[] | undefined
   readonly runs: FunctionNature
 }
-
-/**
- * System relations that show more than the catalog: copies of values (the planner's statistics, large objects), the statements of others who come
- * through us, passwords, and files of the server. Nothing can be said about what they read, and they count as functions that reach the server.
- */
-const BEYOND =
-  /^(?:pg_statistic|pg_statistic_ext_data|pg_stats|pg_stats_ext|pg_stats_ext_exprs|pg_largeobject|pg_stat_activity|pg_stat_statements\w*|pg_show_plans|pg_authid|pg_shadow|pg_user_mapping|pg_user_mappings|_pg_user_mappings|user_mapping_options|pg_subscription|pg_hba_file_rules|pg_ident_file_mappings|pg_file_settings|pg_backend_memory_contexts|pg_shmem_allocations\w*)$/
-
-const showsMore = (relation: { readonly name: string }): boolean => BEYOND.test(relation.name)
 
 /** More views of views than this are not followed. */
 const MOST_STEPS = 10_000

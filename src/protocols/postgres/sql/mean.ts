@@ -88,14 +88,15 @@ class Findings {
     }
     const { schema, name, oid, kind, reads } = known
     this.#table({ schema, name, ...(oid === undefined ? {} : { oid }), access: ref.access, kind, ...whole })
-    if (kind !== 'view' || ref.defined === true) return
-    if (reads === undefined) {
+    if (ref.defined === true) return
+    const isView = kind === 'view'
+    if (isView && reads === undefined) {
       this.kinds.push('unknown')
       this.unsure.push(`what the view ${schema}.${name} reads is not known`)
     }
-    // What is written through a view is written in the table behind it.
-    for (const table of reads ?? []) this.#table({ ...table, access: ref.access, through: `${schema}.${name}`, ...whole })
-    this.#nature(known.runs ?? 'volatile', `the view ${schema}.${name}`)
+    // What is written through a view is written in the table behind it; a partition's rows are rows of its table.
+    for (const table of reads ?? []) if (isView || table.schema !== schema || table.name !== name) this.#table({ ...table, access: ref.access, ...(isView ? { through: `${schema}.${name}` } : {}), ...whole })
+    this.#nature(known.runs ?? (isView ? 'volatile' : 'pure'), `${isView ? 'the view ' : ''}${schema}.${name}`)
   }
 
   function(ref: FunctionRef, nature: FunctionNature): void {

@@ -1,4 +1,4 @@
-import { builtinFunction, extensionFunction } from '../../../../src/protocols/postgres/sql/builtins.ts'
+import { builtinFunction, extensionFunction, isBuiltinOperator } from '../../../../src/protocols/postgres/sql/builtins.ts'
 import type { FunctionNature, KnownRelation, Names } from '../../../../src/protocols/postgres/sql/names.ts'
 import type { StatementReading } from '../../../../src/protocols/postgres/sql/reading.ts'
 
@@ -30,7 +30,7 @@ export const namesOf = (world: World = {}): Names => ({
   },
   attribute: (name) => world.attributes?.[name],
   type: (ref) => world.types?.[spelled(ref)] ?? 'volatile',
-  operator: (ref) => world.operators?.[spelled(ref)] ?? 'volatile',
+  operator: (ref) => world.operators?.[spelled(ref)] ?? (ref.schema === undefined && isBuiltinOperator(ref.name) ? 'pure' : 'volatile'),
   prepared: (name) => world.prepared?.[name],
   cursor: (name) => world.cursors?.[name],
 })

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isBuiltinOperator } from '../../../../src/protocols/postgres/sql/builtins.ts'
 import type { StatementReading } from '../../../../src/protocols/postgres/sql/reading.ts'
 
 export interface Expected {
@@ -26,7 +27,7 @@ export const written = (reading: StatementReading): { readonly kinds: string; re
     ...reading.relations.map((relation) => `${relation.defined === true ? '*' : relation.access === 'write' ? '+' : ''}${spelled(relation)}`),
     ...reading.functions.map((called) => `${spelled(called)}()`),
     ...reading.types.map((type) => `::${spelled(type)}`),
-    ...reading.operators.map((operator) => `op:${spelled(operator)}`),
+    ...reading.operators.filter(({ schema, name }) => schema !== undefined || !isBuiltinOperator(name)).map((operator) => `op:${spelled(operator)}`),
     ...(reading.filtered === undefined ? [] : [reading.filtered ? 'filtered' : 'unfiltered']),
     ...(reading.forbidden === undefined ? [] : ['forbidden']),
     ...(reading.control === undefined ? [] : [reading.control.does]),

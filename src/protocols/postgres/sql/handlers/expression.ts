@@ -1,7 +1,7 @@
 import type { FuncCall, Node } from '@pgsql/types'
 import { isHardSetting } from '../settings.ts'
 import type { Handlers, Walk } from '../walk.ts'
-import { columnOf, literalOf, nameOf, operator, plainColumns, qualified, stringOf, type } from './spelling.ts'
+import { columnOf, equality, literalOf, nameOf, operator, plainColumns, qualified, stringOf, type } from './spelling.ts'
 
 /** The argument of `set_config` that names the setting, by its place or by its name. */
 const settingOf = (args: readonly Node[]): Node | undefined => {
@@ -47,6 +47,7 @@ export const expressionHandlers: Handlers = {
   },
 
   SubLink: (link, walk) => {
+    if (link.operName === undefined && link.testexpr !== undefined) equality(walk)
     operator(link.operName, walk)
     return { done: ['operName'] }
   },
@@ -54,6 +55,11 @@ export const expressionHandlers: Handlers = {
   SortBy: (sort, walk) => {
     operator(sort.useOp, walk)
     return { done: ['useOp'] }
+  },
+
+  CaseExpr: (choice, walk) => {
+    if (choice.arg !== undefined) equality(walk)
+    return undefined
   },
 
   ColumnRef: (ref, walk) => {
@@ -76,6 +82,7 @@ export const expressionHandlers: Handlers = {
 
   JoinExpr: (join, walk) => {
     plainColumns(join.usingClause, walk)
+    if (join.isNatural === true || join.usingClause !== undefined) equality(walk)
     if (join.isNatural === true) walk.found.column({ name: '*' })
     return undefined
   },

@@ -50,13 +50,20 @@ export const literalOf = (node: Node | undefined): string | undefined => {
   return bsval?.bsval
 }
 
-/** Kinds of `A_Expr` whose name is a word of the grammar and no operator. */
-const grammatical: ReadonlySet<string> = new Set(['AEXPR_BETWEEN', 'AEXPR_NOT_BETWEEN', 'AEXPR_BETWEEN_SYM', 'AEXPR_NOT_BETWEEN_SYM'])
+const orders: readonly string[] = ['>=', '<=']
 
-export const operator = (parts: readonly Node[] | undefined, walk: Walk, kind?: string): void => {
-  if (parts === undefined || (kind !== undefined && grammatical.has(kind))) return
+/** Kinds of `A_Expr` whose name is a word of the grammar, and the operators that they stand for. */
+const spelledOut: Readonly<Record<string, readonly string[] | undefined>> = { AEXPR_BETWEEN: orders, AEXPR_NOT_BETWEEN: orders, AEXPR_BETWEEN_SYM: orders, AEXPR_NOT_BETWEEN_SYM: orders }
+
+/** What compares values without a word of it: `USING`, `CASE x WHEN`, `IN (SELECT …)`. */
+export const equality = (walk: Walk): void => walk.found.operator({ name: '=' })
+
+export const operator = (parts: readonly Node[] | undefined, walk: Walk, kind = ''): void => {
+  if (parts === undefined) return
+  const named = spelledOut[kind]
+  if (named !== undefined) return named.forEach((name) => walk.found.operator({ name }))
   const ref: ForeignRef = qualified(nameOf(parts))
-  if ((ref.schema ?? 'pg_catalog') !== 'pg_catalog' || !isBuiltinOperator(ref.name)) walk.found.operator(ref)
+  if (ref.schema !== 'pg_catalog' || !isBuiltinOperator(ref.name)) walk.found.operator(ref)
 }
 
 export const type = (node: unknown, walk: Walk): void => {
