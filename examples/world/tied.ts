@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 
 /**
- * Becomes the program. Beside it waits a shell of its own for the end of a pipe that only we hold: the system closes it when we end,
- * by a crash or `kill -9` too. Then the program gets the signal, and once it is gone its folder goes.
+ * Becomes the program. Beside it a shell of its own waits at a pipe that only we hold. A word on it says that the program has ended.
+ * When it closes without one, because we ended, by a crash or `kill -9` too, the program gets the signal, and once it is gone its folder goes.
  */
 const script = `
 signal=$1 folder=$2
@@ -10,7 +10,7 @@ shift 2
 exec 3<&0 </dev/null
 (
   (
-    cat <&3
+    read -r word <&3 && exit
     kill -s "$signal" $$
     tries=0
     while kill -0 $$ && [ $tries -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
@@ -26,12 +26,16 @@ export interface TiedOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'uid' | 
   readonly signal: 'SIGQUIT' | 'SIGKILL'
   /** Removed after it. */
   readonly folder?: string
-  readonly output: 'inherit' | number
+  readonly output: 'inherit' | 'ignore' | number
 }
 
 /**
  * Starts a program that does not outlive us. It has a process group of its own: Ctrl-C in a terminal goes to the whole group,
  * and asked by it and by us the program would take the second time for impatience.
  */
-export const spawnTied = (program: string, args: readonly string[], { signal, folder = '', output, ...options }: TiedOptions): ChildProcess =>
-  spawn('/bin/sh', ['-c', script, 'sh', signal.slice('SIG'.length), folder, program, ...args], { ...options, stdio: ['pipe', output, output], detached: true })
+export const spawnTied = (program: string, args: readonly string[], { signal, folder = '', output, ...options }: TiedOptions): ChildProcess => {
+  const child = spawn('/bin/sh', ['-c', script, 'sh', signal.slice('SIG'.length), folder, program, ...args], { ...options, stdio: ['pipe', output, output], detached: true })
+  child.stdin?.on('error', () => {}) // the shell was ended by somebody else
+  child.once('exit', () => child.stdin?.end('ended\n'))
+  return child
+}

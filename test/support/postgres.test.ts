@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import pg from 'pg'
 import { newestPostgres } from './postgres-binaries.ts'
 import { loginRoles, startPostgres } from './postgres.ts'
+import { until } from './until.ts'
 
 const login = async (config: pg.ClientConfig): Promise<string> => {
   const client = new pg.Client({ database: 'postgres', ...config })
@@ -23,6 +27,17 @@ test('a server of its own, with what init says, that is gone after use', async (
   assert.match(server.log(), /insert into t values/)
   await server[Symbol.asyncDispose]()
   await assert.rejects(login({ host: server.host, port: server.port, user: 'postgres' }), { code: 'ECONNREFUSED' })
+})
+
+test('whoever started it may be killed outright: it ends as well, and its folder goes', async () => {
+  const script = `import { startPostgres } from ${JSON.stringify(join(import.meta.dirname, 'postgres.ts'))}; const { port, socket } = await startPostgres(); console.log(JSON.stringify({ port, socket }))`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const { port, socket } = JSON.parse(line.toString()) as { readonly port: number; readonly socket: string }
+  assert.equal(await login({ host: '127.0.0.1', port, user: 'postgres' }), 'postgres')
+  child.kill('SIGKILL')
+  await until('the folder to be gone', () => !existsSync(socket), 10_000)
+  await assert.rejects(login({ host: '127.0.0.1', port, user: 'postgres' }), { code: 'ECONNREFUSED' })
 })
 
 for (const kind of ['scram', 'md5'] as const) {

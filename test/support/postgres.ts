@@ -1,4 +1,4 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { execFile, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, readFileSync, readdirSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { spawnTied } from '../../examples/world/tied.ts'
 import { freePort } from './ports.ts'
 import { findPostgres, serverUser, type PostgresBinaries } from './postgres-binaries.ts'
 import { makeTls, type PostgresTls } from './postgres-tls.ts'
@@ -69,8 +70,9 @@ const ownAll = (folder: string): void => {
   for (const entry of readdirSync(folder, { recursive: true })) own(join(folder, entry.toString()))
 }
 
-const start = (binaries: PostgresBinaries, data: string, socket: string, port: number, args: readonly string[]): ChildProcess =>
-  spawn(join(binaries.directory, 'postgres'), ['-D', data, '-k', socket, '-p', String(port), ...args], { stdio: 'ignore', cwd: socket, env: binaries.env, ...serverUser() })
+/** A test that ends badly, by `kill -9` too, leaves no server behind, and no folder. */
+const start = (binaries: PostgresBinaries, data: string, folder: string, port: number, args: readonly string[]): ChildProcess =>
+  spawnTied(join(binaries.directory, 'postgres'), ['-D', data, '-k', folder, '-p', String(port), ...args], { signal: 'SIGQUIT', folder, output: 'ignore', cwd: folder, env: binaries.env, ...serverUser() })
 
 const connect = async <T>(socket: string, port: number, database: string, work: (client: pg.Client) => Promise<T>): Promise<T> => {
   const client = new pg.Client({ host: socket, port, user: 'postgres', password: 'postgres', database })
@@ -205,31 +207,25 @@ interface Parts {
   readonly tls?: PostgresTls
 }
 
-const running = ({ binaries, data, folder, child, port, tls }: Parts): TestPostgres => {
-  // A test that ends badly leaves no server behind.
-  const end = (): unknown => child.kill('SIGQUIT')
-  process.once('exit', end)
-  return {
-    host: '127.0.0.1',
-    port,
-    major: binaries.major,
-    user: 'postgres',
-    password: 'postgres',
-    database: 'postgres',
-    socket: folder,
-    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
-    ...(tls === undefined ? {} : { tls }),
-    process: child,
-    crash: () => stop(child, 'SIGQUIT'),
-    query: (sql, values, database = 'postgres') => connect(folder, port, database, async (client) => lastRows(await client.query(sql, values === undefined ? undefined : [...values]))),
-    log: () => logOf(data),
-    async [Symbol.asyncDispose]() {
-      process.removeListener('exit', end)
-      await stop(child, 'SIGQUIT')
-      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
-    },
-  }
-}
+const running = ({ binaries, data, folder, child, port, tls }: Parts): TestPostgres => ({
+  host: '127.0.0.1',
+  port,
+  major: binaries.major,
+  user: 'postgres',
+  password: 'postgres',
+  database: 'postgres',
+  socket: folder,
+  url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+  ...(tls === undefined ? {} : { tls }),
+  process: child,
+  crash: () => stop(child, 'SIGQUIT'),
+  query: (sql, values, database = 'postgres') => connect(folder, port, database, async (client) => lastRows(await client.query(sql, values === undefined ? undefined : [...values]))),
+  log: () => logOf(data),
+  async [Symbol.asyncDispose]() {
+    await stop(child, 'SIGQUIT')
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  },
+})
 
 const lastRows = <Row extends pg.QueryResultRow>(result: pg.QueryResult<Row> | readonly pg.QueryResult<Row>[]): readonly Row[] => {
   const last = Array.isArray(result) ? (result as readonly pg.QueryResult<Row>[]).at(-1) : (result as pg.QueryResult<Row>)
