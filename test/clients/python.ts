@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { startProxiedPostgres } from '../support/proxied-postgres.ts'
 import { ways } from './ways.ts'
@@ -11,9 +11,13 @@ const place = join(resolve(import.meta.dirname, '..', '..'), 'var', 'python')
 const python = join(place, 'bin', 'python')
 const drivers = ['psycopg[binary]==3.3.9', 'asyncpg==0.32.0', 'sqlalchemy==2.1.9']
 
-if (!existsSync(python)) {
+const installed = join(place, 'drivers.txt')
+const wanted = `${drivers.join('\n')}\n`
+
+if (!existsSync(installed) || readFileSync(installed, 'utf8') !== wanted) {
   execFileSync('python3', ['-m', 'venv', place], { stdio: 'inherit' })
   execFileSync(python, ['-m', 'pip', 'install', '--quiet', ...drivers], { stdio: 'inherit' })
+  writeFileSync(installed, wanted)
 }
 
 const fixture = `
