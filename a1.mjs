@@ -30,10 +30,10 @@ SELECT * FROM pg_hba_file_rules
 SELECT * FROM pg_file_settings
 SELECT * FROM events
 SELECT * FROM sv
+SELECT most_common_vals FROM pg_stats WHERE tablename='secret'
+SELECT query FROM pg_stat_activity
 SELECT sd()
 SELECT * FROM pg_toast.pg_toast_1262
-UPDATE setv SET setting = 'off' WHERE name = 'standard_conforming_strings'
-UPDATE users AS note SET name = name WHERE false AND EXISTS (SELECT 1 FROM orders)
 EXPLAIN (ANALYZE, VERBOSE) SELECT ssn FROM users
 EXPLAIN (VERBOSE) SELECT * FROM secret
 SELECT count(*) FROM users u, orders o WHERE u.id = o.user_id

@@ -17,7 +17,7 @@ create view sv as select id, v from secret;
 create view ov as select id, note from orders;
 create function sd() returns text language sql security definer stable as 'select v from secret limit 1';
 create function eqx(mood, text) returns boolean language plpgsql as $$ begin insert into orders values (66,$2); return true; end $$;
-create operator = (leftarg = mood, rightarg = text, procedure = eqx);
+
 create view setv as select * from pg_settings;
 analyze;
 `

@@ -44,6 +44,8 @@ export interface Waiting {
   /** There is a hold to wait for. */
   began(hold: Hold): void
   ended(): void
+  /** Notices a client that has gone without a word. */
+  look(): Promise<void>
 }
 
 /** Asks the gate, one request at a time. */
@@ -170,6 +172,8 @@ export class Admission {
   async #recheck({ what }: Request, action: Action): Promise<Caller> {
     this.#hold = undefined
     this.#waiting.ended()
+    await this.#waiting.look()
+    if (this.#gone.aborted) throw new Refusal('upstream-unavailable', 'The connection ended while its statement waited.')
     const caller = await this.#parts.identity.recheck(this.#caller, this.#arrival.claim)
     this.#caller = caller
     await this.#inspection.compare(what, action)

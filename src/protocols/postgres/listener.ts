@@ -26,7 +26,7 @@ export interface PostgresListenerParts extends StartupParts {
 /** Connections that may knock at one moment. */
 const burst = 4_096
 
-/** Room for clients that are not logged in yet, and for requests to cancel, beside the sessions. */
+/** Room for clients that are not logged in yet, and for requests to cancel, beside the sessions. Where it is full the one that has taken longest makes room: nobody keeps others out by coming slowly. */
 const roomToKnock = 256
 
 /** How long the last word to a client may take. */
@@ -36,21 +36,29 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
   let state: StartupState = { options: first, tls: readTls(first), draining: false }
   const shared: StartupShared = { keys: makeCancelKeys(), places: makePlaces(), current: () => state }
   const open = new Map<Socket, AbortController>()
+  /** Those that are not logged in, the oldest first. */
+  const knocking = new Set<Socket>()
   const sessions = new Set<Promise<void>>()
   const ended = new Set<Promise<void>>()
 
   const server = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
     const leaving = new AbortController()
     open.set(socket, leaving)
+    const [oldest] = knocking
+    knocking.add(socket)
+    if (oldest !== undefined && open.size > state.options.limits.connections + roomToKnock) {
+      knocking.delete(oldest)
+      oldest.destroy()
+    }
     const serve = async (arrival: Arrival): Promise<void> => {
+      knocking.delete(socket)
       const session = parts.serve(arrival)
       sessions.add(session)
       await session.finally(() => sessions.delete(session))
     }
-    const done = connection(socket, { ...parts, serve }, shared, leaving).finally(() => (open.delete(socket), ended.delete(done)))
+    const done = connection(socket, { ...parts, serve }, shared, leaving).finally(() => (open.delete(socket), knocking.delete(socket), ended.delete(done)))
     ended.add(done)
   })
-  server.maxConnections = first.limits.connections + roomToKnock
   // A connection that cannot be accepted (no more file descriptors) is no reason to end those that are there.
   server.on('error', (error) => parts.log.error({ cause: causeText(error) }, 'the PostgreSQL listener has trouble'))
 
@@ -76,7 +84,6 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
       }),
     reconfigure(options) {
       state = { ...state, options, tls: readTls(options) }
-      server.maxConnections = options.limits.connections + roomToKnock
     },
     async drain(graceMs) {
       leave()

@@ -99,7 +99,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     state,
     inspection,
     attribution,
-    waiting: { began: (hold) => session.held(hold), ended: () => notice.stop() },
+    waiting: { began: (hold) => session.held(hold), ended: () => notice.stop(), look: () => session.look() },
     gone: gone.signal,
   })
   const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name) }

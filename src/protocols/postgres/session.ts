@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Action } from '../../model/action.ts'
 import type { Hold } from '../../model/hold.ts'
@@ -70,8 +71,8 @@ export class Session {
     const { client, rest, cancelled, draining, ended, backend } = this.#parts.arrival
     client.on('data', (chunk: Buffer) => this.#receive(chunk))
     client.on('end', () => this.#lastCame())
-    client.on('error', () => this.end())
-    client.on('close', () => this.end())
+    client.on('error', () => {}) // 'close' follows
+    client.on('close', () => this.#lost())
     client.on('drain', () => backend.socket.resume())
     cancelled(() => {
       if (this.#busy) this.#parts.admission.cancel()
@@ -189,6 +190,23 @@ export class Session {
     this.#farewell = true
     if (this.#parts.admission.holding) this.#leave()
     else this.#pump()
+  }
+
+  /** Nobody hears what the server answers, but the journal. */
+  #lost(): void {
+    this.#parts.arrival.backend.socket.resume()
+    this.#leave()
+    if (this.#parts.dialogue.pipeline.size === 0) this.end()
+  }
+
+  /** A client that has sent too much is not read any more: this looks whether it is still there. */
+  async look(): Promise<void> {
+    if (!this.#paused) return
+    const { client } = this.#parts.arrival
+    client.resume()
+    await turn() // reading begins
+    await turn() // what has come, or gone, is known
+    if (this.#paused) client.pause()
   }
 
   /** There is a hold to wait for. */

@@ -232,6 +232,17 @@ describe('limits', () => {
     for (const { socket } of [raw, ...waiting]) socket.destroy()
   })
 
+  test('who comes slowly keeps nobody out, however many they are', async () => {
+    await using world = await worldFor(await server(), { limits })
+    const session = await loggedIn(world)
+    const slow = Array.from({ length: 400 }, () => rawClient(world.port, hello.subarray(0, 5)))
+    await until('all to have come', () => slow.every(({ socket }) => !socket.connecting))
+    const raw = await loggedIn(world, 'bob')
+    assert.equal(session.socket.closed, false)
+    await until('those who came first to be sent away', () => slow.filter(({ socket }) => socket.closed).length >= 400 - 259)
+    for (const { socket } of [session, raw, ...slow]) socket.destroy()
+  })
+
   test('who does not come to the point is closed', async () => {
     await using world = await worldFor(await server(), { timeouts: { startupMs: 50, sessionRecheckMs: 60_000 } })
     for (const bytes of [Buffer.alloc(0), hello.subarray(0, 5), hello, Buffer.concat([hello, passwordMessage('alice').subarray(0, 7)])]) {

@@ -138,6 +138,34 @@ describe('how long things last in a PostgreSQL session', { concurrency: 1 }, () 
     })
   })
 
+  describe('a client that is gone', () => {
+    test('while its statement runs: the end of that is known, and on record', async () => {
+      const records = await recorded(async () => {
+        await using client = await connect()
+        client.send(query("insert into log select 'gone' from pg_sleep(1)"))
+        await until('it to run', async () => (await world.server.query(`select 1 from pg_stat_activity where pid = ${client.pid} and wait_event = 'PgSleep'`)).length === 1)
+        client.socket.resetAndDestroy()
+      })
+      assert.deepEqual(outcomes(records), ['executed INSERT 0 1 1'])
+      await world.server.query('truncate log')
+    })
+
+    test('while it waits, behind more than is read: nothing runs, the approval is there for its next try', async () => {
+      await using client = await connect()
+      client.send(query('delete from t where id = 8'))
+      await client.hears(/^N/)
+      const filler = 'x'.repeat(4_000)
+      client.send(...Array.from({ length: 4_000 }, () => query(`select 1 -- ${filler}`)))
+      assert.ok((await raw.standsStill('what is not taken', () => client.socket.writableLength)) > 0)
+      client.socket.resetAndDestroy()
+      const hold = await world.decide('approve')
+      await until('it to be noticed', () => world.records().some(({ type, ...record }) => type === 'refused' && record.hold === hold.id))
+      assert.ok(!world.records().some(({ type, ...record }) => type === 'started' && record.hold === hold.id))
+      await using again = await connect()
+      assert.deepEqual(await again.ask([query('delete from t where id = 8')]), ['C DELETE 1', 'Z I'])
+    })
+  })
+
   describe('a token that comes to its end', () => {
     const short = async (): Promise<string> => await world.token('crm-agent', { exp: Math.floor(Date.now() / 1000) + 2 })
     const ends = async (client: RawClient): Promise<void> => {

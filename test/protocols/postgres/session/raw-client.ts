@@ -139,3 +139,15 @@ export const cancel = async (port: number, pid: number, key: Buffer): Promise<vo
   socket.on('connect', () => socket.write(cancelRequest(pid, key)))
   await closed
 }
+
+/** Resolves when this number has not changed for a while. */
+export const standsStill = async (what: string, number: () => number): Promise<number> => {
+  let [last, looks] = [number(), 0]
+  await until(`${what} to stand still`, () => {
+    const now = number()
+    looks = now === last ? looks + 1 : 0
+    last = now
+    return looks > 60
+  }, 20_000)
+  return last
+}
