@@ -16,6 +16,8 @@ export interface DatabaseDeployment extends AsyncDisposable {
   readonly world: Deployment
   readonly server: TestPostgres
   start(name: string, change?: Part, options?: LaunchOptions): Promise<DatabaseReplica>
+  /** Writes the configuration of a replica that runs. */
+  configure(name: string, change: Part): Promise<string>
 }
 
 const schema = `
@@ -53,18 +55,19 @@ export const startDatabaseDeployment = async (kind: StoreKind, change: Part = {}
   const crm = join(world.directory, 'crm.yaml')
   writeFileSync(crm, stringify(crmPolicy))
   const life = begun.move()
+  const base: Part = {
+    listeners: { http: { address: '127.0.0.1:0' }, postgres: { address: '127.0.0.1:0' }, console: { address: '127.0.0.1:0', hosts: ['127.0.0.1'] }, admin: { address: '127.0.0.1:0' } },
+    services: {
+      orders: { upstream: world.upstream.url, routes: [{ path: '/', hold: { wait: '20s' } }] },
+      crm: { protocol: 'postgres', upstream: `127.0.0.1:${server.port}`, tls: 'disable', database: 'crm', credential: { user: 'app', password: '${env:CRM_PASSWORD}' }, hold: { 'in-transaction': '60s' } },
+    },
+    policies: [world.policyFile, crm],
+  }
   return {
     world,
     server,
+    configure: (name, change) => world.configure(name, { ...base, ...change }),
     async start(name, more = {}, options = {}) {
-      const base: Part = {
-        listeners: { http: { address: '127.0.0.1:0' }, postgres: { address: '127.0.0.1:0' }, console: { address: '127.0.0.1:0', hosts: ['127.0.0.1'] }, admin: { address: '127.0.0.1:0' } },
-        services: {
-          orders: { upstream: world.upstream.url, routes: [{ path: '/', hold: { wait: '20s' } }] },
-          crm: { protocol: 'postgres', upstream: `127.0.0.1:${server.port}`, tls: 'disable', database: 'crm', credential: { user: 'app', password: '${env:CRM_PASSWORD}' }, hold: { 'in-transaction': '60s' } },
-        },
-        policies: [world.policyFile, crm],
-      }
       const replica = await world.start(name, { ...base, ...more }, { ...options, env: { CRM_PASSWORD: 'app-secret', ...options.env } })
       const line = replica.lines().find(({ msg }) => msg === 'ready')
       return Object.assign(replica, { port: Number(String(line?.['postgres']).split(':').at(-1)) })
