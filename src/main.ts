@@ -28,6 +28,7 @@ import { makeCatalogs } from './protocols/postgres/catalogs.ts'
 import { makePostgresListener, type PostgresListener } from './protocols/postgres/listener.ts'
 import type { PostgresListenerOptions } from './protocols/postgres/options.ts'
 import { makeServe } from './protocols/postgres/serving.ts'
+import { makeHighlight } from './protocols/postgres/sql/highlight.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
@@ -145,6 +146,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     signIns: { person: (report) => current.identity.person(report), ended: (report) => current.identity.ended(report) } satisfies SignIns,
     keys: sessionKeys(config),
     deployment: config.deployment,
+    markSql: makeHighlight(),
     note,
     now,
   }

@@ -110,8 +110,8 @@ const outcome = (value: Outcome): string => {
   return `${text}}`
 }
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, at }: Vote): string =>
-  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`},"at":${plain(at)}}`
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, at }: Vote): string =>
+  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`},"at":${plain(at)}}`
 
 /** One writer a member, whichever event it stands in. A member added to the union breaks the build until somebody says here how it is written. */
 const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: ValueOf<K>) => string } = {

@@ -17,6 +17,15 @@ const ballot = z.strictObject({
   revision: z.int().min(0).optional(),
 })
 
+const voteForm = z.strictObject({
+  csrf: z.string(),
+  verdict: z.enum(['approve', 'deny']),
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  revision: z.string().regex(/^\d{1,9}$/).transform(Number),
+  shown: z.string().max(200),
+  reason: words.transform((text) => text.trim() || undefined).optional(),
+})
+
 const withdrawal = z.strictObject({})
 
 const query = z.strictObject({
@@ -28,6 +37,14 @@ const query = z.strictObject({
 
 const streamQuery = z.strictObject({ after: z.string().regex(/^[\x21-\x7e]{1,128}$/).optional() })
 
+const inboxQuery = z.strictObject({ tab: z.string().max(20).optional(), after: z.string().regex(/^[\x21-\x7e]{1,256}$/).optional() })
+
+export interface VoteForm extends BallotForm {
+  readonly revision: number
+  /** What the page showed. */
+  readonly shown: string
+}
+
 export interface BallotForm {
   readonly verdict: 'approve' | 'deny'
   readonly digest: Digest
@@ -36,6 +53,8 @@ export interface BallotForm {
 }
 
 export const parseBallot = (value: unknown): BallotForm => checked(ballot, value) as BallotForm
+export const parseVoteForm = (fields: ReadonlyMap<string, string>): VoteForm => checked(voteForm, Object.fromEntries(fields)) as VoteForm
+export const parseInboxQuery = (parameters: URLSearchParams) => checked(inboxQuery, single(parameters))
 export const parseWithdrawal = (value: unknown): void => void checked(withdrawal, value)
 export const parseHoldQuery = (parameters: URLSearchParams) => checked(query, single(parameters))
 export const parseStreamQuery = (parameters: URLSearchParams) => checked(streamQuery, single(parameters))

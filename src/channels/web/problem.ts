@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { Refusal, type RefusalCode } from '../../model/refusal.ts'
 
-/** How the API says each refusal. */
-const statusOf: Readonly<Record<RefusalCode, number>> = {
+/** How HTTP says each refusal. */
+export const statusOf: Readonly<Record<RefusalCode, number>> = {
   'malformed': 400,
   'too-large': 413,
   'unsupported-media': 415,

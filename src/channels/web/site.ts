@@ -1,11 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Approvals } from '../../approval/approvals.ts'
 import type { Roster } from '../../approval/roster.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { SessionStore } from '../../identity/session-store.ts'
 import type { SignIns } from '../../identity/sign-in.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
 import { Refusal } from '../../model/refusal.ts'
+import { loadAssets } from './assets.ts'
 import type { Boundary } from './boundary.ts'
+import { makeDecisions, type Shown } from './decisions.ts'
 import { makeLoginPages } from './login/login-pages.ts'
 import { makeProvider } from './login/provider.ts'
 import { makeSealing } from './login/sealing.ts'
@@ -13,6 +16,7 @@ import { makeSessions, type Session, type Sessions } from './login/sessions.ts'
 import { makeSignIn } from './login/sign-in.ts'
 import type { ConsoleOptions, SignInOptions } from './options.ts'
 import { html, type Html } from './pages/html.ts'
+import type { MarkText } from './pages/marked-text.ts'
 import { notice, page, type Frame } from './pages/layout.ts'
 import { problemOf, WrongMethod } from './problem.ts'
 
@@ -23,6 +27,8 @@ export interface SiteParts {
   /** 32 bytes each, the same on all replicas. */
   readonly keys: readonly Uint8Array[]
   readonly deployment: string
+  /** Marks SQL by the lexer of the engine that reads it. */
+  readonly markSql?: MarkText
   readonly now?: () => number
 }
 
@@ -57,14 +63,15 @@ interface Route {
   readonly machine?: true
 }
 
-export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOptions }, boundary: Boundary, { identity, roster, ...parts }: SiteParts & { readonly identity: Pick<Identity, 'standing'>; readonly roster?: Roster | undefined }): Site => {
+export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOptions }, boundary: Boundary, { approvals, identity, roster, ...parts }: SiteParts & { readonly approvals: Approvals; readonly identity: Pick<Identity, 'standing'>; readonly roster?: Roster | undefined }): Site => {
   const { now = Date.now } = parts
   const sealing = makeSealing(parts.keys)
   const sessions = makeSessions(options.signIn, options.url.startsWith('https:'), { store: parts.store, sealing, identity, roster, now })
   const provider = makeProvider(options.signIn, now)
   const signIn = makeSignIn(options.signIn, { url: options.url, provider, sealing, sessions, signIns: parts.signIns, now })
   const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, note: parts.note })
-  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: { style: '/assets/style.css', scripts: [] }, deployment: parts.deployment, ...more })
+  const assets = loadAssets()
+  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, ...more })
 
   const send = (response: ServerResponse, status: number, about: Frame, main: Html): void => {
     response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy })
@@ -78,7 +85,14 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     await work(visit, session)
   }
 
-  const inbox = withSession(async ({ response }, session) => send(response, 200, frame('Approvals', { session, current: 'inbox' }), html`<h1>Approvals</h1>`))
+  const decisions = makeDecisions({ approvals, sessions, url: options.url, markSql: parts.markSql, now })
+  const sendShown = (response: ServerResponse, session: Session, { status, title, main }: Shown): void => send(response, status, frame(title, { session, current: 'inbox' }), main)
+  const inbox = withSession(async ({ response, target }, session) => sendShown(response, session, await decisions.inbox(session, target)))
+  const hold = withSession(async ({ response, id }, session) => sendShown(response, session, await decisions.hold(session, id)))
+  const decide = (how: 'vote' | 'withdraw'): Answer => async ({ request, response, id }) => {
+    const refused = await decisions[how](request, response, id)
+    if (refused !== undefined) sendShown(response, refused.session, refused.shown)
+  }
 
   const signedOut: Answer = async ({ response }) => {
     const ends = (await provider().catch(() => undefined))?.serverMetadata().end_session_endpoint !== undefined
@@ -87,6 +101,10 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
 
   const routes: readonly Route[] = [
     { path: /^\/$/, GET: inbox },
+    { path: /^\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: hold },
+    { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/vote$/, POST: decide('vote') },
+    { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: decide('withdraw') },
+    { path: /^(\/assets\/.*)$/, GET: async ({ response, id }) => assets.send(response, id) },
     { path: /^\/oauth2\/start$/, GET: ({ response, target }) => login.start(response, target) },
     { path: /^\/oauth2\/callback$/, GET: ({ request, response, target }) => login.callback(request, response, target) },
     { path: /^\/oauth2\/logout$/, POST: ({ request, response }) => login.logout(request, response) },

@@ -4,6 +4,7 @@ import { html, type Html } from './html.ts'
 /** Where style and scripts are, by names that change with what is in them. */
 export interface Assets {
   readonly style: string
+  readonly mark: string
   readonly scripts: readonly string[]
 }
 
@@ -26,14 +27,14 @@ export const page = ({ title, assets, session, current, deployment }: Frame, mai
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title} · Countersign</title>
-<link rel="icon" href="/assets/mark.svg" type="image/svg+xml">
+<link rel="icon" href="${assets.mark}" type="image/svg+xml">
 <link rel="stylesheet" href="${assets.style}">
 ${session && assets.scripts.map((script) => html`<script type="module" src="${script}"></script>`)}
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
 <header class="top">
-<a class="brand" href="/"><img src="/assets/mark.svg" alt="" width="24" height="24"> Countersign</a>
+<a class="brand" href="/"><img src="${assets.mark}" alt="" width="24" height="24"> Countersign</a>
 <span class="deployment">${deployment}</span>
 ${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a></nav>
 <span class="live" id="live" role="status" hidden></span>

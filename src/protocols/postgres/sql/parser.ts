@@ -65,7 +65,7 @@ const { WebAssembly: wasm } = globalThis as unknown as {
 
 const require = createRequire(import.meta.url)
 
-const spares = 2
+const usualSpares = 2
 
 let compiled: Promise<Compiled> | undefined
 
@@ -115,7 +115,7 @@ const scan = (instance: Instance, text: string): readonly Token[] | SyntaxProble
  * The parser of the PostgreSQL server. Whatever it throws beside its own syntax errors may have ruined its memory:
  * that instance is never asked again, and a spare takes its place. While there is no spare every text fails.
  */
-export const makeParser = async (): Promise<Parser> => {
+export const makeParser = async (spares = usualSpares): Promise<Parser> => {
   const module = await (compiled ??= compile())
   const ready: Instance[] = []
   let atFirst = 0

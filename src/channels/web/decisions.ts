@@ -1,0 +1,130 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Approvals } from '../../approval/approvals.ts'
+import { obstacles } from '../../approval/no.ts'
+import { defined } from '../../lib/defined.ts'
+import type { Caller } from '../../model/caller.ts'
+import { isOpen, type Hold } from '../../model/hold.ts'
+import { Refusal, type RefusalCode } from '../../model/refusal.ts'
+import { readForm } from './form-body.ts'
+import { parseInboxQuery, parseVoteForm, type VoteForm } from './forms.ts'
+import { isOwnPerson } from './hold-view.ts'
+import type { Session, Sessions } from './login/sessions.ts'
+import { holdPage, type HoldPage } from './pages/hold-page.ts'
+import type { Html } from './pages/html.ts'
+import { inboxPage, isTab, type Tab } from './pages/inbox-page.ts'
+import type { MarkText } from './pages/marked-text.ts'
+import { makeStatement } from './pages/statement.ts'
+import { headline } from './pages/statement.ts'
+import { stateText, targetText } from './pages/words.ts'
+import { statusOf } from './problem.ts'
+
+export interface Shown {
+  readonly status: number
+  readonly title: string
+  readonly main: Html
+}
+
+type Alert = NonNullable<HoldPage['alert']>
+
+/** Holds that are looked through for one page of the inbox. */
+const looked = 200
+
+const conflicts: Partial<Record<RefusalCode, string>> = {
+  'wrong-digest': 'What you saw is not what is waiting',
+  'hold-changed': 'This changed while you looked at it',
+  'already-settled': 'This was decided before you',
+  'already-voted': 'You have voted already',
+  'hold-expired': 'Your decision came too late',
+  'not-eligible': 'You may not decide this',
+  'self-approval': 'You may not decide this',
+  'reason-required': 'A reason is missing',
+  'malformed': 'The reason cannot be taken',
+}
+
+const changed = (hold: Hold): Refusal => new Refusal('hold-changed', 'Somebody may have voted, or it was asked for anew. Below is how it stands now: look at it again, and decide.', { hold })
+
+/** The inbox, holds, and what people decide about them. */
+export const makeDecisions = ({ approvals, sessions, url, markSql, now }: { readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly now: () => number }) => {
+  const personOf = (hold: Hold, viewer: Caller) => hold.votes.findLast(({ by }) => by.issuer === viewer.issuer && by.subject === viewer.subject)
+
+  const render = async (hold: Hold, { viewer, csrf }: Session, more: { readonly status?: number; readonly alert?: Alert; readonly typed?: string | undefined } = {}): Promise<Shown> => {
+    const obstacle = isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : 'not-eligible'
+    const statement = await makeStatement(hold, markSql)
+    const main = holdPage({ hold, statement, viewer, csrf, obstacle, own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed })
+    return { status: more.status ?? 200, title: `${stateText(hold.state)}: ${headline(hold)} ${targetText(hold)}`, main }
+  }
+
+  const show = async (id: string, viewer: Caller): Promise<Hold> => {
+    try {
+      return await approvals.show(id, viewer)
+    } catch (error) {
+      throw error instanceof Refusal && error.code === 'not-found' ? new Refusal('not-found', 'There is no such hold, or none that you may see.', { cause: error }) : error
+    }
+  }
+
+  /** The session behind a form, or a refusal: its cookie alone is not enough. */
+  const formOf = async (request: IncomingMessage): Promise<{ readonly session: Session; readonly form: ReadonlyMap<string, string> }> => {
+    const form = await readForm(request)
+    const session = await sessions.of(request, true)
+    if (session === undefined) throw new Refusal('no-identity', 'Your session has ended, so nothing was decided. Sign in and look at it again.')
+    if (!sessions.isCsrf(request, form.get('csrf') ?? '')) throw new Refusal('denied', 'This form is of another session, so nothing was decided. Load the page again and repeat it.')
+    return { session, form }
+  }
+
+  const cast = async (hold: Hold, ballot: VoteForm, viewer: Caller): Promise<void> => {
+    if (!isOwnPerson(viewer)) throw new Refusal('not-eligible', obstacles['not-eligible'])
+    const { shown } = await makeStatement(hold, markSql)
+    if (isOpen(hold.state) && ballot.digest === hold.action.digest && (ballot.revision !== hold.revision || ballot.shown !== shown)) throw changed(hold)
+    if (ballot.verdict === 'approve' && hold.action.textCut) throw new Refusal('not-eligible', 'More will run than can be shown here. Look at it whole, and approve it on the command line by its digest.')
+    await approvals.vote(hold.id, { verdict: ballot.verdict, digest: ballot.digest, by: viewer, channel: 'console', assurance: 'console', shown, ...defined({ reason: ballot.reason }) })
+  }
+
+  /** What became of a decision that was not counted, on the page of the hold as it is now. */
+  const refused = async (refusal: Refusal, id: string, session: Session, typed: string | undefined): Promise<Shown> => {
+    const hold = await show(id, session.viewer)
+    const mine = personOf(hold, session.viewer)
+    const again = mine !== undefined && (refusal.code === 'already-settled' || refusal.code === 'already-voted' || refusal.code === 'hold-changed')
+    const alert: Alert = again ? { heading: 'Your decision is recorded already', text: `You ${mine.verdict === 'approve' ? 'approved' : 'denied'} this. Sending it again changed nothing.` } : { heading: conflicts[refusal.code] ?? 'Nothing was decided', text: `${refusal.message} ${/nothing/i.test(refusal.message) ? '' : 'Your decision was not counted.'}`.trim() }
+    return render(hold, session, { status: statusOf[refusal.code], alert, typed })
+  }
+
+  const inbox = async (session: Session, target: URL): Promise<Shown> => {
+    const { tab: asked = 'needs', after } = parseInboxQuery(target.searchParams)
+    const tab: Tab = isTab(asked) ? asked : 'needs'
+    const { viewer } = session
+    const page = await approvals.list({ limit: tab === 'all' ? 50 : looked, ...(tab === 'needs' ? { states: ['pending'] as const } : {}), ...defined({ after }) }, viewer)
+    const belongs = (hold: Hold): boolean => tab === 'all' || approvals.obstacle(hold, viewer) === (tab === 'mine' ? 'self-approval' : undefined)
+    const holds = page.holds.filter((hold) => belongs(hold) && (tab !== 'needs' || hold.deadline > now()))
+    return { status: 200, title: tab === 'needs' && holds.length > 0 ? `(${holds.length}) Approvals` : 'Approvals', main: inboxPage({ tab, holds: tab === 'needs' ? holds.toSorted((a, b) => a.deadline - b.deadline) : holds, next: page.next, first: after === undefined, now: now() }) }
+  }
+
+  return {
+    inbox,
+    hold: async (session: Session, id: string): Promise<Shown> => render(await show(id, session.viewer), session),
+
+    /** Answers with a redirect to what the decision made of the hold, or with the page that says why it was not counted. */
+    async vote(request: IncomingMessage, response: ServerResponse, id: string): Promise<{ readonly session: Session; readonly shown: Shown } | undefined> {
+      const { session, form } = await formOf(request)
+      try {
+        const hold = await show(id, session.viewer) // who may not see it hears the same as for an id that does not exist
+        await cast(hold, parseVoteForm(form), session.viewer)
+      } catch (error) {
+        if (!(error instanceof Refusal) || conflicts[error.code] === undefined) throw error
+        return { session, shown: await refused(error, id, session, form.get('reason')) }
+      }
+      return void response.writeHead(303, { location: `/holds/${id}` }).end()
+    },
+
+    async withdraw(request: IncomingMessage, response: ServerResponse, id: string): Promise<{ readonly session: Session; readonly shown: Shown } | undefined> {
+      const { session } = await formOf(request)
+      try {
+        await show(id, session.viewer)
+        await approvals.withdraw(id, session.viewer)
+      } catch (error) {
+        if (!(error instanceof Refusal) || conflicts[error.code] === undefined) throw error
+        return { session, shown: await refused(error, id, session, undefined) }
+      }
+      return void response.writeHead(303, { location: `/holds/${id}` }).end()
+    },
+  }
+}

@@ -1,0 +1,101 @@
+import type { Caller } from '../../../model/caller.ts'
+import { isOpen, type Hold, type Vote } from '../../../model/hold.ts'
+import { html, type Html } from './html.ts'
+import type { Statement } from './statement.ts'
+import { headline, runText } from './statement.ts'
+import { clock, endOf, impactText, personText, said, stateBadge, stateText, targetText, timeLeft, votesOf } from './words.ts'
+
+export interface HoldPage {
+  readonly hold: Hold
+  readonly statement: Statement
+  readonly viewer: Caller
+  readonly csrf: string
+  /** Why the viewer may not approve; `undefined` if they may. */
+  readonly obstacle: string | undefined
+  /** It is the viewer's own request. */
+  readonly own: boolean
+  readonly mine: Vote | undefined
+  readonly url: string
+  readonly now: number
+  /** What happened to a decision that was just sent. */
+  readonly alert?: { readonly heading: string; readonly text: string } | undefined
+  /** What was typed and not counted, so that it is not lost. */
+  readonly typed?: string | undefined
+}
+
+export const holdPage = (about: HoldPage): Html => {
+  const { hold, statement, alert, now } = about
+  const end = endOf(hold)
+  const impact = impactText(hold.action.impact)
+  return html`<article class="hold" data-hold="${hold.id}" data-revision="${hold.revision}">
+<nav class="crumbs"><a href="/"><span aria-hidden="true">←</span> Approvals</a></nav>
+${alert && html`<div class="alert" role="alert"><h2>${alert.heading}</h2><p>${alert.text}</p></div>`}
+<header class="head"><div class="states">${stateBadge(hold.state)} <span class="code" title="Short code of this action">${hold.code}</span>${end !== undefined && timeLeft(end, now)}</div>
+<h1><span class="verb">${headline(hold)}</span> <span class="target">${targetText(hold)}</span></h1>
+<p class="lead">${personText(hold.caller)}${hold.caller.onBehalfOf[0] && html` for ${personText(hold.caller.onBehalfOf[0])}`} asks at <b>${said(hold.action.service)}</b>${impact !== undefined && html`: <b${hold.action.impact?.unfiltered === true && html` class="every"`}>${impact}</b>`}</p></header>
+<div class="columns">
+<div class="statement">${statement.markup}</div>
+<aside aria-label="Decision and record">
+${decision(about)}
+${result(hold)}
+${votes(about)}
+${timeline(hold)}
+${record(about)}
+</aside>
+</div>
+</article>`
+}
+
+const decision = (about: HoldPage): Html => {
+  const { hold, statement, csrf, obstacle, own, mine, url, typed } = about
+  if (!isOpen(hold.state)) return html`<section class="card decided"><h2>Decided</h2><p>${closing(hold)}</p>${yours(mine)}</section>`
+  const withdraw = own && html`<form method="post" action="/holds/${hold.id}/withdraw"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Take it back</button></form>`
+  const mayDeny = obstacle === undefined || (obstacle === 'already-voted' && mine?.verdict === 'approve') || (hold.state === 'approved' && obstacle !== 'self-approval' && obstacle !== 'not-eligible')
+  const mayApprove = obstacle === undefined && hold.state === 'pending' && !hold.action.textCut
+  const words = obstacle === 'self-approval' ? 'This is your own action, or that of an agent that is yours. Somebody else decides.' : obstacle === 'not-eligible' ? 'You may look at this and not decide it.' : undefined
+  return html`<section class="card decide" id="decide"><h2>${mayApprove ? 'Your decision' : 'Decision'}</h2>
+${yours(mine)}
+${words !== undefined && html`<p>${words}</p>`}
+${hold.action.textCut && obstacle === undefined && html`<p class="warn">The action is longer than can be shown. Approve it, once you have looked at it whole, by its digest:</p><pre class="cli" tabindex="0">countersign holds approve ${hold.id} --server ${url} --digest ${hold.action.digest}</pre>`}
+${mayDeny && html`<form method="post" action="/holds/${hold.id}/vote" class="vote">
+<input type="hidden" name="csrf" value="${csrf}"><input type="hidden" name="digest" value="${hold.action.digest}"><input type="hidden" name="revision" value="${hold.revision}"><input type="hidden" name="shown" value="${statement.shown}">
+<label for="reason">Reason${hold.terms.askReason ? ' (the rule asks for one)' : ' (optional)'}</label>
+<textarea id="reason" name="reason" rows="3" maxlength="2000"${hold.terms.askReason && html` required`} aria-describedby="reads">${typed}</textarea>
+<p class="hint" id="reads">The requester, also an agent, reads it.</p>
+<div class="buttons">${mayApprove && html`<button name="verdict" value="approve" class="approve">Approve <span class="code">${hold.code}</span></button>`}<button name="verdict" value="deny" class="deny">Deny</button></div>
+${mayApprove && html`<p class="hint">${runText(hold)}</p>`}
+</form>`}
+${withdraw}
+</section>`
+}
+
+const yours = (mine: Vote | undefined): Html | undefined => mine && html`<p class="yours"><span aria-hidden="true">${mine.verdict === 'approve' ? '✓' : '✕'}</span> You ${mine.verdict === 'approve' ? 'approved' : 'denied'} this, ${clock(mine.at)}.</p>`
+
+const closing = ({ state, settledAt, outcome }: Hold): Html => {
+  const words: Partial<Record<Hold['state'], string>> = { denied: 'Somebody said no. It does not run.', expired: 'Nobody decided in time, or it was not run in time. It does not run.', withdrawn: 'Whoever asked took it back. It does not run.', running: 'It was approved and runs now.', executed: 'It was approved and has run, once.', failed: 'It was approved, was started and failed.', unknown: 'It was approved and started, and nobody can say whether it had an effect. Look at the target itself.' }
+  return html`${words[state] ?? stateText(state)}${settledAt !== undefined && outcome === undefined && html` <small>${clock(settledAt)}</small>`}`
+}
+
+const result = ({ outcome }: Hold): Html | undefined =>
+  outcome &&
+  html`<section class="card result r-${outcome.result}"><h2>Result</h2><dl><dt>Outcome</dt><dd>${outcome.result}</dd>${outcome.status !== undefined && html`<dt>Status</dt><dd>${said(outcome.status)}</dd>`}${outcome.rows !== undefined && html`<dt>Rows</dt><dd>${outcome.rows}</dd>`}${outcome.bytes !== undefined && html`<dt>Bytes</dt><dd>${outcome.bytes}</dd>`}${outcome.maskedValues !== undefined && html`<dt>Masked</dt><dd>${outcome.maskedValues} values</dd>`}<dt>Took</dt><dd>${outcome.ms < 10 ? outcome.ms.toFixed(1) : Math.round(outcome.ms)} ms</dd></dl></section>`
+
+const votes = ({ hold }: HoldPage): Html => {
+  const { given, needed } = votesOf(hold)
+  return html`<section class="card"><h2>Votes <span class="count">${given} of ${needed}</span></h2>${hold.votes.length === 0 ? html`<p class="hint">Nobody has voted.</p>` : html`<ul class="votes">${hold.votes.map(({ verdict, by, channel, at, reason }) => html`<li><span class="v-${verdict}"><span aria-hidden="true">${verdict === 'approve' ? '✓' : '✕'}</span> ${verdict === 'approve' ? 'Yes' : 'No'}</span> <b>${personText(by)}</b> <small>by ${channel}, ${clock(at)}</small>${reason !== undefined && html`<blockquote>${said(reason)}</blockquote>`}</li>`)}</ul>`}</section>`
+}
+
+const timeline = (hold: Hold): Html => {
+  const steps: { readonly at: number; readonly text: string }[] = [{ at: hold.openedAt, text: 'Asked for' }]
+  for (const { verdict, by, at } of hold.votes) steps.push({ at, text: `${personText(by)} ${verdict === 'approve' ? 'approved' : 'denied'}` })
+  if (hold.spent !== undefined) steps.push({ at: hold.spent.at, text: 'Released to run' })
+  if (hold.settledAt !== undefined) steps.push({ at: hold.settledAt, text: stateText(hold.state) })
+  const end = endOf(hold)
+  return html`<section class="card"><h2>Timeline</h2><ol class="timeline">${steps.toSorted((a, b) => a.at - b.at).map(({ at, text }) => html`<li>${text} <small>${clock(at)}</small></li>`)}${end !== undefined && html`<li class="future">${hold.state === 'approved' ? 'Must run by' : 'Decide by'} <small>${clock(end)}</small></li>`}</ol>
+${hold.waiting !== undefined && isOpen(hold.state) && html`<p class="hint">${hold.waiting ? 'The requester waits on its connection.' : hold.terms.run === 'when-approved' ? 'The requester does not wait on its connection.' : 'The requester has gone. Once approved it runs when the same is asked again.'}</p>`}
+${hold.reaches !== undefined && hold.reaches.length > 0 && html`<p class="hint">${hold.reaches.map(({ channel, state }, at) => html`${at > 0 && ', '}${said(channel)}: ${state}`)}</p>`}</section>`
+}
+
+const record = ({ hold, url }: HoldPage): Html =>
+  html`<section class="card"><h2>Record</h2><dl class="record"><dt>Digest</dt><dd><code>${hold.action.digest}</code></dd><dt>Hold</dt><dd><code>${hold.id}</code></dd><dt>Revision</dt><dd>${hold.revision}</dd></dl>
+<p class="hint">The same on the command line:</p><pre class="cli" tabindex="0">countersign holds show ${hold.id} --server ${url}</pre></section>`

@@ -1,0 +1,50 @@
+import { cutAt } from '../../../lib/visible.ts'
+import { visible } from '../../../lib/visible.ts'
+import { isOpen, type Hold } from '../../../model/hold.ts'
+import { html, type Html } from './html.ts'
+import { headline } from './statement.ts'
+import { clock, endOf, impactText, personText, said, stateBadge, targetText, timeLeft, votesOf } from './words.ts'
+
+export type Tab = 'needs' | 'mine' | 'all'
+
+export interface InboxPage {
+  readonly tab: Tab
+  readonly holds: readonly Hold[]
+  /** Where the next page begins. */
+  readonly next?: string | undefined
+  readonly first: boolean
+  readonly now: number
+}
+
+const tabs: Readonly<Record<Tab, string>> = { needs: 'Needs my decision', mine: 'Mine', all: 'All' }
+const empty: Readonly<Record<Tab, readonly [string, string]>> = {
+  needs: ['Nothing waits for you', 'What needs your decision appears here by itself.'],
+  mine: ['You have asked for nothing', 'Actions of yours that had to wait, and those of agents that act for you, are here.'],
+  all: ['There is nothing yet', 'Every action that had to wait and that you may see is here.'],
+}
+const longestPreview = 220
+
+export const isTab = (text: string): text is Tab => Object.hasOwn(tabs, text)
+
+export const inboxPage = ({ tab, holds, next, first, now }: InboxPage): Html => {
+  const count = `${holds.length}${next === undefined ? '' : '+'}`
+  return html`<header class="inbox-head"><h1>Approvals</h1>
+<nav class="tabs" aria-label="Which actions">${(Object.keys(tabs) as Tab[]).map((each) => html`<a href="/?tab=${each}"${each === tab && html` aria-current="page"`}>${tabs[each]}${each === tab && holds.length > 0 && html` <span class="count">${count}</span>`}</a>`)}</nav></header>
+<section id="inbox" data-tab="${tab}" aria-label="${tabs[tab]}">
+${holds.length === 0 ? html`<div class="empty"><h2>${empty[tab][0]}</h2><p>${empty[tab][1]}</p></div>` : html`<ol class="holds">${holds.map((hold) => row(hold, now))}</ol>`}
+${(next !== undefined || !first) && html`<nav class="pages" aria-label="Pages">${!first && html`<a href="/?tab=${tab}">Newest</a>`}${next !== undefined && html`<a href="/?tab=${tab}&amp;after=${encodeURIComponent(next)}">Older</a>`}</nav>`}
+</section>`
+}
+
+const row = (hold: Hold, now: number): Html => {
+  const { action, caller } = hold
+  const end = endOf(hold)
+  const { given, needed } = votesOf(hold)
+  const impact = impactText(action.impact)
+  const preview = cutAt(visible(action.text).replaceAll(/\s+/g, ' '), longestPreview)
+  return html`<li id="${hold.id}" data-revision="${hold.revision}"><a class="row" href="/holds/${hold.id}">
+<span class="line"><span class="verb">${headline(hold)}</span> <span class="target">${targetText(hold)}</span><span class="service">${said(action.service)}</span></span>
+<code class="preview">${preview.text}${preview.cut && ' …'}</code>
+<span class="facts">${stateBadge(hold.state)}<span class="code">${hold.code}</span>${impact !== undefined && html`<span class="impact${action.impact?.unfiltered === true && ' every'}">${action.impact?.unfiltered === true && html`<span aria-hidden="true">▲</span> `}${impact}</span>`}${action.tags.filter((tag) => tag !== 'public').slice(0, 4).map((tag) => html`<span class="tag">${said(tag)}</span>`)}<span class="who">${personText(caller)}${caller.onBehalfOf[0] && html` for ${personText(caller.onBehalfOf[0])}`}</span>${isOpen(hold.state) && html`<span class="votes">${given} of ${needed}</span>`}<span class="when">${end === undefined ? clock(hold.settledAt ?? hold.openedAt) : timeLeft(end, now)}</span></span>
+</a></li>`
+}

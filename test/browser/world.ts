@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeConsoleListener } from '../../src/channels/web/listener.ts'
+import { makeIdentity } from '../../src/identity/make-identity.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import { visibleRaw } from '../../src/lib/visible.ts'
+import type { Action } from '../../src/model/action.ts'
+import type { Approval } from '../../src/model/approval.ts'
+import type { Caller } from '../../src/model/caller.ts'
+import type { Decision, Terms } from '../../src/model/decision.ts'
+import type { Hold } from '../../src/model/hold.ts'
+import type { Outcome } from '../../src/model/outcome.ts'
+import { makeHighlight } from '../../src/protocols/postgres/sql/highlight.ts'
+import { openEmbeddedSessionStore } from '../../src/stores/embedded/session-store.ts'
+import { action, allowed, digestOf, makeWorld, requirement, terms } from '../approval/world.ts'
+import { issuerOptions } from '../identity/world.ts'
+import { startIdp } from '../support/idp.ts'
+import { freePort } from '../support/ports.ts'
+import { until } from '../support/until.ts'
+
+/** A statement as the PostgreSQL side makes it. */
+export const sqlAction = (sql: string, values: readonly string[] = [], over: Partial<Action> = {}): Action => {
+  const text = [visibleRaw(sql), ...(values.length > 0 ? ['', ...values.map((value, at) => `$${at + 1} = ${JSON.stringify(value)}`)] : [])].join('\n')
+  return action(text, {
+    protocol: 'postgres', service: 'crm-db', place: { database: 'crm', role: 'crm_app' }, verb: 'sql.delete', verbs: ['sql.delete'], tags: ['pii'], facts: {}, digest: digestOf(text), shape: sql,
+    resources: [{ kind: 'table', name: 'public.orders', access: 'write', tags: ['pii'] }, { kind: 'column', name: 'public.orders.customer_id', access: 'read', tags: ['pii'] }, { kind: 'column', name: 'public.orders.state', access: 'read', tags: [] }],
+    impact: { estimatedRows: 40, exactRows: 37, unfiltered: false, notes: ['foreign keys delete from public.order_lines as well'] },
+    ...over,
+  })
+}
+
+/** The whole console before real holds, with a real identity provider: alice, bob, carol and dave, of whom alice owns the agent. */
+export const startConsole = async () => {
+  const ends = new AsyncDisposableStack()
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  console.warn = () => {} // the identity provider's notices that it is for development
+  const idp = ends.use(await startIdp({ consoleUrl: url }))
+  const world = ends.use(await makeWorld())
+  const folder = await mkdtemp(join(tmpdir(), 'countersign-console-'))
+  ends.defer(() => rm(folder, { recursive: true, force: true }))
+  const store = ends.use(openEmbeddedSessionStore({ kind: 'embedded', path: join(folder, 'holds.db') }))
+  const identity = ends.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'], emailDomains: ['example.org'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
+  const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000 }
+  const log = { info() {}, warn() {}, error: (detail: object, text: string) => void process.stderr.write(`${text} ${JSON.stringify(detail)}\n`) }
+  const site = { store, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: () => {}, markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
+  const listener = ends.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site }))
+  await listener.listen()
+
+  const party = (subject: string, more: Partial<Caller> = {}): Caller => ({ issuer: idp.issuer, subject, kind: 'human', groups: [], onBehalfOf: [], claims: {}, session: `s-${subject}`, authenticatedAt: 0, expiresAt: 4_000_000_000_000, address: '10.4.12.7', ...more })
+  const agent = party('invoice-agent', { kind: 'agent', groups: ['agents'], name: 'invoice-agent', clientId: 'invoice-agent', owner: { issuer: idp.issuer, subject: 'alice' } })
+  let attempts = 0
+
+  /** Somebody asks for it and waits: on the connection, or has gone. */
+  const ask = async (what: Action, { as = agent, needs = terms(), because = 'Deletes in production are looked at by somebody who owns the data.', statedReason, runs }: { readonly as?: Caller; readonly needs?: Terms; readonly because?: string; readonly statedReason?: string; readonly runs?: Outcome } = {}): Promise<Hold> => {
+    const decision: Decision = { verdict: 'hold', matched: [{ policy: 'customer-data', rule: 'delete', then: 'hold', at: 'policies/customer-data.yaml:21', because, observed: false }], terms: needs, obligations: { masks: {}, limits: {} }, policyVersion: `sha256:${'5e'.repeat(32)}` }
+    let held: Hold | undefined
+    const attempt = `browser-${++attempts}`
+    const obtained = world.a.life.obtain({ attempt, caller: as, action: what, decision, wait: { budgetMs: 60_000, ...(statedReason === undefined ? {} : { statedReason }), onHeld: (hold) => (held = hold) } }, new AbortController().signal)
+    obtained.then(async (approval) => {
+      if (runs === undefined || 'result' in approval) return
+      const spent = await world.a.life.spend(approval as Approval, attempt, as, allowed)
+      if (!('result' in spent)) await world.a.life.finish(spent, runs)
+    }).catch(() => {})
+    return until('the hold', () => held)
+  }
+
+  return { url, idp, world, party, agent, ask, hold: (id: string) => world.a.life.show(id, party('bob', { groups: ['dba'] })), [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() }
+}
+
+export { action, requirement, terms }
