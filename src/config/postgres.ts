@@ -111,6 +111,7 @@ const checkServer = (host: string, source: PostgresServiceSource, path: Path, { 
   if (isForbiddenHost(host)) report([...path, 'upstream'], 'leads to a link-local, metadata or unspecified address')
   if (source.tls === 'disable' && !isLoopbackHost(host)) {
     if (!source['allow-plaintext']) report([...path, 'tls'], 'is disable, and the server is not on this machine: use verify-full, or say "allow-plaintext: true" if nobody else can be on the way')
+    else warn([...path, 'allow-plaintext'], 'lets every statement, every row and what is sent to log in travel in the clear: whoever is on the way reads and changes them')
   } else if (source['allow-plaintext']) report([...path, 'allow-plaintext'], 'belongs to "tls: disable" and a server that is not on this machine', { on: 'key' })
   if (source.tls === 'require' && !isLoopbackHost(host)) warn([...path, 'tls'], 'talks to whoever answers: nothing proves that it is the server')
   if (!verified && source['ca-file'] !== undefined) report([...path, 'ca-file'], `is not looked at with "tls: ${source.tls}"`, { on: 'key' })
@@ -120,6 +121,7 @@ const checkServer = (host: string, source: PostgresServiceSource, path: Path, { 
 }
 
 const makeRole = (path: Path, { user, ...source }: PostgresServiceSource['credential'], wanted: boolean, checks: Checks): PostgresRole => {
+  if (user === 'postgres') checks.warn([...path, 'user'], 'is the name of the superuser: the role is the second fence, so give it the rights on the data and no more')
   const password = checks.secret([...path, 'password'], source.password, source['password-file'], wanted)
   return { user, ...defined({ password }) }
 }

@@ -108,6 +108,8 @@ test('what opens more than is probably meant is a warning', async () => {
   assert.match((await warnings('', 'plaintext: anywhere')).join(), /tokens travel in the clear/)
   assert.match((await warnings('', 'address: "0.0.0.0:6432"')).join(), /only clients of this machine can log in/)
   assert.match((await warnings(', tls: require', '')).join(), /nothing proves that it is the server/)
+  assert.match((await warnings(', tls: disable, allow-plaintext: true', '')).join(), /allow-plaintext: lets every statement/)
+  assert.match((await warnings(', roles: { boss: { user: postgres, password: "${env:RO}" } }', '')).join(), /roles\.boss\.user: is the name of the superuser/)
 })
 
 test('the address needs a restart; services, roles and their passwords are taken over', async () => {
