@@ -9,7 +9,7 @@ import { Admission, type AdmissionParts } from './admission.ts'
 import type { Arrival, Serve } from './arrival.ts'
 import { Attribution } from './attribution.ts'
 import type { Catalogs, Known } from './catalogs.ts'
-import type { LivingCatalog } from './catalog/living-catalog.ts'
+import type { Catalog } from './catalog/catalog.ts'
 import { makeSessionNames } from './catalog/session-names.ts'
 import { Dialogue } from './dialogue.ts'
 import { HoldNotice } from './hold-notice.ts'
@@ -86,7 +86,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
       return found === 'unsure' ? undefined : readingOf(found?.statement)
     },
   })
-  const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(living, schema, name) })
+  const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(names.catalog, schema, name) })
   const inspection = new Inspection({
     dialogue, names, role,
     estimate: (read, question) => estimates.of(read, question),
@@ -116,8 +116,8 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
   return session
 }
 
-const columnsOf = (living: LivingCatalog, schema: string, name: string): readonly string[] | undefined => {
-  const relation = living.current().byName(schema, name)
+const columnsOf = (catalog: Catalog, schema: string, name: string): readonly string[] | undefined => {
+  const relation = catalog.byName(schema, name)
   return relation && [...relation.columns.values()].flatMap((column) => [column.name, ...column.former])
 }
 

@@ -7,10 +7,10 @@ import type { PolicySet } from '../../policy/policy-set.ts'
 import { makeSqlAction, type Occasion, type Understood } from './action.ts'
 import { endsSession, refusalError } from './answer.ts'
 import type { SessionNames } from './catalog/session-names.ts'
-import { AskFailed, type Dialogue } from './dialogue.ts'
+import { AskFailed, type Dialogue, type Rows } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Inspected } from './inspection.ts'
-import { type Judge, movesNames } from './judge.ts'
+import { endsTransaction, type Judge, movesNames } from './judge.ts'
 import type { Bound, Change, Prepared } from './namespace.ts'
 import { type Reader, shortText } from './sql/reader.ts'
 import type { Reading, StatementReading } from './sql/reading.ts'
@@ -103,9 +103,27 @@ export class Statements {
   fresh(statements: readonly StatementReading[], then: () => Promise<void> | undefined): Promise<void> | undefined {
     const { dialogue, names } = this.#parts
     if (dialogue.pipeline.size > 0 && statements.some((statement) => this.#isUnsure(statement))) return dialogue.settled().then(() => (dialogue.pipeline.skipping ? undefined : this.fresh(statements, then)))
-    if (!names.current) return this.renew().then(() => (dialogue.pipeline.skipping ? undefined : then()))
-    if (names.catalog !== this.#catalog) this.#forget()
+    if (!names.current) return this.renew().then(() => this.#learn(statements)).then(() => this.#known(then))
+    const learning = this.#learn(statements)
+    return learning === undefined ? this.#known(then) : learning.then(() => this.#known(then))
+  }
+
+  #known(then: () => Promise<void> | undefined): Promise<void> | undefined {
+    if (this.#parts.dialogue.pipeline.skipping) return undefined
+    if (this.#parts.names.catalog !== this.#catalog) this.#forget()
     return then()
+  }
+
+  /** What an open transaction has made it may use at once. */
+  #learn(statements: readonly StatementReading[]): Promise<void> | undefined {
+    const { dialogue, names } = this.#parts
+    if (!this.#defined || dialogue.pipeline.status !== 'open') return undefined
+    const ask = async (sql: string): Promise<Rows> => {
+      await dialogue.settled()
+      if (!dialogue.mayAsk) throw new AskFailed('nothing can be asked at the moment')
+      return await dialogue.ask(sql, askMs)
+    }
+    return names.learn(ask, statements.flatMap(({ relations }) => relations))?.catch((error: unknown) => { if (!(error instanceof AskFailed)) throw error })
   }
 
   /** It calls something by a name that an answer on its way decides about. */
@@ -186,7 +204,7 @@ export class Statements {
 
   /** A text of the simple protocol. */
   textAction(sql: string, statements: readonly StatementReading[], occasion: Partial<Occasion> = {}): Action {
-    return this.#action(this.judge.understand('simple', sql, statements, []), occasion)
+    return this.#action(this.judge.understand('simple', sql, statements, [], [], this.#moved), occasion)
   }
 
   /** A statement of the extended protocol, for whoever looks into it. */
@@ -206,9 +224,8 @@ export class Statements {
     const { batch } = dialogue.pipeline
     if (action.effect === 'write') state.wrote(batch)
     const moves = movesNames(action.verbs, statements)
-    const ends = statements.some(({ control }) => control?.does === 'commit' || control?.does === 'rollback' || control?.does === 'rollback-to')
     if (moves) this.#moved = true
-    if (moves || (ends && this.#moved)) names.doubt()
+    if (moves || (this.#moved && statements.some(endsTransaction))) names.doubt()
     if (action.verbs.includes('sql.ddl')) this.#defined = true
     const changes: (readonly Change[])[] = [...state.changes(statements, batch)]
     let next = 0

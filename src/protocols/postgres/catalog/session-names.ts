@@ -3,6 +3,7 @@ import type { ForeignRef, FunctionRef, RelationRef, StatementReading } from '../
 import type { Ask } from './ask.ts'
 import type { Catalog, Relation } from './catalog.ts'
 import { graver } from './natures.ts'
+import { findOwnTables, withTables } from './own-tables.ts'
 import { readsOf } from './view-reads.ts'
 
 export interface SessionNamesOptions {
@@ -24,6 +25,8 @@ export interface SessionNames extends Names {
   doubt(): void
   /** Asks the server, on the session's own connection. */
   refresh(ask: Ask): Promise<void>
+  /** Asks the server for tables that only this session can see yet, where one of these relations is not known. Once for each name, until there is doubt again. */
+  learn(ask: Ask, relations: readonly RelationRef[]): Promise<void> | undefined
   /** As the server has it, temporary and implicit schemas included. */
   readonly path: readonly string[]
   /** The schema and the relation behind it, if the catalog has it. */
@@ -33,13 +36,26 @@ export interface SessionNames extends Names {
 /** More temporary tables than this, and their names are not known. */
 const MOST_TEMPORARY = 10_000
 
+/** Names that one transaction may ask about. */
+const MOST_ASKED = 1_000
+
 /** Where new objects go, then the path. */
 const PATH = `SELECT pg_catalog.unnest(pg_catalog.array_prepend(pg_catalog.current_schema(), pg_catalog.current_schemas(true)))`
 /** What reading a view, or a table with rules, reads is not looked up for temporary ones: nobody knows it. */
 const TEMPORARY = `SELECT c.relname, c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p', 'S']::pg_catalog."char"[]) AND NOT c.relhasrules
   FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p', 'v', 'm', 'f', 'S']::pg_catalog."char"[]) LIMIT ${MOST_TEMPORARY + 1}`
 
-export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOptions): SessionNames => {
+export const makeSessionNames = ({ catalog: shared, prepared, cursor }: SessionNamesOptions): SessionNames => {
+  /** Tables of the open transaction, and with which catalog they were put together. */
+  let own: readonly Relation[] = []
+  let joined: { readonly base: Catalog; readonly own: readonly Relation[]; readonly catalog: Catalog } | undefined
+  const asked = new Set<string>()
+  const catalog = (): Catalog => {
+    const base = shared()
+    if (own.length === 0) return base
+    if (joined?.base !== base || joined.own !== own) joined = { base, own, catalog: withTables(base, own) }
+    return joined.catalog
+  }
   let path: readonly string[] = []
   let creates: string | undefined
   /** Whether it is plain: reading it reads it and nothing else. */
@@ -64,6 +80,16 @@ export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOpti
     return undefined
   }
 
+  const relation = (ref: RelationRef): KnownRelation | undefined => {
+    const ours = ref.schema === undefined ? temporary.has(ref.name) : isTemporary(ref.schema) && temporary.has(ref.name)
+    if (current && ours) {
+      const named = { schema: 'pg_temp', name: ref.name }
+      return temporary.get(ref.name) === true ? { ...named, kind: 'temporary', reads: [named] } : { ...named, kind: 'view', reads: undefined }
+    }
+    const found = find(ref)
+    return found === undefined ? undefined : known(catalog(), found)
+  }
+
   return {
     get catalog() {
       return catalog()
@@ -80,6 +106,18 @@ export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOpti
     doubt: () => {
       current = false
       doubts++
+      own = []
+      asked.clear()
+    },
+    learn: (ask, refs) => {
+      const missing = refs.filter((ref) => ref.created === undefined && !asked.has(JSON.stringify([ref.schema, ref.name])) && relation(ref) === undefined)
+      if (missing.length === 0 || asked.size + missing.length > MOST_ASKED) return undefined
+      const doubt = doubts
+      return findOwnTables(ask, missing).then((found) => {
+        if (doubt !== doubts) return
+        for (const { schema, name } of missing) asked.add(JSON.stringify([schema, name]))
+        if (found.length > 0) own = [...own, ...found]
+      })
     },
     refresh: async (ask) => {
       const doubt = doubts
@@ -93,16 +131,8 @@ export const makeSessionNames = ({ catalog, prepared, cursor }: SessionNamesOpti
       current = doubt === doubts
     },
     find,
-    relation: (ref: RelationRef) => {
-      const ours = ref.schema === undefined ? temporary.has(ref.name) : isTemporary(ref.schema) && temporary.has(ref.name)
-      if (current && ours) {
-        const named = { schema: 'pg_temp', name: ref.name }
-        return temporary.get(ref.name) === true ? { ...named, kind: 'temporary', reads: [named] } : { ...named, kind: 'view', reads: undefined }
-      }
-      const relation = find(ref)
-      return relation === undefined ? undefined : known(catalog(), relation)
-    },
-    function: (ref: FunctionRef) => gravest(ref, (schema) => catalog().function(schema, ref.name)),
+    relation,
+    function: (ref: FunctionRef) => gravest(ref, (schema) => (ref.harmless && schema === 'pg_catalog' ? 'pure' : catalog().function(schema, ref.name))),
     attribute: (name: string) => catalog().attribute(name),
     type: (ref: ForeignRef) => gravest(ref, (schema) => catalog().type(schema, ref.name)),
     operator: (ref: ForeignRef) => gravest(ref, (schema) => catalog().operator(schema, ref.name)),
