@@ -1,4 +1,3 @@
-import { createHmac, createPrivateKey, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Logger } from 'pino'
 import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
@@ -7,7 +6,9 @@ import { makeRoster } from './approval/roster.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
+import { makeOutgoing } from './channels/webhook/outgoing.ts'
 import type { Config } from './config/config.ts'
+import { assertionKey, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
 import { sameness } from './config/restart.ts'
 import { makeStaticVault } from './credentials/static-vault.ts'
 import { makeGate } from './gate.ts'
@@ -94,9 +95,11 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
 
   const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim), standing: (caller) => current.identity.standing(caller) }
   const roster = makeRoster(now)
-  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
+  const channels = makeOutgoing(config.channels, () => current.config.console.url, { kind: 'ed25519', key: webhookKey(config) })
+  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, channels, warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
   await reconcile(approvals, journal, log)
 
+  const announcer = started.use(approvals.announce())
   const vault = makeStaticVault(() => current.config.credentials)
   const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, durability: () => current.config.journal.durability })
   const assertions = makeAssertions(assertionKey(config), config.console.url)
@@ -122,6 +125,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
         policy: { version: current.policies.version, generation, ...lastReload(parts) },
         issuers: current.identity.state(),
         sinks: sinks.state(),
+        channels: announcer.state(),
         waiting: approvals.waiting(),
         eventLoop: sinceLastLook(loop),
       },
@@ -215,28 +219,6 @@ const reconcile = async (approvals: HoldLife, journal: RecoveredJournal, log: Lo
     log.error({ cause: causeText(error) }, 'the store does not answer: what the last start left open is closed later, and is never run again')
   }
 }
-
-/** All replicas of a deployment share the first approval key, so they sign alike; no other use of that key can yield this one. */
-const assertionKey = ({ approval, deployment }: Config): KeyObject => {
-  const [key] = approval.keys
-  if (key === undefined) throw new Error('no approval key')
-  const seed = Buffer.from(hkdfSync('sha256', key.reveal(), deployment, 'countersign assertion key', 32))
-  const prefix = Buffer.from('302e020100300506032b657004220420', 'hex') // PKCS #8 of an Ed25519 seed
-  return createPrivateKey({ key: Buffer.concat([prefix, seed]), format: 'der', type: 'pkcs8' })
-}
-
-/** Equal values of one service get equal masks on all replicas. Whoever knows the masks cannot find the values without the key. */
-const maskDigests = ({ approval, deployment }: Config): ((service: string) => (value: Uint8Array) => string) => {
-  const [key] = approval.keys
-  if (key === undefined) throw new Error('no approval key')
-  return (service) => {
-    const secret = createSecretKey(Buffer.from(hkdfSync('sha256', key.reveal(), deployment, `countersign mask key ${service}`, 32)))
-    return (value) => createHmac('sha256', secret).update(value).digest('hex')
-  }
-}
-
-/** What browsers and the store keep of logins is sealed with these, so that neither can write any. */
-const sessionKeys = ({ approval, deployment }: Config): readonly Uint8Array[] => approval.keys.map((key) => new Uint8Array(hkdfSync('sha256', key.reveal(), deployment, 'countersign session key', 32)))
 
 const noReload = async (policyVersion: string): Promise<ReloadResult> => ({ applied: false, policyVersion, problems: ['this process does not reload'] })
 

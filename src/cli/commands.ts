@@ -1,6 +1,7 @@
 import { protocolEnforces } from '../config/policies.ts'
 import { auditCommands } from './audit.ts'
 import { caseAction } from './case-action.ts'
+import { channelCommands } from './channels.ts'
 import type { Command } from './command.ts'
 import { makeCompletionCommand } from './completion.ts'
 import { configCommands, readWorld } from './config.ts'
@@ -21,6 +22,7 @@ export const commands: readonly Command[] = [
   ...decisionCommands,
   ...loginCommands,
   ...configCommands,
+  ...channelCommands,
   ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),
   ...identityCommands,
   ...auditCommands,

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { ApprovalOptions } from '../approval/options.ts'
 import { readDocument } from '../lib/document.ts'
 import { problemAt } from '../lib/yaml-source.ts'
+import { makeChannels } from './channels.ts'
 import { type Checks, makeChecks, missing } from './checks.ts'
 import type { Config, Environment, LoadedConfig } from './config.ts'
 import { bytes, makeIssuers, ms } from './issuers.ts'
@@ -87,6 +88,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       minFreeBytes: bytes(value.journal['min-free']),
     },
     sinks: makeSinks(value.sinks, checks),
+    channels: makeChannels(value, checks),
     policyFiles: readPolicyFiles(value.policies, checks),
     policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat'], ...(value.groups === undefined ? {} : { groups: value.groups }) },
     ...(value.outbound === undefined ? {} : { outboundHosts: value.outbound.hosts }),

@@ -19,6 +19,7 @@ const fixed: readonly (readonly [path: Path, part: (config: Config) => unknown])
   [['store'], ({ store }) => store],
   [['journal'], ({ journal: { directory, segmentBytes, minFreeBytes } }) => [directory, segmentBytes, minFreeBytes]],
   [['sinks'], ({ sinks }) => sinks],
+  [['channels'], ({ channels }) => channels],
   [['approvals'], ({ approval: { people: _people, ...rest } }) => rest],
   [['people'], ({ approval }) => approval.people],
 ]

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { channel } from './channel-schema.ts'
 import { address, count, duration, durationOrNone, flag, name, path, remote, secret, secretFile, size, text, texts, tls } from './fields.ts'
 import { postgresListener, postgresService } from './postgres-schema.ts'
 
@@ -301,11 +302,12 @@ export const configSchema = z
     services: z.record(name, service).refine((all) => Object.keys(all).length > 0, 'names no service, so there is nothing to reach').describe('The protected upstreams, by the names that policies use.'),
     policies: z.array(path('A file or a folder.')).min(1, 'names no policy, so nothing would be allowed').max(100).describe('Policy files and folders of them.'),
     approvals,
+    channels: z.record(name, channel).default({}).describe('Where news of holds goes, by name.'),
     store,
     journal,
     sinks: z.record(name, sink).default({}).describe('Where audit events go beside the journal, by name.'),
     limits,
-    outbound: z.strictObject({ hosts: texts('Exact host names.') }).optional().describe('If given: the only hosts that issuers, keys and sinks may be on.'),
+    outbound: z.strictObject({ hosts: texts('Exact host names.') }).optional().describe('If given: the only hosts that issuers, keys, sinks and channels may be on.'),
   })
   .describe('Configuration of Countersign.')
 

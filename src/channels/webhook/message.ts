@@ -1,0 +1,58 @@
+import type { Showing } from '../../approval/channel.ts'
+import { defined } from '../../lib/defined.ts'
+import { visibleRaw } from '../../lib/visible.ts'
+import type { Principal } from '../../model/caller.ts'
+import type { Hold, HoldState } from '../../model/hold.ts'
+import type { Payload } from './options.ts'
+
+/** The whole message stays below what receivers take. */
+const longestText = 12_000
+
+export type MessageType = 'hold.opened' | 'hold.changed' | 'hold.reminder' | `hold.${Exclude<HoldState, 'pending'>}`
+
+export const typeOf = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): MessageType => {
+  if (occasion === 'reminder') return 'hold.reminder'
+  if (hold.state !== 'pending') return `hold.${hold.state}`
+  return hold.revision === 1 ? 'hold.opened' : 'hold.changed'
+}
+
+/** The same for every try, so that a receiver can tell a repeat. */
+export const messageId = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): string => `${hold.id}.${hold.revision}${occasion === 'reminder' ? '.reminder' : ''}`
+
+const time = (at: number): string => new Date(at).toISOString()
+const who = ({ issuer, subject, kind, name, email }: Principal) => ({ issuer, subject, kind, ...defined({ name, email }) })
+
+export const holdUrl = (consoleUrl: string, hold: Hold): string => `${consoleUrl}/holds/${hold.id}`
+
+/** What leaves the house. Values that an agent wrote are data here, with invisible characters spelled out; whoever shows them must not read them as markup. */
+export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string): string => {
+  const { hold } = showing
+  const { action, caller, terms } = hold
+  const changedAt = hold.settledAt ?? hold.votes.at(-1)?.at ?? hold.openedAt
+  return JSON.stringify({
+    type: typeOf(showing),
+    timestamp: time(changedAt),
+    data: {
+      hold: hold.id,
+      code: hold.code,
+      revision: hold.revision,
+      state: hold.state,
+      digest: action.digest,
+      deadline: time(hold.deadline),
+      url: holdUrl(consoleUrl, hold),
+      ...(payload === 'none' ? {} : {
+        service: action.service,
+        verb: action.verb,
+        effect: action.effect,
+        tags: action.tags,
+        caller: who(caller),
+        onBehalfOf: caller.onBehalfOf.map(who),
+        rules: hold.matched.filter(({ then, observed }) => then === 'hold' && !observed).map(({ policy, rule, because }) => ({ policy, rule, ...defined({ because }) })),
+        approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: terms.requirements.reduce((sum, { count }) => sum + count, 0), groups: [...new Set(terms.requirements.flatMap(({ groups }) => groups))] },
+        ...(action.impact === undefined ? {} : { impact: { ...action.impact, notes: action.impact.notes.map((note) => visibleRaw(note)) } }),
+        ...(hold.outcome === undefined ? {} : { outcome: { result: hold.outcome.result, ms: hold.outcome.ms, ...defined({ status: hold.outcome.status, rows: hold.outcome.rows }) } }),
+      }),
+      ...(payload === 'full' ? { text: visibleRaw(action.text).slice(0, longestText).toWellFormed(), textCut: action.textCut || visibleRaw(action.text).length > longestText } : {}),
+    },
+  })
+}

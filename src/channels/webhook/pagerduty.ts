@@ -1,0 +1,54 @@
+import type { Channel, Showing } from '../../approval/channel.ts'
+import { defined } from '../../lib/defined.ts'
+import { cutAt, visibleRaw } from '../../lib/visible.ts'
+import type { Hold } from '../../model/hold.ts'
+import { makeDelivery } from './delivery.ts'
+import { concerns } from './interest.ts'
+import { holdUrl } from './message.ts'
+import type { PagerDutyOptions } from './options.ts'
+
+const longestSummary = 1_024
+const [second, minute] = [1_000, 60_000]
+
+/** An incident that is there for as long as a hold is undecided. To acknowledge it is no decision. */
+export const makePagerDuty = (options: PagerDutyOptions, consoleUrl: () => string): Channel => {
+  const delivery = makeDelivery(options.url, options)
+
+  const event = (hold: Hold, action: 'trigger' | 'resolve'): string => {
+    const url = holdUrl(consoleUrl(), hold)
+    return JSON.stringify({
+      routing_key: options.routingKey.reveal(),
+      event_action: action,
+      dedup_key: hold.id,
+      client: 'Countersign',
+      client_url: url,
+      links: [{ href: url, text: `Decide on ${hold.code}` }],
+      payload: {
+        summary: cutAt(visibleRaw(`${hold.code}: ${hold.caller.subject} asks for ${hold.action.verb} on ${hold.action.service}`), longestSummary).text,
+        source: hold.action.service,
+        severity: options.severity,
+        timestamp: new Date(hold.openedAt).toISOString(),
+        component: hold.action.service,
+        class: hold.action.verb,
+        custom_details: { code: hold.code, digest: hold.action.digest, deadline: new Date(hold.deadline).toISOString(), tags: hold.action.tags, ...defined({ estimatedRows: hold.action.impact?.estimatedRows }) },
+      },
+    })
+  }
+
+  const show = async ({ hold, occasion, memory }: Showing, signal: AbortSignal): Promise<string | undefined> => {
+    const wanted = hold.state === 'pending' ? 'trigger' : 'resolve'
+    if (occasion === 'reminder' || memory === wanted || (wanted === 'resolve' && memory === undefined)) return memory
+    await delivery.post(event(hold, wanted), {}, signal)
+    return wanted
+  }
+
+  return {
+    name: options.name,
+    kind: options.kind,
+    retriesMs: [5 * second, 15 * second, minute, 5 * minute, 15 * minute, 60 * minute],
+    timeoutMs: options.timeoutMs,
+    concerns: (hold) => concerns(options.interest, hold),
+    show,
+    [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),
+  }
+}

@@ -1,0 +1,37 @@
+import type { OutgoingOptions } from '../channels/webhook/options.ts'
+import { readSigningKey } from '../channels/webhook/signing.ts'
+import { defined } from '../lib/defined.ts'
+import { isLoopbackHost } from '../lib/outbound-address.ts'
+import type { Secret } from '../lib/secret.ts'
+import type { Path } from '../lib/yaml-source.ts'
+import { type Checks, missing } from './checks.ts'
+import { ms } from './issuers.ts'
+import { outboundProblem } from './outbound.ts'
+import type { ConfigSource } from './schema.ts'
+
+type ChannelSource = ConfigSource['channels'][string]
+
+export const makeChannels = ({ channels, services, groups }: ConfigSource, checks: Checks): readonly OutgoingOptions[] =>
+  Object.entries(channels).map(([name, source]): OutgoingOptions => {
+    const path: Path = ['channels', name]
+    for (const [index, service] of (source.only.services ?? []).entries()) checks.known([...path, 'only', 'services', index], service, Object.keys(services), 'service')
+    if (groups !== undefined) for (const [index, group] of (source.only.groups ?? []).entries()) checks.known([...path, 'only', 'groups', index], group, groups, 'group')
+    const common = { name, url: makeUrl(path, source, checks), interest: defined({ services: source.only.services, tags: source.only.tags, groups: source.only.groups }), timeoutMs: ms(source.timeout), privateAddresses: source['private-addresses'] }
+    if (source.kind === 'pagerduty') return { kind: 'pagerduty', ...common, severity: source.severity, routingKey: checks.secret([...path, 'routing-key'], source['routing-key'], source['routing-key-file'], true) ?? missing }
+    const secrets = [makeSecret(path, 'secret', source.secret, source['secret-file'], checks), makeSecret(path, 'previous-secret', source['previous-secret'], source['previous-secret-file'], checks)]
+    return { kind: 'webhook', ...common, payload: source.payload, secrets: secrets.filter((secret) => secret !== undefined) }
+  })
+
+const makeUrl = (path: Path, { url, 'private-addresses': inside }: ChannelSource, checks: Checks): string => {
+  const problem = outboundProblem(url, checks.outbound)
+  // What stands in the address of a hook may be the only secret that it has.
+  if (problem !== undefined) checks.report([...path, 'url'], problem, { hide: true })
+  else if (!inside && isLoopbackHost(new URL(url).hostname)) checks.report([...path, 'url'], 'leads to this machine; say private-addresses: true if that is meant', { hide: true })
+  return url
+}
+
+const makeSecret = (path: Path, key: string, value: string | undefined, file: string | undefined, checks: Checks): Secret | undefined => {
+  const secret = checks.secret([...path, key], value, file, false)
+  if (secret !== undefined && secret !== missing && readSigningKey(secret.reveal()) === undefined) checks.report([...path, key], 'is no key of a webhook: whsk_ or whsec_, and base64 of 32 bytes (whsec_: 24 to 64)', { hide: true })
+  return secret
+}
