@@ -18,9 +18,8 @@ export const tolerated = (listed: readonly unknown[]): readonly string[] => [
   ...(listed.includes('22023') ? ['0A000'] : []),
 ]
 
-/** Cases that wait for something of the product, and for what. */
-export const waiting: Readonly<Record<string, string>> = {
-}
+/** Why a case cannot begin with this. */
+export const unmade = (state: unknown): string => (String(state).startsWith('grant:') ? 'there are no grants: an approval is for one action, to the byte, and for one run' : `nothing makes this state yet: ${String(state)}`)
 
 /** A table as records and views name it. */
 export const tableOf = (name: string): string => name

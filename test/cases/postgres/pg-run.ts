@@ -12,7 +12,8 @@ import { message } from './messages.ts'
 import { sendHttp, waitsOverHttp, watchHealth } from './pg-beside.ts'
 import { doPgDeed } from './pg-deeds.ts'
 import { checkPg } from './pg-expect.ts'
-import { waiting } from './pg-names.ts'
+import { notYetItem } from '../names.ts'
+import { unmade } from './pg-names.ts'
 import { startPgWorld, type PgArrangement, type PgWorld } from './pg-world.ts'
 import { decide, isSingle, lastWritten, observePg, openSession, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
 import { connectRaw, logIn } from './raw-client.ts'
@@ -92,7 +93,7 @@ const runStep = async (seen: PgObservation, step: Tree): Promise<void> => {
   if (name === 'parallel') return await parallelStep(seen, given)
   if (name === 'approve') return await voteStep(seen, given, 'approve')
   if (name === 'reject') return await voteStep(seen, given, 'deny')
-  pending(`no step ${name}`)
+  pending(notYetItem[name] ?? `no step ${name}`)
 }
 
 /** The requester comes back with the same statement, where its session ended with the server. */
@@ -221,7 +222,7 @@ const movesServer = ({ item }: Run): boolean => list(item['steps']).some((step) 
 type Share = (more: PgArrangement) => Promise<PgWorld>
 
 const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Share): Promise<void> => {
-  if (Object.hasOwn(waiting, theCase.id)) return pending(waiting[theCase.id] ?? '')
+  if (run.given['state'] !== undefined) return pending(unmade(run.given['state']))
   if ('fault' in run.item) return await faulty(theCase, run)
   if (typeof run.item['config'] === 'string') return await configured(run, run.item['config'])
   if (kindOf(run.item) === 'mysql') return pending('MySQL is not spoken yet')
