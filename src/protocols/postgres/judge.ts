@@ -34,9 +34,12 @@ export class Judge {
     this.#pieces = new WeakMap()
   }
 
-  /** `more`: what the statement meant when the server first read it, where that is something else than it would mean now. */
-  understand(protocol: 'simple' | 'extended', sql: string, statements: readonly StatementReading[], types: readonly number[], more: readonly Piece[] = []): Understood {
-    const pieces = [...this.#inTurn(statements), ...more]
+  /**
+   * `more`: what the statement meant when the server first read it, where that is something else than it would mean now.
+   * `moved`: the open transaction has moved what names stand for; its end moves it back.
+   */
+  understand(protocol: 'simple' | 'extended', sql: string, statements: readonly StatementReading[], types: readonly number[], more: readonly Piece[] = [], moved = false): Understood {
+    const pieces = [...this.#inTurn(statements, moved), ...more]
     const [only] = pieces
     if (only === undefined) throw new Error('nothing to judge')
     const all: Piece = pieces.length === 1 ? only : together(pieces)
@@ -54,12 +57,12 @@ export class Judge {
   }
 
   /** Behind a statement that may move what names stand for, nobody knows what they will stand for. */
-  #inTurn(statements: readonly StatementReading[]): readonly Piece[] {
+  #inTurn(statements: readonly StatementReading[], within: boolean): readonly Piece[] {
     let moved = false
     return statements.map((statement) => {
       const piece = this.piece(statement)
       const uncertain = moved && (statement.relations.length > 0 || statement.functions.length > 0)
-      moved ||= movesNames(piece.verbs, [statement])
+      moved ||= movesNames(piece.verbs, [statement]) || (within && endsTransaction(statement))
       return uncertain ? asUnknown(piece) : piece
     })
   }
@@ -95,6 +98,9 @@ export class Judge {
     })
   }
 }
+
+/** What takes back what a transaction has done, or drops what lives as long as it. */
+export const endsTransaction = ({ control }: StatementReading): boolean => control?.does === 'commit' || control?.does === 'rollback' || control?.does === 'rollback-to'
 
 /** What may make, move or drop what names stand for. */
 export const movesNames = (verbs: readonly string[], statements: readonly StatementReading[]): boolean =>

@@ -45,3 +45,15 @@ test('an INSERT that lists no columns writes all of them', () => {
   assert.deepEqual(asked('INSERT INTO customers (id) VALUES (1)').columns, ['customers.id'])
   assert.deepEqual(asked('INSERT INTO orders SELECT id, city FROM customers').columns, ['customers.city', 'customers.id', 'orders.id', 'orders.status'])
 })
+
+test('behind the end of a transaction that moved names nobody knows what they stand for', () => {
+  const verbs = (sql: string, moved: boolean): string => {
+    const judge = new Judge({ place: { service: 'crm', upstream: 'u', database: 'd', role: 'r' }, policies: () => ({ tagsOf }) as unknown as PolicySet, names, columns: (_schema, name) => tables[name] })
+    return judge.understand('simple', sql, reader.read(sql).statements, [], [], moved).verbs.join(' ')
+  }
+  for (const end of ['ROLLBACK', 'COMMIT', 'ROLLBACK TO a', 'COMMIT AND CHAIN']) {
+    assert.equal(verbs(`${end}; SELECT id FROM orders`, true), 'sql.unknown sql.transaction sql.select')
+    assert.equal(verbs(`${end}; SELECT id FROM orders`, false), 'sql.transaction sql.select')
+    assert.equal(verbs(`SELECT id FROM orders; ${end}; SELECT 1`, true), 'sql.transaction sql.select')
+  }
+})

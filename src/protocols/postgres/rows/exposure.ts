@@ -33,21 +33,30 @@ export const exposureOf = (statements: readonly StatementReading[], names: Sessi
   return { does: 'show', touched, computed: computed ? 'is masked' : 'passes' }
 }
 
+/** What EXECUTE and FETCH stand for, with all that is said around it: `CREATE TABLE t AS EXECUTE p` keeps what `p` reads. */
 const bodyOf = (statement: StatementReading, names: SessionNames): StatementReading | undefined => {
   const { control } = statement
-  if (control?.does === 'execute') return names.prepared(control.name)
-  if (control?.does === 'fetch') return control.name === undefined ? undefined : names.cursor(control.name)
-  return statement
+  if (control?.does !== 'execute' && control?.does !== 'fetch') return statement
+  const body = control.does === 'execute' ? names.prepared(control.name) : control.name === undefined ? undefined : names.cursor(control.name)
+  if (body === undefined) return undefined
+  const joined = <T>(one: readonly T[], more: readonly T[]): readonly T[] => (more.length === 0 ? one : [...one, ...more])
+  return {
+    ...body,
+    kinds: joined(body.kinds, statement.kinds.filter((kind) => kind !== 'unknown')),
+    functions: joined(body.functions, statement.functions),
+    types: joined(body.types, statement.types),
+    operators: joined(body.operators, statement.operators),
+  }
 }
 
 const exposureOfOne = (statement: StatementReading, names: SessionNames, masks: ColumnMasks): Exposure => {
   const { relations, kinds } = statement
   if (statement.opaque !== undefined || kinds.some((kind) => NOT_MASKABLE.has(kind)) || !isPlain(statement, names)) return refuse('It runs code that may read masked columns.', 'Leave out calls of functions, types and operators that are not built in.')
   const found: Relation[] = []
-  for (const ref of relations.filter((one) => one.defined === undefined)) {
+  for (const ref of relations) {
     const known = names.relation(ref)
-    if (known === undefined) return refuse(`"${shownName(ref)}" is not known, so its rows cannot be masked.`, 'Name a table that exists, with its schema.')
-    if (known.reads === undefined) return refuse(`It cannot be found out what "${shownName(ref)}" reads, so its rows cannot be masked.`, 'Read the tables themselves.')
+    if (known === undefined && ref.defined === undefined) return refuse(`"${shownName(ref)}" is not known, so its rows cannot be masked.`, 'Name a table that exists, with its schema.')
+    if (known?.reads === undefined && ref.defined === undefined) return refuse(`It cannot be found out what "${shownName(ref)}" reads, so its rows cannot be masked.`, 'Read the tables themselves.')
     const relation = names.find(ref)
     if (relation !== undefined) found.push(relation)
   }

@@ -213,6 +213,11 @@ for (const binaries of servers()) describe(`rows with PostgreSQL ${binaries.majo
       'UPDATE users SET name = ssn',
       'UPDATE t SET a = (SELECT ssn FROM users WHERE id = 1)',
       'CREATE VIEW around AS SELECT ssn FROM users',
+      'ALTER TABLE users ALTER name TYPE text USING ssn',
+      "ALTER TABLE users ADD CHECK (ssn NOT LIKE '12%')",
+      'ALTER TABLE users ADD COLUMN copied text GENERATED ALWAYS AS (ssn) STORED',
+      'CREATE INDEX ON users ((ssn::int))',
+      "CREATE INDEX ON users (id) WHERE ssn LIKE '1%'",
       "INSERT INTO ruled VALUES (1, 'x') RETURNING id, a",
       'EXECUTE nothing',
       'FETCH ALL nothing',
@@ -265,6 +270,8 @@ for (const binaries of servers()) describe(`rows with PostgreSQL ${binaries.majo
     assert.ok(prepared?.does === 'prepare')
     declared.set('p', prepared.body)
     assert.deepEqual((await see('EXECUTE p')).rows.map(([shown]) => shown), [stars, stars])
+    refuses('CREATE TABLE copied AS EXECUTE p')
+    refuses('EXECUTE p(peek())')
   })
 
   test('several statements in one text', async () => {
