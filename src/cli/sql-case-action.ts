@@ -21,7 +21,7 @@ const namesOfNowhere: Names = {
     if (!SYSTEM.has(where)) return { schema: where, name, kind: 'table', reads: [{ schema: where, name }] }
     return { schema: where, name, kind: 'system', ...(showsMore({ name }) ? { reads: undefined, runs: 'server' } : { reads: [{ schema: where, name }] }) }
   },
-  function: ({ schema, name }) => extensionFunction(name) ?? (schema === undefined || schema === 'pg_catalog' ? (builtinFunction(name) ?? 'volatile') : 'volatile'),
+  function: ({ schema, name, harmless }) => extensionFunction(name) ?? (schema === undefined || schema === 'pg_catalog' ? (harmless ? 'pure' : (builtinFunction(name) ?? 'volatile')) : 'volatile'),
   attribute: () => undefined,
   type: () => 'volatile',
   operator: ({ schema = 'pg_catalog', name }) => (schema === 'pg_catalog' && isBuiltinOperator(name) ? 'pure' : 'volatile'),

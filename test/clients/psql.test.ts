@@ -77,6 +77,14 @@ describe('psql while an action waits', () => {
     assert.deepEqual(await place.server.query('select 1 from customers where id = 3'), [])
   })
 
+  test('a harmless setting needs no rule, by set_config either; a value from a table does not get into one', async () => {
+    const [, ours] = await ways(place)
+    script = "select set_config('TimeZone', 'Asia/Tokyo', false);\nshow timezone;\nselect set_config('application_name', name, false) from customers;\nselect set_config('search_path', 'x', false);\n"
+    const { stdout, stderr } = await psql(ours, '-A', '-t', '-f', '-')
+    assert.deepEqual(stdout.trim().split('\n'), ['Asia/Tokyo', 'Asia/Tokyo'])
+    assert.equal(stderr.match(/No policy allows/g)?.length, 2, stderr)
+  })
+
   test('a change that is denied did not run, and the session goes on', async () => {
     const [, ours] = await ways(place)
     const asked = psql(ours, '-c', 'update customers set name = upper(name)', '-c', 'select count(*) from customers', '-A', '-t')

@@ -23,7 +23,7 @@ export class Collector {
   }
 
   function(ref: FunctionRef): void {
-    this.#functions.set(`${ref.schema ?? ''}\0${ref.name}`, ref)
+    this.#functions.set(`${ref.schema ?? ''}\0${ref.name}\0${ref.harmless ?? ''}`, ref)
   }
 
   type(ref: ForeignRef): void {

@@ -106,10 +106,18 @@ class Findings {
 
   names(reading: StatementReading): void {
     for (const ref of reading.relations) this.relation(ref)
-    for (const ref of reading.functions) this.function(ref, this.#names.function(ref))
+    const sets = onlySets(reading)
+    for (const ref of reading.functions) this.#called(ref, this.#names.function(ref), sets)
     for (const ref of reading.types) this.#nature(this.#names.type(ref), `the type ${shown(ref)}`)
     for (const ref of reading.operators) this.#nature(this.#names.operator(ref), `the operator ${shown(ref)}`)
     for (const column of reading.columns) this.#attribute(column)
+  }
+
+  #called(ref: FunctionRef, nature: FunctionNature, sets: boolean): void {
+    if (nature !== 'pure') this.function(ref, nature)
+    else if (sets) this.kinds.push('set')
+    // Beside anything else it can carry a value out of sight: into a setting, which is read without a rule.
+    else this.function(ref, ref.harmless ? 'session' : nature)
   }
 
   /** `t.purge` calls `purge(t)` where `t` has no such column. */
@@ -121,6 +129,11 @@ class Findings {
     if (builtin !== undefined && builtin !== 'pure') this.function({ name }, builtin)
   }
 }
+
+/** SET and SHOW in other words, as drivers and frameworks ask after they have logged in. */
+const onlySets = ({ kinds, relations, columns, types, operators, functions }: StatementReading): boolean =>
+  kinds.length === 1 && kinds[0] === 'select' && [relations, columns, types, operators].every(({ length }) => length === 0) &&
+  functions.some(({ harmless }) => harmless) && functions.every(({ harmless, name }) => harmless || name === 'current_setting')
 
 /** Kinds that the name of a prepared statement or a cursor stands for. */
 const bodyOf = (statement: StatementReading, names: Names): StatementReading | 'none' | undefined => {
@@ -135,7 +148,7 @@ export const mean = (statement: StatementReading, names: Names): Meaning => {
   const found = new Findings(names)
   const body = bodyOf(statement, names)
   found.names(statement)
-  let own = statement.kinds
+  let own = onlySets(statement) && found.kinds.every((kind) => kind === 'set') ? [] : statement.kinds
   if (body === undefined) found.unsure.push('nobody knows what this name stands for')
   else if (body !== 'none') {
     found.names(body)

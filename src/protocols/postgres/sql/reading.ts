@@ -23,6 +23,8 @@ export interface RelationRef {
 export interface FunctionRef {
   readonly schema?: string
   readonly name: string
+  /** `set_config` of a setting that SET may change without a rule. */
+  readonly harmless?: true
 }
 
 /** A type or an operator that need not be one of the server's own. */

@@ -2,7 +2,8 @@ import type { SqlKind } from './reading.ts'
 
 /** Settings that change how the answer looks or how long a statement may take, and nothing else. */
 const harmless: ReadonlySet<string> = new Set([
-  'datestyle', 'timezone', 'intervalstyle', 'application_name', 'statement_timeout', 'lock_timeout', 'extra_float_digits', 'client_min_messages', 'bytea_output',
+  'datestyle', 'timezone', 'intervalstyle', 'application_name', 'statement_timeout', 'lock_timeout', 'extra_float_digits', 'client_min_messages', 'bytea_output', 'jit',
+  'idle_in_transaction_session_timeout',
   'transaction_isolation', 'default_transaction_isolation', 'transaction_deferrable', 'default_transaction_deferrable',
 ])
 

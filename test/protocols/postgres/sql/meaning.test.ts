@@ -36,7 +36,8 @@ describe('what statements mean', () => {
   test('functions with effects are what they do', () => {
     const table: Readonly<Record<string, readonly string[]>> = {
       'call select': ['SELECT purge()', 'SELECT evil.lower(name) FROM users', "SELECT nextval('s')", "SELECT setval('s', 1)", "SELECT lo_unlink(1)", "SELECT loread(1, 1)", 'SELECT * FROM t TABLESAMPLE evil (1)', "SELECT pg_input_is_valid('1', 'd')", 'SELECT setseed(0.5)'],
-      'session select': ["SELECT set_config('search_path', 'evil', false)", "SELECT pg_catalog.set_config('role', 'root', true)", 'SELECT pg_export_snapshot()'],
+      set: ["SELECT set_config('TimeZone', 'UTC', false)", "SELECT current_setting('jit') AS cur, set_config('jit', $1, false) AS new", "SELECT pg_catalog.set_config('DateStyle', 'ISO', true)", "SELECT set_config('transaction_read_only', 'on', true)"],
+      'session select': ["SELECT set_config('search_path', 'evil', false)", "SELECT set_config('application_name', name, false) FROM users", "SELECT set_config('application_name', a, false) FROM (VALUES ('b')) x(a)", "SELECT set_config('transaction_read_only', $1, true)", "SELECT set_config('TimeZone', 'UTC', false), set_config('role', 'x', false)", "SELECT set_config('TimeZone', lower('UTC'), false)", "SELECT pg_catalog.set_config('role', 'root', true)", 'SELECT pg_export_snapshot()'],
       'lock select': ['SELECT pg_advisory_lock(1)', 'SELECT pg_try_advisory_xact_lock(1)', 'SELECT pg_advisory_unlock_all()'],
       'listen select': ["SELECT pg_notify('a', 'b')"],
       'server select': [
@@ -45,6 +46,7 @@ describe('what statements mean', () => {
       ],
     }
     for (const [expected, all] of Object.entries(table)) for (const sql of all) assert.equal(kinds(sql), expected, sql)
+    assert.equal(kinds("SELECT set_config('TimeZone', 'UTC', false)", { functions: { set_config: 'volatile' } }), 'call select')
     assert.equal(kinds('VALUES (purge())'), 'call select')
     assert.equal(kinds('DELETE FROM t WHERE purge() = 1'), 'delete call')
     assert.equal(kinds('EXPLAIN SELECT purge()'), 'call explain')

@@ -25,7 +25,7 @@ export const namesOf = (world: World = {}): Names => ({
   },
   function(ref) {
     const own = world.functions?.[spelled(ref)]
-    const builtin = (ref.schema ?? 'pg_catalog') === 'pg_catalog' ? builtinFunction(ref.name) : undefined
+    const builtin = (ref.schema ?? 'pg_catalog') !== 'pg_catalog' ? undefined : ref.harmless ? 'pure' : builtinFunction(ref.name)
     return own ?? builtin ?? extensionFunction(ref.name) ?? 'volatile'
   },
   attribute: (name) => world.attributes?.[name],

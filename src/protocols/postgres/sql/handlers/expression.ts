@@ -1,22 +1,27 @@
 import type { FuncCall, Node } from '@pgsql/types'
-import { isHardSetting } from '../settings.ts'
+import type { FunctionRef } from '../reading.ts'
+import { isHardSetting, settingKind } from '../settings.ts'
 import type { Handlers, Walk } from '../walk.ts'
 import { columnOf, equality, literalOf, nameOf, operator, plainColumns, qualified, stringOf, type } from './spelling.ts'
 
-/** The argument of `set_config` that names the setting, by its place or by its name. */
-const settingOf = (args: readonly Node[]): Node | undefined => {
-  const named = args.flatMap((arg) => ('NamedArgExpr' in arg && arg.NamedArgExpr.name === 'setting_name' ? [arg.NamedArgExpr.arg] : []))
-  return named[0] ?? args[0]
+/** An argument of `set_config`, by its place or by its name. */
+const argumentOf = (args: readonly Node[], place: number, name: string): Node | undefined => {
+  const named = args.flatMap((arg) => ('NamedArgExpr' in arg && arg.NamedArgExpr.name === name ? [arg.NamedArgExpr.arg] : []))
+  return named[0] ?? args[place]
+}
+
+const setConfig = (ref: FunctionRef, args: readonly Node[], walk: Walk): void => {
+  const setting = literalOf(argumentOf(args, 0, 'setting_name'))
+  if (setting === undefined) walk.found.forbid('set_config with a name that is not written out could change how every later statement is read')
+  else if (isHardSetting(setting)) walk.found.forbid(`set_config of ${setting.toLowerCase()} changes how every later statement is read`)
+  const harmless = setting !== undefined && settingKind(setting, literalOf(argumentOf(args, 1, 'new_value'))).kind === 'set'
+  walk.found.function(harmless ? { ...ref, harmless } : ref)
 }
 
 const functionCall = (call: FuncCall, walk: Walk): undefined => {
   const ref = qualified(nameOf(call.funcname))
-  walk.found.function(ref)
-  if (ref.name === 'set_config') {
-    const setting = literalOf(settingOf(call.args ?? []))
-    if (setting === undefined) walk.found.forbid('set_config with a name that is not written out could change how every later statement is read')
-    else if (isHardSetting(setting)) walk.found.forbid(`set_config of ${setting.toLowerCase()} changes how every later statement is read`)
-  }
+  if (ref.name === 'set_config') setConfig(ref, call.args ?? [], walk)
+  else walk.found.function(ref)
 }
 
 const jsonQueries: Readonly<Record<string, string | undefined>> = { JSON_VALUE_OP: 'json_value', JSON_QUERY_OP: 'json_query', JSON_EXISTS_OP: 'json_exists' }
