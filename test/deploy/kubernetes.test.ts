@@ -113,12 +113,13 @@ describe('deploy/kubernetes', () => {
       const done = countersign(...args)
       assert.equal(done.status, 0, `${args.join(' ')}: ${done.stdout}${done.stderr}`)
     }
-    assert.match(countersign('policy', 'test', '--config', file, policies).stdout, /3/)
+    assert.match(countersign('policy', 'test', '--config', file, policies).stdout, /^7 passed, 0 failed/m)
   })
 
   test('listens on loopback only', () => {
     for (const [name, { address }] of Object.entries(config.listeners)) assert.match(String(address), /^127\.0\.0\.1:\d+$/, name)
     assert.equal(agent.env?.find(({ name }) => name === 'ORDERS_API_URL')?.value, `http://${String(config.listeners['http']?.['address'])}`)
+    assert.equal(agent.env?.find(({ name }) => name === 'CRM_URL')?.value, `postgres://invoice-agent@${String(config.listeners['postgres']?.['address'])}/${String(config.services['crm-db']?.['database'])}`)
   })
 
   test('no container may do more than it must', () => {
@@ -195,8 +196,13 @@ describe('deploy/kubernetes', () => {
     const { upstream } = config.services['orders-api'] as unknown as { readonly upstream: string }
     assert.ok(reaches(upstream), upstream)
     assert.ok(reaches(String((config.store as unknown as { readonly url: string }).url).replace(/:\$\{.*\}@/, '')), 'the store')
-    const other = policies.find(({ metadata }) => metadata.namespace === 'orders')
-    assert.deepEqual(other?.spec?.policyTypes, ['Ingress'])
-    for (const { podSelector } of other?.spec?.ingress?.flatMap(({ from }) => from) ?? []) assert.deepEqual(podSelector?.matchLabels, own.spec?.podSelector?.matchLabels)
+    assert.ok(reaches(`postgres://${String(config.services['crm-db']?.['upstream'])}`), 'the database')
+    for (const namespace of ['orders', 'databases']) {
+      const other = policies.find(({ metadata }) => metadata.namespace === namespace)
+      assert.deepEqual(other?.spec?.policyTypes, ['Ingress'])
+      const peers = other?.spec?.ingress?.flatMap(({ from }) => from) ?? []
+      assert.equal(peers.length, 1)
+      for (const { podSelector } of peers) assert.deepEqual(podSelector?.matchLabels, own.spec?.podSelector?.matchLabels)
+    }
   })
 })
