@@ -26,7 +26,7 @@ export interface PostgresSettings {
   /** Lines for postgresql.conf, such as `{ max_connections: '10' }`. */
   readonly settings?: Readonly<Record<string, string>>
   readonly binaries?: PostgresBinaries
-  /** `fresh`: a cluster with an identifier of its own, which takes some seconds. Or a server that has ended, to go on with a copy of its data. Else all have the identifier of this machine's template. */
+  /** `fresh`: a cluster with an identifier of its own, which takes some seconds. Or a server in which nothing happens, to go on with a copy of its data. Else all have the identifier of this machine's template. */
   readonly cluster?: 'fresh' | { readonly of: TestPostgres }
 }
 
@@ -44,8 +44,6 @@ export interface TestPostgres extends AsyncDisposable {
   readonly url: string
   readonly tls?: PostgresTls
   readonly process: ChildProcess
-  /** Ends the server at once, as a crash does; its data stays until it is disposed of. */
-  readonly crash: () => Promise<void>
   /** Runs one or more statements as the superuser, and gives the rows of the last one. */
   readonly query: <Row extends pg.QueryResultRow = pg.QueryResultRow>(sql: string, values?: readonly unknown[], database?: string) => Promise<readonly Row[]>
   /** What the server has logged so far: every statement that reached it, in its own words. */
@@ -218,7 +216,6 @@ const running = ({ binaries, data, folder, child, port, tls }: Parts): TestPostg
   url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
   ...(tls === undefined ? {} : { tls }),
   process: child,
-  crash: () => stop(child, 'SIGQUIT'),
   query: (sql, values, database = 'postgres') => connect(folder, port, database, async (client) => lastRows(await client.query(sql, values === undefined ? undefined : [...values]))),
   log: () => logOf(data),
   async [Symbol.asyncDispose]() {

@@ -49,8 +49,9 @@ const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = 
   'promote the replica of pg-main; same system identifier': async (seen) => {
     const { server } = seen.place.database
     await server.query('checkpoint')
-    await server.crash()
-    await move(seen, await startPostgres({ cluster: { of: server }, auth: 'scram-sha-256' }))
+    const replica = await startPostgres({ cluster: { of: server }, auth: 'scram-sha-256' })
+    await server[Symbol.asyncDispose]()
+    await move(seen, replica)
   },
   'approve r1 as a grant for one later execution': async (seen) => {
     const r1 = seen.exchanges.find(({ ref }) => ref === 'r1') ?? fail('no r1')
