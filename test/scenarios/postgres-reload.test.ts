@@ -32,8 +32,8 @@ after(async () => {
   await place?.[Symbol.asyncDispose]()
 })
 
-const session = (): Psql => {
-  const client = psql(replica.port, agent)
+const session = (database = 'crm'): Psql => {
+  const client = psql(replica.port, agent, ['-d', database])
   opened.push(client)
   return client
 }
@@ -113,10 +113,17 @@ test('a service that is added is there, one that leads elsewhere does so for new
   const open = session()
   open.type(`${name};`)
   await said(open, 'crm')
+  const left = session('archive')
+  left.type(`${name};`)
+  await said(left, 'archive')
   await place.configure('a', { services: { orders: orders(), crm: service({ database: 'archive' }) }, policies: policies() })
   await reload()
   assert.equal(await once(name), 'archive')
   assert.match(await once('select 1', 'archive'), /FATAL: {2}There is no such database here/)
+  left.type('select count(*) from orders;')
+  await until('the denial', () => left.errors().includes('No policy allows this') || undefined, 10_000)
+  left.child.stdin?.end()
+  await left.ended
   open.type(`select 'still in ' || current_database();`)
   await said(open, 'still in crm')
   open.child.stdin?.end()
