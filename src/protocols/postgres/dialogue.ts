@@ -175,10 +175,14 @@ export class Dialogue {
     return new Promise((resolve, reject) => {
       const rows: (readonly (string | null)[])[] = []
       let failure: Error | undefined
-      const stop = setTimeout(() => void this.#parts.backend.cancel(AbortSignal.timeout(withinMs)).catch(() => {}), withinMs)
+      this.#socket.resume() // a client that does not read what it got has nothing to do with it
+      const stop = setTimeout(() => this.stop(), withinMs)
+      // Whoever does not answer that either is not there any more.
+      const leave = setTimeout(() => this.end(new Error('the server does not answer')), 2 * withinMs)
+      const answered = (): void => [stop, leave].forEach(clearTimeout)
       const quiet = 'all' as const
       const lost = (): void => {
-        clearTimeout(stop)
+        answered()
         reject(new AskFailed('the connection broke'))
       }
       const failed = (error: Buffer | undefined): void => {
@@ -189,7 +193,7 @@ export class Dialogue {
         else failure ??= new AskFailed('too many rows')
       }
       const ended = (): void => {
-        clearTimeout(stop)
+        answered()
         this.replies.asking = false
         if (failure === undefined) resolve(rows)
         else reject(failure)

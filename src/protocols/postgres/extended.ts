@@ -27,7 +27,8 @@ interface Parked {
   readonly plans: boolean
 }
 
-const mostParked = 4 << 20
+const mostParkedBytes = 4 << 20
+const mostParked = 2_048
 const flushMessage = message(frontend.flush)
 
 /**
@@ -243,7 +244,7 @@ export class Extended {
     if (!waits && this.#parked.length === 0) return this.#dialogue.send(sent, bytes)
     this.#parked.push({ sent, bytes, plans })
     this.#parkedBytes += bytes.length
-    if (this.#parkedBytes > mostParked) this.release()
+    if (this.#parkedBytes > mostParkedBytes || this.#parked.length > mostParked) this.release()
   }
 
   #sendParked(): void {

@@ -65,6 +65,9 @@ export interface Change {
   dropped(): void
 }
 
+/** Of all values behind the names of one kind. */
+const mostBytes = 32 << 20
+
 /**
  * Names as the server knows them. A change counts once the server has confirmed it. Within one batch it counts at once: if it fails,
  * the server skips what comes after it. Across a Sync nothing is known before the answer.
@@ -74,15 +77,18 @@ export class Namespace<T> {
   readonly #pending: Pending<T>[] = []
   readonly #most: number
   readonly #left: (value: T) => void
+  readonly #bytesOf: (value: T) => number
+  #bytes = 0
 
-  /** `left` is told of each value whose name stands for it no more. */
-  constructor(most: number, left: (value: T) => void = () => {}) {
+  /** `bytesOf`: what it takes to keep a value. `left` is told of each value whose name stands for it no more. */
+  constructor(most: number, bytesOf: (value: T) => number, left: (value: T) => void = () => {}) {
     this.#most = most
+    this.#bytesOf = bytesOf
     this.#left = left
   }
 
   get full(): boolean {
-    return this.#known.size + this.#pending.length >= this.#most
+    return this.#known.size + this.#pending.length >= this.#most || this.#bytes >= mostBytes
   }
 
   find(name: string, batch: number): Found<T> {
@@ -102,10 +108,13 @@ export class Namespace<T> {
   change(name: string | undefined, value: T | undefined, batch: number, unsure = false): Change {
     const pending: Pending<T> = { batch, name, value, unsure }
     this.#pending.push(pending)
+    if (value !== undefined) this.#bytes += this.#bytesOf(value)
     const remove = (): void => {
       const at = this.#pending[0] === pending ? 0 : this.#pending.indexOf(pending)
+      if (at < 0) return
       if (at === 0) this.#pending.shift()
-      else if (at > 0) this.#pending.splice(at, 1)
+      else this.#pending.splice(at, 1)
+      if (value !== undefined) this.#bytes -= this.#bytesOf(value)
     }
     return {
       happened: () => {
@@ -121,8 +130,11 @@ export class Namespace<T> {
     if (name === undefined) return this.keep(() => false)
     const before = this.#known.get(name)
     if (value === undefined) this.#known.delete(name)
-    else this.#known.set(name, value)
-    if (before !== undefined) this.#left(before)
+    else {
+      this.#known.set(name, value)
+      this.#bytes += this.#bytesOf(value)
+    }
+    if (before !== undefined) this.#leaves(before)
   }
 
   /** Forgets what does not live on. */
@@ -130,7 +142,12 @@ export class Namespace<T> {
     for (const [name, value] of this.#known) {
       if (test(value)) continue
       this.#known.delete(name)
-      this.#left(value)
+      this.#leaves(value)
     }
+  }
+
+  #leaves(value: T): void {
+    this.#bytes -= this.#bytesOf(value)
+    this.#left(value)
   }
 }

@@ -3,6 +3,8 @@ import type { Pipeline } from './pipeline.ts'
 import type { StatementReading } from './sql/reading.ts'
 
 const mostNames = 10_000
+/** What an entry takes beside its text or its values. */
+const entryBytes = 512
 
 /** What a transaction has done so far: nothing is open, it has only begun or read, or others may wait for what it wrote. */
 export type TransactionState = 'none' | 'clean' | 'written'
@@ -13,8 +15,8 @@ export const hasFailed = ({ size, status }: Pipeline, { control }: StatementRead
 
 /** What the client and the server have agreed on in this session. */
 export class SessionState {
-  readonly statements = new Namespace<Prepared>(mostNames)
-  readonly portals = new Namespace<Portal>(mostNames, ({ begun }) => begun?.execution.left())
+  readonly statements = new Namespace<Prepared>(mostNames, ({ sql }) => sql.length + entryBytes)
+  readonly portals = new Namespace<Portal>(mostNames, ({ bound }) => (bound?.bytes.length ?? 0) + entryBytes, ({ begun }) => begun?.execution.left())
   /** The batch in which something was last sent that writes. */
   #lastWrite = -1
   #written = false
@@ -44,6 +46,11 @@ export class SessionState {
   /** What these statements do to names, once the server has run them: one list for each statement. */
   changes(statements: readonly StatementReading[], batch: number): readonly (readonly Change[])[] {
     return statements.map((statement) => this.#changes(statement, batch))
+  }
+
+  /** Whether there is no room for the name that it makes. */
+  lacksRoom({ control }: StatementReading): boolean {
+    return (control?.does === 'prepare' && this.statements.full) || (control?.does === 'declare' && this.portals.full)
   }
 
   #changes({ control }: StatementReading, batch: number): readonly Change[] {

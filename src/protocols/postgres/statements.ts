@@ -94,6 +94,7 @@ export class Statements {
   #obstacle(reading: Reading, inBatch: boolean): Refusal | 'wait' | undefined {
     const forbidden = reading.statements.find((statement) => statement.forbidden !== undefined)?.forbidden
     if (forbidden !== undefined) return new Refusal('denied', `This is refused whatever a policy says: ${forbidden}.`)
+    if (reading.statements.some((statement) => this.state.lacksRoom(statement))) return new Refusal('denied', 'This session has too many prepared statements or cursors.', { instead: 'Deallocate or close those that are not needed.' })
     if (reading.backslash === undefined) return undefined
     if (inBatch) return new Refusal('denied', "A backslash stands before a quote in this text, so that it can be read in two ways. Write E'...' or send Sync before it.")
     return this.#parts.dialogue.pipeline.size > 0 ? 'wait' : undefined

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Namespace } from '../../../../src/protocols/postgres/namespace.ts'
 import { OutOfStep, Pipeline, type Sent, type SentKind } from '../../../../src/protocols/postgres/pipeline.ts'
+import type { StatementReading } from '../../../../src/protocols/postgres/sql/reading.ts'
+import { SessionState } from '../../../../src/protocols/postgres/state.ts'
 import { makePoison, poisonedExecute, poisonedQuery } from '../../../../src/protocols/postgres/poison.ts'
 
 const I = 0x49
@@ -109,7 +111,7 @@ describe('answers belong to what was sent', () => {
 
 describe('names', () => {
   test('a change counts at once in its own batch, later batches wait for the answer', () => {
-    const names = new Namespace<string>(10)
+    const names = new Namespace<string>(10, () => 1)
     const change = names.change('s', 'one', 0)
     assert.equal(names.find('s', 0), 'one')
     assert.equal(names.find('s', 1), 'unsure')
@@ -119,7 +121,7 @@ describe('names', () => {
   })
 
   test('what is dropped leaves no trace', () => {
-    const names = new Namespace<string>(10)
+    const names = new Namespace<string>(10, () => 1)
     names.set('s', 'one')
     const closed = names.change('s', undefined, 0)
     const made = names.change('s', 'two', 0)
@@ -131,7 +133,7 @@ describe('names', () => {
   })
 
   test('a name that was taken is unsure until the server has said so', () => {
-    const names = new Namespace<string>(10)
+    const names = new Namespace<string>(10, () => 1)
     names.set('s', 'one')
     const again = names.change('s', 'two', 0, true)
     assert.equal(names.find('s', 0), 'unsure')
@@ -140,7 +142,7 @@ describe('names', () => {
   })
 
   test('all names at once, and those that do not live on', () => {
-    const names = new Namespace<string>(2)
+    const names = new Namespace<string>(2, () => 1)
     names.set('a', 'x')
     names.set('b', 'y')
     assert.equal(names.full, true)
@@ -150,5 +152,39 @@ describe('names', () => {
     assert.equal(names.find('b', 0), undefined)
     all.happened()
     assert.equal(names.confirmed('b'), undefined)
+  })
+
+  test('there is room for so many, and for so much', () => {
+    const left: string[] = []
+    const names = new Namespace<string>(10, (value) => value.length, (value) => void left.push(value.slice(0, 1)))
+    const large = 'a'.repeat(20 << 20)
+    names.change('a', large, 0).happened()
+    assert.equal(names.full, false)
+    const second = names.change('b', large, 0)
+    assert.equal(names.full, true)
+    second.dropped()
+    second.dropped()
+    assert.equal(names.full, false)
+    names.change('b', large, 0).happened()
+    assert.equal(names.full, true)
+    names.set('a', 'z')
+    assert.equal(names.full, false)
+    names.set(undefined, undefined)
+    names.set('a', large)
+    assert.equal(names.full, false)
+    assert.deepEqual(left, ['a', 'z', 'a'])
+  })
+
+  test('SQL makes no name where there is no room for it', () => {
+    const state = new SessionState()
+    const does = (control: StatementReading['control']): StatementReading => ({ control }) as unknown as StatementReading
+    const body = does(undefined)
+    const prepare = does({ does: 'prepare', name: 'p', body })
+    assert.equal(state.lacksRoom(prepare), false)
+    state.statements.set('large', { sql: 'a'.repeat(33 << 20), reading: body, types: [], then: undefined })
+    assert.equal(state.lacksRoom(prepare), true)
+    assert.equal(state.lacksRoom(does({ does: 'deallocate', name: 'large' })), false)
+    state.statements.set('large', undefined)
+    assert.equal(state.lacksRoom(prepare), false)
   })
 })
