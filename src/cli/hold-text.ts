@@ -12,7 +12,11 @@ const row = (name: string, text: string): string => `${name.padEnd(13)} ${text}\
 
 const who = ({ subject, name, email }: Someone): string => terminalText([name, email && `<${email}>`, `(${subject})`].filter(Boolean).join(' '))
 
-const tagText = (tags: readonly string[]): string => (tags.length === 0 ? '' : ` [${tags.map(terminalText).join(', ')}]`)
+/** `public` says that a column is none of those that its table is tagged for: nothing to look out for. */
+const tagText = (tags: readonly string[]): string => {
+  const shown = tags.filter((tag) => tag !== 'public')
+  return shown.length === 0 ? '' : ` [${shown.map(terminalText).join(', ')}]`
+}
 
 const mostResources = 20
 const mostColumns = 30
@@ -55,13 +59,13 @@ export const rowsCell = ({ exactRows, estimatedRows, unfiltered }: ShownImpact):
 }
 
 const impactLines = ({ impact }: HoldDetail['action'], drift: HoldDetail['terms']['drift'], io: Io): readonly string[] => {
-  const limits = drift && [drift.factor === undefined ? '' : `${drift.factor} times as many`, drift.rows === undefined ? '' : `${drift.rows} more`].filter(Boolean).join(', or ')
+  const limits = drift && [drift.factor === undefined ? '' : `over ${drift.factor} times as many rows`, drift.rows === undefined ? '' : `over ${drift.rows} rows more`].filter(Boolean).join(', or ')
   const every = 'EVERY ROW: it has no WHERE that leaves anything out'
   return [
     ...(impact === undefined ? [] : [row('Rows', rowsText(impact))]),
     ...(impact?.unfiltered === undefined ? [] : [row('Which', impact.unfiltered ? (hasColour(io) ? styleText('red', every, { validateStream: false }) : every) : 'those that its WHERE lets through')]),
     ...(impact?.notes ?? []).map((note) => row('Note', terminalText(note))),
-    ...(limits === undefined ? [] : [row('Stops', `if, by the time it runs, it would change ${limits}`)]),
+    ...(limits === undefined ? [] : [row('Stops', `if by then it would change ${limits}`)]),
   ]
 }
 
@@ -74,7 +78,7 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
   const open = hold.state === 'pending' || hold.state === 'approved'
   return [
     row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),
-    row('Action', `${(action.verbs ?? [action.verb]).map(terminalText).join(', ')} on ${terminalText(action.service)}${tagText(action.tags.filter((tag) => tag !== 'public'))}`),
+    row('Action', `${(action.verbs ?? [action.verb]).map(terminalText).join(', ')} on ${terminalText(action.service)}${tagText(action.tags)}`),
     action.place === undefined ? '' : row('Database', `${terminalText(action.place.database)}, as ${terminalText(action.place.role)}`),
     ...resourceLines(action.resources),
     ...impactLines(action, hold.terms.drift, io),
