@@ -85,6 +85,8 @@ export class Dialogue {
   }
 
   /** What the server does not answer. */
+    // Its time begins when all before it is answered, and the server keeps answers to itself until somebody asks for them.
+    if (sent.execution?.limit !== undefined && this.pipeline.running !== undefined) this.askForAnswers()
   sendUnanswered(bytes: Buffer): void {
     if (this.#ended === undefined) this.#out.push(bytes)
   }
@@ -126,7 +128,9 @@ export class Dialogue {
 
   drained(): Promise<void> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
-    return this.until(() => !this.#stopping && !this.#socket.writableNeedDrain, (check) => this.#socket.once('drain', check))
+    return this.until(() => !this.#stopping && !this.#socket.writableNeedDrain, (check) => {
+      if (this.#socket.writableNeedDrain) this.#socket.once('drain', check)
+    })
   }
 
   /** Asks the server to stop what runs. Until it has heard that, nothing more is written: it would stop what comes next instead. */

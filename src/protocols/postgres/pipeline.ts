@@ -68,6 +68,14 @@ export class Pipeline {
   get head(): Sent | undefined {
     return this.#queue[this.#head]
   }
+  /** The action at which the server works, or will next. */
+  get running(): Execution | undefined {
+    for (let at = this.#head; at < this.#queue.length; at++) {
+      const execution = this.#queue[at]?.execution
+      if (execution !== undefined) return execution
+    }
+    return undefined
+  }
 
   send(sent: Sent): void {
     if (this.skipping && sent.kind !== 'sync') throw new Error('something was sent that the server would skip')

@@ -22,7 +22,7 @@ export class TimeLimit {
   /** It was sent. */
   run(): void {
     const run = ++this.#runs
-    const isNext = (): boolean => this.#execution.over || this.#dialogue.pipeline.head?.execution === this.#execution
+    const isNext = (): boolean => this.#execution.over || this.#dialogue.pipeline.running === this.#execution
     this.#dialogue.until(isNext).then(
       () => {
         if (run !== this.#runs || this.#execution.over) return
