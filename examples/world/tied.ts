@@ -14,7 +14,8 @@ exec 3<&0 </dev/null
     kill -s "$signal" $$
     tries=0
     while kill -0 $$ && [ $tries -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
-    [ -z "$folder" ] || rm -rf "$folder"
+    # Processes of the program may be leaving still.
+    [ -z "$folder" ] || rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
   ) >/dev/null 2>&1 &
 )
 exec 3<&-

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { endOnSignals } from '../support/temporary-folder.ts'
 import { isMeasured, runCase } from './engine.ts'
 import { loadCases } from './loader.ts'
 import { notYet } from './names.ts'
@@ -15,6 +16,7 @@ after(async () => {
   await Promise.all([endServer(), redis?.then((started) => started[Symbol.asyncDispose]())])
 })
 
+endOnSignals()
 const cases = loadCases(import.meta.dirname)
 
 test('every case is loaded, and the first release gate is complete', () => {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { endOnSignals } from '../support/temporary-folder.ts'
 import { isMeasured, runCase, type Result } from './engine.ts'
 import { loadCases, type Case } from './loader.ts'
 import { endServer } from './postgres/fixture.ts'
@@ -68,5 +69,6 @@ const main = async (): Promise<void> => {
   process.exitCode = count('fail') > 0 ? 1 : 0
 }
 
+endOnSignals()
 await main()
 process.exit()

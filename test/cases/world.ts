@@ -1,5 +1,4 @@
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { stringify } from 'yaml'
@@ -15,6 +14,7 @@ import { Refusal } from '../../src/model/refusal.ts'
 import type { ExplainingPolicySet } from '../../src/policy/policy-set.ts'
 import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import type { SentinelPair } from '../stores/sentinel-pair.ts'
 import { makeIssuers, type Issuers } from './issuers.ts'
 import { fail, pending } from './outcome.ts'
@@ -115,8 +115,7 @@ let worlds = 0
 
 export const startWorld = async (options: WorldOptions): Promise<World> => {
   await using started = new AsyncDisposableStack()
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-case-'))
-  started.defer(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = started.use(temporaryFolder('case')).path
   const stubs = new Map<string, Stub>()
   for (const name of stubNames) stubs.set(name, started.use(await startStub(name)))
   const directory = makeDirectory()

@@ -36,6 +36,9 @@ export interface LaunchOptions {
 export const launch = (configFile: string, { env = {}, node = [], under = [] }: LaunchOptions = {}) => {
   const line = [...under, process.execPath, ...node, program, 'serve', '--config', configFile]
   const child = spawn(line[0]!, line.slice(1), { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: 'info', NODE_COMPILE_CACHE: compiled, ...env } })
+  const end = (): unknown => child.kill('SIGKILL')
+  process.once('exit', end)
+  child.once('exit', () => process.removeListener('exit', end))
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
   const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)

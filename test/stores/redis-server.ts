@@ -1,10 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { spawnTied } from '../../examples/world/tied.ts'
 
 export const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1')
@@ -37,7 +38,7 @@ const startOnce = async (extra: readonly string[], given: { readonly port?: numb
   const port = given.port ?? (await freePort())
   const dir = await mkdtemp(join(tmpdir(), 'countersign-redis-'))
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir, ...extra]
-  const child: ChildProcess = spawn('redis-server', given.config === undefined ? args : [given.config, ...args.slice(0, 4), ...extra], { stdio: 'ignore' })
+  const child: ChildProcess = spawnTied('redis-server', given.config === undefined ? args : [given.config, ...args.slice(0, 4), ...extra], { signal: 'SIGKILL', folder: dir, output: 'ignore' })
   const ended = once(child, 'exit')
   const command = (...words: string[]): Promise<string> =>
     new Promise((resolve, reject) => {

@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HoldStore } from '../../src/approval/hold-store.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { until } from '../support/until.ts'
 import { freePort, startRedis, type RedisServer } from './redis-server.ts'
 
@@ -17,8 +17,7 @@ export interface SentinelPair extends AsyncDisposable {
 /** A primary, its replica, and a Sentinel that promotes after a second. */
 export const startPair = async (): Promise<SentinelPair> => {
   const stack = new AsyncDisposableStack()
-  const dir = await mkdtemp(join(tmpdir(), 'countersign-sentinel-'))
-  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  const dir = stack.use(temporaryFolder('sentinel')).path
   const primary = stack.use(await startRedis(['--repl-diskless-sync-delay', '0']))
   const replica = stack.use(await startRedis(['--replicaof', '127.0.0.1', String(primary.port), '--repl-diskless-sync-delay', '0']))
   await until('replication', async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'), 15_000)

@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { spawnTied } from '../../examples/world/tied.ts'
 import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
@@ -20,7 +21,7 @@ export const startRedis = async (extra: readonly string[] = []): Promise<TestRed
   const directory = await mkdtemp(join(tmpdir(), 'countersign-redis-'))
   for (let tries = 1; ; tries++) {
     const port = await freePort()
-    const child = spawn('redis-server', ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--dir', directory, '--daemonize', 'no', ...extra], { stdio: 'ignore' })
+    const child = spawnTied('redis-server', ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--dir', directory, '--daemonize', 'no', ...extra], { signal: 'SIGKILL', folder: directory, output: 'ignore' })
     const failed = new Promise<'failed'>((resolve) => {
       child.once('error', () => resolve('failed'))
       child.once('exit', () => resolve('failed'))

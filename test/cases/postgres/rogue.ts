@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSecureContext, TLSSocket } from 'node:tls'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 import { makeTls } from '../../support/postgres-tls.ts'
 import { pending } from '../outcome.ts'
 
@@ -111,9 +111,9 @@ const server = (got: Buffer[], talk: (socket: Socket | TLSSocket) => void, secur
 }
 
 export const startRogue = async (kind: string): Promise<Rogue> => {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-rogue-'))
-  const other = mkdtempSync(join(tmpdir(), 'countersign-rogue-'))
-  const secured = certificates[kind]?.(folder, other)
+  const [own, other] = [temporaryFolder('rogue'), temporaryFolder('rogue')]
+  const folder = own.path
+  const secured = certificates[kind]?.(folder, other.path)
   const talk = talks[kind] ?? (secured !== undefined || kind === 'answers N to SSLRequest' ? afterStartup(welcome()) : pending(`no server does this yet: ${kind}`))
   const ca = secured?.ca ?? (kind === 'answers N to SSLRequest' ? makeTls(folder).ca : undefined)
   const got: Buffer[] = []
@@ -132,8 +132,7 @@ export const startRogue = async (kind: string): Promise<Rogue> => {
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => listening.close(resolve))
-      rmSync(folder, { recursive: true, force: true })
-      rmSync(other, { recursive: true, force: true })
+      for (const one of [own, other]) one[Symbol.dispose]()
     },
   }
 }
