@@ -14,7 +14,8 @@ export class HoldNotice {
 
   start(hold: Hold, say: (text: string, hint: string) => void): void {
     this.stop()
-    const tell = (): void => say(`held for approval ${hold.code}: ${holdUrl(this.#consoleUrl, hold)}`, 'The statement runs as soon as it is approved. Cancel it to take it back.')
+    const hint = [...reasonsOf(hold), 'The statement runs as soon as it is approved. Cancel it to take it back.'].join(' ')
+    const tell = (): void => say(`held for approval ${hold.code}: ${holdUrl(this.#consoleUrl, hold)}`, hint)
     tell()
     this.#timer = setInterval(tell, this.#everyMs)
   }
@@ -24,3 +25,6 @@ export class HoldNotice {
     this.#timer = undefined
   }
 }
+
+/** In the words of the policies' authors. */
+const reasonsOf = ({ matched }: Hold): readonly string[] => [...new Set(matched.flatMap(({ then, observed, because }) => (then === 'hold' && !observed && because !== undefined ? [because] : [])))]
