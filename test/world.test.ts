@@ -27,7 +27,7 @@ const startWorld = async (place: string, env: Readonly<Record<string, string>> =
   let text = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
-  await until('the tour', () => text.includes('Ctrl-C ends everything.') || child.exitCode !== null, 40_000)
+  await until('the tour', () => text.includes('Ctrl-C ends everything.') || child.exitCode !== null, 90_000)
   const line = (pattern: RegExp): string => text.split('\n').find((each) => pattern.test(each))?.trim() ?? assert.fail(`no line like ${pattern} in:\n${text}`)
   return { process: child, text: () => text, line, ended: () => ended }
 }
@@ -69,9 +69,11 @@ describe('npm start', { concurrency: 1 }, () => {
   /** Bob sees it in the list and approves it; gives back what the agent was answered and what it was told before. */
   const approved = async (line: string): Promise<string> => {
     const asked = paste(line)
-    const list = world.line(/holds ls/)
-    const code = await until('the hold', async () => /(CS-\w+) +pending/.exec((await paste(list).done).out)?.[1], 20_000)
-    const id = /hold_\w+/.exec((await paste(`${list} -o json`).done).out)?.[0] ?? ''
+    const list = `${world.line(/holds ls/)} -o json`
+    const { id, code } = await until('the hold', async () => {
+      const { out } = await paste(list).done
+      return (JSON.parse(out.slice(out.indexOf('{'))) as { readonly holds: readonly { readonly id: string; readonly code: string; readonly state: string }[] }).holds.find(({ state }) => state === 'pending')
+    }, 40_000)
     const yes = await paste(`${world.line(/holds approve/).replace('CS-XXXX', id)} --yes --code ${code}`).done
     assert.equal(yes.code, 0, yes.out)
     const { out, code: status } = await asked.done

@@ -82,7 +82,7 @@ const countersign = spawnTied(process.execPath, [join(root, 'src/cli/main.ts'), 
 const ended = once(countersign, 'exit') as Promise<[number | null]>
 
 const ready = async (): Promise<boolean> => {
-  for (const until = Date.now() + 20_000; Date.now() < until && countersign.exitCode === null; ) {
+  for (const until = Date.now() + 60_000; Date.now() < until && countersign.exitCode === null; ) {
     const answer = await fetch(`http://127.0.0.1:${admin}/readyz`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
     if (answer?.ok) return true
     await new Promise((resume) => setTimeout(resume, 100))
@@ -128,7 +128,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 if (await ready()) tour()
 else if (countersign.exitCode === null) {
-  say('Countersign did not become ready within 20 s.')
+  say('Countersign did not become ready within a minute.')
   stop()
 }
 const [code] = await ended
