@@ -16,23 +16,20 @@ export const PUBLIC_TAG = 'public'
 
 /** More tables of one partitioned table than this are not looked at one by one: all columns count as masked. */
 const MOST_RELATIVES = 20_000
-const MOST_SETS = 256
 
-const sets = new WeakMap<Catalog, WeakMap<TagsOf, Map<string, ColumnMasks>>>()
+type Sets = WeakMap<Readonly<Record<string, Mask>>, ColumnMasks>
 
-/** Kept for as long as catalog and classification are the same. */
+const sets = new WeakMap<Catalog, WeakMap<TagsOf, Sets>>()
+
+/** Kept for as long as catalog, classification and the masks (one object for one decision of a policy) are the same. */
 export const columnMasks = (catalog: Catalog, masks: Readonly<Record<string, Mask>>, tagsOf: TagsOf): ColumnMasks => {
-  const byTags = sets.get(catalog) ?? new WeakMap<TagsOf, Map<string, ColumnMasks>>()
+  const byTags = sets.get(catalog) ?? new WeakMap<TagsOf, Sets>()
   sets.set(catalog, byTags)
-  const known = byTags.get(tagsOf) ?? new Map<string, ColumnMasks>()
+  const known = byTags.get(tagsOf) ?? new WeakMap<Readonly<Record<string, Mask>>, ColumnMasks>()
   byTags.set(tagsOf, known)
-  const key = JSON.stringify(Object.entries(masks).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-  const found = known.get(key)
-  if (found !== undefined) return found
-  if (known.size >= MOST_SETS) known.clear()
-  const made = make(catalog, masks, tagsOf)
-  known.set(key, made)
-  return made
+  const found = known.get(masks) ?? make(catalog, masks, tagsOf)
+  known.set(masks, found)
+  return found
 }
 
 const make = (catalog: Catalog, masks: Readonly<Record<string, Mask>>, tagsOf: TagsOf): ColumnMasks => {
