@@ -1,6 +1,6 @@
 /** `npm start` as a newcomer meets it: each printed line does what is said above it, and nothing is left when it ends, however it ends. */
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -12,6 +12,7 @@ import { compiled } from './scenarios/process.ts'
 import { until } from './support/until.ts'
 
 const root = resolve(import.meta.dirname, '..')
+const curl = { skip: spawnSync('curl', ['--version']).status !== 0 && 'the tour is pasted into a shell with curl' }
 
 interface World {
   readonly process: ChildProcess
@@ -81,12 +82,12 @@ describe('npm start', { concurrency: 1 }, () => {
     return out
   }
 
-  test('a call that is allowed, one that is denied', async () => {
+  test('a call that is allowed, one that is denied', curl, async () => {
     assert.match((await paste(world.line(/curl.*\/v1\/orders /)).done).out, /o-1003/)
     assert.match((await paste(world.line(/curl.*settings/)).done).out, /admin console/)
   })
 
-  test('a call that waits until bob approves it', async () => {
+  test('a call that waits until bob approves it', curl, async () => {
     assert.match(await approved(world.line(/curl.*\/refund /)), /"refunded":"o-1003"/)
   })
 
@@ -144,7 +145,7 @@ describe('npm start', { concurrency: 1 }, () => {
     await nothingIsLeft()
   })
 
-  test('where no database starts, it says so and does the rest', async () => {
+  test('where no database starts, it says so and does the rest', curl, async () => {
     world = await startWorld(place, { TMPDIR: join(place, 'nowhere') })
     assert.match(world.text(), /The part about databases is left out: .*nowhere/)
     assert.doesNotMatch(world.text(), /psql/)
