@@ -40,6 +40,8 @@ const questionName = 'countersign_question'
 export class Dialogue {
   readonly pipeline = new Pipeline()
   readonly replies: Replies
+  /** Settings as the server last reported them: when a batch ends. */
+  readonly settings: Map<string, string>
   readonly #parts: DialogueParts
   readonly #socket: Duplex
   #out: Buffer[] = []
@@ -52,11 +54,15 @@ export class Dialogue {
   constructor(parts: DialogueParts) {
     this.#parts = parts
     this.#socket = parts.backend.socket
+    this.settings = new Map(parts.backend.parameters)
     this.replies = new Replies({
       pipeline: this.pipeline,
       rowBytes: parts.rowBytes,
       toClient: parts.toClient,
-      named: (name) => parts.named?.(name),
+      reported: (name, value) => {
+        this.settings.set(name, value)
+        if (name === 'application_name') parts.named?.(value)
+      },
       ready: (sent) => {
         if (sent.quiet !== 'all') parts.ready(this.pipeline.status)
       },

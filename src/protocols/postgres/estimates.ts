@@ -8,6 +8,8 @@ import type { StatementReading } from './sql/reading.ts'
 export interface EstimateQuestion {
   readonly role: string
   readonly names: SessionNames
+  /** What the session reads values by. */
+  readonly settings: Readonly<Record<string, string>>
   readonly parameters: readonly (string | null | undefined)[]
   readonly types: readonly number[]
 }
@@ -59,6 +61,7 @@ export class Estimates implements AsyncDisposable {
 
 /** Of several statements the sums, where there is a number for each that has any. */
 const allOf = async (statements: readonly StatementReading[], question: Omit<EstimateQuestion, 'role'> & { readonly ask: Ask }): Promise<Numbers> => {
+  if (statements.some(({ control }) => control?.does === 'set')) return { notes: ['No estimate: the text changes settings.'] }
   const about = statements.filter(({ control }) => control === undefined)
   const found: Numbers[] = []
   for (const statement of about.slice(0, mostStatements)) found.push(await estimate(statement, { ...question, budgetMs, countUpTo }))

@@ -19,6 +19,8 @@ export interface InspectionParts {
   /** Learns anew what names mean. */
   readonly renew: () => Promise<void>
   readonly transaction: () => TransactionState
+  /** Whether the settings that the server has reported are those of now, once all is answered. */
+  readonly knowsSettings: () => boolean
 }
 
 /** What is looked into. */
@@ -31,6 +33,12 @@ export interface Inspected {
 }
 
 const askMs = 5_000
+
+/** Settings that values are read by. */
+const READING = ['DateStyle', 'IntervalStyle', 'TimeZone'] as const
+
+/** Whose rights count, and settings that values are written by and that the server does not report. */
+const SESSION = `SELECT CURRENT_USER, pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits')`
 
 /** What an approver gets to know beyond the statement, and what the approval is bound to beyond its text. */
 export class Inspection {
@@ -48,6 +56,7 @@ export class Inspection {
 
   /** For rules that look at how many rows there would be. */
   async estimated(what: Inspected): Promise<Action> {
+    await this.#parts.dialogue.settled()
     const { estimatedRows } = await this.numbers(what)
     return what.make(estimatedRows === undefined ? {} : { estimatedRows })
   }
@@ -57,14 +66,14 @@ export class Inspection {
     const resolved = await this.#resolved(what)
     const numbers = await this.numbers(what)
     const { estimatedRows } = numbers
-    const action = what.make({ ...(resolved && { resolved }), ...(estimatedRows === undefined ? {} : { estimatedRows }) })
-    return what.make({ ...(resolved && { resolved }), ...(estimatedRows === undefined ? {} : { estimatedRows }), impact: this.#impact(action, numbers, locksMs) })
+    const action = what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }) })
+    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what)], numbers, locksMs) })
   }
 
   /** Throws where a name stands for something else than when it was approved. */
   async compare(what: Inspected, action: Action): Promise<void> {
     const resolved = await this.#resolved(what)
-    if (what.make(resolved === undefined ? {} : { resolved }).digest !== action.digest) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the statement stands for something else than when it was approved. Send it again to ask anew.')
+    if (what.make({ resolved }).digest !== action.digest) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the statement stands for something else than when it was approved. Send it again to ask anew.')
   }
 
   /** Throws where the rows have become more than the rule lets them since the approvers looked. */
@@ -72,15 +81,23 @@ export class Inspection {
     if (before !== undefined && drifted(before, await this.numbers(what), drift)) throw new Refusal('hold-changed', 'NOT EXECUTED. The statement would now touch more rows than the approvers were shown. Send it again to ask anew.')
   }
 
-  numbers({ statements, bound, types }: Inspected): Promise<Numbers> {
-    const { names, role, estimate } = this.#parts
-    return estimate(statements, { role, names, parameters: bound === undefined ? [] : knownValues(bound, types ?? []), types: types ?? [] })
+  /** Throws where nobody can say how the session reads dates and times. */
+  get #settings(): Readonly<Record<string, string>> {
+    const { dialogue, knowsSettings } = this.#parts
+    if (!knowsSettings()) throw new Refusal('denied', 'NOT EXECUTED. A statement before it in the same batch may have changed how dates and times are read.', { instead: 'End the batch with Sync before this statement.' })
+    return Object.fromEntries(READING.map((name) => [name, dialogue.settings.get(name) ?? '']))
   }
 
-  /** `undefined` where nothing can be asked at the moment: then the catalog's last state counts. */
-  async #resolved({ statements }: Inspected): Promise<readonly unknown[] | undefined> {
+  async numbers({ statements, bound, types }: Inspected): Promise<Numbers> {
+    const { names, role, estimate } = this.#parts
+    return await estimate(statements, { role, names, settings: this.#settings, parameters: bound === undefined ? [] : knownValues(bound, types ?? []), types: types ?? [] })
+  }
+
+  /** How the statement is read, and what its names lead to. Where nothing can be asked at the moment the catalog's last state counts. */
+  async #resolved({ statements }: Inspected): Promise<readonly unknown[]> {
     const { dialogue, names, renew } = this.#parts
-    if (!dialogue.mayAsk) return undefined
+    const settings = this.#settings
+    if (!dialogue.mayAsk) return [settings]
     names.doubt()
     await renew()
     const all = statements.flatMap((statement) => [statement, ...bodyOf(statement, names)])
@@ -88,17 +105,24 @@ export class Inspection {
     const functions = all.flatMap((statement) => statement.functions).filter((ref) => names.function(ref) !== 'pure')
     // What a connection leads to stays the same for as long as it lives.
     this.#place ??= await resolvePlace(this.#ask)
-    return [this.#place, ...relations.map((one) => one ?? null), ...(await resolveFunctions(this.#ask, functions, names.path))]
+    return [settings, ...(await this.#ask(SESSION)), this.#place, ...relations.map((one) => one ?? null), ...(await resolveFunctions(this.#ask, functions, names.path))]
   }
 
-  #impact(action: Action, numbers: Numbers, locksMs: number): Impact {
+  /** `01/02/2024` is a day of January or of February. */
+  #datesIn({ statements, bound, types }: Inspected): readonly string[] {
+    const { DateStyle, TimeZone } = this.#settings
+    const texts = [...statements.flatMap((statement) => [statement, ...bodyOf(statement, this.#parts.names)]).flatMap(({ literals = [] }) => literals), ...(bound === undefined ? [] : knownValues(bound, types ?? []))]
+    return texts.some((text) => typeof text === 'string' && /\d[-./:]\d/.test(text)) ? [`Dates and times in it are read with DateStyle ${DateStyle} and TimeZone ${TimeZone}.`] : []
+  }
+
+  #impact(action: Action, notes: readonly string[], numbers: Numbers, locksMs: number): Impact {
     const keepsLocks = this.#parts.transaction() === 'written'
     const facts = action.facts['sql'] as { readonly filtered?: boolean; readonly notes?: readonly string[] }
     return {
       ...numbers,
       ...(keepsLocks ? { keepsLocks } : {}),
       ...(facts.filtered === undefined ? {} : { unfiltered: !facts.filtered }),
-      notes: [...(facts.notes ?? []), ...(keepsLocks ? [`Its transaction has changed something before this: others wait for its locks, and it waits for ${Math.ceil(locksMs / 1_000)} s at most.`] : []), ...numbers.notes],
+      notes: [...(facts.notes ?? []), ...(keepsLocks ? [`Its transaction has changed something before this: others wait for its locks, and it waits for ${Math.ceil(locksMs / 1_000)} s at most.`] : []), ...notes],
     }
   }
 }

@@ -34,8 +34,8 @@ export interface RepliesParts {
   /** Longest row that is read whole. */
   readonly rowBytes: number
   toClient(bytes: Buffer): void
-  /** What the server says that the session is called now. */
-  named(applicationName: string): void
+  /** A setting of the session, as the server says that it is now. */
+  reported(name: string, value: string): void
   /** ReadyForQuery came for this message. */
   ready(sent: Expecting): void
 }
@@ -135,7 +135,7 @@ export class Replies {
       case backend.parameterStatus: {
         const { name, value } = readParameterStatus(this.#frame())
         if (!readable(name, value)) throw new OutOfStep(`the server reports ${name} as ${value.slice(0, 64)}`)
-        if (name === 'application_name') this.#parts.named(value)
+        this.#parts.reported(name, value)
         return this.#hide(head)
       }
       default:

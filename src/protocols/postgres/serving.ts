@@ -92,6 +92,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     estimate: (read, question) => estimates.of(read, question),
     renew: () => statements.renew(),
     transaction: () => state.transaction(dialogue.pipeline),
+    knowsSettings: () => state.knowsSettings(dialogue.pipeline),
   })
   const admission: Admission = new Admission(parts, {
     arrival,

@@ -21,6 +21,18 @@ export class SessionState {
   #lastWrite = -1
   #written = false
 
+  /** The batch in which something was last sent that may change settings. */
+  #lastSetting = -1
+
+  /** What the server has reported of settings may be old: it reports when a batch ends. */
+  settingsMayMove(batch: number): void {
+    this.#lastSetting = batch
+  }
+
+  knowsSettings(pipeline: Pipeline): boolean {
+    return this.#lastSetting < pipeline.answered
+  }
+
   wrote(batch: number): void {
     this.#written = true
     this.#lastWrite = batch

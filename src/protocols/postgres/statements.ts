@@ -55,6 +55,9 @@ interface Remembered {
 
 const askMs = 5_000
 
+/** What may change settings. */
+const setting: ReadonlySet<string> = new Set(['sql.set', 'sql.session', 'sql.call', 'sql.do', 'sql.server', 'sql.unknown'])
+
 /** What statements mean in this session now, and what they leave behind in it. */
 export class Statements {
   readonly #parts: StatementsParts
@@ -225,8 +228,10 @@ export class Statements {
     const { batch } = dialogue.pipeline
     if (action.effect === 'write') state.wrote(batch)
     const moves = movesNames(action.verbs, statements)
+    const ends = statements.some(endsTransaction)
     if (moves) this.#moved = true
-    if (moves || (this.#moved && statements.some(endsTransaction))) names.doubt()
+    if (moves || (this.#moved && ends)) names.doubt()
+    if (ends || action.verbs.some((verb) => setting.has(verb))) state.settingsMayMove(batch)
     if (action.verbs.includes('sql.ddl')) this.#defined = true
     const changes: (readonly Change[])[] = [...state.changes(statements, batch)]
     let next = 0

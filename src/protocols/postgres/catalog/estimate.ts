@@ -10,6 +10,8 @@ export interface EstimateOptions {
   /** On a connection of our own with the session's role and database, outside of any transaction: an error here must not end the client's. */
   readonly ask: Ask
   readonly names: SessionNames
+  /** What the session reads values by. */
+  readonly settings: Readonly<Record<string, string>>
   /** What the values of `$1`, `$2` … are as text, where they are bound. `undefined` as one of them: it is not known as text (binary format). */
   readonly parameters: readonly (string | null | undefined)[]
   /** Their types as declared; 0 or absent where the server finds out. */
@@ -42,6 +44,7 @@ export const estimate = async (statement: StatementReading, options: EstimateOpt
     await ask(`SET LOCAL statement_timeout = ${Math.max(1, Math.trunc(budgetMs))}`)
     await ask(`SET LOCAL lock_timeout = ${Math.max(1, Math.trunc(budgetMs / 4))}`)
     await ask(`SET LOCAL search_path = ${names.path.filter((schema) => !schema.startsWith('pg_temp')).map(identifier).join(', ') || "''"}`)
+    for (const [name, value] of Object.entries(options.settings)) await ask(`SELECT pg_catalog.set_config(${literal(name)}, ${literal(value)}, true)`)
     return await numbersOf(statement, options)
   } catch {
     return { notes: ['The database gave no estimate.'] }

@@ -34,19 +34,23 @@ for (const binaries of servers()) describe(`estimate with PostgreSQL ${binaries.
     server = await startPostgres({ init, binaries })
     connection = await connect(server)
     reader = await makeReader()
-    const snapshot = await takeSnapshot({ ask: connection.ask, now: () => 0, builtin: builtinFunction })
-    names = makeSessionNames({ catalog: () => snapshot, prepared: () => undefined, cursor: () => undefined })
-    await names.refresh(connection.ask)
+    names = await knownNow()
   })
+  const knownNow = async (): Promise<SessionNames> => {
+    const snapshot = await takeSnapshot({ ask: connection.ask, now: () => 0, builtin: builtinFunction })
+    const made = makeSessionNames({ catalog: () => snapshot, prepared: () => undefined, cursor: () => undefined })
+    await made.refresh(connection.ask)
+    return made
+  }
   after(async () => {
     reader[Symbol.dispose]()
     await connection[Symbol.asyncDispose]()
     await server[Symbol.asyncDispose]()
   })
-  const of = async (sql: string, parameters: readonly (string | null | undefined)[] = [], types: readonly number[] = []): Promise<Numbers> => {
+  const of = async (sql: string, parameters: readonly (string | null | undefined)[] = [], types: readonly number[] = [], settings: Readonly<Record<string, string>> = {}): Promise<Numbers> => {
     const [statement] = reader.read(sql).statements
     assert.ok(statement !== undefined)
-    const numbers = await estimate(statement, { ask: connection.ask, names, parameters, types, budgetMs: 5000, countUpTo: 500 })
+    const numbers = await estimate(statement, { ask: connection.ask, names, settings, parameters, types, budgetMs: 5000, countUpTo: 500 })
     // Nothing is left behind for whoever asks next.
     assert.deepEqual(await connection.ask('SELECT count(*) FROM pg_prepared_statements'), [['0']])
     return numbers
@@ -85,12 +89,18 @@ for (const binaries of servers()) describe(`estimate with PostgreSQL ${binaries.
     assert.equal((await server.query<{ n: string }>('select count(*) n from people'))[0]?.n, '1000')
   })
 
+  test('dates are read as the session reads them', async () => {
+    await server.query("create table days (day date); insert into days values ('2024-01-02'), ('2024-02-01'), ('2024-02-01'); analyze days")
+    names = await knownNow()
+    for (const [style, rows] of [['ISO, MDY', 1], ['ISO, DMY', 2]] as const) assert.equal((await of("DELETE FROM days WHERE day = '01/02/2024'", [], [], { DateStyle: style })).exactRows, rows)
+  })
+
   test('a count that takes too long is left away', async () => {
     const [statement] = reader.read('DELETE FROM people WHERE id = 1').statements
     assert.ok(statement !== undefined)
     const locked = await connect(server)
     await locked.client.query('BEGIN; LOCK TABLE people IN ACCESS EXCLUSIVE MODE')
-    const numbers = await estimate(statement, { ask: connection.ask, names, parameters: [], types: [], budgetMs: 40, countUpTo: 10 })
+    const numbers = await estimate(statement, { ask: connection.ask, names, settings: {}, parameters: [], types: [], budgetMs: 40, countUpTo: 10 })
     await locked[Symbol.asyncDispose]()
     assert.deepEqual(numbers, { notes: ['The database gave no estimate.'] })
     assert.deepEqual(await connection.ask('SELECT 1'), [['1']])
