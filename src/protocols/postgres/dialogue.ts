@@ -85,14 +85,14 @@ export class Dialogue {
 
   send(sent: Expecting, bytes: Buffer): void {
     if (this.#ended !== undefined) return sent.lost?.()
+    // Its time begins when all before it is answered, and the server keeps answers to itself until somebody asks for them.
+    if (sent.execution?.limit !== undefined && this.pipeline.running !== undefined) this.askForAnswers()
     this.pipeline.send(sent)
     this.#out.push(bytes)
     this.#flushed = sent.kind === 'query' || sent.kind === 'sync'
   }
 
   /** What the server does not answer. */
-    // Its time begins when all before it is answered, and the server keeps answers to itself until somebody asks for them.
-    if (sent.execution?.limit !== undefined && this.pipeline.running !== undefined) this.askForAnswers()
   sendUnanswered(bytes: Buffer): void {
     if (this.#ended === undefined) this.#out.push(bytes)
   }
