@@ -97,7 +97,21 @@ describe('limits', { concurrency: 1 }, () => {
 
   test('what cannot be counted is refused', async () => {
     await assert.rejects(client.query('copy events to stdout'), { code: '42501', message: 'COPY cannot be limited to a number of rows.', hint: 'Use SELECT.' })
-    await assert.rejects(client.query('select 1; select * from events limit 1'), { code: '42501', hint: 'Send one statement at a time.' })
+    await assert.rejects(client.query("update events set text = 'y' where id = 1; select * from events limit 1"), { code: '42501', hint: 'Send one statement at a time.' })
+    await goesOn()
+  })
+
+  test('of several reads in one text the rows add up', async () => {
+    const results = (await client.query('begin; select * from events limit 4; select * from events limit 6; commit')) as unknown as readonly pg.QueryResult[]
+    assert.deepEqual(results.map(({ rows }) => rows.length), [0, 4, 6, 0])
+    await assert.rejects(client.query('select * from events limit 4; select * from events limit 7; select 1'), tooMany)
+    await goesOn()
+    await assert.rejects(client.query('begin; select * from events; commit'), tooMany)
+    await client.query('rollback')
+    await client.query('begin')
+    await client.query("update events set text = 'z' where id = 1")
+    await assert.rejects(client.query('select * from events limit 11; commit'), { code: '42501', hint: 'Send one statement at a time.' })
+    await client.query('rollback')
     await goesOn()
   })
 

@@ -24,7 +24,7 @@ import { hasFailed, type SessionState } from './state.ts'
 export interface Request {
   readonly what: Inspected
   /** Throws a `Refusal` where it could not be sent with these obligations: then nobody is asked for an approval. */
-  check(obligations: Obligations): void
+  check(obligations: Obligations, effect: Action['effect']): void
   /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. */
   send(execution: Execution, permit: Permit): void
   /** In its place, the server is given what it refuses. */
@@ -159,7 +159,7 @@ export class Admission {
   }
 
   async #inspect(request: Request, asked: Action, obligations: Obligations): Promise<{ readonly action: Action; readonly wait: Wait }> {
-    this.#recorded(asked, () => request.check(obligations))
+    this.#recorded(asked, () => request.check(obligations, asked.effect))
     await this.#dialogue.settled()
     this.#refuseSkipped()
     if (this.#isFutile(request)) throw new Refusal('upstream-unavailable', 'The transaction has failed.')

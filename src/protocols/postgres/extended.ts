@@ -191,7 +191,7 @@ export class Extended {
     const { statement, bound } = portal
     return {
       what: this.#statements.inspected(statement, reading, bound),
-      check: (obligations) => this.#statements.check([reading], obligations, bound),
+      check: (obligations, effect) => this.#statements.check([reading], obligations, effect, bound),
       send: (execution, permit) => this.#run(frame, what, portal, reading, execution, permit),
       refuse: (refusal) => this.#refuse(refusal),
     }

@@ -110,7 +110,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     refused: (sql, refusal) => parts.note({ type: 'refused', attempt: randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(unjudged(place, sql)), code: refusal.code, cause: refusal.message }),
     fatal: (refusal: Refusal) => session.fatal(refusal),
     watch: (read, execution, permit, circumstances) => watchRows(watching, read, execution, permit, circumstances),
-    check: (read, obligations, bound) => void planFor(watching, read, obligations, bound),
+    check: (read, obligations, effect, bound) => void planFor(watching, read, obligations, { bound, writes: effect === 'write' }),
   })
   const notice = new HoldNotice(consoleUrl, parts.noticeMs)
   const session: Session = new Session({ arrival, dialogue, admission, statements, notice, consoleUrl, log: parts.log as Logger, gone })

@@ -300,7 +300,7 @@ export class Session {
       let sent: Execution | undefined
       await this.#parts.admission.admit({
         what: statements.inspectedText(sql, reading.statements),
-        check: (obligations) => statements.check(reading.statements, obligations),
+        check: (obligations, effect) => statements.check(reading.statements, obligations, effect),
         send: (execution, permit) => {
           const watch = statements.watch(reading.statements, execution, permit, { inBatch: false })
           const running = this.#running(reading, permit.action, execution)

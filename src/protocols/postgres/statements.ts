@@ -33,7 +33,7 @@ export interface StatementsParts {
   /** The session ends with this. */
   readonly fatal: (refusal: Refusal) => void
   /** Throws a `Refusal` where it could not be sent with these obligations. */
-  readonly check: (statements: readonly StatementReading[], obligations: Obligations, bound: Bound | undefined) => void
+  readonly check: (statements: readonly StatementReading[], obligations: Obligations, effect: Action['effect'], bound: Bound | undefined) => void
   readonly watch: (statements: readonly StatementReading[], execution: Execution, permit: Permit, circumstances: Circumstances) => Watching | undefined
 }
 
@@ -189,7 +189,7 @@ export class Statements {
 
   #hindrance(reading: StatementReading, obligations: Obligations): Refusal | undefined {
     try {
-      this.check([reading], obligations)
+      this.check([reading], obligations, 'read')
       return undefined
     } catch (error) {
       if (error instanceof Refusal) return error
@@ -271,13 +271,18 @@ export class Statements {
     this.#learning = this.#parts.definitionsChanged().catch(() => {})
   }
 
-  check(statements: readonly StatementReading[], obligations: Obligations, bound?: Bound): void {
-    this.#parts.check(statements, obligations, bound)
+  check(statements: readonly StatementReading[], obligations: Obligations, effect: Action['effect'], bound?: Bound): void {
+    this.#parts.check(statements, obligations, this.#keeps(statements) ? 'write' : effect, bound)
+  }
+
+  /** What this transaction has written stays with it. */
+  #keeps(statements: readonly StatementReading[]): boolean {
+    return statements.some(({ control }) => control?.does === 'commit') && this.state.transaction(this.#parts.dialogue.pipeline) === 'written'
   }
 
   watch(statements: readonly StatementReading[], execution: Execution, permit: Permit, circumstances: Circumstances): Watching | undefined {
     const [first] = statements
-    if (first?.control?.does !== 'fetch') return this.#parts.watch(statements, execution, permit, circumstances)
+    if (first?.control?.does !== 'fetch') return this.#parts.watch(statements, execution, permit, { ...circumstances, keeps: this.#keeps(statements) })
     const found = this.state.portals.find(first.control.name ?? '', this.#parts.dialogue.pipeline.batch)
     return this.#parts.watch(statements, execution, permit, { ...circumstances, cursor: found === 'unsure' ? undefined : found })
   }

@@ -25,10 +25,17 @@ export interface WatchingParts {
   readonly dialogue: Dialogue
 }
 
-export interface Circumstances {
+interface Planned {
   readonly bound?: Bound | undefined
   /** The cursor that is read. */
   readonly cursor?: Portal | undefined
+  /** Something of it changes data. */
+  readonly writes: boolean
+}
+
+export interface Circumstances extends Omit<Planned, 'writes'> {
+  /** It keeps what was written before. */
+  readonly keeps?: boolean
   /** Its end is not the end of what was sent: only an error of the server's own ends that. */
   readonly inBatch: boolean
 }
@@ -82,14 +89,15 @@ export class Watching implements RowWatch {
 }
 
 /** What is to be done with the rows. Throws a `Refusal` where what is asked of them cannot be done, or where a mask would be stored: then nothing may be sent. */
-export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, statements: readonly StatementReading[], obligations: Obligations, bound: Bound | undefined, cursor?: Portal): Exclude<RowPlan, { readonly does: 'refuse' }> => {
+export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, statements: readonly StatementReading[], obligations: Obligations, { bound, cursor, writes }: Planned): Exclude<RowPlan, { readonly does: 'refuse' }> => {
   const { rows } = obligations.limits
   const all = masksOf()
   if (rows === undefined && !isMasking(obligations.masks) && !isMasking(all)) return PASS
   const tags = tagsOf()
   const isStored = (statement: StatementReading): boolean => storesMask({ statement, names, masks: columnMasks(names.catalog, all, tags), values: bound?.values ?? [] })
   if (isMasking(all) && statements.some(isStored)) throw new Refusal('denied', 'A text in this statement is a mask and no value: it would replace what it hides.', { instead: 'Leave that column out.' })
-  if (rows !== undefined && statements.length > 1) throw new Refusal('denied', 'The policy limits the rows of this statement, so it has to come alone.', { instead: 'Send one statement at a time.' })
+  // The server may be done with what follows before it hears that it is to stop.
+  if (rows !== undefined && writes && statements.length > 1) throw new Refusal('denied', 'The policy limits the rows of these statements, and some of them change something, so each has to come alone.', { instead: 'Send one statement at a time.' })
   const plan = planRows({ obligations, statements, names, tagsOf: tags, digest, allowance: rows === undefined ? undefined : allowanceOf(cursor, rows) })
   if (plan.does === 'refuse') throw new Refusal('denied', plan.because, { instead: plan.instead })
   return plan
@@ -104,12 +112,13 @@ const allowanceOf = (cursor: Portal | undefined, rows: number): CursorAllowance 
 }
 
 /** What the decision asks of what is about to be sent. Throws as `planFor` does. */
-export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action }: Permit, { bound, cursor, inBatch }: Circumstances): Watching | undefined => {
+export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action }: Permit, { bound, cursor, keeps, inBatch }: Circumstances): Watching | undefined => {
   const { obligations } = decision
-  const plan = planFor(parts, statements, obligations, bound, cursor)
+  const writes = action.effect === 'write' || keeps === true
+  const plan = planFor(parts, statements, obligations, { bound, cursor, writes })
   const { rows, ms } = obligations.limits
   if (ms !== undefined) execution.limit = new TimeLimit(parts.dialogue, execution, ms)
   if (plan.does === 'pass') return undefined
   if (plan.guarded) parts.dialogue.replies.guardTexts()
-  return new Watching(plan, parts, execution, rows, action.effect === 'write', inBatch)
+  return new Watching(plan, parts, execution, rows, writes, inBatch)
 }
