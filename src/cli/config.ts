@@ -78,11 +78,12 @@ export const showSchema = async (args: readonly string[], io: ConfigIo): Promise
   return exit.ok
 }
 
-/** The world of a configuration file, for the policy commands. */
+/** The world of a configuration file, for the policy commands. Where policies are written and reviewed its secrets, certificates and folders need not be. */
 export const readWorld = async (file: string, io: ConfigIo): Promise<PolicyWorld> => {
-  const { config, problems } = await load(file, io)
-  if (config) return policyWorld(config.policyFacts)
-  tell(problems, io)
+  const loaded = await load(file, io)
+  const facts = loaded.problems ? loaded.policyFacts : loaded.config.policyFacts
+  if (facts) return policyWorld(facts)
+  tell(loaded.problems ?? [], io)
   throw new Failure(`${file} does not load`, exit.invalid)
 }
 

@@ -10,7 +10,7 @@ import { makeResolver, type Resolver } from './secret-reference.ts'
 
 /** What every part of the configuration needs while it is made into options. Problems are collected, so that all are told at once. */
 export interface Checks {
-  report(path: Path, message: string, how?: { readonly nearest?: string | undefined; readonly on?: 'key' | 'value'; readonly hide?: boolean }): void
+  report(path: Path, message: string, how?: { readonly nearest?: string | undefined; readonly on?: 'key' | 'value'; readonly hide?: boolean; readonly absent?: boolean }): void
   /** What loads and is probably not meant. */
   warn(path: Path, message: string): void
   /** Reports a name that is not one of the known ones. */
@@ -28,6 +28,8 @@ export interface Checks {
   readonly fileHashes: Map<string, string>
   readonly outbound: OutboundRule
   readonly problems: readonly Problem[]
+  /** How many of the problems say only that something is not on this machine, and could be on another. */
+  readonly absences: () => number
   readonly warnings: readonly Problem[]
 }
 
@@ -42,7 +44,11 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
   const files = new Set<string>()
   const fileHashes = new Map<string, string>()
   const resolver = makeResolver(env, folder)
-  const report: Checks['report'] = (path, message, how = {}) => void problems.push(problemAt(source, path, message, { nearest: how.nearest, on: how.on ?? 'value', quote: how.hide !== true }))
+  let absences = 0
+  const report: Checks['report'] = (path, message, how = {}) => {
+    if (how.absent === true) absences++
+    problems.push(problemAt(source, path, message, { nearest: how.nearest, on: how.on ?? 'value', quote: how.hide !== true }))
+  }
   return {
     report,
     warn: (path, message) => void warnings.push(problemAt(source, path, message, { quote: true })),
@@ -60,7 +66,7 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
       }
       const found = value === undefined ? resolver.file(file ?? '') : resolver.template(value)
       if (found instanceof Secret) return found
-      report(value === undefined ? twin : path, found.problem, { hide: true })
+      report(value === undefined ? twin : path, found.problem, { hide: true, absent: true })
       return missing
     },
     file(path, name) {
@@ -76,7 +82,7 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
         }
         report(path, about.isFile() ? `is longer than ${MAX_BYTES} bytes` : 'is no regular file')
       } catch (error) {
-        report(path, `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
+        report(path, `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`, { absent: true })
       }
       return { path: full, text: '' }
     },
@@ -86,6 +92,7 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
     fileHashes,
     outbound,
     problems,
+    absences: () => absences,
     warnings,
   }
 }

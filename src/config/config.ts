@@ -67,7 +67,12 @@ export type LoadedConfig = (
       /** A problem at a path of the file, found by whoever uses it. */
       readonly place: (path: Path, message: string) => Problem
     }
-  | { readonly problems: readonly Problem[]; readonly config?: undefined }
+  | {
+      readonly problems: readonly Problem[]
+      readonly config?: undefined
+      /** There where all that is wrong is that secrets and files are not on this machine: policies do not depend on them. */
+      readonly policyFacts?: Config['policyFacts']
+    }
 ) & {
   /** Every file and folder that it was read from, found or not: what to watch. */
   readonly files: readonly string[]

@@ -41,7 +41,7 @@ export const loadConfig = async (file: string, env: Environment): Promise<Loaded
   const config = makeConfig(value, checks, env)
   const files = [full, ...checks.files, ...checks.resolver.files]
   const problems = checks.problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
-  return problems.length > 0 ? { problems, files } : { config: { ...config, fileHashes: Object.fromEntries(checks.fileHashes) }, files, warnings: checks.warnings, place: (path, message) => problemAt(source, path, message, { on: 'key' }) }
+  return problems.length > 0 ? { problems, files, ...(problems.length === checks.absences() ? { policyFacts: config.policyFacts } : {}) } : { config: { ...config, fileHashes: Object.fromEntries(checks.fileHashes) }, files, warnings: checks.warnings, place: (path, message) => problemAt(source, path, message, { on: 'key' }) }
 }
 
 const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Config => {

@@ -18,7 +18,7 @@ const isPolicy = (name: string): boolean => /\.ya?ml$/.test(name) && !/\.cases\.
 export const readPolicyFiles = (paths: readonly string[], checks: Checks): readonly PolicyFile[] => {
   const found = new Map<string, string>()
   for (const [index, path] of paths.entries()) {
-    const report = (message: string): void => checks.report(['policies', index], message)
+    const report = (message: string, absent = false): void => checks.report(['policies', index], message, { absent })
     const full = resolve(checks.folder, path)
     const before = found.size
     try {
@@ -26,7 +26,7 @@ export const readPolicyFiles = (paths: readonly string[], checks: Checks): reado
       if (found.size === before) report('holds no policy file (*.yaml, without *.cases.yaml), or only files that are named already')
     } catch (error) {
       const { code, path: where } = error as NodeJS.ErrnoException
-      report(code === undefined && error instanceof Error ? error.message : `cannot be read${where === undefined || where === full ? '' : `: ${relative(checks.folder, where)}`} (${code ?? 'unknown error'})`)
+      report(code === undefined && error instanceof Error ? error.message : `cannot be read${where === undefined || where === full ? '' : `: ${relative(checks.folder, where)}`} (${code ?? 'unknown error'})`, code !== undefined)
     }
   }
   return [...found].map(([full, text]) => ({ file: relative(checks.folder, full) || full, text })).toSorted((a, b) => (a.file < b.file ? -1 : 1))

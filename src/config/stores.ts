@@ -21,8 +21,8 @@ const holdsPassword = (url: string): boolean => {
 
 /** A Redis URL may be written down as long as its password is not. What a reference gives inside of one is encoded for its place. */
 const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => {
-  const hidden = (message: string): Secret => {
-    checks.report(path, message, { hide: true })
+  const hidden = (message: string, absent = false): Secret => {
+    checks.report(path, message, { hide: true, absent })
     return missing
   }
   let found: Secret | undefined
@@ -32,7 +32,7 @@ const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, chec
     if (holdsPassword(value)) return hidden('holds a password; use a reference for it, such as redis://:${env:REDIS_PASSWORD}@redis:6379')
     const whole = template.references.length === 1 && template.literals.every((part) => part === '')
     const resolved = checks.resolver.template(value, whole ? undefined : encodeURIComponent)
-    if (!(resolved instanceof Secret)) return hidden(resolved.problem)
+    if (!(resolved instanceof Secret)) return hidden(resolved.problem, true)
     found = resolved
   } else if (value !== undefined) return hidden('must be text')
   if (found !== undefined && file !== undefined) return hidden('stands beside "url-file"; one of them')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Ajv } from 'ajv'
-import { checkConfig, showConfig, showSchema } from '../../src/cli/config.ts'
+import { checkConfig, readWorld, showConfig, showSchema } from '../../src/cli/config.ts'
 import { parse } from 'yaml'
 import { configText, type Folder, makeFolder, policyText } from '../config/folder.ts'
 
@@ -62,4 +62,31 @@ test('a file that is not there is a problem like others', async () => {
   assert.equal(await checkConfig([], asked), 3)
   assert.match(asked.err(), /nowhere\.yaml:1:1 the file cannot be read \(ENOENT\)/)
   await assert.rejects(checkConfig(['a', '--config', 'b'], asked), /one file/)
+})
+
+test('for policies, secrets and files of the place where it runs need not be here; everything else counts', async () => {
+  using folder = makeFolder()
+  const text = (more = ''): string => `issuers:
+  corp: { issuer: https://login.example.com, audiences: [countersign], keys: { jwks-file: /nowhere/jwks.json } }
+listeners: { postgres: { tls: { cert-file: /nowhere/tls.crt, key-file: /nowhere/tls.key } } }
+services:
+  orders-api: { upstream: "http://127.0.0.1:9000", credential: { bearer: "\${env:TOKEN}" } }
+  crm-db: { protocol: postgres, upstream: "db.internal:5432", ca-file: /nowhere/ca, database: crm, credential: { user: app, password-file: /nowhere/password } }
+approvals: { keys: ["\${file:/nowhere/key}"] }
+store: { kind: redis, url: "redis://:\${env:REDIS_PASSWORD}@redis:6379" }
+groups: [agents]
+policies: [/nowhere/policies]
+${more}`
+  folder.write('countersign.yaml', text())
+  const { services, groups } = await readWorld('countersign.yaml', io(folder))
+  assert.deepEqual([services.map(({ name }) => name), groups], [['orders-api', 'crm-db'], ['agents']])
+  assert.equal(await checkConfig([], io(folder)), 3, 'it does not serve with that')
+  folder.write('countersign.yaml', text('worker: 2\n'))
+  const refused = io(folder)
+  await assert.rejects(readWorld('countersign.yaml', refused), /does not load/)
+  assert.match(refused.err(), /worker/)
+  folder.write('countersign.yaml', text().replace('tls: {', 'plaintext: never, address: "127.0.0.1:8080", tls: {'))
+  const port = io(folder)
+  await assert.rejects(readWorld('countersign.yaml', port), /does not load/)
+  assert.match(port.err(), /same port/)
 })
