@@ -3,7 +3,8 @@ import { z } from 'zod'
 /* The shape of a policy file. What the words mean is in docs/policies.md; what cannot be said by shape is checked in load.ts. */
 
 const text = z.string().min(1, 'must not be empty').max(1000)
-const prose = z.string().min(1, 'must not be empty').max(4000)
+/** Clients read it, in headers of errors as well as in terminals. */
+const prose = z.string().min(1, 'must not be empty').max(4000).refine((text) => !/\p{Cc}/u.test(text.replaceAll(/[\n\t]/g, '')), 'must not contain control characters')
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'a name is letters, digits, "-", "_" and ".", at most 64 characters')
 const duration = z.string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d))+$/, 'a duration such as 30s, 10m, 1h30m')
 

@@ -102,6 +102,12 @@ test('with a problem in one file there is no policy set at all', () => {
   assert.ok(loaded.problems?.every(({ file }) => file === 'bad.yaml'))
 })
 
+test('words for clients have no control characters', () => {
+  const said = (because: string): string => problemsOf(policy(`- { name: a, then: deny, because: "${because}" }`)).join()
+  for (const text of ['a\\0b', 'a\\e[2J', 'a\\rb']) assert.match(said(text), /must not contain control characters/)
+  assert.equal(said('two\\nlines'), '')
+})
+
 test('names are unique', () => {
   assert.match(problemsOf(policy('- { name: a, then: deny }'), policy('- { name: b, then: deny }')).join(), /another policy is called "p"/)
   assert.match(problemsOf(policy('- { name: a, then: deny }\n- { name: a, then: deny }')).join(), /p0\.yaml:4:.*same name/)

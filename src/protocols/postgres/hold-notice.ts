@@ -1,4 +1,5 @@
 import type { Hold } from '../../model/hold.ts'
+import { cutAt } from '../../lib/visible.ts'
 import { holdUrl } from './refusal.ts'
 
 /** Tells a client that it waits, at once and again while it does: drivers show it, and the connection is seen to be alive. */
@@ -14,7 +15,7 @@ export class HoldNotice {
 
   start(hold: Hold, say: (text: string, hint: string) => void): void {
     this.stop()
-    const hint = [...reasonsOf(hold), 'The statement runs as soon as it is approved. Cancel it to take it back.'].join(' ')
+    const hint = [cutAt(reasonsOf(hold).join(' '), longestReason).text, 'The statement runs as soon as it is approved. Cancel it to take it back.'].join(' ').trimStart()
     const tell = (): void => say(`held for approval ${hold.code}: ${holdUrl(this.#consoleUrl, hold)}`, hint)
     tell()
     this.#timer = setInterval(tell, this.#everyMs)
@@ -25,6 +26,8 @@ export class HoldNotice {
     this.#timer = undefined
   }
 }
+
+const longestReason = 1_000
 
 /** In the words of the policies' authors. */
 const reasonsOf = ({ matched }: Hold): readonly string[] => [...new Set(matched.flatMap(({ then, observed, because }) => (then === 'hold' && !observed && because !== undefined ? [because] : [])))]
