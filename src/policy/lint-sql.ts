@@ -48,3 +48,23 @@ const lintMasks = (source: RuleSource): readonly Warning[] => {
     return segments.length !== 3 || covers(tables, segments.slice(0, -1).join('.')) ? [] : [['mask', `"${name}" is a column of a table that the rule does not allow, so this mask is for nothing`]]
   })
 }
+
+const SHOWS = ['sql.select', 'sql.copy.out']
+
+/** Masks go with the rules that a statement meets: what only `source` allows is shown as it is, though `other` masks the same tables for the same callers. */
+export const lintUnmasked = (source: RuleSource, other: RuleSource & { readonly name: string }): readonly Warning[] => {
+  if (source.then !== 'allow' || other.then === 'deny' || JSON.stringify(source.callers) !== JSON.stringify(other.callers)) return []
+  const [kinds, masked] = [listed(source.actions), listed(other.actions)]
+  if (kinds === undefined || masked === undefined || !SHOWS.some((kind) => covers(kinds, kind))) return []
+  const alone = kinds.filter((kind) => !covers(masked, kind))
+  const missing = Object.entries(other.mask ?? {}).filter(([name, mask]) => mask !== 'none' && (source.mask?.[name] ?? 'none') === 'none' && meets(source, other, name)).map(([name]) => name)
+  return alone.length === 0 || missing.length === 0 ? [] : [['mask', `allows ${alone.join(', ')} without the mask of ${missing.join(', ')} that rule "${other.name}" has for the same callers: give both the same masks`]]
+}
+
+const meets = (source: RuleSource, other: RuleSource, masked: string): boolean => {
+  const tables = listed(source.tables)
+  const segments = dottedSegments(masked)
+  if (tables === undefined || segments.length === 3) return tables === undefined || covers(tables, segments.slice(0, -1).join('.'))
+  const others = listed(other.tables)
+  return others === undefined || tables.some((table) => covers(others, table)) || others.some((table) => covers(tables, table))
+}

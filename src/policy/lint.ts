@@ -1,6 +1,6 @@
 import type { Problem } from '../lib/problem.ts'
 import type { Protocol, Service } from '../model/service.ts'
-import { lintSql } from './lint-sql.ts'
+import { lintSql, lintUnmasked } from './lint-sql.ts'
 import { negated, valuesOf } from './matchers.ts'
 import type { List, RuleSource } from './language.ts'
 
@@ -46,6 +46,8 @@ const shadows = (deny: LintedRule, rule: LintedRule): boolean => {
 /** What loads but is probably not meant. */
 export const lintRules = (rules: readonly LintedRule[]): readonly Problem[] => rules.flatMap((rule) => lintRule(rule, rules))
 
+const metBySame = (rule: LintedRule, other: LintedRule): boolean => rule !== other && !rule.observed && !other.observed && rule.services.some((service) => other.services.includes(service))
+
 const unmetText = ({ missed, protocols }: LintedRule): string =>
   missed.length === 0 || missed.some((protocol) => protocols.includes(protocol)) ? 'no service can meet this rule' : `no service can meet this rule: it speaks of ${protocols.join(' or ')}, and its policy is about services of ${missed.join(', ')}`
 
@@ -56,7 +58,7 @@ const lintRule = (rule: LintedRule, rules: readonly LintedRule[]): readonly Prob
   for (const key of emptyKeys(rule)) found.push(warn([], `an empty list matches nothing, so "${key}: []" makes the rule match nothing${source.then === 'allow' ? '' : ': nothing is held or denied by it'}`))
   if (source.then === 'allow' && MATCHERS.every((key) => source[key] === undefined)) found.push(warn([], 'allows everything to everybody'))
   else if (source.then === 'allow' && source.callers === undefined) found.push(warn([], 'allows any caller: name the groups or the kind under "callers" if that is not meant'))
-  if (services.some(({ protocol }) => protocol === 'postgres' || protocol === 'mysql')) found.push(...lintSql(source).map(([key, message]) => warn(key === undefined ? [] : [key], message)))
+  if (services.some(({ protocol }) => protocol === 'postgres' || protocol === 'mysql')) found.push(...[...lintSql(source), ...rules.flatMap((other) => (metBySame(rule, other) ? lintUnmasked(source, other.source) : []))].map(([key, message]) => warn(key === undefined || source[key] === undefined ? [] : [key], message)))
   if (source.then !== 'allow' && source.because === undefined) found.push(warn([], `says ${source.then} without "because": the people and agents it stops will ask why`))
   if (source.then === 'deny' && source.instead === undefined) found.push(warn([], 'says deny without "instead": an agent that is told what to do instead does not try again'))
   if (source.then !== 'deny' && services.length > 0) {

@@ -35,6 +35,20 @@ test('names that no object has', () => {
   assert.match(problemsOf(policy(`- { name: r, then: allow, actions: [sql.select], approval: { from: { groups: [dba] }, drift: 2x } }`)).join(), /"approval" has no meaning in a rule that says allow/)
 })
 
+test('a rule that shows what another one masks for the same callers', () => {
+  const READ = `{ name: read, then: allow, ${ALLOW}, actions: [sql.select], tables: ["public.*"], mask: { public.a.b: redact } }`
+  const beside = (rule: string): string => warningsOf(policy(`- ${READ}\n- { name: r, ${rule} }`, 'policy: p\nservices: [crm-db]')).join('\n')
+  assert.match(beside(`then: allow, ${ALLOW}, actions: [sql.copy.out], tables: [public.a]`), /rule p\/r: allows sql\.copy\.out without the mask of public\.a\.b that rule "read" has for the same callers/)
+  assert.match(beside(`then: allow, ${ALLOW}, actions: [sql.select, sql.insert]`), /allows sql\.insert without the mask/)
+  for (const rule of [
+    `then: allow, ${ALLOW}, actions: [sql.copy.out], tables: [public.c]`,
+    `then: allow, ${ALLOW}, actions: [sql.copy.out], tables: [public.a], mask: { public.a.b: hash }`,
+    `then: allow, ${ALLOW}, actions: [sql.select], tables: [public.a]`,
+    `then: allow, ${ALLOW}, actions: [sql.insert], tables: [public.a]`,
+    'then: allow, callers: { groups: [dba] }, actions: [sql.copy.out], tables: [public.a]',
+  ]) assert.equal(beside(rule), '', rule)
+})
+
 test('a mask for a table that its rule does not allow is for nothing', () => {
   said(`then: allow, ${ALLOW}, actions: [sql.select], tables: [public.a], mask: { public.b.email: redact }`, /"public\.b\.email" is a column of a table that the rule does not allow/)
   quiet(`then: allow, ${ALLOW}, actions: [sql.select], tables: ["public.*"], mask: { public.b.email: redact }`)
