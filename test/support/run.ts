@@ -14,6 +14,7 @@ const bin = (name: string): string => join(root, 'node_modules', '.bin', name)
 const needed: readonly SystemPackage[] = [
   { command: 'redis-server', package: 'redis-server', why: 'the tests of the Redis store run against a real one' },
   { command: 'postgres', package: 'postgresql', why: 'the tests of the PostgreSQL proxy run against a real server', isThere: () => findPostgres() !== undefined },
+  { command: 'chromium', package: 'chromium', why: 'the console is tested in a real browser' },
   { command: 'psql', package: 'postgresql-client', why: 'the tests of the PostgreSQL proxy run psql through it' },
 ]
 
@@ -37,7 +38,7 @@ const tests = (args: readonly string[]): readonly string[] => {
 
 const run = (): number => {
   if (!offerPackages(needed)) return 1
-  const sound = [step('type check', bin('tsc'), ['--noEmit']), step('lint', bin('oxlint'), ['--deny-warnings'])].every(Boolean)
+  const sound = [step('type check', bin('tsc'), ['--noEmit']), step('type check of what runs in browsers', bin('tsc'), ['--noEmit', '--project', 'src/channels/web/islands']), step('lint', bin('oxlint'), ['--deny-warnings'])].every(Boolean)
   const files = tests(process.argv.slice(2))
   if (files.length === 0) {
     process.stdout.write('no test file matches\n')

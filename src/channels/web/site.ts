@@ -7,7 +7,7 @@ import type { SignIns } from '../../identity/sign-in.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { loadAssets } from './assets.ts'
-import type { Boundary } from './boundary.ts'
+import { headerValues, type Boundary } from './boundary.ts'
 import { makeDecisions, type Shown } from './decisions.ts'
 import { makeLoginPages } from './login/login-pages.ts'
 import { makeProvider } from './login/provider.ts'
@@ -71,7 +71,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const signIn = makeSignIn(options.signIn, { url: options.url, provider, sealing, sessions, signIns: parts.signIns, now })
   const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, note: parts.note })
   const assets = loadAssets()
-  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, ...more })
+  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, now: now(), ...more })
 
   const send = (response: ServerResponse, status: number, about: Frame, main: Html): void => {
     response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy })
@@ -80,7 +80,8 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
 
   /** A page for somebody who is logged in; whoever is not is sent to log in and comes back. */
   const withSession = (work: (visit: Visit, session: Session) => Promise<void>): Answer => async (visit) => {
-    const session = await sessions.of(visit.request, true)
+    // A page that brings itself up to date is no sign of a person.
+    const session = await sessions.of(visit.request, headerValues(visit.request, 'countersign-live').length === 0)
     if (session === undefined) return void visit.response.writeHead(303, { location: `/oauth2/start?rd=${encodeURIComponent(`${visit.target.pathname}${visit.target.search}`)}` }).end()
     await work(visit, session)
   }

@@ -1,5 +1,4 @@
-import { cutAt } from '../../../lib/visible.ts'
-import { visible } from '../../../lib/visible.ts'
+import { cutAt, visible } from '../../../lib/visible.ts'
 import { isOpen, type Hold } from '../../../model/hold.ts'
 import { html, type Html } from './html.ts'
 import { headline } from './statement.ts'
@@ -29,7 +28,7 @@ export const isTab = (text: string): text is Tab => Object.hasOwn(tabs, text)
 export const inboxPage = ({ tab, holds, next, first, now }: InboxPage): Html => {
   const count = `${holds.length}${next === undefined ? '' : '+'}`
   return html`<header class="inbox-head"><h1>Approvals</h1>
-<nav class="tabs" aria-label="Which actions">${(Object.keys(tabs) as Tab[]).map((each) => html`<a href="/?tab=${each}"${each === tab && html` aria-current="page"`}>${tabs[each]}${each === tab && holds.length > 0 && html` <span class="count">${count}</span>`}</a>`)}</nav></header>
+<nav class="tabs" aria-label="Which actions">${(Object.keys(tabs) as Tab[]).map((each) => html`<a href="/?tab=${each}"${each === tab && html` aria-current="page"`}>${tabs[each]}${each === tab && holds.length > 0 && html` <span class="count">${count}</span>`}</a>`)}</nav><input class="search" type="search" placeholder="Search this list" aria-label="Search this list" hidden></header>
 <section id="inbox" data-tab="${tab}" aria-label="${tabs[tab]}">
 ${holds.length === 0 ? html`<div class="empty"><h2>${empty[tab][0]}</h2><p>${empty[tab][1]}</p></div>` : html`<ol class="holds">${holds.map((hold) => row(hold, now))}</ol>`}
 ${(next !== undefined || !first) && html`<nav class="pages" aria-label="Pages">${!first && html`<a href="/?tab=${tab}">Newest</a>`}${next !== undefined && html`<a href="/?tab=${tab}&amp;after=${encodeURIComponent(next)}">Older</a>`}</nav>`}

@@ -15,13 +15,14 @@ export interface Frame {
   readonly session?: { readonly viewer: Caller; readonly csrf: string } | undefined
   readonly current?: 'inbox' | undefined
   readonly deployment: string
+  readonly now: number
 }
 
 /** How a person is called in a few words; their account where the issuer vouches for nothing else. */
 export const personName = ({ name, email, subject }: Pick<Caller, 'name' | 'email' | 'subject'>): string => name ?? email ?? subject
 
-export const page = ({ title, assets, session, current, deployment }: Frame, main: Html): string =>
-  `<!doctype html>\n${html`<html lang="en">
+export const page = ({ title, assets, session, current, deployment, now }: Frame, main: Html): string =>
+  `<!doctype html>\n${html`<html lang="en" data-now="${now}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -37,12 +38,18 @@ ${session && assets.scripts.map((script) => html`<script type="module" src="${sc
 <a class="brand" href="/"><img src="${assets.mark}" alt="" width="24" height="24"> Countersign</a>
 <span class="deployment">${deployment}</span>
 ${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a></nav>
-<span class="live" id="live" role="status" hidden></span>
+<span class="live" id="live" hidden></span>
 <form class="who" method="post" action="/oauth2/logout"><span title="${session.viewer.subject}">${personName(session.viewer)}</span><input type="hidden" name="csrf" value="${session.csrf}"><button class="quiet">Sign out</button></form>`}
 </header>
 <main id="main" tabindex="-1">
 ${main}
 </main>
+${session && html`<p id="news" class="heard" aria-live="polite"></p><p id="alarm" class="heard" aria-live="assertive"></p>
+<footer class="foot"><button id="keys-help" class="quiet" type="button" hidden>Keys <kbd>?</kbd></button></footer>
+<dialog id="keys" aria-labelledby="keys-title"><h2 id="keys-title">Keys</h2>
+<dl><dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>next, previous in the list</dd><dt><kbd>Enter</kbd></dt><dd>open it</dd><dt><kbd>a</kbd> <kbd>d</kbd></dt><dd>go to Approve, to Deny; Enter decides</dd><dt><kbd>i</kbd></dt><dd>back to the list</dd><dt><kbd>/</kbd></dt><dd>search the list</dd><dt><kbd>?</kbd></dt><dd>this help</dd></dl>
+<label class="check"><input type="checkbox" id="keys-on"> Single keys work</label>
+<form method="dialog"><button class="quiet">Close</button></form></dialog>`}
 </body>
 </html>`.toString()}\n`
 
