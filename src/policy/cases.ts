@@ -12,61 +12,87 @@ import type { ExplainingPolicySet, PolicySet } from './policy-set.ts'
 
 const text = z.string().min(1)
 const principal = {
-  issuer: text.optional(), subject: text.optional(), kind: z.enum(['human', 'workload', 'agent']).optional(),
-  /** `null`: the groups could not be found out. */
-  groups: z.array(text).nullable().optional(),
-  email: text.optional(), 'client-id': text.optional(),
+  issuer: text.describe('Short name of the issuer, or its `iss`.').optional(),
+  subject: text.describe('Subject there.').optional(),
+  kind: z.enum(['human', 'workload', 'agent']).describe('What it is; human if left out.').optional(),
+  groups: z.array(text).nullable().describe('Groups; null where they could not be found out.').optional(),
+  email: text.describe('Verified address.').optional(),
+  'client-id': text.describe('The client that got the token.').optional(),
 }
-const caller = z.strictObject({ ...principal, address: text.optional(), claims: z.record(text, z.unknown()).optional(), 'on-behalf-of': z.array(z.strictObject(principal)).optional() })
+const caller = z.strictObject({
+  ...principal,
+  address: text.describe('Where it comes from; 127.0.0.1 if left out.').optional(),
+  claims: z.record(text, z.unknown()).describe('What `caller.claims` has.').optional(),
+  'on-behalf-of': z.array(z.strictObject(principal)).describe('Whom it acts for, the nearest first.').optional(),
+})
 const duration = z.string().regex(/^(?:0|(?:\d{1,6}(?:ms|s|m|h|d))+)$/, 'a duration such as 10m')
 const values = z.union([z.string(), z.array(z.string())])
 
 const http = z.strictObject({
-  method: z.string().optional(), path: text, query: z.record(text, values).optional(), headers: z.record(text, values).optional(), json: z.unknown().optional(), body: z.string().optional(),
+  method: z.string().describe('GET if left out.').optional(),
+  path: text.describe('The path, as a client would send it.'),
+  query: z.record(text, values).describe('Query parameters.').optional(),
+  headers: z.record(text, values).describe('Headers.').optional(),
+  json: z.unknown().describe('A body in JSON.').optional(),
+  body: z.string().describe('Any other body.').optional(),
 })
 
-const vote = z.strictObject({ by: z.strictObject(principal), at: duration, verdict: z.enum(['approve', 'deny']).optional(), assurance: z.enum(['chat', 'console', 'passkey']).optional(), reason: text.optional() })
+const vote = z.strictObject({
+  by: z.strictObject(principal).describe('Who votes.'),
+  at: duration.describe('When, after the hold was opened.'),
+  verdict: z.enum(['approve', 'deny']).describe('Approve if left out.').optional(),
+  assurance: z.enum(['chat', 'console', 'passkey']).describe('Console if left out.').optional(),
+  reason: text.describe('Why.').optional(),
+})
 
 const expectation = z.strictObject({
-  decision: z.enum(['allow', 'hold', 'deny']).optional(),
-  rules: z.array(text).optional(),
-  masks: z.record(text, z.enum(['none', 'partial', 'hash', 'redact'])).optional(),
-  limits: z.strictObject({ rows: z.int().optional(), time: duration.optional() }).optional(),
-  approvals: z.record(text, z.int()).optional(),
-  terms: z.strictObject({ within: duration.optional(), 'run-within': duration.optional(), assurance: z.enum(['chat', 'console', 'passkey']).optional(), 'ask-reason': z.boolean().optional(), run: z.enum(['attached', 'when-approved']).optional() }).optional(),
-  state: z.enum(['pending', 'approved', 'denied', 'expired']).optional(),
+  decision: z.enum(['allow', 'hold', 'deny']).describe('Deny if left out.').optional(),
+  rules: z.array(text).describe('The rules that made the verdict, all of them.').optional(),
+  masks: z.record(text, z.enum(['none', 'partial', 'hash', 'redact'])).describe('The masks, all of them.').optional(),
+  limits: z.strictObject({ rows: z.int().describe('Most rows.').optional(), time: duration.describe('Longest run.').optional() }).describe('The limits, all of them.').optional(),
+  approvals: z.record(text, z.int()).describe('How many people of which group, all of them.').optional(),
+  terms: z
+    .strictObject({
+      within: duration.describe('To decide.').optional(),
+      'run-within': duration.describe('To run it.').optional(),
+      assurance: z.enum(['chat', 'console', 'passkey']).describe('Of every approver.').optional(),
+      'ask-reason': z.boolean().describe('Approvers say why.').optional(),
+      run: z.enum(['attached', 'when-approved']).describe('With or without its client.').optional(),
+    })
+    .describe('Terms of the hold; only those that are listed are compared.')
+    .optional(),
+  state: z.enum(['pending', 'approved', 'denied', 'expired']).describe('Of the hold after the votes.').optional(),
 })
 
 const oneCase = z.strictObject({
-  name: text, caller, service: text, now: text.optional(),
-  http: http.optional(), sql: text.optional(),
-  /** The values of $1, $2 …: the statement is then asked for as a prepared one. */
-  params: z.array(z.union([z.string(), z.number(), z.boolean(), z.null()])).max(1_000).optional(),
-  /** Stands in for the planner. */
-  'estimated-rows': z.int().min(0).optional(),
-  /** Whether it is asked for in a transaction, and whether that has written yet. */
-  transaction: z.enum(['none', 'clean', 'written']).optional(),
-  mcp: z.strictObject({ tool: text, arguments: z.unknown().optional() }).optional(),
-  votes: z.array(vote).optional(),
-  /** When, after the hold was opened, its state is looked at. */
-  at: duration.optional(),
-  expect: expectation.nullable().optional(),
+  name: text.describe('What it shows.'),
+  caller: caller.describe('Who asks.'),
+  service: text.describe('Which service is asked.'),
+  now: text.describe('When, such as 2026-01-14T10:00:00Z.').optional(),
+  http: http.describe('A request.').optional(),
+  sql: text.describe('A text of SQL, one statement or several.').optional(),
+  params: z.array(z.union([z.string(), z.number(), z.boolean(), z.null()])).max(1_000).describe('With sql: the values of $1, $2 …; the statement is then asked for as a prepared one.').optional(),
+  'estimated-rows': z.int().min(0).describe('With sql: stands in for the planner; left out: nobody can say.').optional(),
+  transaction: z.enum(['none', 'clean', 'written']).describe('With sql: whether it is asked for in a transaction, and whether that has written yet.').optional(),
+  mcp: z.strictObject({ tool: text.describe('The tool.'), arguments: z.unknown().describe('What it is called with.').optional() }).describe('A call of a tool; pending until that can be rehearsed.').optional(),
+  votes: z.array(vote).describe('Votes on the hold.').optional(),
+  at: duration.describe('When, after the hold was opened, its state is looked at.').optional(),
+  expect: expectation.nullable().describe('What comes of it; deny if left out.').optional(),
 })
 
 export const casesSchema = z.strictObject({
-  description: text.optional(),
-  /** Files beside this one that are loaded together; by default the policy of the same name. */
-  policies: z.array(text).min(1).optional(),
-  /** Stands in for the configuration where there is none. */
+  description: text.describe('For people who read the cases.').optional(),
+  policies: z.array(text).min(1).describe('Files beside this one that are loaded together; by default the policy of the same name.').optional(),
   world: z
     .strictObject({
-      services: z.record(text, z.strictObject({ protocol: z.enum(['http', 'mcp', 'postgres', 'mysql']).optional(), labels: z.record(text, text).optional() })),
-      groups: z.array(text).optional(),
-      issuers: z.record(text, z.union([text, z.array(text).min(1)])).optional(),
-      channels: z.array(z.enum(['chat', 'console', 'passkey'])).optional(),
+      services: z.record(text, z.strictObject({ protocol: z.enum(['http', 'mcp', 'postgres', 'mysql']).describe('http if left out.').optional(), labels: z.record(text, text).describe('Labels.').optional() })).describe('Services, by name.'),
+      groups: z.array(text).describe('Every group there is; any, if left out.').optional(),
+      issuers: z.record(text, z.union([text, z.array(text).min(1)])).describe('Issuers: short name to `iss`.').optional(),
+      channels: z.array(z.enum(['chat', 'console', 'passkey'])).describe('How sure the channels can make us of an approver.').optional(),
     })
+    .describe('Stands in for the configuration where there is none.')
     .optional(),
-  cases: z.array(oneCase).min(1),
+  cases: z.array(oneCase).min(1).describe('In no order.'),
 })
 
 export type CasesSource = z.infer<typeof casesSchema>

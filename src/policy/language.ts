@@ -16,72 +16,85 @@ const labels = z.record(name, z.union([text, list]))
 const kind = z.enum(['human', 'workload', 'agent'])
 const kinds = z.union([kind, z.array(kind), z.strictObject({ not: z.array(kind).min(1) })])
 
-const principal = { groups: list.optional(), kind: kinds.optional(), issuers: list.optional(), subjects: list.optional(), 'email-domains': list.optional() }
+const principal = {
+  groups: list.describe('Groups.').optional(),
+  kind: kinds.describe('What it is: a person, a program, an agent.').optional(),
+  issuers: list.describe('Issuers, by their short names or by `iss`.').optional(),
+  subjects: list.describe('Subjects; patterns with `/` and `:` between segments.').optional(),
+  'email-domains': list.describe('Domains of verified e-mail addresses.').optional(),
+}
 const someone = 'names nobody; leave it out where anybody is meant'
 
 const callers = z
   .strictObject({
     ...principal,
-    'client-ids': list.optional(),
-    'on-behalf-of': z.union([z.strictObject(principal).refine((who) => Object.keys(who).length > 0, someone), z.enum(['nobody', 'anybody'])]).optional(),
-    addresses: list.optional(),
+    'client-ids': list.describe('Clients that got the token.').optional(),
+    'on-behalf-of': z.union([z.strictObject(principal).refine((who) => Object.keys(who).length > 0, someone), z.enum(['nobody', 'anybody'])]).describe('Whom the caller acts for.').optional(),
+    addresses: list.describe('Network ranges that the caller comes from.').optional(),
   })
   .refine((who) => Object.keys(who).length > 0, someone)
 
-const user = z.strictObject({ issuer: text, subject: text })
-const group = z.strictObject({ groups: z.array(text).optional(), users: z.array(user).optional(), count: z.int().optional() })
+const user = z.strictObject({ issuer: text.describe('Short name of the issuer.'), subject: text.describe('Subject there.') })
+const group = z.strictObject({ groups: z.array(text).describe('Members of any of these.').optional(), users: z.array(user).describe('These accounts.').optional(), count: z.int().describe('How many of them; 1 if left out.').optional() })
 
 const approval = z.strictObject({
-  from: z.union([group, z.array(group).min(1)]),
-  count: z.int().optional(),
-  assurance: z.enum(['chat', 'console', 'passkey']).optional(),
-  within: duration.optional(),
-  'run-within': duration.optional(),
-  'ask-reason': z.boolean().optional(),
-  run: z.enum(['attached', 'when-approved']).optional(),
-  'shares-people': z.boolean().optional(),
-  drift: z.string().regex(/^(?:\d{1,4}(?:\.\d{1,2})?x|\d{1,9} rows?)$/, 'so many times as many rows, such as 2x, or so many more, such as 100 rows').optional(),
+  from: z.union([group, z.array(group).min(1)]).describe('Who approves; of a list each, with its own count.'),
+  count: z.int().describe('How many people, where "from" is one group of them.').optional(),
+  assurance: z.enum(['chat', 'console', 'passkey']).describe('How sure we must be of an approver; console if left out.').optional(),
+  within: duration.describe('To decide; 30m if left out.').optional(),
+  'run-within': duration.describe('To run it once after that; 10m if left out.').optional(),
+  'ask-reason': z.boolean().describe('Approvers say why.').optional(),
+  run: z.enum(['attached', 'when-approved']).describe('When-approved (HTTP): it runs without its client, once, and the reply is kept.').optional(),
+  'shares-people': z.boolean().describe('One person may serve this and another rule that says the same.').optional(),
+  drift: z.string().regex(/^(?:\d{1,4}(?:\.\d{1,2})?x|\d{1,9} rows?)$/, 'so many times as many rows, such as 2x, or so many more, such as 100 rows').describe('Databases: it does not run if by then it would change so many times as many rows (2x), or so many more (100 rows).').optional(),
 })
 
 const mask = z.enum(['none', 'partial', 'hash', 'redact'])
 
 const rule = z.strictObject({
-  name,
-  description: prose.optional(),
-  then: z.enum(['allow', 'hold', 'deny']),
-  callers: callers.optional(),
-  actions: list.optional(),
-  methods: list.optional(),
-  paths: list.optional(),
-  'path-regex': list.optional(),
-  query: z.record(text, z.union([z.string(), z.array(z.string()), z.strictObject({ not: z.array(z.string()).min(1) })])).refine((keys) => Object.keys(keys).length > 0, 'asks for no key').optional(),
-  tables: list.optional(),
-  columns: list.optional(),
-  functions: list.optional(),
-  tools: list.optional(),
-  tags: list.optional(),
-  labels: labels.optional(),
-  if: z.string().min(1, 'must not be empty').max(4096).optional(),
-  mask: z.record(text, mask).optional(),
-  limits: z.strictObject({ rows: z.int().positive().optional(), time: duration.optional() }).optional(),
-  approval: approval.optional(),
-  because: prose.optional(),
-  instead: prose.optional(),
+  name: name.describe('Unique in its policy; stands in records, refusals and cases.'),
+  description: prose.describe('For people who read the policy.').optional(),
+  then: z.enum(['allow', 'hold', 'deny']).describe('Deny beats hold beats allow; what no rule allows is denied.'),
+  callers: callers.describe('Who asks.').optional(),
+  actions: list.describe('Kinds of actions: http.POST, sql.delete, sql.*, mcp.tools/call.').optional(),
+  methods: list.describe('HTTP methods.').optional(),
+  paths: list.describe('HTTP paths; * is one segment, ** any number.').optional(),
+  'path-regex': list.describe('HTTP paths by expressions that begin with ^ and end with $.').optional(),
+  query: z
+    .record(text, z.union([z.string(), z.array(z.string()), z.strictObject({ not: z.array(z.string()).min(1) })]))
+    .refine((keys) => Object.keys(keys).length > 0, 'asks for no key')
+    .describe('Query parameters of HTTP requests, with exact values.')
+    .optional(),
+  tables: list.describe('Tables as schema.table. An allow rule must list all that a statement touches.').optional(),
+  columns: list.describe('Columns as schema.table.column. A star in a statement names them all.').optional(),
+  functions: list.describe('Functions that a statement calls, as schema.function.').optional(),
+  tools: list.describe('MCP tools.').optional(),
+  tags: list.describe('Data tags of the classification.').optional(),
+  labels: labels.describe('Labels of the service, beside those of the policy.').optional(),
+  if: z.string().min(1, 'must not be empty').max(4096).describe('A CEL condition over caller, action, service, now and one of http, sql, mcp.').optional(),
+  mask: z.record(text, mask).describe('Databases: what clients get instead of values, by data tag or schema.table.column.').optional(),
+  limits: z
+    .strictObject({ rows: z.int().positive().describe('Most rows of an answer; a longer one ends with an error.').optional(), time: duration.describe('Longest run.').optional() })
+    .describe('What a statement may take.')
+    .optional(),
+  approval: approval.describe('Of a rule that holds: who approves, and how.').optional(),
+  because: prose.describe('Why; the client and the approvers read it.').optional(),
+  instead: prose.describe('What to do instead; the client reads it.').optional(),
 })
 
 const policyDocument = z.strictObject({
-  policy: name,
-  description: prose.optional(),
-  mode: z.enum(['enforce', 'observe']).optional(),
-  services: z.union([list, labels]).optional(),
-  rules: z.array(rule).min(1, 'a policy without rules decides nothing').max(500),
+  policy: name.describe('Name of the policy, unique among all.'),
+  description: prose.describe('For people who read the policy.').optional(),
+  mode: z.enum(['enforce', 'observe']).describe('Observe: recorded, without effect.').optional(),
+  services: z.union([list, labels]).describe('Which services it is about: names, or labels that they have; all if left out.').optional(),
+  rules: z.array(rule).min(1, 'a policy without rules decides nothing').max(500).describe('In no order.'),
 })
 
 const tagged = z.record(text, z.array(name).min(1))
 
 const classificationDocument = z.strictObject({
-  classification: z.record(name, z.strictObject({ paths: tagged.optional(), tables: tagged.optional(), columns: tagged.optional(), tools: tagged.optional() })),
-  description: prose.optional(),
+  classification: z.record(name, z.strictObject({ paths: tagged.describe('HTTP paths and their tags.').optional(), tables: tagged.describe('Tables (schema.table) and their tags.').optional(), columns: tagged.describe('Columns (schema.table.column) and their tags; `public` takes them out of those of their table.').optional(), tools: tagged.describe('MCP tools and their tags.').optional() })).describe('Data tags, by service.'),
+  description: prose.describe('For people who read it.').optional(),
 })
 
 export const policySchema = policyDocument

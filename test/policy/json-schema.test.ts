@@ -19,3 +19,22 @@ test('the published schemas are those of the loader, and the examples meet them'
   }
   assert.equal(policy({ policy: 'p', rules: [{ name: 'r', thn: 'deny' }] }), false)
 })
+
+interface Node {
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, Node>>
+  readonly [key: string]: unknown
+}
+
+/** Keys without a word of what they are for, by where they stand. */
+const silent = (node: unknown, at: string): readonly string[] => {
+  if (typeof node !== 'object' || node === null) return []
+  if (Array.isArray(node)) return node.flatMap((one) => silent(one, at))
+  const { properties = {}, ...rest } = node as Node
+  const own = Object.entries(properties).flatMap(([key, value]) => [...(value.description === undefined && key !== 'not' ? [`${at}.${key}`] : []), ...silent(value, `${at}.${key}`)])
+  return [...own, ...Object.values(rest).flatMap((value) => silent(value, at))]
+}
+
+test('every key says what it is for', () => {
+  for (const text of [policyJsonSchema(), casesJsonSchema()]) assert.deepEqual(silent(JSON.parse(text), ''), [])
+})
