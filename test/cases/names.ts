@@ -37,6 +37,7 @@ const events: Readonly<Record<string, Test>> = {
   'config.rejected': (event) => event.type === 'config-rejected',
   'auth.failed': (event) => event.type === 'authentication-failed',
   'session.revoked': (event) => event.type === 'session-ended',
+  'schema.drift': (event) => event.type === 'columns-renamed',
   'store.tampered': (event) => event.type === 'store-tampered',
 }
 

@@ -7,6 +7,7 @@ import { bearerOf } from '../principals.ts'
 import { shiftOf } from '../translate.ts'
 import { NotLoaded } from '../world.ts'
 import { startFixture } from './fixture.ts'
+import { injected } from './injected.ts'
 import { fuzz } from './fuzz.ts'
 import { message } from './messages.ts'
 import { sendHttp, waitsOverHttp, watchHealth } from './pg-beside.ts'
@@ -79,6 +80,16 @@ const parallelStep = async (seen: PgObservation, { times, step }: Tree): Promise
   }
 }
 
+/** The catalog is read with the first session, and again within a minute or when somebody asks for what is not in it; not more often than once a second. */
+const redefined = async (seen: PgObservation, change: () => Promise<unknown>): Promise<void> => {
+  const client = await openSession(seen, 'req-b')
+  await change()
+  await pause(1_100)
+  client.write(message({ Query: 'SELECT 1 FROM not_there' }))
+  await client.ready(1, 3_000)
+  client.end()
+}
+
 const runStep = async (seen: PgObservation, step: Tree): Promise<void> => {
   const [name = ''] = Object.keys(step).filter((key) => !['expect', 'note'].includes(key))
   const given = step[name]
@@ -86,7 +97,8 @@ const runStep = async (seen: PgObservation, step: Tree): Promise<void> => {
   if (name === 'clock') return await clockStep(seen, given)
   if (!isTree(given)) return pending(`no step ${name}`)
   if (name === 'db') {
-    await seen.place.database.query(String(given['run']))
+    const change = async (): Promise<unknown> => await seen.place.database.query(String(given['run']))
+    await (/^alter/i.test(String(given['run'])) ? redefined(seen, change) : change())
     return void seen.found.set('written past the proxy', await lastWritten(seen.place))
   }
   if (name === 'send') return await ('http' in given ? sendHttp(seen, given) : sendStep(seen, given))
@@ -138,23 +150,6 @@ const startup = async (seen: PgObservation, item: Tree): Promise<void> => {
 }
 
 const isStartup = ({ pg_messages: messages }: Tree): boolean => Array.isArray(messages) && messages.length === 1 && isTree(messages[0]) && 'StartupMessage' in messages[0]
-
-const injected = (): Buffer => {
-  const long = '123-45-6789 '.repeat(90_000)
-  const fields = (values: Readonly<Record<string, string>>): Buffer => Buffer.from(`${Object.entries(values).map(([letter, value]) => `${letter}${value}\0`).join('')}\0`)
-  const framed = (type: string, body: Buffer): Buffer => {
-    const head = Buffer.alloc(5)
-    head.write(type, 'latin1')
-    head.writeInt32BE(body.length + 4, 1)
-    return Buffer.concat([head, body])
-  }
-  return Buffer.concat([
-    framed('N', fields({ S: 'NOTICE', V: 'NOTICE', C: '00000', M: long })),
-    framed('A', Buffer.concat([Buffer.from([0, 0, 0, 1]), Buffer.from(`ch\0${long.slice(0, 7_000)}\0`)])),
-    framed('E', fields({ S: 'ERROR', V: 'ERROR', C: '22000', M: 'no', D: long })),
-    framed('Z', Buffer.from('I')),
-  ])
-}
 
 const play = async (seen: PgObservation, item: Tree, how: 'simple' | 'prepared'): Promise<void> => {
   if (typeof seen.run.given['upstream'] === 'object') seen.place.relay.answer = (sql) => (sql === item['pg'] ? injected() : undefined)
@@ -222,7 +217,8 @@ const movesServer = ({ item }: Run): boolean => list(item['steps']).some((step) 
 type Share = (more: PgArrangement) => Promise<PgWorld>
 
 const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Share): Promise<void> => {
-  if (run.given['state'] !== undefined) return pending(unmade(run.given['state']))
+  const obstacle = unmade(run.given['state'])
+  if (obstacle !== undefined) return pending(obstacle)
   if ('fault' in run.item) return await faulty(theCase, run)
   if (typeof run.item['config'] === 'string') return await configured(run, run.item['config'])
   if (kindOf(run.item) === 'mysql') return pending('MySQL is not spoken yet')
