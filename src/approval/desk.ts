@@ -27,6 +27,8 @@ export interface Desk {
   readonly record: (event: AuditEvent, durability: Durability) => Promise<void>
   /** The store's clock. */
   readonly now: () => Promise<number>
+  /** How long it is worth while to wait for a hold that is not decided, as far as this replica can tell without the store. */
+  readonly leftMs: (hold: Hold) => number
   /** Attempts of this process that hold a spent approval. */
   readonly running: Set<string>
   /** Tries again in the background, until it succeeds or there is too much of it. */
@@ -49,7 +51,7 @@ export const maySee = (hold: Hold, viewer: Caller, people: People): boolean => {
   return mayDecide(hold.terms, viewer) || hold.votes.some((vote) => people.person(vote.by) === person)
 }
 
-const endOf = (hold: Hold): number => (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline)
+export const endOf = (hold: Hold): number => (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline)
 
 /** Ends a hold whose time is over. Of all replicas that try, one succeeds and writes the event. */
 export const expire = async ({ ledger, record, now }: Desk, hold: Hold, end = endOf(hold)): Promise<Hold | undefined> => {

@@ -1,10 +1,11 @@
 import type { Journal } from '../audit/journal.ts'
+import type { Hold } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { makeAnnouncer, type Announcer, type AnnouncerTiming } from './announcer.ts'
 import type { Approvals } from './approvals.ts'
 import { makeVote, makeWithdraw } from './ballots.ts'
 import type { Channel } from './channel.ts'
-import { recorder, type Desk } from './desk.ts'
+import { endOf, recorder, type Desk } from './desk.ts'
 import type { HoldStore } from './hold-store.ts'
 import { makeLedger, type Warn } from './ledger.ts'
 import { makeObtain } from './obtain.ts'
@@ -44,12 +45,14 @@ export interface ApprovalParts {
   readonly warn?: Warn
   /** Of this replica, to compare with that of the store. */
   readonly clock?: () => number
+  /** How long after the end of a hold its waiters stay when the store does not say that it is over. */
+  readonly lateMs?: number
 }
 
 /** More than this between our clock and the store's is worth a word. Nothing is decided by ours. */
 const clockGapMs = 5_000
 
-export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, channels = [], warn = () => {}, clock = Date.now }: ApprovalParts): HoldLife => {
+export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, channels = [], warn = () => {}, clock = Date.now, lateMs = 30_000 }: ApprovalParts): HoldLife => {
   const seal = makeSeal(options.keys)
   const ledger = makeLedger(options, store, seal, journal, warn)
   const room = makeWaitingRoom(store, ledger, options.replica, warn)
@@ -68,6 +71,8 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     return at
   }
 
+  const leftMs = (hold: Hold): number => endOf(hold) + lateMs - clock() - clockGap
+
   const people: People = {
     person,
     current(principal, since) {
@@ -77,7 +82,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
   }
 
   const timekeeper = makeTimekeeper(() => desk)
-  const desk: Desk = { options, store, channels, ledger, seal, room, people, roster, warn, now, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
+  const desk: Desk = { options, store, channels, ledger, seal, room, people, roster, warn, now, leftMs, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
 
   const reconcile: HoldLife['reconcile'] = async (ends) => {
     const closed: { hold: string; attempt: string; result: Outcome['result'] }[] = []

@@ -38,7 +38,7 @@ export const untilConcluded = async (desk: Desk, asked: Hold, named: boolean, { 
     const answer = await conclude(desk, hold, named)
     if (answer !== undefined) return answer
     const stopped = hold.state === 'running' ? no.spent : no.pending
-    const budget = until - performance.now()
+    const budget = Math.min(until - performance.now(), hold.state === 'running' ? Infinity : desk.leftMs(hold))
     if (desk.isDraining() || !(budget > 0)) throw stopped(hold)
     if (isCrowded(desk, hold)) throw no.crowded(hold)
     const { state } = hold

@@ -392,6 +392,20 @@ describe('spending', () => {
     assert.equal((await world.a.life.show(hold.id, alice)).state, 'failed')
   })
 
+  it('who waits without a limit of its own does not wait for ever for a store that is gone', async () => {
+    await using world = await makeWorld()
+    let gone = false
+    const failing = <Args extends unknown[], T>(step: (...args: Args) => Promise<T>) => async (...args: Args): Promise<T> => {
+      if (gone) throw new Refusal('store-unavailable', 'gone')
+      return await step(...args)
+    }
+    const alone = await world.replica('alone', {}, (store) => ({ ...store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](), now: failing(store.now), read: failing(store.read), latest: failing(store.latest), revisions: failing(store.revisions), replace: failing(store.replace), due: failing(store.due) }), [], 50)
+    await world.a.life[Symbol.asyncDispose]() // nobody else ends it
+    const waiting = obtain(alone, 'POST /exports', agent, { budgetMs: Infinity, onHeld: () => (gone = true) }, decision(terms([requirement()], { withinMs: 100 })))
+    assert.equal((await refused(waiting)).code, 'hold-pending')
+    gone = false
+  })
+
   it('a spend that the store did not confirm is refused, and closed as never started when the store is back', async () => {
     await using world = await makeWorld()
     const hold = await approved(world)

@@ -59,7 +59,7 @@ export interface World extends AsyncDisposable {
   journalFails: AuditEvent['type'] | undefined
   /** Records of this type wait for the promise. */
   journalWaits: { readonly type: AuditEvent['type']; readonly until: Promise<void> } | undefined
-  replica(name: string, over?: Partial<ApprovalOptions>, wrap?: (store: HoldStore) => HoldStore, channels?: readonly Channel[]): Promise<Replica>
+  replica(name: string, over?: Partial<ApprovalOptions>, wrap?: (store: HoldStore) => HoldStore, channels?: readonly Channel[], lateMs?: number): Promise<Replica>
   /** Straight into the file, as somebody who got at it would. */
   tamper(sql: string, ...values: (string | number)[]): void
   opened(text?: string, as?: Caller, needs?: Terms): Promise<Hold>
@@ -79,13 +79,13 @@ export const makeWorld = async (over: Partial<ApprovalOptions> = {}): Promise<Wo
   } as unknown as Journal
   const world: World = {
     events: [], skewMs: 0, journalFails: undefined, journalWaits: undefined,
-    async replica(name, more = {}, wrap = (store) => store, channels = []) {
+    async replica(name, more = {}, wrap = (store) => store, channels = [], lateMs) {
       const store = wrap(openEmbeddedStore({ kind: 'embedded', path }, { clockSkewMs: () => world.skewMs }))
       const warnings: string[] = []
       const roster = makeRoster(Date.now)
       const life = makeApprovals(
         { replica: name, openPerCaller: 100, openPerService: 1_000, maxWaiting: 1_000, maxWaitingPerCaller: 1_000, replayWindowMs: 60_000, resultKeptMs: 60_000, settledKeptMs: 600_000, people: [], keys: [new Secret('0123456789abcdef0123456789abcdef')], ...over, ...more },
-        { store, journal, roster, channels, warn: (message) => warnings.push(message) },
+        { store, journal, roster, channels, warn: (message) => warnings.push(message), ...(lateMs === undefined ? {} : { lateMs }) },
       )
       const replica = { life, store, roster, warnings }
       replicas.push(replica)

@@ -61,6 +61,8 @@ export class Admission {
   #caller: Caller
   #hold: Hold | undefined
   #cancelled = false
+  /** Ends the wait for an approval: the client has gone, or wants it back and the store does not answer. */
+  #patience = new AbortController()
 
   constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, waiting, gone }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; attribution: Attribution; waiting: Waiting; gone: AbortSignal }) {
     this.#parts = parts
@@ -72,6 +74,7 @@ export class Admission {
     this.#waiting = waiting
     this.#gone = gone
     this.#caller = arrival.caller
+    gone.addEventListener('abort', () => this.#patience.abort(), { once: true })
   }
 
   get caller(): Caller {
@@ -101,7 +104,14 @@ export class Admission {
   cancel(): void {
     this.#cancelled = true
     const hold = this.#hold
-    if (hold !== undefined) this.#parts.approvals.withdraw(hold.id, this.#caller).catch((error: unknown) => this.#parts.log.warn({ err: error, hold: hold.id }, 'a hold could not be taken back'))
+    if (hold === undefined) return
+    const patience = this.#patience
+    this.#parts.approvals.withdraw(hold.id, this.#caller).catch((error: unknown) => {
+      this.#parts.log.warn({ err: error, hold: hold.id }, 'a hold could not be taken back')
+      if (this.#hold !== hold) return
+      if (!this.#gone.aborted) this.#patience = new AbortController()
+      patience.abort()
+    })
   }
 
   /** Resolves once the request was sent or refused, or is not to be answered because its batch has failed. Never rejects for the client's world. */
@@ -154,7 +164,7 @@ export class Admission {
         },
         result: () => undefined,
       }
-      this.#parts.gate.pass({ caller: this.#caller, action, wait: atOnce }, attempt, this.#gone).then(() => resolve(), reject)
+      this.#parts.gate.pass({ caller: this.#caller, action, wait: atOnce }, attempt, this.#patience.signal).then(() => resolve(), reject)
     })
   }
 
@@ -234,6 +244,7 @@ export class Admission {
   #said(refusal: Refusal, { what }: Request): Refusal {
     if (refusal.message === nothingAllows) return unallowed(what.make({}))
     if (this.#cancelled && (refusal.code === 'hold-withdrawn' || refusal.code === 'upstream-unavailable')) return new Refusal('hold-withdrawn', cancelText, refusal.detail)
+    if (this.#cancelled && refusal.code === 'hold-pending') return new Refusal('hold-pending', 'NOT EXECUTED. Canceled on request. What waited for an approval could not be taken back: it stays open until it is decided.', refusal.detail)
     if (refusal.code === 'hold-pending' && this.#arrival.draining.aborted) return new Refusal('draining', refusal.message, refusal.detail)
     return refusal
   }
