@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { stringify } from 'yaml'
 import { until } from '../support/until.ts'
-import { psql, startDatabaseDeployment, type DatabaseDeployment, type DatabaseReplica, type Psql } from './database.ts'
+import { crmPolicy, psql, startDatabaseDeployment, type DatabaseDeployment, type DatabaseReplica, type Psql } from './database.ts'
+import type { Part } from './deployment.ts'
 import { openTerminal, type Run, type Terminal } from './terminal.ts'
 
 /** What somebody who decides sees of a statement on the command line, and what the client gets to know. */
@@ -14,6 +16,8 @@ let agent: string
 
 before(async () => {
   place = await startDatabaseDeployment('embedded')
+  const copies = { name: 'copies', then: 'hold', actions: ['sql.copy.in'], tables: ['public.orders'], approval: { from: { groups: ['oncall'] } }, because: 'Loads are looked at.' }
+  writeFileSync(join(place.world.directory, 'crm.yaml'), stringify({ ...crmPolicy, rules: [...(crmPolicy['rules'] as readonly Part[]), copies] }))
   replica = await place.start('a')
   terminal = await openTerminal(replica.console)
   agent = await place.world.agent()
@@ -64,4 +68,20 @@ test('denied with a reason that the client reads; a change of all rows stands ou
   assert.equal(sum, '550')
   const record = place.world.records('a').find(({ type, hold }) => type === 'held' && hold === id)
   assert.deepEqual([Reflect.get(record?.['action'] as object, 'place'), Reflect.get(Reflect.get(record?.['action'] as object, 'impact') as object, 'exactRows')], [{ database: 'crm', role: 'app' }, 10])
+})
+
+test('what nobody can see beforehand is said: rows of a COPY, locks of a transaction', async (t) => {
+  const client = psql(replica.port, agent)
+  t.after(() => client.child.kill())
+  client.type('\\copy orders from program \'printf "90\\t1\\n91\\t2\\n"\'')
+  const copy = await held(client)
+  assert.match((await countersign('bob', 'holds', 'show', copy.id)).out, /^Note +The rows that it writes are sent after the approval: nobody has seen them\.$/m)
+  assert.equal((await countersign('bob', 'holds', 'deny', copy.id, '--reason', 'No.')).code, 0)
+  client.type("begin; insert into log values ('a');")
+  client.type('delete from orders where id = 3;')
+  const [, , id = ''] = await until('the second notice', () => [...client.errors().matchAll(/held for approval (CS-\w+): \S*\/(hold_[a-z2-7]+)/g)][1], 10_000)
+  assert.match((await countersign('bob', 'holds', 'show', id)).out, /^Note +Its transaction has changed something before this: others wait for its locks, and it waits for 60 s at most\.$/m)
+  assert.equal((await countersign('bob', 'holds', 'deny', id, '--reason', 'No.')).code, 0)
+  client.child.stdin?.end()
+  await client.ended
 })

@@ -122,7 +122,7 @@ export class Inspection {
       ...numbers,
       ...(keepsLocks ? { keepsLocks } : {}),
       ...(facts.filtered === undefined ? {} : { unfiltered: !facts.filtered }),
-      notes: [...(facts.notes ?? []), ...(keepsLocks ? [`Its transaction has changed something before this: others wait for its locks, and it waits for ${Math.ceil(locksMs / 1_000)} s at most.`] : []), ...notes],
+      notes: [...(facts.notes ?? []), ...(action.verbs.includes('sql.copy.in') ? ['The rows that it writes are sent after the approval: nobody has seen them.'] : []), ...(keepsLocks ? [`Its transaction has changed something before this: others wait for its locks, and it waits for ${Math.ceil(locksMs / 1_000)} s at most.`] : []), ...notes],
     }
   }
 }
