@@ -27,7 +27,9 @@ export interface SegmentWriter {
 /** Larger than any line; what does not fit any more is written before the turn ends. */
 const batchBytes = 1024 * 1024
 const newline = 0x0a
-/** Records that nobody waits for reach the disk this much later at most. */
+/** Records that nobody waits for go to the file with the next ones that somebody does, and so much later at most. */
+const queuedMs = 5
+/** They reach the disk so much later at most. */
 const lazySyncMs = 1_000
 
 /*
@@ -54,6 +56,7 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
   let nextSync: Waiters | undefined
   let running: Waiters | undefined
   let lazy: NodeJS.Timeout | undefined
+  let late: NodeJS.Timeout | undefined
   let retired: number[] = []
   let failure: Error | undefined
   let closed = false
@@ -76,13 +79,16 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
     const end = filled + room.write(leaf, filled, 'latin1')
     room[filled] = room[end] = newline
     filled = end
-    if (durability !== 'queued') awaited++
+    if (durability === 'queued') {
+      late ??= setTimeout(lateTurn, queuedMs)
+      return nothing
+    }
+    awaited++
     if (!scheduled) {
       scheduled = true
-      if (alone && !early && durability !== 'queued') process.nextTick(earlyTurn)
+      if (alone && !early) process.nextTick(earlyTurn)
       else setImmediate(turn)
     }
-    if (durability === 'queued') return nothing
     if (durability === 'written') return (written ??= waiters()).promise
     waiting++
     nextSync ??= waiters()
@@ -94,6 +100,11 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
     scheduled = false
     alone = awaited <= 1
     awaited = 0
+    flush()
+  }
+
+  const lateTurn = () => {
+    late = undefined
     flush()
   }
 
@@ -191,6 +202,7 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
     if (failure || closed) return
     failure = failed(cause)
     clearTimeout(lazy)
+    clearTimeout(late)
     for (const group of [written, running, nextSync]) group?.reject(failure)
     written = nextSync = undefined
     waiting = 0
@@ -207,6 +219,7 @@ export const makeSegmentWriter = ({ disk, directory, epoch, segmentBytes, syncDe
     if (failure) return
     closed = true
     clearTimeout(lazy)
+    clearTimeout(late)
     disk.close(current.fd)
   }
 

@@ -35,6 +35,7 @@ export interface Piece {
 /** A text of SQL as it was understood: made once, asked for often. */
 export interface Understood extends Piece {
   readonly place: Place
+  readonly protocol: 'simple' | 'extended'
   readonly sql: string
   /** Several, where there are several statements. */
   readonly pieces: readonly Piece[]

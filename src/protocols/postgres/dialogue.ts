@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { Backend } from './upstream.ts'
-import { cstring, int16, int32, message } from './codec/writing.ts'
+import { cstring, int16, int32, joined, message } from './codec/writing.ts'
 import { frontend } from './codec/frontend.ts'
 import { readFields } from './codec/backend.ts'
 import { Pipeline, type TransactionStatus } from './pipeline.ts'
@@ -119,8 +119,8 @@ export class Dialogue {
   /** Writes what was sent. False: the server does not take more at the moment; wait for `drained`. */
   write(): boolean {
     if (this.#stopping) return false
-    const out = this.#out
-    if (out.length === 0) return !this.#socket.writableNeedDrain
+    if (this.#out.length === 0) return !this.#socket.writableNeedDrain
+    const out = joined(this.#out)
     this.#out = []
     if (out.length === 1) return this.#socket.write(out[0] as Buffer)
     let size = 0

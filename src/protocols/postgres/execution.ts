@@ -68,6 +68,6 @@ export class Execution {
     this.#over = true
     this.limit?.pause()
     const ms = Math.round((performance.now() - this.#began) * 1_000) / 1_000
-    this.#resolve({ ...outcome, ms, ...(this.maskedValues > 0 ? { maskedValues: this.maskedValues } : {}) })
+    this.#resolve(this.maskedValues > 0 ? { ...outcome, ms, maskedValues: this.maskedValues } : { ...outcome, ms })
   }
 }

@@ -16,6 +16,12 @@ export interface JudgeParts {
   readonly columns: (schema: string, name: string) => readonly string[] | undefined
 }
 
+interface Judged {
+  readonly piece: Piece
+  /** A text that is this statement alone, as it was asked about last. */
+  whole: Understood | undefined
+}
+
 /** What does not write anything, whatever it touches. */
 const reads: ReadonlySet<SqlKind> = new Set(['select', 'explain', 'transaction', 'set', 'copy.out'])
 
@@ -23,7 +29,7 @@ const reads: ReadonlySet<SqlKind> = new Set(['select', 'explain', 'transaction',
 export class Judge {
   readonly #parts: JudgeParts
   #policies: PolicySet | undefined
-  #pieces = new WeakMap<StatementReading, Piece>()
+  #known = new WeakMap<StatementReading, Judged>()
 
   constructor(parts: JudgeParts) {
     this.#parts = parts
@@ -31,15 +37,24 @@ export class Judge {
 
   /** Names may mean something else from now on. */
   forget(): void {
-    this.#pieces = new WeakMap()
+    this.#known = new WeakMap()
   }
 
   /**
    * `more`: what the statement meant when the server first read it, where that is something else than it would mean now.
    * `moved`: the open transaction has moved what names stand for; its end moves it back.
    */
-  understand(protocol: 'simple' | 'extended', sql: string, statements: readonly StatementReading[], types: readonly number[], more: readonly Piece[] = [], moved = false): Understood {
-    const pieces = [...this.#inTurn(statements, moved), ...more]
+  understand(protocol: Understood['protocol'], sql: string, statements: readonly StatementReading[], types: readonly number[], more: readonly Piece[] = [], moved = false): Understood {
+    const [first] = statements
+    const alone = first !== undefined && statements.length === 1 && more.length === 0 ? this.#judged(first) : undefined
+    const known = alone?.whole
+    if (known !== undefined && known.protocol === protocol && known.sql === sql && equal(known.types, types)) return known
+    const made = this.#whole(protocol, sql, alone === undefined ? [...this.#inTurn(statements, moved), ...more] : [alone.piece], types)
+    if (alone !== undefined) alone.whole = made
+    return made
+  }
+
+  #whole(protocol: Understood['protocol'], sql: string, pieces: readonly Piece[], types: readonly number[]): Understood {
     const [only] = pieces
     if (only === undefined) throw new Error('nothing to judge')
     const all: Piece = pieces.length === 1 ? only : together(pieces)
@@ -47,6 +62,7 @@ export class Judge {
     return Object.freeze({
       ...all,
       place,
+      protocol,
       sql,
       pieces,
       bodies: pieces.flatMap(({ body }) => (body === undefined ? [] : [body])),
@@ -68,17 +84,21 @@ export class Judge {
   }
 
   piece(statement: StatementReading): Piece {
+    return this.#judged(statement).piece
+  }
+
+  #judged(statement: StatementReading): Judged {
     const policies = this.#parts.policies()
     if (policies !== this.#policies) {
       this.#policies = policies // tags may have changed
-      this.#pieces = new WeakMap()
+      this.forget()
     }
-    const known = this.#pieces.get(statement)
+    const known = this.#known.get(statement)
     if (known !== undefined) return known
-    const piece = this.#make(statement, policies)
+    const made: Judged = { piece: this.#make(statement, policies), whole: undefined }
     // What calls a prepared statement or a cursor by its name means something else as soon as the name does.
-    if (piece.body === undefined) this.#pieces.set(statement, piece)
-    return piece
+    if (made.piece.body === undefined) this.#known.set(statement, made)
+    return made
   }
 
   #make(statement: StatementReading, policies: PolicySet): Piece {
@@ -114,6 +134,8 @@ const asUnknown = (piece: Piece): Piece => {
   const notes = Object.freeze([...(piece.facts['notes'] as readonly string[]), 'A statement before it in the same text may change what its names stand for.'])
   return Object.freeze({ ...piece, verbs, effect: 'write', facts: Object.freeze({ ...piece.facts, statement: 'unknown', verbs, pure: false, notes }) })
 }
+
+const equal = (a: readonly number[], b: readonly number[]): boolean => a === b || (a.length === b.length && a.every((value, at) => value === b[at]))
 
 type TagsOf = (kind: 'table' | 'column', name: string) => readonly string[]
 

@@ -176,10 +176,10 @@ export class Pipeline {
     this.open = true
   }
 
-  #expect(...kinds: readonly SentKind[]): Sent {
+  #expect(kind: SentKind, other = kind): Sent {
     const head = this.head
-    if (head === undefined || !kinds.includes(head.kind)) throw new OutOfStep(`an answer to ${kinds.join(' or ')} came while ${head?.kind ?? 'nothing'} was asked`)
-    return head
+    if (head !== undefined && (head.kind === kind || head.kind === other)) return head
+    throw new OutOfStep(`an answer to ${kind === other ? kind : `${kind} or ${other}`} came while ${head?.kind ?? 'nothing'} was asked`)
   }
 
   #shift(): void {

@@ -82,7 +82,7 @@ export class Replies {
       walked = walk.chunk
       until = walk.end
     }
-    if (until > this.#from && !this.#mute) this.#pieces.push(walked.subarray(this.#from, until))
+    if (until > this.#from && !this.#mute) this.#pieces.push(until - this.#from === walked.length ? walked : walked.subarray(this.#from, until))
     this.#flush()
   }
 
@@ -162,9 +162,12 @@ export class Replies {
 
   #description(head: Expecting | undefined): void {
     this.#hide(head)
-    const frame = this.#walk.type === backend.rowDescription ? Buffer.from(this.#bytes()) : undefined
-    if (frame !== undefined) head?.described?.(frame)
-    if (frame !== undefined && head?.kind === 'query' && head.rows !== undefined) this.#writer = head.rows.begin(frame)
+    const rows = head?.kind === 'query' ? head.rows : undefined
+    if (this.#walk.type === backend.rowDescription && (rows !== undefined || head?.described !== undefined)) {
+      const frame = Buffer.from(this.#bytes())
+      head?.described?.(frame)
+      if (rows !== undefined) this.#writer = rows.begin(frame)
+    }
     this.#parts.pipeline.described()
   }
 

@@ -62,6 +62,8 @@ const setting: ReadonlySet<string> = new Set(['sql.set', 'sql.session', 'sql.cal
 export class Statements {
   readonly #parts: StatementsParts
   readonly #remembered = new WeakMap<Prepared, Remembered>()
+  /** For the next Parse of the same text. No more than a guess of what to send at once: each Execute is decided about by itself. */
+  readonly #allowed = new WeakMap<Understood, Remembered>()
   #epoch = 0
   #catalog: unknown
   /** Something in this transaction may have changed what names mean; its end may change it back. */
@@ -173,12 +175,18 @@ export class Statements {
     // The server may have looked names up when it prepared the statement, or may look them up again: both have to be allowed.
     const more = then === undefined || (same(then.relations, now.relations) && same(then.verbs, now.verbs)) ? [] : [then]
     const understood = this.judge.understand('extended', sql, [reading], types, more)
+    const allowed = this.#allowed.get(understood)
+    if (allowed?.epoch === this.#epoch && allowed.policies === policies) {
+      this.#remembered.set(prepared, allowed)
+      return allowed
+    }
     const action = this.#action(understood, {})
     // Without the number that a rule looks at, what it says is no answer yet.
     const decision = policies.needsEstimate(action.service, action) ? undefined : policies.decide(this.#parts.caller(), action, Date.now())
     const verdict = decision?.verdict ?? 'hold'
     const made: Remembered = { epoch: this.#epoch, policies, understood, verdict, hindrance: decision?.verdict === 'allow' ? this.#hindrance(reading, decision.obligations) : undefined }
     this.#remembered.set(prepared, made)
+    if (verdict === 'allow' && made.hindrance === undefined) this.#allowed.set(understood, made)
     return made
   }
 

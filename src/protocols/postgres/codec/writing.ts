@@ -40,3 +40,23 @@ export const message = (type: number, ...parts: readonly Part[]): Buffer =>
 
 /** A first packet: no type. */
 export const packet = (...parts: readonly Part[]): Buffer => write(0, (bytes, length) => void bytes.writeInt32BE(length, 0), parts)
+
+/** What lies side by side in memory is one piece: most of what a client says passes as it came. */
+export const joined = (pieces: readonly Buffer[]): readonly Buffer[] => {
+  if (pieces.length < 2) return pieces
+  const found: Buffer[] = []
+  let [run] = pieces as [Buffer]
+  let length = run.length
+  const close = (): void => void found.push(length === run.length ? run : Buffer.from(run.buffer, run.byteOffset, length))
+  for (let at = 1; at < pieces.length; at++) {
+    const piece = pieces[at] as Buffer
+    if (piece.buffer !== run.buffer || piece.byteOffset !== run.byteOffset + length) {
+      close()
+      run = piece
+      length = 0
+    }
+    length += piece.length
+  }
+  close()
+  return found
+}

@@ -32,8 +32,9 @@ describe('how long things last in a PostgreSQL session', { concurrency: 1 }, () 
     await run()
     return await until('the end of all that began', () => {
       const records = world.records().slice(before)
-      const begun = records.filter(({ type }) => type === 'started')
-      return begun.length > 0 && begun.every(({ attempt }) => records.some((one) => one.type === 'finished' && one.attempt === attempt)) && records
+      const begun = new Set(records.filter(({ type }) => type === 'started').map(({ attempt }) => attempt))
+      const own = records.filter(({ attempt }) => begun.has(attempt)) // what was begun before may end meanwhile
+      return begun.size > 0 && own.filter(({ type }) => type === 'finished').length === begun.size && own
     })
   }
   const outcomes = (records: readonly JournalRecord[]): readonly string[] =>
