@@ -134,7 +134,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
 
   const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions, note }))
   const openPostgres = async (first: PostgresListenerOptions): Promise<PostgresListener> => {
-    const catalogs = started.use(makeCatalogs(log))
+    const catalogs = started.use(makeCatalogs(log, note))
     const consoleUrl = (): string => current.config.console.url
     const serve = makeServe({ gate, identity, approvals, policies: () => current.policies, log, reader: await makeReader(), catalogs, consoleUrl, note, digestFor: maskDigests(config) })
     const listener = makePostgresListener(first, { identity, note, serve, log })

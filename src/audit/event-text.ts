@@ -113,6 +113,8 @@ const outcome = (value: Outcome): string => {
 const vote = ({ verdict, by, channel, assurance, digest, reason, shown, at }: Vote): string =>
   `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`},"at":${plain(at)}}`
 
+const mostColumns = 100
+
 /** One writer a member, whichever event it stands in. A member added to the union breaks the build until somebody says here how it is written. */
 const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: ValueOf<K>) => string } = {
   caller,
@@ -141,6 +143,8 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   session: quoted,
   generation: plain,
   previous: quoted,
+  service: quoted,
+  columns: (columns) => list(columns.slice(0, mostColumns), quoted),
   problems: (problems) => plain(problems.map(freeText)),
   version: quoted,
   sink: quoted,

@@ -66,6 +66,8 @@ export type AuditEvent =
   /** Somebody logged in with a browser. */
   | { readonly type: 'signed-in'; readonly caller: CallerRecord }
   | { readonly type: 'session-ended'; readonly session: string; readonly cause: string }
+  /** Columns of a database have got other names since the program started: masks and tags may not name them any more. */
+  | { readonly type: 'columns-renamed'; readonly service: string; readonly columns: readonly string[] }
   | { readonly type: 'config-loaded'; readonly policyVersion: string; readonly generation: number; readonly previous?: string }
   | { readonly type: 'config-rejected'; readonly problems: readonly string[]; readonly policyVersion: string }
   | { readonly type: 'replica-started'; readonly version: string; readonly policyVersion: string }

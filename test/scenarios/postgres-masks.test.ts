@@ -67,7 +67,10 @@ describe('masks', { concurrency: 1 }, () => {
   const fails = async (text: string, expected: object, values?: readonly unknown[]): Promise<void> => {
     await assert.rejects(rows(text, values), (error: pg.DatabaseError) => {
       assert.doesNotMatch(JSON.stringify(error), new RegExp(secret), text)
-      for (const [field, value] of Object.entries(expected)) value instanceof RegExp ? assert.match(String(error[field as 'detail']), value, text) : assert.equal(error[field as 'detail'], value, text)
+      for (const [field, value] of Object.entries(expected)) {
+        if (value instanceof RegExp) assert.match(String(error[field as 'detail']), value, text)
+        else assert.equal(error[field as 'detail'], value, text)
+      }
       return true
     })
   }

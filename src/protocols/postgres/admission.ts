@@ -58,13 +58,14 @@ export class Admission {
   readonly #attribution: Attribution
   readonly #waiting: Waiting
   readonly #gone: AbortSignal
+  readonly #missed: () => void
   #caller: Caller
   #hold: Hold | undefined
   #cancelled = false
   /** Ends the wait for an approval: the client has gone, or wants it back and the store does not answer. */
   #patience = new AbortController()
 
-  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, waiting, gone }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; attribution: Attribution; waiting: Waiting; gone: AbortSignal }) {
+  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, waiting, gone, missed }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; attribution: Attribution; waiting: Waiting; gone: AbortSignal; missed: () => void }) {
     this.#parts = parts
     this.#arrival = arrival
     this.#dialogue = dialogue
@@ -73,6 +74,7 @@ export class Admission {
     this.#attribution = attribution
     this.#waiting = waiting
     this.#gone = gone
+    this.#missed = missed
     this.#caller = arrival.caller
     gone.addEventListener('abort', () => this.#patience.abort(), { once: true })
   }
@@ -242,18 +244,19 @@ export class Admission {
   }
 
   #said(refusal: Refusal, { what }: Request): Refusal {
-    if (refusal.message === nothingAllows) return unallowed(what.make({}))
+    if (refusal.code === 'denied') return this.#denied(refusal, what.make({}))
     if (this.#cancelled && (refusal.code === 'hold-withdrawn' || refusal.code === 'upstream-unavailable')) return new Refusal('hold-withdrawn', cancelText, refusal.detail)
     if (this.#cancelled && refusal.code === 'hold-pending') return new Refusal('hold-pending', 'NOT EXECUTED. Canceled on request. What waited for an approval could not be taken back: it stays open until it is decided.', refusal.detail)
     if (refusal.code === 'hold-pending' && this.#arrival.draining.aborted) return new Refusal('draining', refusal.message, refusal.detail)
     return refusal
   }
-}
 
-/** What nobody knows is allowed by hardly any rule: its author wants to know what that is. */
-const unallowed = ({ facts }: Action): Refusal => {
-  const { notes = [] } = facts['sql'] as { readonly notes?: readonly string[] }
-  return new Refusal('denied', notes.length === 0 ? nothingAllows : `${nothingAllows.slice(0, -1)}: ${notes.slice(0, 3).join('; ')}.`)
+  /** What nobody knows is allowed by hardly any rule: its author wants to know what that is, and it may have come since the catalog was read. */
+  #denied(refusal: Refusal, { verbs, facts }: Action): Refusal {
+    if (verbs.includes('sql.unknown')) this.#missed()
+    const { notes = [] } = facts['sql'] as { readonly notes?: readonly string[] }
+    return refusal.message !== nothingAllows || notes.length === 0 ? refusal : new Refusal('denied', `${nothingAllows.slice(0, -1)}: ${notes.slice(0, 3).join('; ')}.`)
+  }
 }
 
 const cancelText = 'NOT EXECUTED. Canceled on request; what waited for an approval is taken back.'

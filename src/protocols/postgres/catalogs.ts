@@ -1,4 +1,5 @@
 import type { Log } from '../../lib/log.ts'
+import type { AuditEvent } from '../../model/audit-event.ts'
 import { CatalogLine } from './catalog-line.ts'
 import { Estimates } from './estimates.ts'
 import { type LivingCatalog, makeLivingCatalog } from './catalog/living-catalog.ts'
@@ -29,7 +30,7 @@ const usableMs = 30 * 60_000
 const close = async ({ line, estimates }: Entry): Promise<void> => void (await Promise.all([line[Symbol.asyncDispose](), estimates[Symbol.asyncDispose]()]))
 
 /** One catalog for each service, shared by all its sessions. */
-export const makeCatalogs = (log: Log): Catalogs => {
+export const makeCatalogs = (log: Log, note: (event: Extract<AuditEvent, { type: 'columns-renamed' }>) => void): Catalogs => {
   const entries = new Map<PostgresServiceOptions, Entry>()
   /** Of a configuration that has been replaced: sessions go on with what they began with. */
   const left = new Set<Entry>()
@@ -42,7 +43,10 @@ export const makeCatalogs = (log: Log): Catalogs => {
       builtin: builtinFunction,
       freshMs,
       usableMs,
-      onRenamed: (columns) => log.warn({ service: service.name, columns }, 'columns have got other names: look whether masks and tags still name them'),
+      onRenamed: (columns) => {
+        log.warn({ service: service.name, columns }, 'columns have got other names: look whether masks and tags still name them')
+        note({ type: 'columns-renamed', service: service.name, columns })
+      },
       onProblem: (problem) => log.warn({ service: service.name, err: problem }, 'the catalog of a database could not be read again'),
     })
     const entry: Entry = { catalog, estimates: new Estimates(service), line, ready: undefined, users: 0 }

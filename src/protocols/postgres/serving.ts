@@ -102,6 +102,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     attribution,
     waiting: { began: (hold) => session.held(hold), ended: () => notice.stop(), look: () => session.look() },
     gone: gone.signal,
+    missed: () => living.missed(),
   })
   const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name) }
   const statements: Statements = new Statements({

@@ -29,9 +29,14 @@ export interface LivingCatalogOptions {
 export interface LivingCatalog {
   /** Throws a Refusal where there is none, or none that is new enough. */
   current(): Catalog
+  /** Something was asked for that is not there: it may have come since. */
+  missed(): void
   /** Settles when a snapshot has been taken that began after this call. */
   renew(): Promise<void>
 }
+
+/** However often something is missed, nobody looks for it more often than this. */
+const MISSED_MS = 1_000
 
 export const makeLivingCatalog = (options: LivingCatalogOptions): LivingCatalog => {
   const { ask, now, builtin, freshMs, usableMs, onRenamed, onProblem } = options
@@ -67,6 +72,9 @@ export const makeLivingCatalog = (options: LivingCatalogOptions): LivingCatalog 
       if (age > freshMs && running === undefined) renew().catch(onProblem)
       if (snapshot === undefined || age > usableMs) throw new Refusal('upstream-unavailable', 'The catalog of this database cannot be read at the moment, so nothing can be judged.')
       return snapshot
+    },
+    missed: () => {
+      if (running === undefined && snapshot !== undefined && now() - snapshot.takenAt > MISSED_MS) renew().catch(onProblem)
     },
     renew,
   }

@@ -6,6 +6,7 @@ import { makeSessionNames } from '../../../../src/protocols/postgres/catalog/ses
 import { takeSnapshot, type Snapshot } from '../../../../src/protocols/postgres/catalog/snapshot.ts'
 import { readsOf } from '../../../../src/protocols/postgres/catalog/view-reads.ts'
 import { startPostgres, type TestPostgres } from '../../../support/postgres.ts'
+import { until } from '../../../support/until.ts'
 import { builtin, connect, servers, type Connection } from './asking.ts'
 
 const init = `
@@ -205,10 +206,17 @@ for (const binaries of servers()) describe(`snapshot with PostgreSQL ${binaries.
     assert.equal(second, third)
     await Promise.all([first, second])
     assert.ok(living.current().byName('public', 'later') !== undefined)
-    now = 600_000
+    await server.query('alter table later rename to latest')
+    now = 1_000
+    living.missed()
+    assert.equal(living.current().byName('public', 'latest'), undefined, 'not more often than once a second')
+    now = 1_001
+    living.missed()
+    await until('what was missed', () => living.current().byName('public', 'latest'))
+    now = 601_001
     fails = true
     assert.ok(living.current() !== undefined)
-    now = 600_001
+    now = 601_002
     assert.throws(() => living.current(), { code: 'upstream-unavailable' })
   })
 })
