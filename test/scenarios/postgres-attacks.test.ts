@@ -26,6 +26,12 @@ create schema odd;
 create type odd.mood as enum ('a', 'b');
 create function odd.same(odd.mood, text) returns boolean language plpgsql as $$ begin insert into written values ($2); return true; end $$;
 create operator odd.= (leftarg = odd.mood, rightarg = text, procedure = odd.same);
+create function odd.joined(text, integer) returns text language plpgsql as $$ begin insert into written values ($1); return $1; end $$;
+create table wide (id int, name text, ssn text);
+create view narrow as select id from orders;
+create view on_narrow as select id from narrow;
+create schema front;
+create table front.users (id int);
 analyze;
 `
 
@@ -65,6 +71,49 @@ for (const binaries of [findPostgres(), newestPostgres()]) describe(`attacks wit
       await client.query('ROLLBACK')
       await denied('SELECT * FROM secret')
     }
+  })
+
+  test('what an open transaction has defined anew is not what it was', async () => {
+    const ways = [
+      ['ALTER TABLE orders RENAME TO other; ALTER TABLE users RENAME TO orders', 'SELECT orders::text FROM orders'],
+      ['ALTER TABLE users RENAME TO fresh', 'SELECT fresh::text FROM fresh'],
+      ['ALTER TABLE users RENAME name TO other; ALTER TABLE users RENAME ssn TO name', "SELECT name || '' FROM users"],
+      ['SAVEPOINT a; ALTER TABLE users RENAME name TO other; ALTER TABLE users RENAME ssn TO name; RELEASE a', "SELECT name || '' FROM public.users"],
+      ['CREATE TABLE above (id int, name text, ssn text); ALTER TABLE users INHERIT above', "SELECT ssn || '' FROM above"],
+      ['ALTER TABLE users INHERIT wide', "SELECT ssn || '' FROM wide"],
+      ['CREATE OR REPLACE VIEW narrow AS SELECT id FROM orders', 'SELECT * FROM narrow'],
+      ['CREATE OR REPLACE VIEW narrow AS SELECT id FROM orders', 'SELECT * FROM on_narrow'],
+      ['DROP TABLE front.users', 'SELECT users::text FROM users'],
+      ["CREATE OPERATOR public.|| (leftarg = text, rightarg = integer, procedure = odd.joined)", "SELECT name || 1 FROM users"],
+    ] as const
+    await client.query('SET search_path = front, public')
+    assert.deepEqual((await client.query('SELECT users::text FROM users')).rows, [])
+    await client.query('RESET search_path')
+    for (const [define, read] of ways) {
+      if (define.includes('front')) await client.query('SET search_path = front, public')
+      await client.query('BEGIN')
+      for (const one of define.split('; ')) await client.query(one)
+      await denied(read)
+      await client.query('ROLLBACK')
+    }
+    await client.query('RESET search_path')
+  })
+
+  test('what it has added it may use', async () => {
+    await client.query('BEGIN')
+    await client.query('ALTER TABLE orders ADD COLUMN extra int')
+    await client.query('CREATE TABLE made (id int REFERENCES users)')
+    await client.query('UPDATE orders SET extra = 1')
+    await client.query('INSERT INTO made SELECT id FROM orders WHERE extra = 1 AND id < 3')
+    assert.equal((await client.query('SELECT made.id, ssn FROM made JOIN users USING (id)')).rows.length, 2)
+    await client.query('ROLLBACK')
+  })
+
+  test('what a batch has defined is not known before it ends', async () => {
+    await using raw = await connectRaw(place.port, await place.token())
+    const steps = (sql: string): readonly Buffer[] => [parse(sql), bind(), execute()]
+    const heard = await raw.ask([...steps('ALTER TABLE orders RENAME TO other'), ...steps('ALTER TABLE users RENAME TO orders'), ...steps('SELECT orders::text FROM public.orders'), sync])
+    assert.deepEqual(heard.slice(-2), ['E 42501', 'Z I'])
   })
 
   test('a partition is read as its table', async () => {

@@ -3,7 +3,8 @@ import type { ForeignRef, FunctionRef, RelationRef, StatementReading } from '../
 import type { Ask } from './ask.ts'
 import type { Catalog, Relation } from './catalog.ts'
 import { graver } from './natures.ts'
-import { findOwnTables, withTables } from './own-tables.ts'
+import { findOwnChanges, NO_CHANGES, type OwnChanges } from './own-changes.ts'
+import { findNow, withTables } from './own-tables.ts'
 import { readsOf } from './view-reads.ts'
 
 export interface SessionNamesOptions {
@@ -17,15 +18,15 @@ export interface SessionNamesOptions {
 export interface SessionNames extends Names {
   readonly catalog: Catalog
   /**
-   * False at first, and once the session may have made or dropped a temporary table or moved its search_path: then no unqualified name is known.
+   * False at first, and once the session may have defined anything or moved its search_path: then no name is known.
    * Where it is false, refresh before the next statement is judged.
    */
   readonly current: boolean
-  /** Call when a statement was forwarded that may touch temporary tables or the search_path, or that nobody understands, and when a transaction ends. */
+  /** Call when a statement was forwarded that may define something or move the search_path, or that nobody understands, and when a transaction ends. */
   doubt(): void
   /** Asks the server, on the session's own connection. */
   refresh(ask: Ask): Promise<void>
-  /** Asks the server for tables that only this session can see yet, where one of these relations is not known. Once for each name, until there is doubt again. */
+  /** Asks the server where these names lead in a transaction that has defined something: to tables of its own, or elsewhere than the catalog says. Once for each name, until there is doubt again. */
   learn(ask: Ask, relations: readonly RelationRef[]): Promise<void> | undefined
   /** As the server has it, temporary and implicit schemas included. */
   readonly path: readonly string[]
@@ -49,7 +50,9 @@ export const makeSessionNames = ({ catalog: shared, prepared, cursor }: SessionN
   /** Tables of the open transaction, and with which catalog they were put together. */
   let own: readonly Relation[] = []
   let joined: { readonly base: Catalog; readonly own: readonly Relation[]; readonly catalog: Catalog } | undefined
-  const asked = new Set<string>()
+  /** Where names lead in the open transaction, by number; `undefined`: nowhere. */
+  const asked = new Map<string, number | undefined>()
+  let changes: OwnChanges = NO_CHANGES
   const catalog = (): Catalog => {
     const base = shared()
     if (own.length === 0) return base
@@ -64,15 +67,22 @@ export const makeSessionNames = ({ catalog: shared, prepared, cursor }: SessionN
   let doubts = 0
   /** Of all schemas that the name can be found in: what the server chooses among them depends on types. */
   const gravest = (ref: FunctionRef, of: (schema: string) => FunctionNature | undefined): FunctionNature => {
-    if (ref.schema !== undefined) return isTemporary(ref.schema) ? 'volatile' : (of(ref.schema) ?? 'volatile')
     if (!current) return 'volatile'
+    if (ref.schema !== undefined) return isTemporary(ref.schema) ? 'volatile' : (of(ref.schema) ?? 'volatile')
     const natures = path.filter((schema) => !isTemporary(schema)).map(of).filter((nature) => nature !== undefined)
     return natures.length === 0 ? 'volatile' : natures.reduce(graver)
   }
   const find = (ref: { readonly schema?: string; readonly name: string }): Relation | undefined => {
+    const relation = named(ref)
+    if (relation === undefined || own.includes(relation)) return relation
+    const name = key(ref)
+    return changes.touches(shared(), relation) || (asked.has(name) && asked.get(name) !== relation.oid) ? undefined : relation
+  }
+  const named = (ref: { readonly schema?: string; readonly name: string }): Relation | undefined => {
     const snapshot = catalog()
+    if (!current) return undefined
     if (ref.schema !== undefined) return isTemporary(ref.schema) ? undefined : snapshot.byName(ref.schema, ref.name)
-    if (!current || temporary.has(ref.name)) return undefined
+    if (temporary.has(ref.name)) return undefined
     for (const schema of path) {
       const relation = snapshot.byName(schema, ref.name)
       if (relation !== undefined) return relation
@@ -110,13 +120,16 @@ export const makeSessionNames = ({ catalog: shared, prepared, cursor }: SessionN
       asked.clear()
     },
     learn: (ask, refs) => {
-      const missing = refs.filter((ref) => ref.created === undefined && !asked.has(JSON.stringify([ref.schema, ref.name])) && relation(ref) === undefined)
-      if (missing.length === 0 || asked.size + missing.length > MOST_ASKED) return undefined
+      const open = refs.filter((ref) => ref.created === undefined && !asked.has(key(ref)))
+      if (open.length === 0) return undefined
       const doubt = doubts
-      return findOwnTables(ask, missing).then((found) => {
+      if (asked.size + open.length > MOST_ASKED) return void (current = false)
+      return findNow(ask, open).then((found) => {
         if (doubt !== doubts) return
-        for (const { schema, name } of missing) asked.add(JSON.stringify([schema, name]))
-        if (found.length > 0) own = [...own, ...found]
+        for (const [at, ref] of open.entries()) asked.set(key(ref), found[at]?.oid)
+        // One that others know by another name is not of this transaction.
+        const made = found.flatMap((one) => (one?.table === undefined || shared().byOid(one.oid) !== undefined ? [] : [one.table]))
+        if (made.length > 0) own = [...own, ...made]
       })
     },
     refresh: async (ask) => {
@@ -124,6 +137,7 @@ export const makeSessionNames = ({ catalog: shared, prepared, cursor }: SessionN
       const [first, ...schemas] = (await ask(PATH)).map(([schema]) => schema ?? '')
       const names = schemas.some(isTemporary) ? await ask(TEMPORARY) : []
       if (names.length > MOST_TEMPORARY) throw new Error(`the session has more than ${MOST_TEMPORARY} temporary tables`)
+      changes = await findOwnChanges(ask)
       path = schemas
       creates = first === '' ? undefined : first
       temporary = new Map(names.map(([name, plain]) => [name ?? '', plain === 't']))
@@ -132,14 +146,16 @@ export const makeSessionNames = ({ catalog: shared, prepared, cursor }: SessionN
     },
     find,
     relation,
-    function: (ref: FunctionRef) => gravest(ref, (schema) => (ref.harmless && schema === 'pg_catalog' ? 'pure' : catalog().function(schema, ref.name))),
-    attribute: (name: string) => catalog().attribute(name),
-    type: (ref: ForeignRef) => gravest(ref, (schema) => catalog().type(schema, ref.name)),
-    operator: (ref: ForeignRef) => gravest(ref, (schema) => catalog().operator(schema, ref.name)),
+    function: (ref: FunctionRef) => (changes.functions.has(ref.name) ? 'volatile' : gravest(ref, (schema) => (ref.harmless && schema === 'pg_catalog' ? 'pure' : catalog().function(schema, ref.name)))),
+    attribute: (name: string) => (changes.functions.has(name) ? 'volatile' : catalog().attribute(name)),
+    type: (ref: ForeignRef) => (changes.types ? 'volatile' : gravest(ref, (schema) => catalog().type(schema, ref.name))),
+    operator: (ref: ForeignRef) => (changes.operators.has(ref.name) ? 'volatile' : gravest(ref, (schema) => catalog().operator(schema, ref.name))),
     prepared,
     cursor,
   }
 }
+
+const key = ({ schema, name }: { readonly schema?: string; readonly name: string }): string => JSON.stringify([schema, name])
 
 /** Schemas of other sessions have such names too; nobody may name them. */
 const isTemporary = (schema: string): boolean => schema === 'pg_temp' || /^pg_temp_\d+$/.test(schema)
