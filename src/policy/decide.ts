@@ -56,7 +56,7 @@ export interface ServiceRules {
   decide(caller: Caller, action: Action, now: number): Decision
   needsBody(verb: string, path: string): boolean
   needsEstimate(action: Action): boolean
-  readonly masks: Obligations['masks']
+  masksOf(caller?: Caller): Obligations['masks']
   explain(caller: Caller, action: Action, now: number): Explanation
 }
 
@@ -196,7 +196,21 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return { decision: decide(caller, action, now), rules: [...found.filter(({ matched }) => matched), ...found.filter(({ matched }) => !matched)] }
   }
 
-  return { decide, needsBody, needsEstimate, explain, masks: obligationsOf(rules.filter(({ then }) => then !== 'deny')).masks }
+  const masking = rules.filter(({ then, obligations }) => then !== 'deny' && obligations !== undefined)
+  const masks = obligationsOf(masking).masks
+  const masksByCaller = new WeakMap<Caller, Obligations['masks']>()
+  const masksOf = (caller?: Caller): Obligations['masks'] => {
+    if (caller === undefined) return masks
+    const known = masksByCaller.get(caller)
+    if (known !== undefined) return known
+    // Lines about the caller look at nothing else.
+    const question = { caller, paths: undefined } as unknown as Question
+    const made = obligationsOf(masking.filter(({ matchers }) => passes(matchers.filter(isAboutCaller), question))).masks
+    masksByCaller.set(caller, made)
+    return made
+  }
+
+  return { decide, needsBody, needsEstimate, explain, masksOf }
 }
 
 /** A condition that fails while running counts against the caller. */

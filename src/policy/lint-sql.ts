@@ -49,7 +49,8 @@ const lintMasks = (source: RuleSource): readonly Warning[] => {
   })
 }
 
-const SHOWS = ['sql.select', 'sql.copy.out']
+/** Changes too: a RETURNING shows what stands in the row, and a SET can move it to where no mask holds. An INSERT alone has only what its client sends. */
+const SHOWS = ['sql.select', 'sql.copy.out', 'sql.update', 'sql.delete', 'sql.merge']
 
 /** Masks go with the rules that a statement meets: what only `source` allows is shown as it is, though `other` masks the same tables for the same callers. */
 export const lintUnmasked = (source: RuleSource, other: RuleSource & { readonly name: string }): readonly Warning[] => {

@@ -81,7 +81,7 @@ const makePolicySet = (version: string, services: ReadonlyMap<string, ServiceRul
     },
     needsBody: (service, verb, path) => services.get(service)?.needsBody(verb, path) ?? false,
     needsEstimate: (service, action) => services.get(service)?.needsEstimate(action) ?? false,
-    masksOf: (service) => services.get(service)?.masks ?? NO_OBLIGATIONS.masks,
+    masksOf: (service, caller) => services.get(service)?.masksOf(caller) ?? NO_OBLIGATIONS.masks,
     explain: (caller, action, now) => services.get(action.service)?.explain(caller, action, now) ?? { decision: nothing, rules: [] },
   } satisfies ExplainingPolicySet)
 }

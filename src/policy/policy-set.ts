@@ -18,8 +18,8 @@ export interface PolicySet {
    * A condition that asks for `sql.estimatedRows` of an action without it fails, which counts against the caller.
    */
   needsEstimate(service: string, action: Action): boolean
-  /** Every mask that a rule of this service can ask for, whoever asks: the strictest of each. One object for one service and set. */
-  masksOf(service: string): Obligations['masks']
+  /** Every mask that a rule of this service can ask for, of this caller or, without one, of anybody: the strictest of each. One object for as long as the set is the same. */
+  masksOf(service: string, caller?: Caller): Obligations['masks']
   /** Data tags of a resource by the classification. */
   tagsOf(service: string, kind: 'path' | 'table' | 'column' | 'tool', name: string): readonly string[]
 }

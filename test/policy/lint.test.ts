@@ -40,7 +40,9 @@ test('a rule that shows what another one masks for the same callers', () => {
   const beside = (rule: string): string => warningsOf(policy(`- ${READ}\n- { name: r, ${rule} }`, 'policy: p\nservices: [crm-db]')).join('\n')
   assert.match(beside(`then: allow, ${ALLOW}, actions: [sql.copy.out], tables: [public.a]`), /rule p\/r: allows sql\.copy\.out without the mask of public\.a\.b that rule "read" has for the same callers/)
   assert.match(beside(`then: allow, ${ALLOW}, actions: [sql.select, sql.insert]`), /allows sql\.insert without the mask/)
+  assert.match(beside(`then: allow, ${ALLOW}, actions: [sql.delete], tables: [public.a]`), /allows sql\.delete without the mask/)
   for (const rule of [
+    `then: hold, ${HOLD}, ${ALLOW}, actions: [sql.delete], tables: [public.a]`,
     `then: allow, ${ALLOW}, actions: [sql.copy.out], tables: [public.c]`,
     `then: allow, ${ALLOW}, actions: [sql.copy.out], tables: [public.a], mask: { public.a.b: hash }`,
     `then: allow, ${ALLOW}, actions: [sql.select], tables: [public.a]`,

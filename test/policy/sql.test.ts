@@ -219,6 +219,8 @@ test('every mask that a service has, whoever asks and whatever for', () => {
 - { name: dba, then: hold, callers: { groups: [dba] }, actions: [sql.select], mask: { public.t.a: redact }, approval: { from: { groups: [dba] } } }
 `))
   assert.deepEqual(set.masksOf('crm-db'), { 'column:public.t.a': 'redact', 'column:public.t.b': 'hash' })
+  assert.deepEqual(set.masksOf('crm-db', agent), { 'column:public.t.a': 'partial', 'column:public.t.b': 'hash' })
+  assert.deepEqual(set.masksOf('crm-db', { ...agent, groups: ['dba'] }), { 'column:public.t.a': 'redact', 'column:public.t.b': 'hash' })
   assert.deepEqual(set.masksOf('orders-api'), {})
   assert.deepEqual(set.masksOf('nobody'), {})
   assert.equal(set.masksOf('crm-db'), set.masksOf('crm-db'))

@@ -174,6 +174,19 @@ describe('masks', { concurrency: 1 }, () => {
     assert.doesNotMatch(JSON.stringify(place.records().filter(({ type }) => type === 'finished' || type === 'refused')), new RegExp(secret))
   })
 
+  test('errors quote nothing either where another rule, without masks, lets the statement run', async () => {
+    const fresh = await connect()
+    try {
+      await assert.rejects(fresh.query('alter table customers alter column ssn type int using ssn::int'), (error: pg.DatabaseError) => {
+        assert.equal(error.code, '22P02')
+        assert.doesNotMatch(JSON.stringify(error), new RegExp(secret))
+        return true
+      })
+    } finally {
+      await fresh.end()
+    }
+  })
+
   test('an agent reads what it did wrong: errors that quote only the agent keep their text', async () => {
     await fails('select nme from customers', { code: '42703', message: 'column "nme" does not exist' })
     await fails('selec 1', { code: '42601', message: 'syntax error at or near "selec"' })

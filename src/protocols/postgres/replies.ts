@@ -60,6 +60,9 @@ export class Replies {
   guardTexts(): void {
     this.#guarded = true
   }
+  get guarded(): boolean {
+    return this.#guarded
+  }
 
   /** Between two messages: something of our own may be said. */
   get between(): boolean {

@@ -104,7 +104,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     gone: gone.signal,
     missed: () => living.missed(),
   })
-  const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name) }
+  const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name), callerMasks: () => parts.policies().masksOf(service.name, admission.caller) }
   const statements: Statements = new Statements({
     dialogue, state, judge, names, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, consoleUrl,
     definitionsChanged: () => living.renew(),

@@ -8,6 +8,7 @@ import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Bound, Portal } from './namespace.ts'
 import { limitError } from './rows/diagnostics.ts'
+import { exposureOf } from './rows/exposure.ts'
 import { columnMasks, type TagsOf } from './rows/column-masks.ts'
 import { isMasking, PASS, planRows, type RowPlan, type Watch } from './rows/plan.ts'
 import { CursorAllowance, type RowWriter } from './rows/writer.ts'
@@ -22,6 +23,8 @@ export interface WatchingParts {
   readonly tagsOf: () => TagsOf
   /** Of all rules of the service, whoever asks. */
   readonly masksOf: () => Obligations['masks']
+  /** Of the rules that this caller can meet, whatever for. */
+  readonly callerMasks: () => Obligations['masks']
   readonly dialogue: Dialogue
 }
 
@@ -103,6 +106,14 @@ export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, state
   return plan
 }
 
+/** Its rule masks nothing, and another one masks for the same caller what it may read: an error would quote that. */
+const reachesMasked = ({ names, tagsOf, callerMasks }: WatchingParts, statements: readonly StatementReading[]): boolean => {
+  const masks = callerMasks()
+  if (!isMasking(masks)) return false
+  const exposure = exposureOf(statements, names, columnMasks(names.catalog, masks, tagsOf()))
+  return exposure.does === 'refuse' || exposure.touched
+}
+
 /** A cursor is one result, however many FETCHes read it. */
 const allowanceOf = (cursor: Portal | undefined, rows: number): CursorAllowance | undefined => {
   if (cursor === undefined) return undefined
@@ -118,7 +129,8 @@ export const watchRows = (parts: WatchingParts, statements: readonly StatementRe
   const plan = planFor(parts, statements, obligations, { bound, cursor, writes })
   const { rows, ms } = obligations.limits
   if (ms !== undefined) execution.limit = new TimeLimit(parts.dialogue, execution, ms)
+  const { replies } = parts.dialogue
+  if (!replies.guarded && ((plan.does === 'watch' && plan.guarded) || reachesMasked(parts, statements))) replies.guardTexts()
   if (plan.does === 'pass') return undefined
-  if (plan.guarded) parts.dialogue.replies.guardTexts()
   return new Watching(plan, parts, execution, rows, writes, inBatch)
 }
