@@ -15,6 +15,11 @@ const handlers = handlerTable(expressionHandlers, queryHandlers, changeHandlers,
 /** A text of more statements is not read: nobody could judge them. */
 export const statementBound = 1000
 
+/** A text that names more things is not read: looking each of them up keeps everybody waiting. */
+export const nameBound = 10_000
+
+const namesIn = ({ relations, functions, types, operators, columns }: StatementReading): number => relations.length + functions.length + types.length + operators.length + columns.length
+
 const top: Place = { scope: undefined, relations: 'read', quiet: false, top: true }
 
 const nothingKnown = (text: string, why: string): StatementReading =>
@@ -86,6 +91,7 @@ export const readWith = (parser: Parser, text: string): Reading => {
     if (raw.length > statementBound) return unread(text, `it holds more than ${statementBound} statements`)
     const bytes = Buffer.byteLength(text) === text.length ? undefined : Buffer.from(text)
     const statements = raw.map((statement) => readStatement(cut(text, bytes, statement), statement, parser))
+    if (statements.reduce((sum, statement) => sum + namesIn(statement), 0) > nameBound) return unread(text, `it names more than ${nameBound} tables, columns and functions`)
     return Object.freeze({ statements, ...defined({ backslash: hasAmbiguousBackslash(text, parser) ? (true as const) : undefined }) })
   } catch (error) {
     if (error instanceof SyntaxProblem || error instanceof ParserFailure) return unread(text, error.message)

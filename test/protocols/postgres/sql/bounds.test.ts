@@ -3,7 +3,7 @@ import { after, describe, test } from 'node:test'
 import { ReadingCache } from '../../../../src/protocols/postgres/sql/cache.ts'
 import { makeParser, ParserFailure, SyntaxProblem } from '../../../../src/protocols/postgres/sql/parser.ts'
 import { makeReader, shortText } from '../../../../src/protocols/postgres/sql/reader.ts'
-import { readWith } from '../../../../src/protocols/postgres/sql/read.ts'
+import { nameBound, readWith } from '../../../../src/protocols/postgres/sql/read.ts'
 
 const reader = await makeReader()
 after(() => reader[Symbol.dispose]())
@@ -41,6 +41,16 @@ describe('bounds of reading', () => {
 
   test('a long text is never read on the spot', () => {
     assert.equal(reader.read(`SELECT '${'x'.repeat(shortText)}'`).statements[0]?.kinds[0], 'unknown')
+  })
+
+  test('a text that names too much is not read', async () => {
+    const parser = await makeParser()
+    const columns = (many: number): string => `SELECT ${Array.from({ length: many }, (_, index) => `x${index}.id`).join(', ')} FROM t`
+    assert.equal(readWith(parser, columns(nameBound - 1)).problem, undefined)
+    await parser.ready()
+    assert.match(readWith(parser, columns(nameBound)).problem ?? '', /names more than/)
+    await parser.ready()
+    assert.match(readWith(parser, Array.from({ length: 11 }, () => columns(1_000)).join('; ')).problem ?? '', /names more than/)
   })
 
   test('the deepest of the short texts are read by one parser for ever', async () => {
