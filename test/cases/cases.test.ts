@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { endOnSignals } from '../support/temporary-folder.ts'
-import { isMeasured, runCase } from './engine.ts'
+import { atOnce, isMeasured, longestFirst, runCase } from './engine.ts'
 import { loadCases } from './loader.ts'
 import { notYet } from './names.ts'
 import { Pending } from './outcome.ts'
@@ -29,9 +29,9 @@ test('a sentence without a check does not pass', async () => {
 })
 
 // Memory is measured by `npm run cases`, in a process of its own.
-const inScope = cases.filter((theCase) => !(theCase.area in notYet) && !isMeasured(theCase))
+const inScope = longestFirst(cases.filter((theCase) => !(theCase.area in notYet) && !isMeasured(theCase)))
 
-test('security cases', { concurrency: 4 }, async (context) => {
+test('security cases', { concurrency: atOnce }, async (context) => {
   await Promise.all(
     inScope.map((theCase) =>
       context.test(`${theCase.id} ${theCase.title}`, async (inner) => {

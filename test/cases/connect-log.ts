@@ -47,4 +47,4 @@ export const setName = (name: string, address: string): void => void names.set(n
 
 /** Looks and connections since a moment, other than to this machine by its address. */
 export const outside = (since: number): readonly Attempt[] =>
-  attempts.filter(({ at, kind, to }) => at >= since && !(kind === 'connect' ? /^(?:127\.|::1:)/.test(to) : /^(?:127\.|localhost$)/.test(to)))
+  attempts.filter(({ at, kind, to }) => at >= since && !(kind === 'connect' ? /^(?:127\.|::1:|\/)/.test(to) : /^(?:127\.|localhost$)/.test(to)))

@@ -88,6 +88,15 @@ const startArranged = async (run: Run, redisUrl: string | undefined, arranged: A
 /** Cases that measure the process want it for themselves. */
 export const isMeasured = ({ runs }: Case): boolean => runs.some(({ expect }) => list(expect['that']).some((sentence) => String(sentence).includes('resident memory')))
 
+/** Those with many runs, and those that draw: begun first, they are not what everybody waits for in the end. */
+export const longestFirst = (cases: readonly Case[]): readonly Case[] => {
+  const weight = ({ runs }: Case): number => runs.reduce((sum, { item }) => sum + ('generate' in item || 'property' in item ? 50 : 'steps' in item || 'pg' in item || 'slow' in item ? 2 : 1), 0)
+  return cases.toSorted((a, b) => weight(b) - weight(a))
+}
+
+/** How many cases run at one time: most of each is waiting. */
+export const atOnce = 6
+
 /** Half a second in which a held request must stay unanswered and unseen; then an approver says no. */
 const refuseHeld = async (seen: Observation, exchange: Exchange): Promise<void> => {
   const { world } = seen

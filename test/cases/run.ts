@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { endOnSignals } from '../support/temporary-folder.ts'
-import { isMeasured, runCase, type Result } from './engine.ts'
+import { atOnce, isMeasured, longestFirst, runCase, type Result } from './engine.ts'
 import { loadCases, type Case } from './loader.ts'
 import { endServer } from './postgres/fixture.ts'
 import { properties, runProperty } from './properties.ts'
@@ -16,8 +16,6 @@ const { values, positionals } = parseArgs({
   options: { area: { type: 'string', multiple: true }, id: { type: 'string', multiple: true }, store: { type: 'string' }, json: { type: 'boolean' }, properties: { type: 'boolean' } },
 })
 
-const atOnce = 4
-
 const say = (theCase: Case, { result, reason }: Result, ms: number): void => {
   const { id, area, title, gate } = theCase
   if (values.json) console.log(JSON.stringify({ id, area, title, class: theCase.class, gate, result, ...(reason === undefined ? {} : { reason }), ms: Math.round(ms) }))
@@ -30,7 +28,7 @@ const main = async (): Promise<void> => {
   const stores = values.store === 'redis' ? (['redis'] as const) : values.store === 'embedded' ? (['embedded'] as const) : (['embedded', 'redis'] as const)
   const onlyProperties = values.properties && !values.area && !values.id && positionals.length === 0
   const all = onlyProperties ? [] : loadCases(resolve(positionals[0] ?? import.meta.dirname)).filter(({ area, id }) => (values.area?.includes(area) ?? true) && (values.id?.includes(id) ?? true))
-  const waiting = all.filter((theCase) => !isMeasured(theCase))
+  const waiting = [...longestFirst(all.filter((theCase) => !isMeasured(theCase)))]
   const done = new Map<string, { readonly result: Result; readonly ms: number }>()
   let next = 0
   const tell = (): void => {

@@ -110,7 +110,7 @@ const policyHash = async (seen: Seen): Promise<void> => {
   const hold = await approved(place, await ask(place, asked))
   const before = (await written(seen)).length
   const results = await place.world.reload((profile) => {
-    for (const rule of profile.policies.find(({ policy }) => policy === 'pg-main')?.rules ?? []) if (rule.name === 'write') (rule['approval'] as { from: unknown }).from = { groups: ['security'] }
+    for (const rule of profile.policies.find(({ policy }) => policy === 'pg-main')?.rules ?? []) if (rule.name === 'write') rule['approval'] = { ...(rule['approval'] as object), from: { groups: ['security'] } }
   })
   if (!results.every(({ applied }) => applied)) fail(`the reload was refused: ${results[0]?.problems[0]}`)
   const { client } = await ask(place, asked)
