@@ -45,7 +45,7 @@ ends.use(lock)
 const [http, console_, admin, postgres] = [await portNear(8080), await portNear(8081), await portNear(9901), await portNear(6432)]
 const starting = startDatabase(await portNear(5433)) // takes a second or two
 console.warn = () => {} // the provider's notices that it is for development; the tour says so itself
-await using idp = await startIdp({ port: await portNear(8082), users, agents, tokenSeconds: 3_600 })
+await using idp = await startIdp({ port: await portNear(8082), users, agents, tokenSeconds: 3_600, consoleUrl: `http://127.0.0.1:${console_}` })
 await using api = await startSampleApi({ port: await portNear(8083) })
 const found = await starting
 const database = 'problem' in found ? undefined : ends.use(found)
@@ -77,7 +77,7 @@ const renewal = setInterval(() => void writeTokens().catch((error: unknown) => s
 const countersign = spawnTied(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], {
   signal: 'SIGKILL',
   output: 'inherit',
-  env: { ...process.env, NODE_ENV: 'development', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn', ...(database === undefined ? {} : { CRM_DB_PASSWORD: database.password }) },
+  env: { ...process.env, NODE_ENV: 'development', CONSOLE_CLIENT_SECRET: 'countersign-console-secret', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn', ...(database === undefined ? {} : { CRM_DB_PASSWORD: database.password }) },
 })
 const ended = once(countersign, 'exit') as Promise<[number | null]>
 
@@ -97,7 +97,7 @@ const tour = (): void => {
   say()
   say(`  proxy      ${base}   stands in front of the orders API (${api.url})`)
   if (database !== undefined) say(`  database   postgres://127.0.0.1:${postgres}/crm   stands in front of PostgreSQL ${database.major} with a few customers`)
-  say(`  approvals  http://127.0.0.1:${console_}   API and CLI`)
+  say(`  approvals  http://127.0.0.1:${console_}   in a browser, by CLI or API`)
   say(`  identity   ${idp.issuer}   ${introduction()}`)
   say(`  config     ${shown(configFile)}   policies: ${shown(join(root, 'policies'))}`)
   say()
@@ -107,11 +107,12 @@ const tour = (): void => {
       agentToken: `$(cat ${shown(join(place, 'invoice-agent.token'))})`,
       before: [],
       ...(database === undefined ? {} : { query: (spawnSync('psql', ['--version']).status === 0 ? byPsql : byNode)({ port: postgres, token: shown(join(place, 'invoice-agent.token')) }) }),
+      console: `http://127.0.0.1:${console_}`,
       asBob: `--server http://127.0.0.1:${console_} --token-file ${shown(join(place, 'bob.token'))}`,
       afterwards: [
         'Alice cannot approve it: the agent is hers. Try alice.token to see.',
         `What happened: npx countersign audit tail --directory ${shown(join(place, 'data', 'journal'))}`,
-        `Or log in yourself, with any password: npx countersign login --server http://127.0.0.1:${console_}`,
+        `The CLI logs in as well: npx countersign login --server http://127.0.0.1:${console_}`,
       ],
     }),
   )

@@ -11,6 +11,8 @@ export interface TourPlaces {
   readonly before: readonly string[]
   /** Options by which the CLI finds the server and bob's login. */
   readonly asBob: string
+  /** Where bob decides with a browser, if he can. */
+  readonly console?: string
   readonly afterwards: readonly string[]
 }
 
@@ -44,7 +46,7 @@ const databaseText = (query: (sql: string) => string): readonly string[] => [
 ]
 
 /** The commands to paste: one call that is allowed, one that is denied, one that waits. */
-export const tourText = ({ base, agentToken, query, before, asBob, afterwards }: TourPlaces): string => {
+export const tourText = ({ base, agentToken, query, before, asBob, console, afterwards }: TourPlaces): string => {
   const agent = `-H "Authorization: Bearer ${agentToken}"`
   const json = (body: string): string => `-H 'Content-Type: application/json' -d '${body}'`
   return [
@@ -61,7 +63,9 @@ export const tourText = ({ base, agentToken, query, before, asBob, afterwards }:
     `   curl -s ${base}/v1/orders/o-1003/refund ${agent} ${json('{"reason":"arrived broken"}')}`,
     ...(query === undefined ? [] : databaseText(query)),
     '',
-    heading('While it waits, in a third terminal in this folder, as bob of `oncall`:'),
+    ...(console === undefined
+      ? [heading('While it waits, in a third terminal in this folder, as bob of `oncall`:')]
+      : [heading('While it waits, decide as bob of `oncall`. In a browser:'), '', `   ${console}   (log in as bob; any password)`, '', heading('Or in a third terminal in this folder:')]),
     '',
     `   npx countersign holds ls ${asBob}`,
     `   npx countersign holds approve CS-XXXX ${asBob}`,

@@ -33,7 +33,7 @@ ${alert && html`<div class="alert" role="alert"><h2>${alert.heading}</h2><p>${al
 <div class="alert" id="changed" hidden><h2>This changed while you looked at it</h2><p><a href="/holds/${hold.id}">Load it again</a> before you decide.</p></div>
 <header class="head"><div class="states">${stateBadge(hold.state)} <span class="code" title="Short code of this action">${hold.code}</span>${end !== undefined && timeLeft(end, now)}</div>
 <h1><span class="verb">${headline(hold)}</span> <span class="target">${targetText(hold)}</span></h1>
-<p class="lead">${personText(hold.caller)}${hold.caller.onBehalfOf[0] && html` for ${personText(hold.caller.onBehalfOf[0])}`} asks at <b>${said(hold.action.service)}</b>${impact !== undefined && html`: <b${hold.action.impact?.unfiltered === true && html` class="every"`}>${impact}</b>`}</p></header>
+<p class="lead">${personText(hold.caller)}${hold.caller.onBehalfOf[0] && html` for ${personText(hold.caller.onBehalfOf[0])}`} asks at <b>${said(hold.action.service)}</b>${impact !== undefined && html`: <b${hold.action.impact?.unfiltered === true && html` class="every"`}>${impact}</b>`}</p>${about.obstacle === undefined && hold.state === 'pending' && html`<a class="jump" href="#decide">Decide <span aria-hidden="true">↓</span></a>`}</header>
 <div class="columns">
 <div class="statement">${statement.markup}</div>
 <aside aria-label="Decision and record">

@@ -1,4 +1,5 @@
 import { cutAt, visible } from '../../../lib/visible.ts'
+import type { Action } from '../../../model/action.ts'
 import { isOpen, type Hold } from '../../../model/hold.ts'
 import { html, type Html } from './html.ts'
 import { headline } from './statement.ts'
@@ -35,12 +36,15 @@ ${(next !== undefined || !first) && html`<nav class="pages" aria-label="Pages">$
 </section>`
 }
 
+/** Of a request the line and the body; the headers stand on its own page. */
+const gist = ({ protocol, text }: Action): string => (protocol === 'http' ? text.replace(/\n[^]*?(?:\n\n|$)/, ' ') : text)
+
 const row = (hold: Hold, now: number): Html => {
   const { action, caller } = hold
   const end = endOf(hold)
   const { given, needed } = votesOf(hold)
   const impact = impactText(action.impact)
-  const preview = cutAt(visible(action.text).replaceAll(/\s+/g, ' '), longestPreview)
+  const preview = cutAt(visible(gist(action)).replaceAll(/\s+/g, ' '), longestPreview)
   return html`<li id="${hold.id}" data-revision="${hold.revision}"><a class="row" href="/holds/${hold.id}">
 <span class="line"><span class="verb">${headline(hold)}</span> <span class="target">${targetText(hold)}</span><span class="service">${said(action.service)}</span></span>
 <code class="preview">${preview.text}${preview.cut && ' …'}</code>

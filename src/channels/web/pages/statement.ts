@@ -21,7 +21,7 @@ const mostResources = 40
 
 export const makeStatement = async (hold: Hold, markSql: MarkText | undefined): Promise<Statement> => {
   const { action } = hold
-  const markup = html`<section class="card text"><h2 id="what">What will run</h2>
+  const markup = html`<section class="card text"><h2>The exact action</h2>
 ${await markedText(action.protocol, action.text, markSql)}
 ${action.textCut && html`<p class="warn"><span aria-hidden="true">!</span> <b>There is more to this action than is shown here.</b> It cannot be approved by what can be seen of it.</p>`}
 </section>
@@ -72,7 +72,7 @@ const chain = ({ caller, openedAt, action }: Hold): Html => {
 }
 
 const rules = ({ matched, policyVersion }: Hold): Html =>
-  html`<ul class="rules">${matched.filter(({ then, observed }) => then === 'hold' && !observed).map(({ policy, rule, because, at }) => html`<li>${because !== undefined && html`<p class="because">${said(because)}</p>`}<small>rule <b>${said(policy)}/${said(rule)}</b> at ${said(at)}</small></li>`)}</ul><p class="hint">policy version <code>${said(policyVersion.slice(0, 19))}</code></p>`
+  html`<ul class="rules">${matched.filter(({ then, observed }) => then === 'hold' && !observed).map(({ policy, rule, because, at }) => html`<li>${because !== undefined && html`<p class="because">${said(because)}</p>`}<small>rule <b>${said(policy)}/${said(rule)}</b> in ${said(at.slice(at.lastIndexOf('/') + 1))}</small></li>`)}</ul><p class="hint">policy version <code>${said(policyVersion.slice(0, 19))}</code></p>`
 
 const assurances = { chat: '', console: '', passkey: ' with a passkey' } as const
 

@@ -21,7 +21,7 @@ export const spanText = (ms: number): string => {
   const [days, hours, minutes] = [Math.floor(ms / (1_440 * minute)), Math.floor(ms / (60 * minute)) % 24, Math.floor(ms / minute) % 60]
   if (days > 0) return hours > 0 ? `${days} d ${hours} h` : `${days} d`
   if (hours > 0) return minutes > 0 ? `${hours} h ${minutes} min` : `${hours} h`
-  return minutes < 10 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`
+  return minutes < 10 && seconds % 60 > 0 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`
 }
 
 /** What is left until then, counted down by a script where there is one. */
