@@ -8,12 +8,20 @@ export interface Resolved {
   readonly oid: number
   readonly schema: string
   readonly name: string
-  /** Of a view: a hash of its definition. It can change while the number stays. */
+  /** A hash of what it is made of and what happens with it. That can change while the number stays. */
   readonly definition?: string
 }
 
 /** More names in one statement than this cannot be bound to an approval. */
 export const MOST_NAMES = 1000
+
+/** What decides what a statement about a relation does: its columns, what a view reads, rules, triggers and what their functions do, policies. */
+const DEFINITION = `(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.attname, a.atttypid, a.attgenerated), ' ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', r.ev_type, r.ev_enabled, r.is_instead, r.ev_qual, r.ev_action), ' ' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.oid, t.tgtype, t.tgenabled, t.tgqual, t.tgargs, p.oid, p.prosrc, p.probin), ' ' ORDER BY t.oid)
+      FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) t.tgfoid WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', o.oid, o.polcmd, o.polpermissive, o.polqual, o.polwithcheck), ' ' ORDER BY o.oid) FROM pg_catalog.pg_policy o WHERE o.polrelid OPERATOR(pg_catalog.=) c.oid),
+    c.relrowsecurity`
 
 /**
  * Asks the server itself: temporary tables first, then the search_path of this moment. In the order of `relations`, without repetition.
@@ -23,11 +31,10 @@ export const resolveRelations = async (ask: Ask, relations: readonly RelationRef
   const names = unique(relations)
   if (names.length === 0) return []
   const values = names.map((name, at) => `(${at}, pg_catalog.to_regclass(${literal(name)}))`)
-  const rows = await ask(`SELECT v.at, c.oid, n.nspname, c.relname, pg_catalog.md5(r.ev_action::pg_catalog.text)
+  const rows = await ask(`SELECT v.at, c.oid, n.nspname, c.relname, pg_catalog.md5(pg_catalog.concat_ws(' ', ${DEFINITION}))
     FROM (VALUES ${values.join(', ')}) v (at, class)
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) v.class::pg_catalog.oid
-    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-    LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class OPERATOR(pg_catalog.=) c.oid AND r.ev_type OPERATOR(pg_catalog.=) '1' AND r.rulename OPERATOR(pg_catalog.=) '_RETURN'`)
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace`)
   return placed(names, rows)
 }
 

@@ -137,6 +137,26 @@ for (const binaries of servers()) describe(`estimate with PostgreSQL ${binaries.
     await session.client.query('create or replace view sees as select id, name, at from people where id > 1')
     assert.equal(sameMeaning(first, await resolveRelations(session.ask, refs)), false)
 
+    let last = await resolveRelations(session.ask, [refs[0]])
+    for (const change of [
+      'create trigger touch before update on people for each row execute function touched()',
+      "create or replace function touched() returns trigger language plpgsql as 'begin return old; end'",
+      'alter table people disable trigger touch',
+      'create rule too as on delete to people do also insert into effects values (1)',
+      'create policy few on people using (id > 1)',
+      'alter table people enable row level security',
+      'alter table people rename name to title',
+      'alter table people rename title to name',
+    ]) {
+      await session.client.query(change)
+      const now = await resolveRelations(session.ask, [refs[0]])
+      assert.equal(sameMeaning(last, now), false, change)
+      last = now
+    }
+    for (const upkeep of ['analyze people', 'vacuum people', 'create index on people (at)']) await session.client.query(upkeep)
+    assert.equal(sameMeaning(last, await resolveRelations(session.ask, [refs[0]])), true)
+    await session.client.query('alter table people disable row level security; drop policy few on people; drop rule too on people; drop trigger touch on people')
+
     const before = await resolveRelations(session.ask, [refs[0]])
     await session.client.query('create temp table people (id int); create temp table pg_class (oid int)')
     const after = await resolveRelations(session.ask, [refs[0]])

@@ -24,7 +24,7 @@ const byName: readonly (readonly [FunctionNature, RegExp])[] = [
   ['server', /^pg_stat_get_(activity|backend_activity)$/],
   ['server', /^pg_(hba_file_rules|ident_file_mappings|show_all_file_settings)$|^pg_control_|^binary_upgrade_|^pg_stat_reset|^pg_import_system_collations$|^pg_nextoid$|^pg_extension_config_dump$|^pg_get_(shmem|backend_memory|process_memory|dsm)|^pg_.*numa/],
   // Input by the oid or the name of a type: a domain runs the functions of its checks.
-  ['volatile', /^(domain|record|array|range|multirange|anyarray)_(in|recv)$|^pg_input_|_validator$|_handler$|^amvalidate$/],
+  ['volatile', /^(domain|record|array|range|multirange|anyarray)_(in|recv)$|_populate_record(set|_valid)?$|^pg_input_|_validator$|_handler$|^amvalidate$/],
   // Reads and writes of large objects go past all tables.
   ['volatile', /^lo_|^lo(read|write)$|^setseed$|^nextval$|^setval$/],
 ]
