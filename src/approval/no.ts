@@ -10,7 +10,7 @@ const until = (at: number): string => `${new Date(at).toISOString().slice(0, 19)
 const rules = (hold: Hold): string | undefined => hold.matched.find((match) => match.then === 'hold' && !match.observed)?.rule
 const lastReason = (hold: Hold): string => {
   const reason = hold.votes.findLast((vote) => vote.verdict === 'deny')?.reason
-  return reason ? ` Their reason: ${reason}` : ''
+  return reason ? ` Their reason: "${reason}".` : ''
 }
 
 const about = (hold: Hold, extra: { readonly retryAfterSeconds?: number; readonly cause?: unknown; readonly instead?: string } = {}) => ({ hold, ...extra, ...defined({ rule: rules(hold) }) })

@@ -158,7 +158,8 @@ const problemOf = async (response: Response): Promise<Problem> => {
   } catch {
     // Not ours: a proxy in between, perhaps. The status says enough.
   }
-  const { code, detail, hold } = body
+  const { type, code, detail, hold } = body
+  if (String(type).startsWith('urn:countersign:refusal:')) return new Problem(response.status, 'proxy', `${new URL(response.url).origin} is the proxy that agents use. Name the approvals server: the address of \`listeners.console\``)
   const state = typeof hold === 'object' && hold !== null && 'state' in hold ? ` (the hold is ${String(hold.state)})` : ''
   const hint = response.status === 401 ? ' Run countersign login.' : ''
   return new Problem(response.status, typeof code === 'string' ? code : 'unknown', `${terminalText(typeof detail === 'string' ? detail : `the server answered ${response.status}`)}${terminalText(state)}${hint}`)

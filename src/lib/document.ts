@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { nearest } from './nearest.ts'
 import { pathText, type Problem } from './problem.ts'
-import { knownKeys } from './schema-keys.ts'
+import { kindsWith, knownKeys } from './schema-keys.ts'
 import { type Path, type Position, problemAt, readYaml, type YamlSource } from './yaml-source.ts'
 
 /** A text that is what its schema asks for. */
@@ -73,7 +73,9 @@ const describe = (issue: Issue, source: YamlSource, schema: z.ZodType): readonly
     const known = knownKeys(schema, path)
     return (issue.keys ?? []).map((key) => {
       const elsewhere = known.includes(key) // in another branch of a union
-      return problemAt(source, [...path, key], `unknown key "${key}"${path.length === 0 ? '' : ` in ${pathText(path)}`}${elsewhere ? ': it belongs to another kind of this' : ''}`, { on: 'key', nearest: elsewhere ? undefined : nearest(key, known) })
+      const kinds = elsewhere ? kindsWith(schema, path, key) : []
+      const belongs = kinds.length > 0 ? `: it belongs to ${kinds.map((kind) => `"${kind}"`).join(' or ')}` : elsewhere ? ': it belongs to another kind of this' : ''
+      return problemAt(source, [...path, key], `unknown key "${key}"${path.length === 0 ? '' : ` in ${pathText(path)}`}${belongs}`, { on: 'key', nearest: elsewhere ? undefined : nearest(key, known) })
     })
   }
   if (issue.code === 'invalid_key') return [problemAt(source, path, issue.message, { on: 'key' })]

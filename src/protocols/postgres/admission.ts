@@ -251,11 +251,12 @@ export class Admission {
     return refusal
   }
 
-  /** What nobody knows is allowed by hardly any rule: its author wants to know what that is, and it may have come since the catalog was read. */
+  /** Who wrote it wants to know which kind of statement no rule allows, or what in it nobody knows. That may have come since the catalog was read. */
   #denied(refusal: Refusal, { verbs, facts }: Action): Refusal {
     if (verbs.includes('sql.unknown')) this.#missed()
     const { notes = [] } = facts['sql'] as { readonly notes?: readonly string[] }
-    return refusal.message !== nothingAllows || notes.length === 0 ? refusal : new Refusal('denied', `${nothingAllows.slice(0, -1)}: ${notes.slice(0, 3).join('; ')}.`)
+    if (refusal.message !== nothingAllows) return refusal
+    return new Refusal('denied', `${nothingAllows.slice(0, -1)}: ${notes.length === 0 ? verbs.slice(0, 3).join(', ') : notes.slice(0, 3).join('; ')}.`)
   }
 }
 

@@ -72,7 +72,10 @@ export const errorOf = (refusal: Refusal, occasion: Occasion = {}): Buffer => er
 
 const messageOf = ({ code, message }: Refusal): string => (code.startsWith('hold-') && !message.startsWith('NOT EXECUTED') ? `NOT EXECUTED. ${message}` : message)
 
-const hintOf = ({ detail: { instead, hold } }: Refusal, consoleUrl: string | undefined): string => {
+/** The usual mistakes: the database's password, and a token that has expired. */
+const freshToken = 'Connect with an access token that is valid now, not with a password of the database.'
+
+const hintOf = ({ code, detail: { instead = code === 'bad-identity' ? freshToken : undefined, hold } }: Refusal, consoleUrl: string | undefined): string => {
   const named = hold === undefined ? undefined : `Hold ${hold.code} (${hold.id})${consoleUrl === undefined ? '' : `: ${holdUrl(consoleUrl, hold)}`}`
   return [instead, named].filter((part) => part !== undefined).join(' ')
 }

@@ -72,7 +72,7 @@ const askForTls = async (socket: Socket, signal: AbortSignal): Promise<void> => 
   try {
     socket.write(sslRequest)
     const answer = await source.read()
-    if (answer[0] !== 0x53) throw new Error('the server does not offer TLS')
+    if (answer[0] !== 0x53) throw new Error('the server does not offer TLS; "tls: disable" goes without it, for a server on this machine')
     if (answer.length > 1) throw new Error('the server sent plaintext behind its offer of TLS')
   } finally {
     source.release()
