@@ -20,4 +20,4 @@ export const deniedText = (refusal: Refusal | Buffer, { problem }: Reading): Ref
   refusal instanceof Refusal && refusal.code === 'denied' && refusal.detail.rule === undefined && problem !== undefined && /^(?:syntax error|unterminated)/.test(problem) ? serverError('42601', problem) : refusal
 
 /** Whether the session ends with it. */
-export const endsSession = ({ code }: Refusal): boolean => code === 'malformed' || code === 'too-large' || code === 'draining'
+export const endsSession = ({ code }: Refusal): boolean => code === 'malformed' || code === 'draining'

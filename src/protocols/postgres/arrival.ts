@@ -26,6 +26,8 @@ export interface Arrival {
   readonly ended: AbortSignal
   /** Fires when this replica goes away: end when idle. The listener closes what is left when its grace is over. */
   readonly draining: AbortSignal
+  /** Fires when that grace is over: there is time for a last word. */
+  readonly closing: AbortSignal
   /** The limits as they are now, a reload included. */
   limits(): PostgresListenerOptions['limits']
 }

@@ -35,14 +35,14 @@ const lastWordMs = 1_000
 export const makePostgresListener = (first: PostgresListenerOptions, parts: PostgresListenerParts): PostgresListener => {
   let state: StartupState = { options: first, tls: readTls(first), draining: false }
   const shared: StartupShared = { keys: makeCancelKeys(), places: makePlaces(), current: () => state }
-  const open = new Map<Socket, AbortController>()
+  const open = new Map<Socket, Leaving>()
   /** Those that are not logged in, the oldest first. */
   const knocking = new Set<Socket>()
   const sessions = new Set<Promise<void>>()
   const ended = new Set<Promise<void>>()
 
   const server = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
-    const leaving = new AbortController()
+    const leaving: Leaving = { leaving: new AbortController(), closing: new AbortController() }
     open.set(socket, leaving)
     const [oldest] = knocking
     knocking.add(socket)
@@ -64,7 +64,7 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
 
   const leave = (): void => {
     state = { ...state, draining: true }
-    for (const leaving of open.values()) leaving.abort()
+    for (const { leaving } of open.values()) leaving.abort()
   }
 
   const close = async (): Promise<void> => {
@@ -87,10 +87,9 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
     },
     async drain(graceMs) {
       leave()
-      let timer: NodeJS.Timeout | undefined
-      const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, graceMs)))
-      await Promise.race([grace, Promise.allSettled(sessions)])
-      clearTimeout(timer)
+      await within(graceMs, Promise.allSettled(sessions))
+      for (const { closing } of open.values()) closing.abort()
+      await within(lastWordMs, Promise.allSettled(sessions))
       await close()
     },
     async [Symbol.asyncDispose]() {
@@ -100,12 +99,20 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
   }
 }
 
+type Leaving = Pick<Progress, 'leaving' | 'closing'>
+
+const within = async (ms: number, work: Promise<unknown>): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([work, new Promise((resolve) => (timer = setTimeout(resolve, ms)))])
+  clearTimeout(timer)
+}
+
 /** One connection from its first byte to its last. Never rejects. */
-const connection = async (raw: Socket, { serve, log, ...parts }: PostgresListenerParts, shared: StartupShared, leaving: AbortController): Promise<void> => {
+const connection = async (raw: Socket, { serve, log, ...parts }: PostgresListenerParts, shared: StartupShared, leaving: Leaving): Promise<void> => {
   raw.on('error', () => {}) // 'close' follows
   const deadline = new AbortController()
   const timer = setTimeout(() => deadline.abort(new Refusal('upstream-timeout', 'The login took too long.')), shared.current().options.timeouts.startupMs)
-  const progress: Progress = { socket: raw, stack: new AsyncDisposableStack(), leaving }
+  const progress: Progress = { socket: raw, stack: new AsyncDisposableStack(), ...leaving }
   try {
     const arrival = await startUp(raw, parts, shared, progress, deadline.signal).catch((error: unknown) => refuse(progress.socket, error, log))
     clearTimeout(timer)

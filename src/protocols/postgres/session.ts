@@ -68,7 +68,7 @@ export class Session {
   }
 
   serve(): Promise<void> {
-    const { client, rest, cancelled, draining, ended, backend } = this.#parts.arrival
+    const { client, rest, cancelled, draining, closing, ended, backend } = this.#parts.arrival
     client.on('data', (chunk: Buffer) => this.#receive(chunk))
     client.on('end', () => this.#lastCame())
     client.on('error', () => {}) // 'close' follows
@@ -79,6 +79,7 @@ export class Session {
       if (this.#parts.dialogue.pipeline.size > 0) void backend.cancel(AbortSignal.timeout(lingerMs)).catch(() => {})
     })
     for (const signal of [draining, ended]) signal.addEventListener('abort', () => this.#goIfIdle(), { once: true })
+    closing.addEventListener('abort', () => this.fatal(goneAway), { once: true })
     this.#parts.dialogue.begin()
     if (rest.length > 0) this.#receive(rest)
     client.resume()
@@ -157,6 +158,8 @@ export class Session {
     if (admission.holding || pipeline.copying || (pipeline.size === 0 && !this.#busy)) return this.fatal(arrival.ended.reason as Refusal)
     if (this.#busy || this.#expiring) return
     this.#expiring = true
+    const { client } = arrival
+    client.setTimeout(lingerMs, () => client.writableNeedDrain && this.end()) // it does not read what it asked for
     dialogue.settled().then(() => this.#goIfIdle(), () => {})
   }
 
@@ -409,5 +412,7 @@ export class Session {
     void this.#ended.then(() => clearTimeout(late))
   }
 }
+
+const goneAway = new Refusal('draining', 'This replica has gone away. What was not committed is taken back.', { instead: 'Connect again.' })
 
 const terminateMessage = Buffer.from([frontend.terminate, 0, 0, 0, 4])

@@ -43,6 +43,8 @@ export interface Progress {
   readonly stack: AsyncDisposableStack
   /** Aborted when this replica goes away. One for each connection: what listens to it goes with the connection. */
   readonly leaving: AbortController
+  /** Aborted when the time that it was given is over. */
+  readonly closing: AbortController
 }
 
 /** Protocol 3.2 is the newest that we speak; 3.1 has never been. */
@@ -85,7 +87,7 @@ export const startUp = async (raw: Socket, parts: StartupParts, shared: StartupS
   welcome(socket, backend, key.key)
   return {
     client: socket, rest, protocol, claim, caller, service, role: role.user, database: service.database, backend,
-    cancelled: key.listen, ended, draining: progress.leaving.signal, limits: () => shared.current().options.limits,
+    cancelled: key.listen, ended, draining: progress.leaving.signal, closing: progress.closing.signal, limits: () => shared.current().options.limits,
   }
 }
 

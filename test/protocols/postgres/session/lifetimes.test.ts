@@ -139,6 +139,11 @@ describe('how long things last in a PostgreSQL session', { concurrency: 1 }, () 
     })
   })
 
+  test('what is too large to be held is refused, and the session goes on', async () => {
+    await using client = await connect()
+    assert.deepEqual((await client.ask([parse('update log set text = $1'), bind(['x'.repeat(7_000_000)]), execute(), sync])).slice(-2), ['E 54000', 'Z I'])
+  })
+
   describe('a client that is gone', () => {
     test('while its statement runs: the end of that is known, and on record', async () => {
       const records = await recorded(async () => {
@@ -197,6 +202,16 @@ describe('how long things last in a PostgreSQL session', { concurrency: 1 }, () 
       assert.deepEqual(await world.server.query('select * from log'), [])
     })
 
+    test('ends a result that its client does not read', async () => {
+      await using client = await connect(await short())
+      const before = world.records().length
+      client.socket.pause()
+      client.send(query("select repeat('x', 1000) from generate_series(1, 200000)"))
+      const lost = await until('its end to be on record', () => world.records().slice(before).find((record): record is Finished => record.type === 'finished'), 20_000)
+      assert.equal(lost.outcome.result, 'unknown')
+      await until('the session at the server to end', async () => (await world.server.query(`select 1 from pg_stat_activity where pid = ${client.pid}`)).length === 0)
+    })
+
     test('ends the wait for an approval; the hold stays for a new token', async () => {
       await using client = await connect(await short())
       client.send(query('delete from t where id = 9'))
@@ -218,5 +233,21 @@ describe('how long things last in a PostgreSQL session', { concurrency: 1 }, () 
       assert.deepEqual(client.heard, ['T', 'D ran', 'C SELECT 1', 'Z I', 'E 28P01'])
       assert.deepEqual(await world.server.query('select * from log'), [])
     })
+  })
+
+  test('a replica that goes away has a last word for those who do not come to an end', async () => {
+    await using leaving = await startProxiedPostgres({ postgres: { init }, rules })
+    const token = await leaving.token()
+    await using open = await connectRaw(leaving.port, token)
+    await using copying = await connectRaw(leaving.port, token)
+    await open.ask([query('begin'), query("insert into log values ('open')")], 2)
+    copying.send(query('copy log from stdin'), copyData('copied\n'))
+    await copying.hears(/^G/)
+    await leaving.drain(10)
+    for (const client of [open, copying]) {
+      await until('the end', () => client.closed())
+      assert.deepEqual([client.error()?.get('S'), client.error()?.get('C')], ['FATAL', '57P01'])
+    }
+    assert.deepEqual(await leaving.server.query('select * from log'), [])
   })
 })
