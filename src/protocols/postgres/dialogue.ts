@@ -86,10 +86,12 @@ export class Dialogue {
   send(sent: Expecting, bytes: Buffer): void {
     if (this.#ended !== undefined) return sent.lost?.()
     // Its time begins when all before it is answered, and the server keeps answers to itself until somebody asks for them.
-    if (sent.execution?.limit !== undefined && this.pipeline.running !== undefined) this.askForAnswers()
+    const limit = sent.execution?.limit
+    if (limit !== undefined && this.pipeline.running !== undefined) this.askForAnswers()
     this.pipeline.send(sent)
     this.#out.push(bytes)
     this.#flushed = sent.kind === 'query' || sent.kind === 'sync'
+    if (limit !== undefined) this.pipeline.running?.limit?.run()
   }
 
   /** What the server does not answer. */
@@ -229,6 +231,7 @@ export class Dialogue {
       this.end(error instanceof Error ? error : new Error(String(error)))
       return
     }
+    this.pipeline.running?.limit?.run()
     if (this.#waiting.length > 0) this.#check()
   }
 

@@ -205,7 +205,6 @@ export class Extended {
     if (watch?.masks === true) this.#describeFor(watch, name)
     const effects = this.#statements.sent([reading], permit.action)
     this.#dialogue.send({ ...running(execution, maxRows, effects, notRun(portal)), copyIn: reading.answers === 'copy-in', ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
-    execution.limit?.run()
   }
 
   /** The same permission, as long as it would be given again. */
@@ -217,7 +216,6 @@ export class Extended {
     }
     const sent = running(execution, maxRows, noEffects, notRun(portal))
     this.#sendExecute(watch === undefined ? sent : { ...sent, rows: watch }, bytes)
-    execution.limit?.run()
     return watch?.limited === true ? this.#afterwards(portal) : undefined
   }
 

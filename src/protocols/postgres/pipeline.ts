@@ -39,6 +39,8 @@ export class OutOfStep extends Error {
 export class Pipeline {
   #queue: Sent[] = []
   #head = 0
+  /** No action stands before this place. */
+  #idleUntil = 0
   #batch = 0
   #closedBatches = 0
   /** The Query that is being answered has had a result, or an error. */
@@ -70,11 +72,9 @@ export class Pipeline {
   }
   /** The action at which the server works, or will next. */
   get running(): Execution | undefined {
-    for (let at = this.#head; at < this.#queue.length; at++) {
-      const execution = this.#queue[at]?.execution
-      if (execution !== undefined) return execution
-    }
-    return undefined
+    if (this.#idleUntil < this.#head) this.#idleUntil = this.#head
+    while (this.#idleUntil < this.#queue.length && this.#queue[this.#idleUntil]?.execution === undefined) this.#idleUntil++
+    return this.#queue[this.#idleUntil]?.execution
   }
 
   send(sent: Sent): void {
@@ -159,7 +159,7 @@ export class Pipeline {
   abandon(): void {
     const left = this.#queue.slice(this.#head)
     this.#queue = []
-    this.#head = 0
+    this.#head = this.#idleUntil = 0
     for (const sent of left) sent.lost?.()
   }
 
@@ -186,9 +186,10 @@ export class Pipeline {
     this.#queue[this.#head++] = undefined as unknown as Sent
     if (this.#head === this.#queue.length) {
       this.#queue.length = 0
-      this.#head = 0
+      this.#head = this.#idleUntil = 0
     } else if (this.#head > 1_024) {
       this.#queue = this.#queue.slice(this.#head)
+      this.#idleUntil = Math.max(0, this.#idleUntil - this.#head)
       this.#head = 0
     }
   }

@@ -301,6 +301,7 @@ export class Session {
     if (hasFailed(dialogue.pipeline, first)) return void this.#refuse(aborted)
     return statements.fresh(reading.statements, async () => {
       let sent: Execution | undefined
+      let limited = false
       await this.#parts.admission.admit({
         what: statements.inspectedText(sql, reading.statements),
         check: (obligations, effect) => statements.check(reading.statements, obligations, effect),
@@ -308,12 +309,14 @@ export class Session {
           const watch = statements.watch(reading.statements, execution, permit, { inBatch: false })
           const running = this.#running(reading, permit.action, execution)
           dialogue.send(watch === undefined ? running : { ...running, rows: watch }, frame.bytes)
-          execution.limit?.run()
           sent = execution
+          limited = watch?.limited === true
         },
         refuse: (refusal) => this.#refuse(deniedText(refusal, reading)),
       })
       if (sent !== undefined && reading.statements.some(({ answers }) => answers === 'copy-in')) await this.#copyBegins(sent)
+      // What follows is not sent into a cancelling.
+      if (limited) await dialogue.settled()
     })
   }
 

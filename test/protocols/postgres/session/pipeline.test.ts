@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { Execution } from '../../../../src/protocols/postgres/execution.ts'
 import { Namespace } from '../../../../src/protocols/postgres/namespace.ts'
 import { OutOfStep, Pipeline, type Sent, type SentKind } from '../../../../src/protocols/postgres/pipeline.ts'
 import type { StatementReading } from '../../../../src/protocols/postgres/sql/reading.ts'
@@ -26,6 +27,31 @@ const make = () => {
 }
 
 describe('answers belong to what was sent', () => {
+  test('at which action the server works', () => {
+    const pipeline = new Pipeline()
+    const actions = Array.from({ length: 2_000 }, () => new Execution())
+    assert.equal(pipeline.running, undefined)
+    pipeline.send({ kind: 'parse' })
+    assert.equal(pipeline.running, undefined)
+    for (const execution of actions) {
+      pipeline.send({ kind: 'bind' })
+      pipeline.send({ kind: 'execute', execution })
+    }
+    pipeline.completed('parse')
+    for (const [at, execution] of actions.entries()) {
+      assert.equal(pipeline.running, execution, String(at))
+      pipeline.completed('bind')
+      assert.equal(pipeline.running, execution, String(at))
+      pipeline.commandDone('SELECT 1')
+    }
+    assert.equal(pipeline.running, undefined)
+    const last = new Execution()
+    pipeline.send({ kind: 'execute', execution: last })
+    assert.equal(pipeline.running, last)
+    pipeline.abandon()
+    assert.equal(pipeline.running, undefined)
+  })
+
   test('a batch that works, and a query of two statements', () => {
     const { pipeline, said, send } = make()
     for (const kind of ['parse', 'bind', 'describe', 'execute', 'sync'] as const) send(kind)
