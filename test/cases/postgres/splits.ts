@@ -1,3 +1,4 @@
+import { until } from '../../support/until.ts'
 import { list, type Case, type Run, type Tree } from '../loader.ts'
 import { draws, seedOf } from '../draws.ts'
 import { fail } from '../outcome.ts'
@@ -35,13 +36,17 @@ const outcome = async (place: PgWorld, theCase: Case, run: Run, stream: Tree, pi
   const exchange = await sendPlay(seen, play, { ref: 'it', as: 'req-a', pieces: pieces(play.bytes) })
   for (let hold = await settle(seen, exchange); hold !== undefined; hold = await settle(seen, exchange)) await decide(seen, hold, 'deny')
   if (exchange.end === undefined) fail('no answer came')
+  // Its last record may follow its last answer.
+  const recorded = () => place.world.events().slice(seen.before.events)
+  const count = (...types: readonly string[]): number => recorded().filter((event) => types.includes(event.type) && (event.type !== 'refused' || event.hold !== undefined)).length
+  await until('the end of every action to be on record', () => count('finished') === count('started') && count('held') === count('released', 'refused'))
   const said = exchange.client.said.slice(exchange.from, exchange.end).filter(({ type }) => type !== 'N')
   const texts = clientsOwn(place, place.relay.open().at(-1) ?? fail('the session has no server'))
   exchange.client.end()
   return {
     client: settled(said.map(({ type, body }) => `${type} ${body.toString('latin1')}`).join('\n')),
     upstream: settled(texts.map(({ type, body }) => `${type} ${body.toString('latin1')}`).join('\n')),
-    record: settled(place.world.events().slice(seen.before.events).map((event) => ('action' in event ? `${event.type} ${event.action.verb}` : event.type)).join('\n')),
+    record: settled(recorded().map((event) => ('action' in event ? `${event.type} ${event.action.verb}` : event.type)).join('\n')),
   }
 }
 
