@@ -5,7 +5,7 @@ import pg from 'pg'
 import { newestPostgres, findPostgres } from '../support/postgres-binaries.ts'
 import { startProxiedPostgres, type ProxiedPostgres } from '../support/proxied-postgres.ts'
 import { until } from '../support/until.ts'
-import { bind, connectRaw, execute, parse, sync } from '../protocols/postgres/session/raw-client.ts'
+import { bind, connectRaw, execute, flush, parse, sync } from '../protocols/postgres/session/raw-client.ts'
 
 const secret = '123-45-6789'
 
@@ -27,6 +27,9 @@ create type odd.mood as enum ('a', 'b');
 create function odd.same(odd.mood, text) returns boolean language plpgsql as $$ begin insert into written values ($2); return true; end $$;
 create operator odd.= (leftarg = odd.mood, rightarg = text, procedure = odd.same);
 create function odd.joined(text, integer) returns text language plpgsql as $$ begin insert into written values ($1); return $1; end $$;
+create function odd.check_it(text) returns boolean language plpgsql as $$ begin insert into written values ($1); return true; end $$;
+create domain odd.checked as text check (odd.check_it(value));
+create type odd.pair as (a odd.checked);
 create table wide (id int, name text, ssn text);
 create view narrow as select id from orders;
 create view on_narrow as select id from narrow;
@@ -137,6 +140,21 @@ for (const binaries of [findPostgres(), newestPostgres()]) describe(`attacks wit
     await client.query('SET search_path = odd, public')
     await denied("SELECT 'a'::mood = 'b'::text")
     await client.query('RESET search_path')
+    assert.equal(await written(), 0)
+  })
+
+  test('the condition of a domain does not run before anybody has decided', async () => {
+    const attempts = [
+      [parse("SELECT $1::int, '(x)'::odd.pair"), sync],
+      [parse("SELECT $1::int, '(x)'::odd.pair"), bind(['1']), sync],
+      [parse('SELECT $1::odd.pair'), bind(['(x)']), sync],
+      [parse('SELECT $1::odd.checked'), bind(['x']), sync],
+      [parse("EXPLAIN SELECT '(x)'::odd.pair, $1::int"), flush, sync],
+    ]
+    for (const messages of attempts) {
+      await using raw = await connectRaw(place.port, await place.token())
+      assert.deepEqual((await raw.ask(messages)).slice(-2), ['E 42501', 'Z I'])
+    }
     assert.equal(await written(), 0)
   })
 

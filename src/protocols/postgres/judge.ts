@@ -77,7 +77,7 @@ export class Judge {
     let moved = false
     return statements.map((statement) => {
       const piece = this.piece(statement)
-      const uncertain = moved && (statement.relations.length > 0 || statement.functions.length > 0)
+      const uncertain = moved && [statement.relations, statement.functions, statement.types, statement.operators].some(({ length }) => length > 0)
       moved ||= movesNames(piece.verbs, [statement]) || (within && endsTransaction(statement))
       return uncertain ? asUnknown(piece) : piece
     })
@@ -191,7 +191,7 @@ const columnNames = ({ renames, aliases }: StatementReading, { tables, columns, 
 
 const none: readonly string[] = Object.freeze([])
 
-const factsOf = (statement: StatementReading, { kinds, tables, columns, functions, filtered, certain, unsure, opaque }: Meaning, verbs: readonly string[]): Readonly<Record<string, unknown>> => {
+const factsOf = (statement: StatementReading, { kinds, tables, columns, functions, filtered, pure, certain, unsure, opaque }: Meaning, verbs: readonly string[]): Readonly<Record<string, unknown>> => {
   const named = (access?: 'write'): string[] => [...new Set(tables.filter((table) => access === undefined || table.access === access).map(fullName))]
   return Object.freeze({
     statement: kinds[0] as string,
@@ -200,7 +200,7 @@ const factsOf = (statement: StatementReading, { kinds, tables, columns, function
     tablesWritten: Object.freeze(named('write')),
     columns: Object.freeze([...new Set(columns.map(({ name }) => name))]),
     functions: Object.freeze([...new Set(functions.map(fullName))]),
-    pure: certain && functions.every(({ nature }) => nature === 'pure'),
+    pure: certain && pure,
     parameterCount: statement.parameters,
     notes: Object.freeze([...(opaque === undefined ? [] : [opaque]), ...unsure].slice(0, mostNotes)),
     ...(filtered === undefined ? {} : { filtered }),

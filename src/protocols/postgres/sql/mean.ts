@@ -30,6 +30,8 @@ export interface Meaning {
   readonly columns: readonly ColumnRef[]
   readonly functions: readonly MeantFunction[]
   readonly filtered?: boolean
+  /** Functions, types, operators and views do nothing but compute. */
+  readonly pure: boolean
   /** All names are known. */
   readonly certain: boolean
   /** What is not known, for people. */
@@ -53,6 +55,8 @@ class Findings {
   readonly functions: MeantFunction[] = []
   readonly unsure: string[] = []
   readonly #names: Names
+  /** Nothing that it calls, by whatever name, does more than to compute. */
+  pure = true
   opaque: string | undefined
 
   constructor(names: Names) {
@@ -71,6 +75,7 @@ class Findings {
   #nature(nature: FunctionNature, what: string): void {
     const kind = kindOf[nature]
     if (kind !== undefined) this.kinds.push(kind)
+    this.pure &&= nature === 'pure'
     if (nature === 'text') this.opaque ??= `${what} runs SQL that it is given as text: that cannot be analysed`
   }
 
@@ -163,6 +168,7 @@ export const mean = (statement: StatementReading, names: Names): Meaning => {
     tables: [...found.tables.values()],
     columns: [...statement.columns, ...(known?.columns ?? [])],
     functions: found.functions,
+    pure: found.pure,
     certain: found.unsure.length === 0 && !own.includes('unknown'),
     unsure: found.unsure,
     ...defined({

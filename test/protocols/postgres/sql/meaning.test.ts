@@ -76,6 +76,8 @@ describe('what statements mean', () => {
     assert.equal(kinds('SELECT 1 OPERATOR(evil.+) 2'), 'call select')
     assert.equal(kinds('SELECT a <=> b FROM t', { operators: { '<=>': 'pure' } }), 'select')
     assert.equal(kinds('SELECT 1 OPERATOR(pg_catalog.+) 2::pg_catalog.int8'), 'select')
+    assert.equal(meaning("SELECT 'a'::mood").pure, false)
+    assert.equal(meaning("SELECT 'a'::mood", { types: { mood: 'pure' } }).pure, true)
     const own: World = { operators: { '=': 'volatile', '<=': 'volatile' } }
     for (const sql of ['SELECT a = b FROM t', 'SELECT a IN (1, 2) FROM t', 'SELECT a IN (SELECT 1) FROM t', 'SELECT CASE a WHEN 1 THEN 2 END FROM t', 'SELECT nullif(a, 1) FROM t', 'SELECT 1 FROM t JOIN u USING (a)', 'SELECT 1 FROM t NATURAL JOIN u', 'SELECT a BETWEEN 1 AND 2 FROM t', 'SELECT a IS DISTINCT FROM 1 FROM t'])
       assert.equal(kinds(sql, own), 'call select', sql)
