@@ -9,9 +9,11 @@ const client = new pg.Client()
 client.on('notice', (notice) => say('NOTICE', notice)) // that it waits, and where it is decided
 try {
   await client.connect()
-  const { command, rowCount, rows } = await client.query(sql)
-  if (rows.length > 0) console.table(rows)
-  else console.log(command, rowCount)
+  const results = [await client.query(sql ?? 'select 1')].flat() // several statements have several
+  for (const { command, rowCount, rows } of results) {
+    if (rows.length > 0) console.table(rows)
+    else console.log(command, rowCount)
+  }
 } catch (error) {
   say('ERROR', error) // why not, and what to do instead
   process.exitCode = 1

@@ -159,8 +159,8 @@ const explanationText = ({ decision, rules }: Explanation): string => {
 export const explainCommand = (parts: PolicyCommandParts): Command => ({
   path: ['policy', 'explain'],
   summary: 'Say rule by rule why an action is decided as it is',
-  usage: '[FILE|DIRECTORY…] (--case NAME | --input FILE | --sql TEXT)',
-  details: 'SQL is read by the parser that the proxy uses, without a database: a table without a schema is one of public, a function that is not the server\'s own may do anything, and nobody estimates rows unless --estimated-rows says how many.',
+  usage: '[FILE|DIRECTORY…] (--case NAME | --input FILE | --sql TEXT) [--config FILE]',
+  details: 'Policies are those of the given files, or of the folder policies here. SQL is read by the parser that the proxy uses, without a database: a table without a schema is one of public, a function that is not the server\'s own may do anything, and nobody estimates rows unless --estimated-rows says how many.',
   options,
   examples: ['countersign policy explain policies --case "an agent reads orders"', 'countersign policy explain policies --groups agents --sql "DELETE FROM customers"', "countersign policy explain -c countersign.yaml policies --groups agents --estimated-rows 1 --params '[7]' --sql 'DELETE FROM orders WHERE id = $1'"],
   run: (args, io) => explain(args, io, parts),

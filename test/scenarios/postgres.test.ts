@@ -34,7 +34,7 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
       const denied = await run('drop table orders')
       assert.equal(denied.code, 1)
       assert.match(denied.errors, /ERROR: {2}Schema changes go through migrations\.\nDETAIL: {2}Rule: schema\nHINT: {2}Open a pull request\./)
-      assert.match((await run('select * from secrets')).errors, /No policy allows this action/)
+      assert.match((await run('select * from secrets')).errors, /No policy allows this action: sql\.select\./)
       assert.doesNotMatch(place.server.log(), /drop table orders|from secrets/)
     })
 

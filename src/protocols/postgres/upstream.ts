@@ -63,7 +63,8 @@ export const connectUpstream = async (target: PostgresTarget, role: PostgresRole
       socket.destroy()
       throw error
     }
-  } catch (error) {
+  } catch (failure) {
+    const error = new Error(`${target.host}:${target.port}`, { cause: failure })
     if (deadline.aborted && !signal.aborted) throw new Refusal('upstream-timeout', 'The service did not answer in time.', { cause: error })
     throw new Refusal('upstream-unavailable', 'The service cannot be reached.', { cause: error })
   }
