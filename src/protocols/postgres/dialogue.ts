@@ -141,7 +141,10 @@ export class Dialogue {
     })
   }
 
-  /** Asks the server to stop what runs. Until it has heard that, nothing more is written: it would stop what comes next instead. */
+  /**
+   * Asks the server to stop what runs. Until it has heard that, nothing more is written: it would stop what comes next instead.
+   * Where it cannot be asked, the connection ends: a limit that cannot be kept is no limit.
+   */
   stop(): void {
     if (this.#stopping || this.#ended !== undefined) return
     this.#stopping = true
@@ -151,7 +154,7 @@ export class Dialogue {
       this.write()
       this.#check()
     }
-    this.#parts.backend.cancel(AbortSignal.timeout(stopMs)).then(heard, heard)
+    this.#parts.backend.cancel(AbortSignal.timeout(stopMs)).then(heard, (cause: unknown) => (this.pipeline.size === 0 ? heard() : this.end(new Error('the server could not be asked to stop', { cause }))))
   }
 
   /** Resolves once the test is true; it is made again whenever the server has said something. Rejects when the server's side is over. */
