@@ -181,6 +181,17 @@ for (const binaries of [findPostgres(), newestPostgres()]) describe(`attacks wit
     assert.equal(american.digest, again.digest)
   })
 
+  test('letters of several alphabets in one word are told', async () => {
+    for (const [name, notes] of [['\u0430dmin', 1], ['admin', 0], ['\u0430\u0431', 0]] as const) {
+      const answer = assert.rejects(client.query('DELETE FROM orders WHERE note = $1', [name]), { code: '42501' })
+      const hold = await until('a hold', async () => (await place.holds())[0])
+      const { action } = (await place.show(hold.id)) as { readonly action: { readonly impact: { readonly notes: readonly string[] } } }
+      assert.equal(action.impact.notes.filter((note) => note.includes('alphabets')).length, notes)
+      await place.vote(hold, 'deny', 'no')
+      await answer
+    }
+  })
+
   test('a setting that is changed in the same batch is not known in time', async () => {
     await using raw = await connectRaw(place.port, await place.token())
     const steps = (sql: string): readonly Buffer[] => [parse(sql), bind(), execute()]

@@ -34,6 +34,10 @@ export interface Inspected {
 
 const askMs = 5_000
 
+/** A word with letters of several alphabets: some of them look the same. */
+const MIXED = /\p{Script=Latin}[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{Script=Latin}/u
+const MIXED_NOTE = 'A word in it mixes alphabets: what looks like one letter may be another.'
+
 /** Settings that values are read by. */
 const READING = ['DateStyle', 'IntervalStyle', 'TimeZone'] as const
 
@@ -67,7 +71,7 @@ export class Inspection {
     const numbers = await this.numbers(what)
     const { estimatedRows } = numbers
     const action = what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }) })
-    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what)], numbers, locksMs) })
+    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])], numbers, locksMs) })
   }
 
   /** Throws where a name stands for something else than when it was approved. */

@@ -37,7 +37,8 @@ const PLANNED = new Set(['select', 'insert', 'update', 'delete', 'merge'])
  */
 export const estimate = async (statement: StatementReading, options: EstimateOptions): Promise<Numbers> => {
   const why = unaskable(statement, options)
-  if (why !== undefined) return { notes: [why] }
+  const firing = statement.relations.some((ref) => ref.access === 'write' && options.names.find(ref)?.fires === true) ? ['Triggers or rules of the changed table run as well: they may change more.'] : []
+  if (why !== undefined) return { notes: [...firing, why] }
   const { ask, names, budgetMs } = options
   try {
     await ask('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -45,9 +46,9 @@ export const estimate = async (statement: StatementReading, options: EstimateOpt
     await ask(`SET LOCAL lock_timeout = ${Math.max(1, Math.trunc(budgetMs / 4))}`)
     await ask(`SET LOCAL search_path = ${names.path.filter((schema) => !schema.startsWith('pg_temp')).map(identifier).join(', ') || "''"}`)
     for (const [name, value] of Object.entries(options.settings)) await ask(`SELECT pg_catalog.set_config(${literal(name)}, ${literal(value)}, true)`)
-    return await numbersOf(statement, options)
+    return await numbersOf(statement, options, firing)
   } catch {
-    return { notes: ['The database gave no estimate.'] }
+    return { notes: [...firing, 'The database gave no estimate.'] }
   } finally {
     await ask('ROLLBACK').catch(() => undefined)
     if (statement.parameters > 0) await ask(`DEALLOCATE ${PREPARED}`).catch(() => undefined)
@@ -64,13 +65,11 @@ const unaskable = ({ kinds, control, opaque, functions, types, operators, relati
   return undefined
 }
 
-const numbersOf = async (statement: StatementReading, options: EstimateOptions): Promise<Numbers> => {
+const numbersOf = async (statement: StatementReading, options: EstimateOptions, notes: readonly string[]): Promise<Numbers> => {
   const { ask } = options
   const plan = await ask(await planned(statement.text, statement.parameters, 'EXPLAIN (FORMAT JSON, COSTS true, VERBOSE false) ', options))
   const estimatedRows = rowsIn(JSON.parse(plan[0]?.[0] ?? 'null'))
   const { changes } = statement
-  const fires = statement.relations.some((ref) => ref.access === 'write' && options.names.find(ref)?.fires === true)
-  const notes = fires ? ['Triggers or rules of the changed table run as well: they may change more.'] : []
   if (changes === undefined) return { ...defined({ estimatedRows }), notes }
   return { ...defined({ estimatedRows }), ...(await counted(changes, statement.parameters, options, notes)) }
 }
