@@ -8,6 +8,7 @@ import type { Place } from './action.ts'
 import { Admission, type AdmissionParts } from './admission.ts'
 import type { Arrival, Serve } from './arrival.ts'
 import { Attribution } from './attribution.ts'
+import { Backlog } from './backlog.ts'
 import type { Catalogs, Known } from './catalogs.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { makeSessionNames } from './catalog/session-names.ts'
@@ -34,9 +35,11 @@ export interface ServingParts extends AdmissionParts {
 }
 
 const rowBytes = 64 << 20
+const mostBacklog = 256 << 20
 
 /** Serves clients that are logged in: everything of one session, put together. */
 export const makeServe = (parts: ServingParts): Serve => {
+  const backlog = new Backlog(mostBacklog)
   const tags = new WeakMap<PolicySet, Map<string, TagsOf>>()
   const tagsOf = (service: string): TagsOf => {
     const policies = parts.policies()
@@ -48,11 +51,11 @@ export const makeServe = (parts: ServingParts): Serve => {
   }
   return async (arrival) => {
     using known = await parts.catalogs.of(arrival.service)
-    await assemble(parts, arrival, known, () => tagsOf(arrival.service.name)).serve()
+    await assemble(parts, arrival, known, () => tagsOf(arrival.service.name), backlog).serve()
   }
 }
 
-const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, estimates }: Known, tagsOf: () => TagsOf): Session => {
+const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, estimates }: Known, tagsOf: () => TagsOf, backlog: Backlog): Session => {
   const { service, database, role, backend } = arrival
   const gone = new AbortController()
   const state = new SessionState()
@@ -114,7 +117,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     check: (read, obligations, effect, bound) => void planFor(watching, read, obligations, { bound, writes: effect === 'write' }),
   })
   const notice = new HoldNotice(consoleUrl, parts.noticeMs)
-  const session: Session = new Session({ arrival, dialogue, admission, statements, notice, consoleUrl, log: parts.log as Logger, gone })
+  const session: Session = new Session({ arrival, dialogue, admission, statements, notice, consoleUrl, backlog, log: parts.log as Logger, gone })
   return session
 }
 

@@ -6,6 +6,7 @@ import { Refusal } from '../../model/refusal.ts'
 import { Admission } from './admission.ts'
 import { aborted, deniedText } from './answer.ts'
 import type { Arrival } from './arrival.ts'
+import type { Backlog } from './backlog.ts'
 import type { Frame } from './codec/frame.ts'
 import { makeFrameReader, type FrameReader } from './codec/frames.ts'
 import { decodeFrontend, frontend, frontendRules } from './codec/frontend.ts'
@@ -28,6 +29,7 @@ export interface SessionParts {
   readonly statements: Statements
   readonly notice: HoldNotice
   readonly consoleUrl: string
+  readonly backlog: Backlog
   readonly log: Logger
   /** Told once, when the client or the session is gone. */
   readonly gone: AbortController
@@ -35,6 +37,8 @@ export interface SessionParts {
 
 /** Frames that wait, in bytes, before no more is read from the client. */
 const most = 4 << 20
+/** What everybody may send, however much others have sent. */
+const little = 256 << 10
 /** What a frame costs beside its bytes. */
 const frameBytes = 160
 const lingerMs = 5_000
@@ -48,6 +52,8 @@ export class Session {
   #inbox: Frame[] = []
   #at = 0
   #bytes = 0
+  /** Its part of the backlog, as last counted. */
+  #counted = 0
   #busy = false
   #paused = false
   /** A COPY FROM STDIN whose data the client sends; the query it belongs to, if it came in one. */
@@ -121,6 +127,7 @@ export class Session {
   end(): void {
     if (this.#over) return
     this.#over = true
+    this.#count()
     this.#parts.gone.abort()
     this.#parts.notice.stop()
     this.#extended.drop()
@@ -163,6 +170,12 @@ export class Session {
     dialogue.settled().then(() => this.#goIfIdle(), () => {})
   }
 
+  #count(): void {
+    const now = this.#over ? 0 : this.#bytes + this.#reader.kept
+    this.#parts.backlog.add(now - this.#counted)
+    this.#counted = now
+  }
+
   get #waiting(): number {
     return this.#inbox.length - this.#at
   }
@@ -179,6 +192,8 @@ export class Session {
     } catch (error) {
       this.#broken = error
     }
+    this.#count()
+    if (this.#parts.backlog.full && this.#counted > little) return this.fatal(crowdedOut)
     if (this.#bytes + this.#reader.kept > most && !this.#paused && this.#busy) {
       this.#paused = true
       this.#parts.arrival.client.pause()
@@ -240,6 +255,7 @@ export class Session {
       }
       this.#inbox = []
       this.#at = 0
+      this.#count()
       if (!dialogue.write()) return this.#after(dialogue.drained())
       if (this.#paused) {
         this.#paused = false
@@ -415,6 +431,8 @@ export class Session {
     void this.#ended.then(() => clearTimeout(late))
   }
 }
+
+const crowdedOut = new Refusal('too-many-waiting', 'Clients have sent more at this moment than there is room for.', { instead: 'Connect again a little later, and send less at once.' })
 
 const goneAway = new Refusal('draining', 'This replica has gone away. What was not committed is taken back.', { instead: 'Connect again.' })
 

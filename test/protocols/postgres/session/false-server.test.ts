@@ -131,6 +131,26 @@ describe('a session whose server is slow, silent or false', { concurrency: 1 }, 
     assert.equal(heard.filter((line) => line === 'D 5').length, many)
   })
 
+  test('many clients that begin long messages do not take all memory together', async () => {
+    const begun = Buffer.concat([Buffer.from([0x42, 0, 0xe0, 0, 0]), Buffer.alloc((14 << 20) - 100)])
+    const token = await world.token()
+    const clients = await Promise.all(Array.from({ length: 22 }, () => connectRaw(world.port, token)))
+    try {
+      for (const client of clients) client.socket.write(begun)
+      await until('some to be refused', () => clients.filter((client) => client.closed()).length >= 3, 20_000)
+      await raw.standsStill('the number of those that are refused', () => clients.filter((client) => client.closed()).length)
+      const refused = clients.filter((client) => client.closed())
+      assert.ok(refused.length < 8, String(refused.length))
+      for (const client of refused) assert.deepEqual([client.error()?.get('S'), client.error()?.get('C')], ['FATAL', '53300'])
+      await using other = await connectRaw(world.port, token)
+      assert.deepEqual(await other.ask([query('select 9')]), ['T', 'D 9', 'C SELECT 1', 'Z I'])
+    } finally {
+      for (const client of clients) await client[Symbol.asyncDispose]()
+    }
+    await using again = await connectRaw(world.port, token)
+    assert.deepEqual(await again.ask([parse('select $1::text is null'), bind(['x'.repeat(14 << 20)]), execute(), sync]).then((heard) => heard.slice(-3)), ['D f', 'C SELECT 1', 'Z I'])
+  })
+
   test('small messages behind a hold cost no more memory than large ones', async () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
