@@ -142,10 +142,14 @@ class UsesOf {
     for (const [name, part] of Object.entries(node as Fields)) {
       if (name === 'ColumnRef') this.#column(columnOf(record(part)))
       else if (name === 'usingClause' && list(part).some((one) => opened(one)[0] === 'String')) list(part).forEach((one) => this.#column({ name: nameOf(one) }))
-      else {
+      else if (name === 'SubLink') {
+        const { subselect, ...compared } = record(part)
+        this.#use(compared)
+        // Nobody sees the names of its outputs.
+        this.#use(record(record(subselect)['SelectStmt']))
+      } else {
         if (name === 'isNatural' && part === true) this.#column({ name: '*' })
-        if (name === 'larg') this.labels = true
-        if (name === 'SelectStmt') this.labels ||= labelled(record(part)['targetList'])
+        if (name === 'SelectStmt') this.labels ||= record(part)['larg'] !== undefined || labelled(record(part)['targetList'])
         if (isChange(name)) this.labels ||= labelled(record(part)['returningClause'])
         this.#use(part)
       }
