@@ -23,7 +23,7 @@ const mostColumns = 30
 
 const some = (items: readonly string[], most: number): string => [...items.slice(0, most), ...(items.length > most ? [`and ${items.length - most} more`] : [])].join(', ')
 
-/** What it touches, what is changed first; columns stand behind their table. */
+/** What it touches, what is changed first. Columns that are named stand behind their table; nobody says here which of them are changed. */
 const resourceLines = (resources: readonly Resource[]): readonly string[] => {
   const columns = new Map<string, Resource[]>()
   for (const column of resources.filter(({ kind }) => kind === 'column')) {
@@ -33,7 +33,7 @@ const resourceLines = (resources: readonly Resource[]): readonly string[] => {
   const columnText = (table: string): string => {
     const named = (columns.get(table) ?? []).map(({ name, tags }) => `${terminalText(dottedSegments(name).at(-1) ?? name)}${tagText(tags)}`)
     columns.delete(table)
-    return named.length === 0 ? '' : `: ${some(named, mostColumns)}`
+    return named.length === 0 ? '' : `, naming ${some(named, mostColumns)}`
   }
   const lines = resources
     .filter(({ kind }) => kind !== 'column')

@@ -54,7 +54,7 @@ test('show says what a statement would do, where, to what, and how far it may dr
   const show = async (...more: string[]) => (await shell.run(['holds', 'show', 'hold_1', ...more])).out
   const out = await show()
   for (const line of [
-    'Action        sql.delete, sql.select on crm-db [pii]', 'Database      crm, as crm_app', 'Writes        public."odd.name" [pii]: email [pii], city\nReads         public.regions: id\nCalls         app.refresh',
+    'Action        sql.delete, sql.select on crm-db [pii]', 'Database      crm, as crm_app', 'Writes        public."odd.name" [pii], naming email [pii], city\nReads         public.regions, naming id\nCalls         app.refresh',
     'Rows          4712, counted when it was asked for; the planner said about 4800', 'Which         EVERY ROW', 'Note          the name \\u{1b}[2J is not known', 'Stops         if by then it would change over 1.5 times as many rows, or over 100 rows more', 'owned by olga', 'Client        waits on its connection', 's left)',
   ]) assert.ok(out.includes(line), `${line} in\n${out}`)
   const { action, terms } = JSON.parse(await show('-o', 'json')) as { action: object; terms: object }
