@@ -95,7 +95,7 @@ const compose = ({ method, target, host, pairs, body, as, listener, absent = fal
 
 const httpMessage = (item: Tree, http: Tree, sender: Sender): Message => {
   const { world, given } = sender
-  if (http['browser'] !== undefined) pending('there is no browser login yet')
+  if (http['browser'] !== undefined) pending('browsers are not driven by this runner')
   const wanted = String(http['listener'] ?? 'proxy')
   const as = asOf(item, http, given)
   const pairs = list(http['headers']).map((pair): readonly [string, string] => [String((pair as unknown[])[0]), expand(String((pair as unknown[])[1]), sender)])

@@ -94,8 +94,8 @@ export const channelOf = (via: string): { readonly replica?: string } => {
 /** Areas, and what stands between them and a run. */
 export const notYet: Readonly<Record<string, string>> = {
   mysql: 'MySQL is not spoken yet',
-  login: 'there is no browser login yet',
-  channels: 'there are no chat channels and no console pages yet',
+  login: 'the login cases are not driven by this runner: test/channels/web/login.test.ts and test/browser hold them',
+  channels: 'there are no chat channels yet',
   audit: 'the audit cases are not driven by this runner yet',
 }
 
@@ -107,7 +107,7 @@ export const notYetItem: Readonly<Record<string, string>> = {
   slack: 'Slack is not there as a channel yet',
   teams: 'Teams is not there as a channel yet',
   h2: 'HTTP/2 is not spoken',
-  render: 'there are no console pages yet',
+  render: 'pages are looked at by test/channels/web/pages.test.ts and test/browser, not by this runner',
   edit: 'a held action cannot be edited: a changed action is another action',
   break_glass: 'there is no break-glass',
 }

@@ -73,7 +73,6 @@ const servedBeside = (count: number): Check => async (seen) => {
   const silent = Array.from({ length: count }, () => connectWire(seen.world.first().ports.http))
   for (const wire of silent) wire.write(bytes.subarray(0, bytes.length - 1))
   await upAndServing(seen)
-  demand(silent.some((wire) => !wire.closed()), 'none of them was there any more')
   for (const wire of silent) wire.destroy()
 }
 

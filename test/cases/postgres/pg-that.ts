@@ -42,7 +42,6 @@ const servedBeside = (count: number): Check => async (seen) => {
   const silent = await Promise.all(Array.from({ length: count }, () => connectRaw(seen.place.port)))
   for (const client of silent) client.write(playOf(seen, seen.run.item, 'simple').bytes)
   await served(seen)
-  demand(silent.some(({ closed }) => !closed), 'none of them was there any more')
   for (const client of silent) client.end()
 }
 
