@@ -75,7 +75,8 @@ class UsesOf {
       else if (name === 'fromClause') list(part).forEach((item) => this.#from(item))
       else if (name === 'larg' || name === 'rarg') this.#select(record(part), outermost, compares)
       else if (name === 'withClause') list(record(part)['ctes']).forEach((query) => this.#shown(query))
-      else if (name === 'sortClause' || name === 'groupClause' || name === 'distinctClause') this.#ordered(part, fields)
+      else if (name === 'sortClause' || name === 'distinctClause') list(part).forEach((item) => this.#sorted(item, fields))
+      else if (name === 'groupClause') this.#ordered(part, fields)
       else this.#use(part)
     }
   }
@@ -127,6 +128,14 @@ class UsesOf {
   }
 
   /** A number or the name of an output stands for that output. */
+  #sorted(item: Json, fields: Fields): void {
+    const label = soleName(opened(item)[0] === 'SortBy' ? opened(item)[1]['node'] : item)
+    const named = fields['larg'] === undefined && label !== undefined ? list(fields['targetList']).filter((target) => opened(target)[1]['name'] === label) : []
+    // Here the name of an output stands before that of a column; behind GROUP BY it is the other way round.
+    if (named.length === 0) return this.#ordered(item, fields)
+    for (const target of named) this.#use(opened(target)[1]['val'])
+  }
+
   #ordered(part: Json, fields: Fields): void {
     this.#use(part)
     if (fields['larg'] !== undefined) return this.#use(outputsOf(fields))
@@ -215,6 +224,13 @@ const list = (value: Json): readonly Json[] => (Array.isArray(value) ? (value as
 const nameOf = (node: Json): string => {
   const [kind, fields] = opened(node)
   return kind === 'String' ? String(fields['sval'] ?? '') : '*'
+}
+
+/** Of a name that stands alone. */
+const soleName = (node: Json): string | undefined => {
+  const [kind, { fields }] = opened(node)
+  const [first, ...more] = list(fields)
+  return kind === 'ColumnRef' && more.length === 0 && opened(first)[0] === 'String' ? nameOf(first) : undefined
 }
 
 const relationOf = ({ schemaname, relname }: Fields): NonNullable<Alias['relation']> => (typeof schemaname === 'string' ? { schema: schemaname, name: String(relname) } : { name: String(relname) })
