@@ -1,11 +1,10 @@
+import { comparesRows, goesBy, hasOwnName, labelled, namesIn, outputsOf, positionsIn } from './outputs.ts'
 import type { Alias, ColumnRef, StatementReading } from './reading.ts'
 import { isTotal } from './total.ts'
+import { columnOf, isChange, isNode, list, nameOf, opened, record, relationOf, soleName, type Fields, type Json } from './tree.ts'
 
 /** What a statement does with the values of columns, beside showing them. */
 export type Uses = Required<Pick<StatementReading, 'used' | 'renames' | 'labels' | 'literals' | 'aliases'>>
-
-type Json = unknown
-type Fields = Readonly<Record<string, Json>>
 
 /** Of one statement, as the parser gives it. Every column that is not found in a place where it is only shown counts as used. */
 export const usesOf = (statement: Json): Uses => {
@@ -211,77 +210,3 @@ class UsesOf {
 
 /** Parts of an expression that decide about rows although the expression is only shown. */
 const HIDDEN_USES = new Set(['agg_filter', 'agg_order', 'over', 'agg_within_group'])
-
-const opened = (node: Json): readonly [string, Fields] => {
-  const [first] = Object.entries(record(node))
-  return first === undefined ? ['', {}] : [first[0], record(first[1])]
-}
-
-const record = (value: Json): Fields => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {})
-
-const list = (value: Json): readonly Json[] => (Array.isArray(value) ? (value as readonly Json[]) : value === undefined || value === null ? [] : [value])
-
-const nameOf = (node: Json): string => {
-  const [kind, fields] = opened(node)
-  return kind === 'String' ? String(fields['sval'] ?? '') : '*'
-}
-
-/** Of a name that stands alone. */
-const soleName = (node: Json): string | undefined => {
-  const [kind, { fields }] = opened(node)
-  const [first, ...more] = list(fields)
-  return kind === 'ColumnRef' && more.length === 0 && opened(first)[0] === 'String' ? nameOf(first) : undefined
-}
-
-const relationOf = ({ schemaname, relname }: Fields): NonNullable<Alias['relation']> => (typeof schemaname === 'string' ? { schema: schemaname, name: String(relname) } : { name: String(relname) })
-
-/** Names of nodes are capital, those of fields are not. */
-const isNode = (name: string, part: Json): boolean => /^[A-Z]/.test(name) && typeof part === 'object'
-
-const isChange = (name: string): boolean => /^(?:Insert|Update|Delete|Merge)Stmt$/.test(name)
-
-const columnOf = (fields: Fields): ColumnRef => {
-  const names = list(fields['fields']).map(nameOf)
-  const name = names.at(-1) ?? '*'
-  const qualifier = names.at(-2)
-  return qualifier === undefined ? { name } : { qualifier, name }
-}
-
-/** DISTINCT, UNION, INTERSECT and EXCEPT: equal rows become one. Only UNION ALL compares nothing. */
-const comparesRows = ({ distinctClause, larg, op, all }: Fields): boolean => list(distinctClause).some((item) => Object.keys(record(item)).length === 0) || (larg !== undefined && !(op === 'SETOP_UNION' && all === true))
-
-/** The values of all outputs, of each query that a UNION puts together. */
-const outputsOf = (fields: Fields): readonly Json[] =>
-  fields['larg'] === undefined ? [...list(fields['targetList']).map((target) => opened(target)[1]['val']), ...list(fields['valuesLists'])] : [...outputsOf(record(fields['larg'])), ...outputsOf(record(fields['rarg']))]
-
-const some = (node: Json, test: (name: string, part: Json) => boolean): boolean =>
-  Array.isArray(node) ? node.some((one) => some(one, test)) : Object.entries(record(node)).some(([name, part]) => test(name, part) || some(part, test))
-
-const positionsIn = (node: Json): boolean => some(node, (name) => name === 'A_Const')
-
-const namesIn = (node: Json): ReadonlySet<string> => {
-  const names = new Set<string>()
-  some(node, (name, part) => {
-    if (name === 'ColumnRef') names.add(columnOf(record(part)).name)
-    return false
-  })
-  return names
-}
-
-/** An output that is no plain column has a name of its own, given or not: `name(ssn)` is called `name`. */
-const hasOwnName = (target: Json): boolean => {
-  const { name, val } = opened(target)[1]
-  return name !== undefined || opened(val)[0] !== 'ColumnRef'
-}
-
-const labelled = (outputs: Json): boolean => some(outputs, (name, part) => name === 'ResTarget' && hasOwnName({ [name]: part }))
-
-/** Names that the server gives to outputs which have none, beside names that stand in them. */
-const WORDS: ReadonlySet<string> = new Set('array case coalesce exists greatest grouping least nullif row current_date current_time current_timestamp localtime localtimestamp current_role current_user session_user system_user current_catalog current_schema'.split(' '))
-
-/** Whether one of these names can be that of the output. */
-const goesBy = (target: Json, names: ReadonlySet<string>): boolean => {
-  const { name, val } = opened(target)[1]
-  if (name !== undefined) return names.has(String(name))
-  return [...names].some((one) => WORDS.has(one) || /^(?:xml|json|merge)/.test(one)) || some(val, (field, part) => field === 'sval' && names.has(String(part)))
-}
