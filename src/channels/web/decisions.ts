@@ -26,8 +26,10 @@ export interface Shown {
 
 type Alert = NonNullable<HoldPage['alert']>
 
-/** Holds that are looked through for one page of the inbox. */
+/** Holds that are looked through at one time for a page of the inbox, how often at most, and with how many it is full enough. */
 const looked = 200
+const mostLooks = 4
+const enough = 50
 
 const conflicts: Partial<Record<RefusalCode, string>> = {
   'wrong-digest': 'What you saw is not what is waiting',
@@ -92,10 +94,15 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, now }: { read
     const { tab: asked = 'needs', after } = parseInboxQuery(target.searchParams)
     const tab: Tab = isTab(asked) ? asked : 'needs'
     const { viewer } = session
-    const page = await approvals.list({ limit: tab === 'all' ? 50 : looked, ...(tab === 'needs' ? { states: ['pending'] as const } : {}), ...defined({ after }) }, viewer)
     const belongs = (hold: Hold): boolean => tab === 'all' || approvals.obstacle(hold, viewer) === (tab === 'mine' ? 'self-approval' : undefined)
-    const holds = page.holds.filter((hold) => belongs(hold) && (tab !== 'needs' || hold.deadline > now()))
-    return { status: 200, title: tab === 'needs' && holds.length > 0 ? `(${holds.length}) Approvals` : 'Approvals', main: inboxPage({ tab, holds: tab === 'needs' ? holds.toSorted((a, b) => a.deadline - b.deadline) : holds, next: page.next, first: after === undefined, now: now() }) }
+    const holds: Hold[] = []
+    let next = after
+    for (let looks = 0; looks < mostLooks && (looks === 0 || (next !== undefined && holds.length < enough)); looks++) {
+      const page = await approvals.list({ limit: tab === 'all' ? enough : looked, ...(tab === 'needs' ? { states: ['pending'] as const } : {}), ...defined({ after: next }) }, viewer)
+      holds.push(...page.holds.filter((hold) => belongs(hold) && (tab !== 'needs' || hold.deadline > now())))
+      next = page.next
+    }
+    return { status: 200, title: tab === 'needs' && holds.length > 0 ? `(${holds.length}) Approvals` : 'Approvals', main: inboxPage({ tab, holds: tab === 'needs' ? holds.toSorted((a, b) => a.deadline - b.deadline) : holds, next, first: after === undefined, now: now() }) }
   }
 
   return {

@@ -28,9 +28,11 @@ export const startConsoleDesk = async () => {
   const { desk, approvals } = makeDesk(idp.issuer)
   const events: AuditEvent[] = []
   const roster = makeRoster(now)
+  /** What the configuration is made to say of everybody, if not what it says. */
+  const state: { standing?: string } = {}
   const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000 }
   const site = { store, signIns: identity, keys: [randomBytes(32)], deployment: 'test', note: (event: AuditEvent) => void events.push(event), now }
-  const listener = ends.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 10, perViewer: 2 }, signIn }, { approvals, identity, roster, log: silent, site }))
+  const listener = ends.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 10, perViewer: 2 }, signIn }, { approvals, identity: { ...identity, standing: (caller) => state.standing ?? identity.standing(caller) }, roster, log: silent, site }))
   await listener.listen()
 
   /** A browser in which this person has logged in. */
@@ -38,7 +40,7 @@ export const startConsoleDesk = async () => {
     const { url: end } = await browser.logIn(`${url}/oauth2/start`, user, (at) => at.startsWith(url) && !at.includes('/oauth2/'))
     return Object.assign(browser, { end, get: (path: string) => browser.visit(`${url}${path}`), post: (path: string, form: Record<string, string>, headers: Record<string, string> = { origin: url }) => browser.visit(`${url}${path}`, form, headers) })
   }
-  return { ...desk, url, idp, identity, roster, events, time, logIn, [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() }
+  return Object.assign(state, { ...desk, url, idp, identity, roster, events, time, logIn, [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() })
 }
 
 /** The value of the field of that name in the first form that has it. */

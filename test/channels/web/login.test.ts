@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
+import { makeCookie } from '../../../src/channels/web/login/cookies.ts'
+import { makeProvider } from '../../../src/channels/web/login/provider.ts'
 import { returnAddress } from '../../../src/channels/web/login/return-address.ts'
 import { makeBrowser } from '../../support/idp.ts'
 import { rawHttp, statusOf } from '../../support/raw-http.ts'
@@ -189,6 +193,50 @@ describe('a session', () => {
     assert.equal((await other.visit(`${desk.url}/oauth2/backchannel-logout`, { logout_token: await desk.idp.userToken('bob') })).status, 400)
     assert.equal((await other.get('/api/whoami')).status, 200)
   })
+})
+
+test('over TLS no other host and no plain HTTP can plant the cookies', () => {
+  for (const name of ['session', 'login'] as const) assert.match(makeCookie(name, true).set('x', 60_000), new RegExp(`^__Host-countersign-${name}=x; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60$`))
+})
+
+test('an issuer that knows no PKCE but plain, or that is away, logs nobody in', async () => {
+  let methods: readonly string[] = ['plain']
+  const server = createServer((_request, response) => {
+    const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ issuer, authorization_endpoint: `${issuer}/auth`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/jwks`, response_types_supported: ['code'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: ['RS256'], code_challenge_methods_supported: methods }))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  let now = 0
+  const provider = makeProvider({ issuer: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, clientId: 'c', scopes: ['openid'], idleMs: 1, maxAgeMs: 1 }, () => now)
+  await assert.rejects(provider(), { code: 'identity-unavailable' })
+  methods = ['plain', 'S256']
+  await assert.rejects(provider(), { code: 'identity-unavailable' }) // not asked again so soon
+  now += 6_000
+  const known = await provider()
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+  now += 3_600_001
+  assert.equal(await provider(), known) // away, and still known
+})
+
+test('what a session was made of is kept from changing under it', async () => {
+  await using desk = await startConsoleDesk()
+  const browser = await desk.logIn('bob')
+  assert.equal((await browser.get('/api/whoami')).status, 200)
+  desk.standing = 'another configuration'
+  assert.equal((await browser.get('/api/whoami')).status, 401)
+})
+
+test('no address hands out what a login is made of', async () => {
+  await using desk = await startConsoleDesk()
+  const browser = await desk.logIn('bob')
+  const { url } = await browser.logIn(`${desk.url}/oauth2/start`, 'bob', (at) => at.includes('/oauth2/callback'))
+  const session = sessionIn(await browser.visit(url))
+  for (const path of ['/api/whoami', '/oauth2/userinfo', '/debug/session', '/metrics', '/', '/holds/hold_1']) {
+    const response = await browser.get(path)
+    const text = `${JSON.stringify([...response.headers])}${await response.text()}`
+    assert.ok(!text.includes(session) && !text.includes('countersign-console-secret') && !/eyJ[\w-]+\./.test(text), path)
+  }
 })
 
 test('a page that failed is a page, and nobody frames it', async () => {
