@@ -57,3 +57,23 @@ test('behind the end of a transaction that moved names nobody knows what they st
     assert.equal(verbs(`SELECT id FROM orders; ${end}; SELECT 1`, true), 'sql.transaction sql.select')
   }
 })
+
+test('a text is understood anew where anything that its digest is over is another, and when names may have moved', () => {
+  let policies = { tagsOf } as unknown as PolicySet
+  const judge = new Judge({ place: { service: 'crm', upstream: 'u', database: 'd', role: 'r' }, policies: () => policies, names, columns: (_schema, name) => tables[name] })
+  const { statements } = reader.read('SELECT id FROM orders')
+  const understand = (protocol: 'simple' | 'extended' = 'extended', sql = 'SELECT id FROM orders', types: readonly number[] = []) => judge.understand(protocol, sql, statements, types)
+  const first = understand()
+  assert.equal(understand(), first)
+  const others = [understand('simple'), understand('extended', 'SELECT id FROM orders '), understand('extended', 'SELECT id FROM orders', [23]), understand('extended', 'SELECT id FROM orders', [25])]
+  assert.equal(new Set([first, ...others].map(({ fixed }) => fixed)).size, 5)
+  const again = understand()
+  assert.notEqual(again, first)
+  assert.equal(again.fixed, first.fixed)
+  judge.forget()
+  assert.notEqual(understand(), again)
+  const last = understand()
+  policies = { tagsOf: () => ['secret'] } as unknown as PolicySet
+  assert.notEqual(understand(), last)
+  assert.deepEqual(understand().tags, ['secret'])
+})

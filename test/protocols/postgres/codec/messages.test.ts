@@ -10,7 +10,7 @@ import { cancelRequest, startupPacket, takeFirstPacket } from '../../../../src/p
 import { passwordMessage, readBearer, readPassword, readSaslInitial, saslInitialResponse } from '../../../../src/protocols/postgres/codec/proof.ts'
 import { readFields, readKeyData, readNegotiation, readParameterStatus, rowsOf } from '../../../../src/protocols/postgres/codec/backend.ts'
 import { errorResponse, keyData, negotiateProtocolVersion, parameterStatus } from '../../../../src/protocols/postgres/codec/reply.ts'
-import { int16, int32, message } from '../../../../src/protocols/postgres/codec/writing.ts'
+import { int16, int32, joined, message } from '../../../../src/protocols/postgres/codec/writing.ts'
 import { plainly, readAs } from './reading.ts'
 
 interface Line {
@@ -146,4 +146,14 @@ describe('messages', () => {
   test('a command tag counts rows where it does', () => {
     assert.deepEqual(['UPDATE 3', 'INSERT 0 12', 'SELECT 0', 'BEGIN', 'CREATE TABLE', 'COPY 5'].map(rowsOf), [3, 12, 0, undefined, undefined, 5])
   })
+})
+
+test('what is joined is the same bytes in the same order, in as few pieces as lie apart', () => {
+  const whole = Buffer.from('abcdefgh')
+  const shown = (...pieces: readonly Buffer[]): readonly string[] => joined(pieces).map(String)
+  assert.deepEqual(shown(), [])
+  assert.deepEqual(shown(whole.subarray(0, 2), whole.subarray(2, 5), whole.subarray(5)), ['abcdefgh'])
+  assert.deepEqual(shown(whole.subarray(0, 2), whole.subarray(3, 5), whole.subarray(5, 6)), ['ab', 'def'])
+  assert.deepEqual(shown(whole.subarray(4), whole.subarray(0, 4)), ['efgh', 'abcd'])
+  assert.deepEqual(shown(whole.subarray(0, 1), Buffer.from('x'), whole.subarray(1, 3), whole.subarray(3, 3), whole.subarray(3, 4)), ['a', 'x', 'bcd'])
 })
