@@ -8,13 +8,13 @@ import { aborted, deniedText } from './answer.ts'
 import type { Arrival } from './arrival.ts'
 import type { Backlog } from './backlog.ts'
 import type { Frame } from './codec/frame.ts'
-import { makeFrameReader, type FrameReader } from './codec/frames.ts'
-import { decodeFrontend, frontend, frontendRules } from './codec/frontend.ts'
+import { decodeFrontend, frontend } from './codec/frontend.ts'
 import { noticeResponse } from './codec/reply.ts'
 import { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import { Extended } from './extended.ts'
 import type { HoldNotice } from './hold-notice.ts'
+import { Inbox } from './inbox.ts'
 import { makePoison, poisonedQuery } from './poison.ts'
 import { errorOf } from './refusal.ts'
 import type { Reading } from './sql/reading.ts'
@@ -35,32 +35,19 @@ export interface SessionParts {
   readonly gone: AbortController
 }
 
-/** Frames that wait, in bytes, before no more is read from the client. */
-const most = 4 << 20
-/** What everybody may send, however much others have sent. */
-const little = 256 << 10
-/** What a frame costs beside its bytes. */
-const frameBytes = 160
 const lingerMs = 5_000
 const lastWordMs = 1_000
 
 /** One client, from its first message behind the login to the end. Its messages are decided one by one, in their order. */
 export class Session {
   readonly #parts: SessionParts
-  readonly #reader: FrameReader
+  readonly #inbox: Inbox
   readonly #extended: Extended
-  #inbox: Frame[] = []
-  #at = 0
-  #bytes = 0
-  /** Its part of the backlog, as last counted. */
-  #counted = 0
   #busy = false
   #paused = false
   /** A COPY FROM STDIN whose data the client sends; the query it belongs to, if it came in one. */
   #copy: { readonly query: Execution | undefined } | undefined
   #leaving = false
-  /** Behind what waits there is nothing more. */
-  #farewell = false
   #resolve: () => void = () => {}
   readonly #ended: Promise<void>
   #over = false
@@ -68,7 +55,7 @@ export class Session {
 
   constructor(parts: SessionParts) {
     this.#parts = parts
-    this.#reader = makeFrameReader(frontendRules(parts.arrival.limits()))
+    this.#inbox = new Inbox(parts.arrival.limits(), parts.backlog)
     this.#extended = new Extended(parts.dialogue, parts.admission, parts.statements)
     this.#ended = new Promise((resolve) => (this.#resolve = resolve))
   }
@@ -127,7 +114,7 @@ export class Session {
   end(): void {
     if (this.#over) return
     this.#over = true
-    this.#count()
+    this.#inbox.drop()
     this.#parts.gone.abort()
     this.#parts.notice.stop()
     this.#extended.drop()
@@ -154,7 +141,7 @@ export class Session {
     const { draining, ended } = this.#parts.arrival
     if (this.#over) return
     if (ended.aborted) return this.#expire()
-    if (this.#busy || this.#waiting > 0 || pipeline.size > 0 || pipeline.open) return
+    if (this.#busy || this.#inbox.size > 0 || pipeline.size > 0 || pipeline.open) return
     if (draining.aborted && pipeline.status === 'idle') this.fatal(new Refusal('draining', 'This replica is going away. Connect again.'))
   }
 
@@ -170,42 +157,22 @@ export class Session {
     dialogue.settled().then(() => this.#goIfIdle(), () => {})
   }
 
-  #count(): void {
-    const now = this.#over ? 0 : this.#bytes + this.#reader.kept
-    this.#parts.backlog.add(now - this.#counted)
-    this.#counted = now
-  }
-
-  get #waiting(): number {
-    return this.#inbox.length - this.#at
-  }
-
   #receive(chunk: Buffer): void {
-    if (this.#over || this.#broken !== undefined || this.#parts.arrival.ended.aborted) return
-    try {
-      this.#reader.feed(chunk)
-      for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
-        this.#inbox.push(frame)
-        this.#bytes += frame.bytes.length + frameBytes
-        if (frame.type === frontend.terminate) this.#farewell = true
-      }
-    } catch (error) {
-      this.#broken = error
-    }
-    this.#count()
-    if (this.#parts.backlog.full && this.#counted > little) return this.fatal(crowdedOut)
-    if (this.#bytes + this.#reader.kept > most && !this.#paused && this.#busy) {
+    const inbox = this.#inbox
+    if (this.#over || inbox.broken !== undefined || this.#parts.arrival.ended.aborted) return
+    inbox.feed(chunk)
+    if (inbox.isCrowdedOut) return this.fatal(crowdedOut)
+    if (inbox.full && !this.#paused && this.#busy) {
       this.#paused = true
       this.#parts.arrival.client.pause()
     }
-    if (this.#farewell && this.#parts.admission.holding) this.#leave()
+    if (this.#inbox.farewell && this.#parts.admission.holding) this.#leave()
     else this.#pump()
   }
 
   /** The client sends nothing more: all that it has sent is served as the server would, but for what an approval would let run. */
   #lastCame(): void {
-    if (!this.#farewell) this.#inbox.push({ type: frontend.terminate, bytes: terminateMessage })
-    this.#farewell = true
+    if (!this.#inbox.farewell) this.#inbox.push({ type: frontend.terminate, bytes: terminateMessage })
     if (this.#parts.admission.holding) this.#leave()
     else this.#pump()
   }
@@ -229,23 +196,17 @@ export class Session {
 
   /** There is a hold to wait for. */
   held(hold: Hold): void {
-    if (this.#farewell) this.#leave()
+    if (this.#inbox.farewell) this.#leave()
     else if (this.#parts.arrival.ended.aborted) this.#expire()
     else this.#parts.notice.start(hold, (text, hint) => this.#say(text, hint))
   }
 
-  /** What came is not the protocol; all before it is served. */
-  #broken: unknown
-
   #pump(): void {
     if (this.#busy || this.#over || this.#leaving) return
     const { dialogue, arrival } = this.#parts
-    if (arrival.ended.aborted && !this.#farewell) return this.#expire()
+    if (arrival.ended.aborted && !this.#inbox.farewell) return this.#expire()
     try {
-      while (this.#at < this.#inbox.length) {
-        const frame = this.#inbox[this.#at] as Frame
-        this.#inbox[this.#at++] = undefined as unknown as Frame
-        this.#bytes -= frame.bytes.length + frameBytes
+      for (let frame = this.#inbox.next(); frame !== undefined; frame = this.#inbox.next()) {
         this.#parts.admission.begin()
         const wait = this.#handle(frame)
         if (this.#over || this.#leaving) return
@@ -253,9 +214,6 @@ export class Session {
         const room = dialogue.crowded ? dialogue.makeRoom() : undefined
         if (room !== undefined) return this.#after(room)
       }
-      this.#inbox = []
-      this.#at = 0
-      this.#count()
       if (!dialogue.write()) return this.#after(dialogue.drained())
       if (this.#paused) {
         this.#paused = false
@@ -264,7 +222,7 @@ export class Session {
     } catch (error) {
       return this.#failed(error)
     }
-    if (this.#broken !== undefined) this.#failed(this.#broken)
+    if (this.#inbox.broken !== undefined) this.#failed(this.#inbox.broken)
   }
 
   #after(wait: Promise<void>): void {
