@@ -14,6 +14,8 @@ export interface JudgeParts {
   readonly names: Names
   /** Names of the columns of a relation; `undefined`: not known. */
   readonly columns: (schema: string, name: string) => readonly string[] | undefined
+  /** A name is no column of any table beside it: it may have become one. */
+  readonly missed?: () => void
 }
 
 interface Judged {
@@ -102,10 +104,10 @@ export class Judge {
   }
 
   #make(statement: StatementReading, policies: PolicySet): Piece {
-    const { place, names, columns } = this.#parts
+    const { place, names } = this.#parts
     const meaning = mean(statement, names)
     const verbs = Object.freeze(meaning.kinds.map((kind) => `sql.${kind}`))
-    const resources = Object.freeze(resourcesOf(statement, meaning, columns, (kind, name) => policies.tagsOf(place.service, kind, name)))
+    const resources = Object.freeze(resourcesOf(statement, meaning, this.#parts, (kind, name) => policies.tagsOf(place.service, kind, name)))
     const body = bodyOf(statement, meaning)
     return Object.freeze({
       verbs,
@@ -137,11 +139,12 @@ const asUnknown = (piece: Piece): Piece => {
 
 const equal = (a: readonly number[], b: readonly number[]): boolean => a === b || (a.length === b.length && a.every((value, at) => value === b[at]))
 
+type ColumnParts = Pick<JudgeParts, 'columns' | 'missed'>
 type TagsOf = (kind: 'table' | 'column', name: string) => readonly string[]
 
 const fullName = ({ schema, name }: { readonly schema?: string; readonly name: string }): string => (schema === undefined ? dottedName(name) : dottedName(schema, name))
 
-const resourcesOf = (statement: StatementReading, meaning: Meaning, columns: JudgeParts['columns'], tagsOf: TagsOf): Resource[] => {
+const resourcesOf = (statement: StatementReading, meaning: Meaning, columns: ColumnParts, tagsOf: TagsOf): Resource[] => {
   const found = new Map<string, Resource>()
   const add = (resource: Resource): void => {
     const key = `${resource.kind} ${resource.name}`
@@ -169,7 +172,7 @@ const pathOf = ({ schema, name }: MeantTable): readonly string[] => (schema === 
  * Every column that a name in the statement can stand for: where tables have columns of one name, that of each. A name that is no column can be
  * a whole row (`SELECT c FROM customers c`), an alias can give columns other names, and so can a view: then it can be any column.
  */
-const columnNames = ({ renames, aliases }: StatementReading, { tables, columns, body }: Meaning, columnsOf: JudgeParts['columns']): ReadonlySet<string> => {
+const columnNames = ({ renames, aliases }: StatementReading, { tables, columns, body }: Meaning, { columns: columnsOf, missed }: ColumnParts): ReadonlySet<string> => {
   const named = new Set(columns.map(({ name }) => name))
   const found = new Set<string>()
   const each = tables.map((table) => ({ table, all: table.schema === undefined ? undefined : columnsOf(table.schema, table.name) }))
@@ -179,6 +182,7 @@ const columnNames = ({ renames, aliases }: StatementReading, { tables, columns, 
     return meant.length > 0 && meant.every(({ all }) => all?.includes(column) === true)
   }
   const isRow = aliases === undefined ? () => true : rowTest([...aliases, ...(body?.aliases ?? [])], has)
+  if (columns.some(({ name }) => name !== '*' && !known.has(name)) && each.every(({ all }) => all !== undefined)) missed?.()
   const anything = renames !== false || (body !== undefined && (body.renames !== false || body.aliases === undefined)) || columns.some((column) => column.name !== '*' && (!known.has(column.name) || isRow(column)))
   for (const { table, all } of each) {
     const whole = table.whole === true || (named.size > 0 && (anything || table.through !== undefined || named.has('*')))

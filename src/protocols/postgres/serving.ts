@@ -89,7 +89,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
       return found === 'unsure' ? undefined : readingOf(found?.statement)
     },
   })
-  const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(names.catalog, schema, name) })
+  const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(names.catalog, schema, name), missed: () => living.missed() })
   const inspection = new Inspection({
     dialogue, names, role,
     estimate: (read, question) => estimates.of(read, question),

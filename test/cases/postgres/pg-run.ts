@@ -83,10 +83,12 @@ const parallelStep = async (seen: PgObservation, { times, step }: Tree): Promise
 /** The catalog is read with the first session, and again within a minute or when somebody asks for what is not in it; not more often than once a second. */
 const redefined = async (seen: PgObservation, change: () => Promise<unknown>): Promise<void> => {
   const client = await openSession(seen, 'req-b')
+  client.write(message({ Query: 'SELECT 1' }))
+  await client.ready(1, 3_000)
   await change()
   await pause(1_100)
   client.write(message({ Query: 'SELECT 1 FROM not_there' }))
-  await client.ready(1, 3_000)
+  await client.ready(2, 3_000)
   client.end()
 }
 

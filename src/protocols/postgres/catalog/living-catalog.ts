@@ -43,6 +43,7 @@ export const makeLivingCatalog = (options: LivingCatalogOptions): LivingCatalog 
   let snapshot: Snapshot | undefined
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
+  let soon: NodeJS.Timeout | undefined
 
   const take = async (): Promise<void> => {
     const taken = await takeSnapshot({ ask, now, builtin, ...(snapshot === undefined ? {} : { previous: snapshot }) })
@@ -74,7 +75,14 @@ export const makeLivingCatalog = (options: LivingCatalogOptions): LivingCatalog 
       return snapshot
     },
     missed: () => {
-      if (running === undefined && snapshot !== undefined && now() - snapshot.takenAt > MISSED_MS) renew().catch(onProblem)
+      if (running !== undefined || snapshot === undefined || soon !== undefined) return
+      const look = (): void => {
+        soon = undefined
+        renew().catch(onProblem)
+      }
+      const waits = MISSED_MS - (now() - snapshot.takenAt)
+      if (waits < 0) look()
+      else soon = setTimeout(look, waits).unref()
     },
     renew,
   }
