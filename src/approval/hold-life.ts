@@ -59,10 +59,13 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
   const person = personKeys(options.people)
   let draining = false
   let clockGap = 0
+  /** What the store's clock said last, and when that was by a clock that nobody sets. */
+  let told: { readonly at: number; readonly when: number } | undefined
   let clockWarned = false
 
   const now = async (): Promise<number> => {
     const at = await store.now()
+    told = { at, when: performance.now() }
     clockGap = at - clock()
     if (Math.abs(clockGap) > clockGapMs && !clockWarned) {
       clockWarned = true
@@ -71,7 +74,8 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     return at
   }
 
-  const leftMs = (hold: Hold): number => endOf(hold) + lateMs - clock() - clockGap
+  // Counted on from what the store said last: the clock of this machine may have been set since.
+  const leftMs = (hold: Hold): number => endOf(hold) + lateMs - (told === undefined ? clock() : told.at + performance.now() - told.when)
 
   const people: People = {
     person,
