@@ -19,13 +19,18 @@ export interface WriterLock extends Disposable {
   readonly found: 'nothing' | 'same-boot' | 'other-boot'
 }
 
+/** Another process writes there. */
+export class DirectoryTaken extends Error {
+  override readonly name = 'DirectoryTaken'
+}
+
 const beatMs = 2_000
 const leaseMs = 10_000
 
 /**
  * One writer a directory. A lock left behind by a process that is certainly dead is taken over at once. Where death cannot be seen
  * (another container, another machine) it is taken over once its file has not been touched for ten seconds.
- * Throws when a living writer holds it. `lost` is called if somebody else took it from us.
+ * Throws `DirectoryTaken` when a living writer holds it. `lost` is called if somebody else took it from us.
  */
 export const lockWriter = async (path: string, lost: (cause: Error) => void): Promise<WriterLock> => {
   const own: Owner = { token: randomUUID(), pid: process.pid, boot: bootId(), started: startOf(process.pid) ?? '', namespace: namespaceOf() }
@@ -34,9 +39,9 @@ export const lockWriter = async (path: string, lost: (cause: Error) => void): Pr
     const owner = readOwner(path)
     if (owner === 'gone') continue
     const state = owner === 'unreadable' ? 'unknown' : stateOf(owner, own)
-    if (state === 'alive') throw new Error(`${path}: process ${owner !== 'unreadable' ? owner.pid : '?'} writes here already; one replica name and directory is for one process`)
+    if (state === 'alive') throw new DirectoryTaken(`${path}: process ${owner !== 'unreadable' ? owner.pid : '?'} writes here already; one replica name and directory is for one process`)
     if (state === 'unknown' && ageOf(path) < leaseMs) {
-      if ((wait += 500) > leaseMs + beatMs) throw new Error(`${path}: a process in another container or machine writes here already`)
+      if ((wait += 500) > leaseMs + beatMs) throw new DirectoryTaken(`${path}: a process in another container or machine writes here already`)
       await sleep(500)
       continue
     }

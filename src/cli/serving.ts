@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pino, type Logger } from 'pino'
 import { parse } from 'yaml'
+import { DirectoryTaken } from '../audit/writer-lock.ts'
 import { withApprovalKey } from '../config/approval-key.ts'
 import type { Config, LoadedConfig } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
@@ -36,7 +37,7 @@ export const serve = async (configFile: string, io: Io): Promise<number> => {
   let replica: Replica | undefined
   const reload = makeReload(first, { load, adopt: async ({ config, policies }) => replica?.adopt(config, policies), rejected: async (problems) => replica?.rejected(problems) })
   await using running = await startReplica(first.config, first.policies, { log, openapi: openApi(), reload: { run: () => (tellWorkers(), reload.run()), state: reload.state } }).catch((error: unknown) => {
-    throw addressFailure(error, first.config)
+    throw error instanceof DirectoryTaken ? new Failure(error.message) : addressFailure(error, first.config)
   })
   replica = running
   log.info({ ...running.addresses, policyVersion: running.policyVersion() }, 'ready')
