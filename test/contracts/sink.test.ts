@@ -19,7 +19,7 @@ const log = { warn: (fields: object, message: string) => void warnings.push({ ..
 
 const start = (directory: string, journal: RecoveredJournal, ...options: SinkOptions[]): Sinks => makeSinks(options, { journal, directory, replica: 'r1', log, pace })
 const fill = async (journal: RecoveredJournal, count = events): Promise<void> => {
-  for (let n = 0; n < count; n++) await journal.append(finished(`a${n}`), n % 7 === 0 ? 'written' : 'queued')
+  for (let n = 0; n < count; n++) await journal.append(finished(`a${n}`), n % 7 === 0 || n === count - 1 ? 'written' : 'queued')
 }
 const idOf = (text: string): string => (JSON.parse(text) as { id: string }).id
 

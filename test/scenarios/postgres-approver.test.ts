@@ -42,7 +42,7 @@ test('seen with all it would do, approved by its digest, and run', async () => {
   const listed = await countersign('bob', 'holds', 'ls')
   assert.match(listed.out, new RegExp(`ROWS +ACTION\\n${code} .*  ~\\d+  +sql\\.delete: with gone`), listed.err)
   const { out } = await countersign('bob', 'holds', 'show', code)
-  for (const line of [`Hold          ${code}  ${id}  pending`, 'Action        sql.delete, sql.select on crm', 'Database      crm, as app', 'Writes        public.customers: id', 'Calls         count', 'Which         those that its WHERE lets through', 'Asked by      agent', 'owned by alice', 'Client        waits on its connection', 'crm/change: Changes of customers are looked at.', '  | with gone as (delete']) assert.ok(out.includes(line), `${line} in\n${out}`)
+  for (const line of [`Hold          ${code}  ${id}  pending`, 'Action        sql.delete, sql.select on crm', 'Database      crm, as app', 'Writes        public.customers, naming id', 'Calls         count', 'Which         those that its WHERE lets through', 'Asked by      agent', 'owned by alice', 'Client        waits on its connection', 'crm/change: Changes of customers are looked at.', '  | with gone as (delete']) assert.ok(out.includes(line), `${line} in\n${out}`)
   assert.match(out, /^Rows +about \d+, says the planner$/m)
   const { action } = JSON.parse((await countersign('bob', 'holds', 'show', id, '-o', 'json')).out) as { readonly action: { readonly digest: string; readonly place: object } }
   assert.deepEqual(action.place, { database: 'crm', role: 'app' })
