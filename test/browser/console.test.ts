@@ -174,6 +174,7 @@ describe('live', () => {
     await page.keyboard.press('Enter')
     await page.locator('.yours').waitFor()
     assert.equal(await state(hold.id), 'approved')
+    await page.locator('#live[data-state=live]').waitFor() // of the page after it
     await page.keyboard.press('?')
     await page.locator('dialog[open]').waitFor()
     assert.deepEqual(await barriers(page), [])
