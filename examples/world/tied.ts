@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
+import type { Writable } from 'node:stream'
 
 /**
  * Becomes the program. Beside it a shell of its own waits at a pipe that only we hold. A word on it says that the program has ended.
@@ -7,7 +8,6 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 const script = `
 signal=$1 folder=$2
 shift 2
-exec 3<&0 </dev/null
 (
   (
     read -r word <&3 && exit
@@ -35,8 +35,10 @@ export interface TiedOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'uid' | 
  * and asked by it and by us the program would take the second time for impatience.
  */
 export const spawnTied = (program: string, args: readonly string[], { signal, folder = '', output, ...options }: TiedOptions): ChildProcess => {
-  const child = spawn('/bin/sh', ['-c', script, 'sh', signal.slice('SIG'.length), folder, program, ...args], { ...options, stdio: ['pipe', output, output], detached: true })
-  child.stdin?.on('error', () => {}) // the shell was ended by somebody else
-  child.once('exit', () => child.stdin?.end('ended\n'))
+  const child = spawn('/bin/sh', ['-c', script, 'sh', signal.slice('SIG'.length), folder, program, ...args], { ...options, stdio: ['ignore', output, output, 'pipe'], detached: true })
+  // A pipe of its own: standard input is closed without a word as soon as the program has ended.
+  const line = child.stdio[3] as Writable
+  line.on('error', () => {}) // the shell was ended by somebody else
+  child.once('exit', () => line.end('ended\n'))
   return child
 }
