@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { Busy } from '../lib/receiver.ts'
 import { isOpen, type Hold } from '../model/hold.ts'
 import { causeText } from '../model/refusal.ts'
-import { Busy, type Channel, Closed } from './channel.ts'
+import { followChanges } from './changes.ts'
+import { type Channel, Closed } from './channel.ts'
 import { isUnavailable, type Desk } from './desk.ts'
 import { readNotice, writeNotice, type Notice } from './notices.ts'
 
@@ -52,19 +54,7 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
     for (const line of lines) line.add(id)
   }
 
-  const listen = async (): Promise<void> => {
-    let cursor: string | undefined
-    while (!closing.signal.aborted) {
-      try {
-        for await (const change of store.changes(cursor, closing.signal)) {
-          cursor = change.cursor
-          if (performance.now() < speaksUntil) tell(change.id)
-        }
-      } catch {
-        await pause(timing.storeRetryMs, undefined, { signal: closing.signal }).catch(() => {})
-      }
-    }
-  }
+  const listen = (): Promise<void> => followChanges(store, closing.signal, ({ id }) => { if (performance.now() < speaksUntil) tell(id) })
 
   /** What the one before may not have told. */
   const sweep = async (): Promise<void> => {

@@ -25,16 +25,6 @@ export interface Channel extends AsyncDisposable {
   show(showing: Showing, signal: AbortSignal): Promise<string | undefined>
 }
 
-/** It asks to be left alone for a while. */
-export class Busy extends Error {
-  override readonly name = 'Busy'
-  readonly retryAfterMs: number
-  constructor(message: string, retryAfterMs: number) {
-    super(message)
-    this.retryAfterMs = retryAfterMs
-  }
-}
-
 /** It wants nothing more, whatever it would be. */
 export class Closed extends Error {
   override readonly name = 'Closed'

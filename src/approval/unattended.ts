@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Caller, Principal } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
+import { followChanges } from './changes.ts'
 import { isUnavailable, type Desk } from './desk.ts'
 import { isDistrust } from './timekeeper.ts'
 
@@ -63,19 +64,8 @@ export const makeUnattended = (desk: Desk, run: RunKept, timing: UnattendedTimin
     if (!planned.has(id) && !running.has(id) && planned.size < maxPlanned) planned.set(id, { at: performance.now() + inMs, turn })
   }
 
-  const listen = async (): Promise<void> => {
-    let cursor: string | undefined
-    while (!closing.signal.aborted) {
-      try {
-        for await (const change of store.changes(cursor, closing.signal)) {
-          cursor = change.cursor
-          if (change.state === 'approved' && !desk.room.attends(change.id)) plan(change.id, timing.graceMs) // whose client waits here takes it; the sweep comes back if it does not
-        }
-      } catch {
-        await pause(500, undefined, { signal: closing.signal }).catch(() => {}) // the sweep finds what is missed here
-      }
-    }
-  }
+  // Whose client waits here takes it; the sweep comes back if it does not, and finds what is missed here.
+  const listen = (): Promise<void> => followChanges(store, closing.signal, ({ id, state }) => { if (state === 'approved' && !desk.room.attends(id)) plan(id, timing.graceMs) })
 
   const sweep = async (): Promise<void> => {
     for (let after: string | undefined; !closing.signal.aborted; ) {

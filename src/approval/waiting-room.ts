@@ -1,5 +1,6 @@
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import type { Hold } from '../model/hold.ts'
+import { followChanges } from './changes.ts'
 import type { HoldStore } from './hold-store.ts'
 import type { Ledger, Warn } from './ledger.ts'
 import { callerKey } from './seal.ts'
@@ -106,20 +107,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
     }
   }
 
-  const listen = async (): Promise<void> => {
-    let cursor: string | undefined
-    while (!closing.signal.aborted) {
-      try {
-        for await (const change of store.changes(cursor, closing.signal)) {
-          cursor = change.cursor
-          if (groups.has(change.id)) wake(change.id)
-        }
-      } catch (error) {
-        warn('the changes of holds cannot be read', { cause: error })
-        await pause(500, undefined, { signal: closing.signal }).catch(() => {})
-      }
-    }
-  }
+  const listen = (): Promise<void> => followChanges(store, closing.signal, ({ id }) => { if (groups.has(id)) wake(id) }, (error) => warn('the changes of holds cannot be read', { cause: error }))
 
   const look = async (ids: readonly string[]): Promise<void> => {
     const revisions = await store.revisions(ids)

@@ -1,16 +1,16 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { Agent, request, type Dispatcher } from 'undici'
+import { Agent, request } from 'undici'
+import { Busy, readOut, retryAfter } from '../lib/receiver.ts'
 import type { SinkOptions } from './options.ts'
-import { Busy, LineRefused, type Sink } from './sink.ts'
+import { LineRefused, type Sink } from './sink.ts'
 
 type HttpOptions = Extract<SinkOptions, { readonly kind: 'http' }>
 
 const compress = promisify(gzip)
 /** No batch will ever pass that these answers are given to. Others (401, 404, 5xx) speak about the place, not about the lines. */
 const never: ReadonlySet<number> = new Set([400, 413, 422])
-const longestWaitMs = 300_000
-const mostAnswerBytes = 64 * 1024
+const waits = { least: 0, most: 300_000 }
 
 /** Posts batches. A batch counts as taken when the whole of a 2xx answer has arrived. Redirects are errors: the lines and the authorization go to the configured place or nowhere. */
 export const makeHttpSink = (options: HttpOptions): Sink => {
@@ -36,20 +36,9 @@ export const makeHttpSink = (options: HttpOptions): Sink => {
       if (statusCode >= 200 && statusCode < 300) return
       const said = `HTTP ${statusCode}`
       if (never.has(statusCode)) throw new LineRefused(said)
-      const wait = retryAfter(answered['retry-after'])
+      const wait = retryAfter(answered['retry-after'], waits)
       throw wait === undefined ? new Error(said) : new Busy(said, wait)
     },
     [Symbol.asyncDispose]: () => agent.destroy(),
   }
-}
-
-const readOut = async (body: Dispatcher.ResponseData['body']): Promise<void> => {
-  let bytes = 0
-  for await (const chunk of body) if ((bytes += (chunk as Uint8Array).length) > mostAnswerBytes) throw new Error('the answer is too long')
-}
-
-const retryAfter = (header: string | string[] | undefined): number | undefined => {
-  if (typeof header !== 'string') return undefined
-  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
-  return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), longestWaitMs) : undefined
 }

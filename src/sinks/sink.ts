@@ -18,13 +18,3 @@ export interface Sink extends AsyncDisposable {
 export class LineRefused extends Error {
   override readonly name = 'LineRefused'
 }
-
-export class Busy extends Error {
-  override readonly name = 'Busy'
-  readonly retryAfterMs: number
-
-  constructor(message: string, retryAfterMs: number) {
-    super(message)
-    this.retryAfterMs = retryAfterMs
-  }
-}

@@ -4,7 +4,8 @@ import { freeText } from '../audit/free-text.ts'
 import { causeText } from '../model/refusal.ts'
 import type { Bookmark } from './bookmark.ts'
 import type { DeadLetters } from './dead-letters.ts'
-import { Busy, LineRefused, type Sink } from './sink.ts'
+import { Busy } from '../lib/receiver.ts'
+import { LineRefused, type Sink } from './sink.ts'
 
 export interface SinkState {
   readonly sink: string

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Announcer } from '../../src/approval/announcer.ts'
-import { Busy, type Channel, Closed, type Showing } from '../../src/approval/channel.ts'
+import { type Channel, Closed, type Showing } from '../../src/approval/channel.ts'
+import { Busy } from '../../src/lib/receiver.ts'
 import { until } from '../support/until.ts'
 import { agent, alice, ballot, bob, caller, makeWorld, requirement, terms, type Replica, type World } from './world.ts'
 

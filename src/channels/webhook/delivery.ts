@@ -1,11 +1,11 @@
 import { lookup as resolveName, type LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { Agent, request, type Dispatcher } from 'undici'
-import { Busy, Closed } from '../../approval/channel.ts'
+import { Agent, request } from 'undici'
+import { Closed } from '../../approval/channel.ts'
 import { isForbiddenAddress, isPrivateAddress } from '../../lib/outbound-address.ts'
+import { Busy, readOut, retryAfter } from '../../lib/receiver.ts'
 
-const mostAnswerBytes = 64 * 1024
-const longestWaitMs = 3_600_000
+const waits = { least: 1_000, most: 3_600_000 }
 const passing: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
 export interface Delivery extends AsyncDisposable {
@@ -28,7 +28,7 @@ export const makeDelivery = (url: string, { privateAddresses, timeoutMs }: { rea
       if (statusCode >= 200 && statusCode < 300) return
       const said = `HTTP ${statusCode}`
       if (statusCode === 410) throw new Closed(said)
-      const wait = passing.has(statusCode) ? retryAfter(answered['retry-after']) : undefined
+      const wait = passing.has(statusCode) ? retryAfter(answered['retry-after'], waits) : undefined
       throw wait === undefined ? new Error(said) : new Busy(said, wait)
     },
     [Symbol.asyncDispose]: () => agent.destroy(),
@@ -45,15 +45,4 @@ const guarded = (wrong: (address: string) => boolean): LookupFunction => (hostna
     if (options.all === true) callback(null, good)
     else callback(null, first.address, first.family)
   })
-}
-
-const readOut = async (body: Dispatcher.ResponseData['body']): Promise<void> => {
-  let bytes = 0
-  for await (const chunk of body) if ((bytes += (chunk as Uint8Array).length) > mostAnswerBytes) throw new Error('the answer is too long')
-}
-
-const retryAfter = (header: string | string[] | undefined): number | undefined => {
-  if (typeof header !== 'string') return undefined
-  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
-  return Number.isFinite(ms) ? Math.min(Math.max(ms, 1_000), longestWaitMs) : undefined
 }
