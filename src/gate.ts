@@ -100,7 +100,7 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
         outcome = await attempt.run(permit, credential)
         return outcome
       } finally {
-        if (credential[Symbol.asyncDispose]) await credential[Symbol.asyncDispose]?.()
+        if (Symbol.asyncDispose in credential) await credential[Symbol.asyncDispose]?.() // where nothing is given back, nothing is waited for
       }
     } catch (error) {
       outcome = { result: error instanceof Refusal ? 'failed' : 'unknown', ms: outcome.ms, ...defined({ cause: causeText(error) }) }

@@ -33,20 +33,20 @@ export const sqlAction = (sql: string, values: readonly string[] = [], over: Par
 
 /** The whole console before real holds, with a real identity provider: alice, bob, carol and dave, of whom alice owns the agent. */
 export const startConsole = async () => {
-  const ends = new AsyncDisposableStack()
+  await using making = new AsyncDisposableStack()
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   console.warn = () => {} // the identity provider's notices that it is for development
-  const idp = ends.use(await startIdp({ consoleUrl: url }))
-  const world = ends.use(await makeWorld())
+  const idp = making.use(await startIdp({ consoleUrl: url }))
+  const world = making.use(await makeWorld())
   const folder = await mkdtemp(join(tmpdir(), 'countersign-console-'))
-  ends.defer(() => rm(folder, { recursive: true, force: true }))
-  const store = ends.use(openEmbeddedSessionStore({ kind: 'embedded', path: join(folder, 'holds.db') }))
-  const identity = ends.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'], emailDomains: ['example.org'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
+  making.defer(() => rm(folder, { recursive: true, force: true }))
+  const store = making.use(openEmbeddedSessionStore({ kind: 'embedded', path: join(folder, 'holds.db') }))
+  const identity = making.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'], emailDomains: ['example.org'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
   const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000 }
   const log = { info() {}, warn() {}, error: (detail: object, text: string) => void process.stderr.write(`${text} ${JSON.stringify(detail)}\n`) }
   const site = { store, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: () => {}, markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
-  const listener = ends.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site }))
+  const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site }))
   await listener.listen()
 
   const party = (subject: string, more: Partial<Caller> = {}): Caller => ({ issuer: idp.issuer, subject, kind: 'human', groups: [], onBehalfOf: [], claims: {}, session: `s-${subject}`, authenticatedAt: 0, expiresAt: 4_000_000_000_000, address: '10.4.12.7', ...more })
@@ -67,6 +67,7 @@ export const startConsole = async () => {
     return until('the hold', () => held)
   }
 
+  const ends = making.move()
   return { url, idp, world, party, agent, ask, hold: (id: string) => world.a.life.show(id, party('bob', { groups: ['dba'] })), [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() }
 }
 

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { Secret } from '../../src/lib/secret.ts'
 import { openRedisStore, UnsafeRedis } from '../../src/stores/redis/redis-store.ts'
 import { entry } from '../contracts/hold-store-contract.ts'
+import { freePort } from '../support/ports.ts'
 import { until } from '../support/until.ts'
-import { freePort, startRedis } from './redis-server.ts'
+import { startRedis } from './redis-server.ts'
 
 const limits = { perCaller: 1_000, perService: 1_000 }
 const open = (port: number, acknowledgingReplicas = 0, password = '') => openRedisStore({ kind: 'redis', connect: { mode: 'single', url: new Secret(`redis://${password ? `app:${password}@` : ''}127.0.0.1:${port}`) }, prefix: 'cs', acknowledgingReplicas })

@@ -1,14 +1,24 @@
-import { createServer, type AddressInfo } from 'node:net'
+import { randomInt } from 'node:crypto'
+import { createServer } from 'node:net'
 
 const given = new Set<number>()
 
-/** A port that was free a moment ago: for programs that cannot be given port 0. Whoever uses it retries when it was taken since. None is given twice. */
-export const freePort = async (): Promise<number> => {
+const isFree = async (port: number): Promise<boolean> => {
   const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)))
   await new Promise((resolve) => server.close(resolve))
-  if (given.has(port)) return await freePort()
-  given.add(port)
-  return port
+  return free
+}
+
+/**
+ * For programs that cannot be given port 0. It lies below those that systems give to outgoing connections and to port 0, so that nobody
+ * comes by it between this moment and its use. None is given twice.
+ */
+export const freePort = async (): Promise<number> => {
+  for (;;) {
+    const port = randomInt(10_000, 32_000)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    return port
+  }
 }

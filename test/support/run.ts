@@ -44,7 +44,7 @@ const run = (): number => {
     process.stdout.write('no test file matches\n')
     return 1
   }
-  const passed = step('tests', process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files])
+  const passed = step('tests', process.execPath, ['--import', './test/support/must-end.ts', '--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files])
   return sound && passed ? 0 : 1
 }
 

@@ -15,16 +15,16 @@ import { makeDesk, silent } from './hold-desk.ts'
 
 /** A console with a real identity provider and real sessions, before holds that are known. */
 export const startConsoleDesk = async () => {
-  const ends = new AsyncDisposableStack()
+  await using making = new AsyncDisposableStack()
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const idp = ends.use(await startIdp({ consoleUrl: url }))
+  const idp = making.use(await startIdp({ consoleUrl: url }))
   const folder = await mkdtemp(join(tmpdir(), 'countersign-console-'))
-  ends.defer(() => rm(folder, { recursive: true, force: true }))
+  making.defer(() => rm(folder, { recursive: true, force: true }))
   const time = { skewMs: 0 }
   const now = () => Date.now() + time.skewMs
-  const store = ends.use(openEmbeddedSessionStore({ kind: 'embedded', path: join(folder, 'holds.db') }, { clockSkewMs: () => time.skewMs }))
-  const identity = ends.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
+  const store = making.use(openEmbeddedSessionStore({ kind: 'embedded', path: join(folder, 'holds.db') }, { clockSkewMs: () => time.skewMs }))
+  const identity = making.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
   const { desk, approvals } = makeDesk(idp.issuer)
   const events: AuditEvent[] = []
   const roster = makeRoster(now)
@@ -32,7 +32,7 @@ export const startConsoleDesk = async () => {
   const state: { standing?: string } = {}
   const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000 }
   const site = { store, signIns: identity, keys: [randomBytes(32)], deployment: 'test', note: (event: AuditEvent) => void events.push(event), now }
-  const listener = ends.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 10, perViewer: 2 }, signIn }, { approvals, identity: { ...identity, standing: (caller) => state.standing ?? identity.standing(caller) }, roster, log: silent, site }))
+  const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 10, perViewer: 2 }, signIn }, { approvals, identity: { ...identity, standing: (caller) => state.standing ?? identity.standing(caller) }, roster, log: silent, site }))
   await listener.listen()
 
   /** A browser in which this person has logged in. */
@@ -40,6 +40,7 @@ export const startConsoleDesk = async () => {
     const { url: end } = await browser.logIn(`${url}/oauth2/start`, user, (at) => at.startsWith(url) && !at.includes('/oauth2/'))
     return Object.assign(browser, { end, get: (path: string) => browser.visit(`${url}${path}`), post: (path: string, form: Record<string, string>, headers: Record<string, string> = { origin: url }) => browser.visit(`${url}${path}`, form, headers) })
   }
+  const ends = making.move()
   return Object.assign(state, { ...desk, url, idp, identity, roster, events, time, logIn, [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() })
 }
 
