@@ -13,9 +13,14 @@ export class Busy extends Error {
 }
 
 /** Only with the whole of its answer has a receiver answered. */
-export const readOut = async (body: AsyncIterable<Uint8Array>): Promise<void> => {
+export const readText = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
+  const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of body) if ((bytes += chunk.length) > mostAnswerBytes) throw new Error('the answer is too long')
+  for await (const chunk of body) {
+    if ((bytes += chunk.length) > mostAnswerBytes) throw new Error('the answer is too long')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
 }
 
 /** Of the header `Retry-After`, in milliseconds; `undefined`: it names no time. */

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { Agent, request } from 'undici'
-import { Busy, readOut, retryAfter } from '../lib/receiver.ts'
+import { Busy, readText, retryAfter } from '../lib/receiver.ts'
 import type { SinkOptions } from './options.ts'
 import { LineRefused, type Sink } from './sink.ts'
 
@@ -32,7 +32,7 @@ export const makeHttpSink = (options: HttpOptions): Sink => {
       const texts = lines.map(({ text }) => text)
       const text = options.format === 'ndjson' ? `${texts.join('\n')}\n` : `[${texts.join(',')}]`
       const { statusCode, headers: answered, body } = await request(url, { method: 'POST', headers, body: options.gzip ? await compress(text) : text, dispatcher: agent, signal })
-      await readOut(body)
+      await readText(body)
       if (statusCode >= 200 && statusCode < 300) return
       const said = `HTTP ${statusCode}`
       if (never.has(statusCode)) throw new LineRefused(said)

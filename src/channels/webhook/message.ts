@@ -2,8 +2,9 @@ import type { Showing } from '../../approval/channel.ts'
 import { defined } from '../../lib/defined.ts'
 import { visibleRaw } from '../../lib/visible.ts'
 import type { Principal } from '../../model/caller.ts'
-import type { Hold, HoldState } from '../../model/hold.ts'
-import type { Payload } from './options.ts'
+import type { HoldState } from '../../model/hold.ts'
+import { holdUrl } from '../interest.ts'
+import type { Payload } from '../options.ts'
 
 /** The whole message stays below what receivers take. */
 const longestText = 12_000
@@ -21,8 +22,6 @@ export const messageId = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>
 
 const time = (at: number): string => new Date(at).toISOString()
 const who = ({ issuer, subject, kind, name, email }: Principal) => ({ issuer, subject, kind, ...defined({ name, email }) })
-
-export const holdUrl = (consoleUrl: string, hold: Hold): string => `${consoleUrl}/holds/${hold.id}`
 
 /** What leaves the house. Values that an agent wrote are data here, with invisible characters spelled out; whoever shows them must not read them as markup. */
 export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string): string => {

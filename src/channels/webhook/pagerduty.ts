@@ -2,9 +2,8 @@ import type { Channel, Showing } from '../../approval/channel.ts'
 import { defined } from '../../lib/defined.ts'
 import { cutAt, visibleRaw } from '../../lib/visible.ts'
 import type { Hold } from '../../model/hold.ts'
-import { makeDelivery } from './delivery.ts'
-import { concerns } from './interest.ts'
-import { holdUrl } from './message.ts'
+import { makeDelivery } from '../delivery.ts'
+import { concerns, holdUrl } from '../interest.ts'
 import type { PagerDutyOptions } from './options.ts'
 
 const longestSummary = 1_024
@@ -12,7 +11,7 @@ const [second, minute] = [1_000, 60_000]
 
 /** An incident that is there for as long as a hold is undecided. To acknowledge it is no decision. */
 export const makePagerDuty = (options: PagerDutyOptions, consoleUrl: () => string): Channel => {
-  const delivery = makeDelivery(options.url, options)
+  const delivery = makeDelivery(options)
 
   const event = (hold: Hold, action: 'trigger' | 'resolve'): string => {
     const url = holdUrl(consoleUrl(), hold)
@@ -38,7 +37,7 @@ export const makePagerDuty = (options: PagerDutyOptions, consoleUrl: () => strin
   const show = async ({ hold, occasion, memory }: Showing, signal: AbortSignal): Promise<string | undefined> => {
     const wanted = hold.state === 'pending' ? 'trigger' : 'resolve'
     if (occasion === 'reminder' || memory === wanted || (wanted === 'resolve' && memory === undefined)) return memory
-    await delivery.post(event(hold, wanted), {}, signal)
+    await delivery.send({ method: 'POST', url: options.url, body: event(hold, wanted) }, signal)
     return wanted
   }
 

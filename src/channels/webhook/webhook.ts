@@ -1,6 +1,6 @@
 import type { Channel } from '../../approval/channel.ts'
-import { makeDelivery } from './delivery.ts'
-import { concerns } from './interest.ts'
+import { makeDelivery } from '../delivery.ts'
+import { concerns } from '../interest.ts'
 import { messageId, messageOf } from './message.ts'
 import type { WebhookOptions } from './options.ts'
 import { readSigningKey, signatures, type SigningKey } from './signing.ts'
@@ -20,7 +20,7 @@ const hour = 60 * minute
 /** Signed messages to somebody's endpoint, by Standard Webhooks. Nothing that it answers decides anything. */
 export const makeWebhook = (options: WebhookOptions, consoleUrl: () => string, deploymentKey: SigningKey): Channel => {
   const keys = signingKeys(options, deploymentKey)
-  const delivery = makeDelivery(options.url, options)
+  const delivery = makeDelivery(options)
   return {
     name: options.name,
     kind: options.kind,
@@ -31,7 +31,7 @@ export const makeWebhook = (options: WebhookOptions, consoleUrl: () => string, d
       const body = messageOf(showing, options.payload, consoleUrl())
       const id = messageId(showing)
       const timestamp = Math.floor(Date.now() / 1_000)
-      await delivery.post(body, { 'webhook-id': id, 'webhook-timestamp': String(timestamp), 'webhook-signature': signatures(keys, id, timestamp, body) }, signal)
+      await delivery.send({ method: 'POST', url: options.url, headers: { 'webhook-id': id, 'webhook-timestamp': String(timestamp), 'webhook-signature': signatures(keys, id, timestamp, body) }, body }, signal)
       return undefined
     },
     [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),

@@ -1,0 +1,20 @@
+/** Which holds it hears of; absent lists leave nothing out. */
+export interface Interest {
+  readonly services?: readonly string[]
+  /** Of the data that the action touches. */
+  readonly tags?: readonly string[]
+  /** Whose approval is asked. */
+  readonly groups?: readonly string[]
+}
+
+/** How much of a hold leaves the house. `none`: that there is one, and where to look at it. */
+export type Payload = 'none' | 'summary' | 'full'
+
+/** What each channel that calls somebody is configured with. */
+export interface ChannelOptions {
+  readonly name: string
+  readonly interest: Interest
+  readonly timeoutMs: number
+  /** Whether the name may resolve to an address inside the company. Loopback, too. */
+  readonly privateAddresses: boolean
+}
