@@ -1,8 +1,9 @@
 import { defined } from '../lib/defined.ts'
-import { partiesOf, sameParty, type Caller, type Principal } from '../model/caller.ts'
+import { partiesOf, type Caller, type Principal } from '../model/caller.ts'
 import type { Assurance, Requirement, Terms } from '../model/decision.ts'
 import type { Hold, Vote } from '../model/hold.ts'
 import type { RefusalCode } from '../model/refusal.ts'
+import { isNamed, isSureEnough } from './assurance.ts'
 import type { People } from './people.ts'
 import { isMet } from './quorum.ts'
 
@@ -15,15 +16,10 @@ export interface Dropped {
 /** What a step makes of a hold: the next one, with the votes that fell away; or a no that leaves it as it was. */
 export type Settled = { readonly hold: Hold; readonly dropped: readonly Dropped[] } | { readonly refused: RefusalCode; readonly cause: string }
 
-const strength: Record<Assurance, number> = { chat: 0, console: 1, passkey: 2 }
-
-const isMember = (voter: Principal, requirement: Requirement): boolean =>
-  requirement.users.some((user) => sameParty(user, voter)) || (voter.groups?.some((group) => requirement.groups.includes(group)) ?? false)
-
-const serves = (voter: Principal, assurance: Assurance, requirement: Requirement): boolean => isMember(voter, requirement) && strength[assurance] >= strength[requirement.assurance]
+const serves = (voter: Principal, assurance: Assurance, requirement: Requirement): boolean => isNamed(voter, requirement) && isSureEnough(assurance, requirement.assurance)
 
 /** Whether some requirement names this person at all, however sure we are of them now. */
-export const mayDecide = (terms: Terms, voter: Principal): boolean => voter.kind === 'human' && terms.requirements.some((requirement) => isMember(voter, requirement))
+export const mayDecide = (terms: Terms, voter: Principal): boolean => voter.kind === 'human' && terms.requirements.some((requirement) => isNamed(voter, requirement))
 
 type Requester = Pick<Caller, 'issuer' | 'subject' | 'owner' | 'onBehalfOf'>
 

@@ -1,0 +1,19 @@
+import { sameParty, type Principal } from '../model/caller.ts'
+import type { Assurance, Requirement, Terms } from '../model/decision.ts'
+
+const strength: Record<Assurance, number> = { chat: 0, console: 1, passkey: 2 }
+
+export const isSureEnough = (given: Assurance, asked: Assurance): boolean => strength[given] >= strength[asked]
+
+/** Whether a requirement names this person, however sure we are of them. */
+export const isNamed = (voter: Principal, requirement: Requirement): boolean =>
+  requirement.users.some((user) => sameParty(user, voter)) || (voter.groups?.some((group) => requirement.groups.includes(group)) ?? false)
+
+/**
+ * With less than this nobody's yes counts for anything: a channel that gives less has no button for it, and says where there is one.
+ * A no never needs more than membership.
+ */
+export const leastAssurance = ({ requirements }: Terms): Assurance => requirements.map(({ assurance }) => assurance).reduce((a, b) => (strength[a] <= strength[b] ? a : b), 'passkey')
+
+/** With this the yes of this person counts for every requirement that names them. */
+export const fullAssurance = ({ requirements }: Terms, voter: Principal): Assurance => requirements.filter((requirement) => isNamed(voter, requirement)).map(({ assurance }) => assurance).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')
