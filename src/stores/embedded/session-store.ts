@@ -1,8 +1,6 @@
 import { hash } from 'node:crypto'
 import type { SessionStore } from '../../identity/session-store.ts'
-import { Refusal } from '../../model/refusal.ts'
-import type { StoreOptions } from '../options.ts'
-import { openDatabase } from './database-file.ts'
+import { openRecordFile, type EmbeddedOptions } from './record-file.ts'
 
 /**
  * sessions  one row a login: until when unless it is used, and until when at most
@@ -19,21 +17,13 @@ const schema = `
   create index if not exists said_by_until on said (until);
 `
 
-/** How long another process may hold the file; meanwhile the loop stands still. */
-const busyMs = 250
-
 /** Time is given anew when this part of it is used up, so that not every look is a write. */
 const worthRenewing = 0.02
 
-/**
- * Logins in a SQLite file beside that of the holds. Few and small: each write is synced on the spot, so that what was ended stays ended.
- * `clockSkewMs` moves the store's clock and is for tests.
- */
-export const openEmbeddedSessionStore = (options: Extract<StoreOptions, { kind: 'embedded' }>, test: { readonly clockSkewMs?: () => number } = {}): SessionStore => {
-  const database = openDatabase(`${options.path}-sessions`, schema)
-  database.exec(`pragma synchronous = full; pragma wal_autocheckpoint = 1000; pragma busy_timeout = ${busyMs}`)
-  const now = (): number => Math.round(Date.now() + (test.clockSkewMs?.() ?? 0))
-  let isOpen = true
+/** Logins in a SQLite file beside that of the holds. `clockSkewMs` moves the store's clock and is for tests. */
+export const openEmbeddedSessionStore = (options: EmbeddedOptions, test: { readonly clockSkewMs?: () => number } = {}): SessionStore => {
+  const file = openRecordFile(`${options.path}-sessions`, schema, 'logins', test)
+  const { database, now, write } = file
   const sql = {
     put: database.prepare('insert into sessions (name, idle_until, ends_at, sealed) values (?, ?, ?, ?)'),
     own: database.prepare('insert or ignore into owners (owner, seq, place) values (?, ?, ?)'),
@@ -43,33 +33,8 @@ export const openEmbeddedSessionStore = (options: Extract<StoreOptions, { kind: 
     end: database.prepare('delete from sessions where name = ?'),
     endAll: database.prepare('delete from sessions where seq in (select seq from owners where owner = ?)'),
     say: database.prepare('insert into said (name, until) values (?, ?) on conflict (name) do update set until = excluded.until where until <= ?'),
-    sweep: [database.prepare('delete from sessions where seq in (select seq from sessions where idle_until <= ? order by idle_until limit 200)'), database.prepare('delete from said where name in (select name from said where until <= ? limit 200)')],
   }
-
-  const step = async <T>(work: () => T): Promise<T> => {
-    if (!isOpen) throw unavailable('the store is closed')
-    try {
-      return work()
-    } catch (error) {
-      throw unavailable(error)
-    }
-  }
-
-  /** All of it or nothing. */
-  const write = <T>(work: (at: number) => T): Promise<T> =>
-    step(() => {
-      database.exec('begin immediate')
-      try {
-        const at = now()
-        for (const statement of sql.sweep) statement.run(at)
-        const result = work(at)
-        database.exec('commit')
-        return result
-      } catch (error) {
-        if (database.isTransaction) database.exec('rollback')
-        throw error
-      }
-    })
+  file.sweepWith('delete from sessions where seq in (select seq from sessions where idle_until <= ? order by idle_until limit 200)', 'delete from said where name in (select name from said where until <= ? limit 200)')
 
   return {
     put: (entry, { idleMs, atMostMs, perOwner }) =>
@@ -80,7 +45,7 @@ export const openEmbeddedSessionStore = (options: Extract<StoreOptions, { kind: 
       }),
     async find(name, idleMs) {
       const at = now()
-      const row = await step(() => sql.find.get(name, at, at) as { readonly idle_until: number; readonly ends_at: number; readonly sealed: string } | undefined)
+      const row = await file.step(() => sql.find.get(name, at, at) as { readonly idle_until: number; readonly ends_at: number; readonly sealed: string } | undefined)
       if (row === undefined) return undefined
       const until = idleMs === undefined ? 0 : Math.min(Math.round(at + idleMs), row.ends_at)
       if (idleMs !== undefined && until - row.idle_until > idleMs * worthRenewing) await write(() => void sql.renew.run(until, name))
@@ -89,12 +54,6 @@ export const openEmbeddedSessionStore = (options: Extract<StoreOptions, { kind: 
     end: (name) => write(() => void sql.end.run(name)),
     endAll: (owner) => write(() => Number(sql.endAll.run(owner).changes)),
     first: (name, keepMs) => write((at) => Number(sql.say.run(hash('sha256', name), Math.round(at + keepMs), at).changes) > 0),
-    async [Symbol.asyncDispose]() {
-      if (!isOpen) return
-      isOpen = false
-      database.close()
-    },
+    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   }
 }
-
-const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable', 'The store for logins does not answer. Try again later.', { cause, retryAfterSeconds: 5 })

@@ -1,28 +1,15 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { SessionStore } from '../../identity/session-store.ts'
-import { Refusal } from '../../model/refusal.ts'
-import { connect, whenReady, type RedisStoreOptions } from './connection.ts'
-
-const deadlineMs = 4_000
+import type { RedisStoreOptions } from './connection.ts'
+import { makeRecords, script } from './records.ts'
 
 /*
  * session:NAME   hash: sealed, ends (when at most), owners; expires by itself when nobody uses it
  * owner:NAME     its sessions by when they began
  * said:NAME      came once
  *
- * Every step is one script and takes the time from Redis. All keys carry one hash tag; those of other sessions are made of ARGV[2], their prefix.
+ * The keys of other sessions are made of ARGV[2], their prefix.
  */
-const script = (body: string) => {
-  const text = `
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[1])
-local function text(number) return string.format('%.0f', number) end
-${body}`
-  return { text, sha: createHash('sha1').update(text).digest('hex') }
-}
-
-type Script = ReturnType<typeof script>
 
 /** KEYS: session, owners … · ARGV: skew, prefix, name, sealed, idle, at most, per owner */
 const putScript = script(`
@@ -60,50 +47,15 @@ return ended`)
 
 /** Logins in Redis, beside the holds. They expire there by themselves. `clockSkewMs` moves the store's clock and is for tests. */
 export const openRedisSessionStore = (options: RedisStoreOptions, test: { readonly clockSkewMs?: () => number } = {}): SessionStore => {
-  const connection = connect(options, 'sessions')
-  const key = (name: string): string => `{${options.prefix}}:${name}`
-  let isOpen = true
-
-  /** Ends with the answer, or with `store-unavailable` in time. */
-  const ask = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (!isOpen) throw unavailable('the store is closed')
-    const timer = new AbortController()
-    const answer = (async () => {
-      if (connection.status !== 'ready') await whenReady(connection, deadlineMs / 2)
-      return await work()
-    })()
-    try {
-      return await Promise.race([answer, pause(deadlineMs, undefined, { signal: timer.signal }).then(() => Promise.reject(new Error('Redis did not answer in time')))])
-    } catch (error) {
-      answer.catch(() => {})
-      throw unavailable(error)
-    } finally {
-      timer.abort()
-    }
-  }
-
-  const run = (script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
-    ask(async () => {
-      const values = [...keys, String(Math.round(test.clockSkewMs?.() ?? 0)), ...args]
-      try {
-        return await connection.evalsha(script.sha, keys.length, ...values)
-      } catch (error) {
-        if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error
-        return await connection.eval(script.text, keys.length, ...values)
-      }
-    })
+  const records = makeRecords(options, 'logins', test)
+  const { key, run } = records
 
   return {
     put: async (entry, { idleMs, atMostMs, perOwner }) => void (await run(putScript, [key(`session:${entry.name}`), ...entry.owners.map((owner) => key(`owner:${owner}`))], [key('session:'), entry.name, entry.sealed, Math.round(idleMs), Math.round(atMostMs), perOwner])),
     find: async (name, idleMs) => ((await run(findScript, [key(`session:${name}`)], [idleMs === undefined ? '' : Math.round(idleMs)])) as string | null) ?? undefined,
-    end: async (name) => void (await ask(() => connection.del(key(`session:${name}`)))),
+    end: async (name) => void (await records.ask((connection) => connection.del(key(`session:${name}`)))),
     endAll: async (owner) => Number(await run(endAllScript, [key(`owner:${owner}`)], [key('session:')])),
-    first: async (name, keepMs) => (await ask(() => connection.set(key(`said:${createHash('sha256').update(name).digest('hex')}`), '1', 'PX', Math.max(1, Math.round(keepMs)), 'NX'))) === 'OK',
-    async [Symbol.asyncDispose]() {
-      isOpen = false
-      connection.disconnect()
-    },
+    first: async (name, keepMs) => (await records.ask((connection) => connection.set(key(`said:${createHash('sha256').update(name).digest('hex')}`), '1', 'PX', Math.max(1, Math.round(keepMs)), 'NX'))) === 'OK',
+    [Symbol.asyncDispose]: () => records[Symbol.asyncDispose](),
   }
 }
-
-const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable', 'The store for logins does not answer. Try again later.', { cause, retryAfterSeconds: 5 })

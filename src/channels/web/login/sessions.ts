@@ -6,9 +6,9 @@ import type { Identity } from '../../../identity/identity.ts'
 import type { SessionStore } from '../../../identity/session-store.ts'
 import type { LoginName } from '../../../identity/sign-in.ts'
 import { defined } from '../../../lib/defined.ts'
+import type { Sealing } from '../../../lib/sealing.ts'
 import type { Caller } from '../../../model/caller.ts'
 import { makeCookie } from './cookies.ts'
-import type { Sealing } from './sealing.ts'
 
 /** A browser in which somebody has logged in. */
 export interface Session {
