@@ -1,13 +1,16 @@
-import { sameParty, type Principal } from '../model/caller.ts'
+import { sameParty, type Party, type Principal } from '../model/caller.ts'
 import type { Assurance, Requirement, Terms } from '../model/decision.ts'
 
 const strength: Record<Assurance, number> = { chat: 0, console: 1, passkey: 2 }
 
 export const isSureEnough = (given: Assurance, asked: Assurance): boolean => strength[given] >= strength[asked]
 
-/** Whether a requirement names this person, however sure we are of them. */
-export const isNamed = (voter: Principal, requirement: Requirement): boolean =>
-  requirement.users.some((user) => sameParty(user, voter)) || (voter.groups?.some((group) => requirement.groups.includes(group)) ?? false)
+/** Whether a requirement names this voter, however sure we are of them: people by group or account, automations by account alone, agents never. */
+export const isNamed = (voter: Principal, { users, groups, automations = [] }: Requirement): boolean => {
+  const isOneOf = (accounts: readonly Party[]): boolean => accounts.some((account) => sameParty(account, voter))
+  if (voter.kind === 'human') return isOneOf(users) || (voter.groups?.some((group) => groups.includes(group)) ?? false)
+  return voter.kind === 'workload' && isOneOf(automations)
+}
 
 /**
  * With less than this nobody's yes counts for anything: a channel that gives less has no button for it, and says where there is one.

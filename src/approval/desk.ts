@@ -46,7 +46,7 @@ export const isOwn = (hold: Hold, viewer: Caller, people: People): boolean =>
 
 export const maySee = (hold: Hold, viewer: Caller, people: People): boolean => {
   if (isOwn(hold, viewer, people)) return true
-  if (viewer.kind !== 'human' || viewer.onBehalfOf.length > 0) return false
+  if (viewer.onBehalfOf.length > 0) return false
   const person = people.person(viewer)
   return mayDecide(hold.terms, viewer) || hold.votes.some((vote) => people.person(vote.by) === person)
 }

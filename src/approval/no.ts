@@ -60,7 +60,7 @@ export const busy = (): Refusal => new Refusal('store-unavailable', 'This hold i
 
 /** Why somebody may not approve, in the same words wherever they read it. */
 export const obstacles = {
-  'not-eligible': 'You are not among those who may decide about this action, or not signed in as surely as it asks. Agents and service accounts never vote: wait for a person.',
+  'not-eligible': 'You are not among those who may decide about this action, or not signed in as surely as it asks. Agents never vote, and programs only where a rule names them: wait for a person.',
   'self-approval': 'You are behind this action yourself: as its caller, as the one it acts for, as an owner, or by another account. Somebody else has to decide.',
   'already-voted': 'You have voted already. Each person counts once.',
 } as const satisfies Partial<Record<RefusalCode, string>>

@@ -16,22 +16,26 @@ export interface Dropped {
 /** What a step makes of a hold: the next one, with the votes that fell away; or a no that leaves it as it was. */
 export type Settled = { readonly hold: Hold; readonly dropped: readonly Dropped[] } | { readonly refused: RefusalCode; readonly cause: string }
 
-const serves = (voter: Principal, assurance: Assurance, requirement: Requirement): boolean => isNamed(voter, requirement) && isSureEnough(assurance, requirement.assurance)
+/** How sure we must be is asked of people: an automation is its token. */
+const serves = (voter: Principal, assurance: Assurance, requirement: Requirement): boolean => isNamed(voter, requirement) && (voter.kind === 'workload' || isSureEnough(assurance, requirement.assurance))
 
-/** Whether some requirement names this person at all, however sure we are of them now. */
-export const mayDecide = (terms: Terms, voter: Principal): boolean => voter.kind === 'human' && terms.requirements.some((requirement) => isNamed(voter, requirement))
+/** Whether some requirement names this voter at all, however sure we are of them now. */
+export const mayDecide = (terms: Terms, voter: Principal): boolean => terms.requirements.some((requirement) => isNamed(voter, requirement))
 
 type Requester = Pick<Caller, 'issuer' | 'subject' | 'owner' | 'onBehalfOf'>
 
-/** Whether this person is anywhere behind the action: the caller, whom it acts for, or who owns either, by any of their accounts. */
+/**
+ * Whether this person is anywhere behind the action: the caller, whom it acts for, or who owns either, by any of their accounts.
+ * An automation is, too, where the person who owns it is: nobody approves by a program of their own.
+ */
 export const isBehind = (requester: Requester, voter: Principal, people: People): boolean => {
-  const person = people.person(voter)
-  return partiesOf(requester).some((party) => people.person(party) === person)
+  const persons = new Set((voter.owner === undefined ? [voter] : [voter, voter.owner]).map((party) => people.person(party)))
+  return partiesOf(requester).some((party) => persons.has(people.person(party)))
 }
 
 /** Why this person may not approve, whatever they say and by whichever channel. */
 export const obstacleTo = (hold: Hold, voter: Principal, people: People): 'self-approval' | 'not-eligible' | 'already-voted' | undefined => {
-  if (voter.kind !== 'human') return 'not-eligible'
+  if (voter.kind !== 'human' && !mayDecide(hold.terms, voter)) return 'not-eligible'
   if (isBehind(hold.caller, voter, people)) return 'self-approval'
   if (!mayDecide(hold.terms, voter)) return 'not-eligible'
   const person = people.person(voter)
@@ -57,7 +61,7 @@ const stillCounting = (hold: Hold, terms: Terms, requesters: readonly Requester[
   for (const vote of hold.votes) {
     const now = people.current(vote.by, vote.at)
     const cause =
-      now.kind !== 'human' ? 'the account is not a person\'s any more'
+      now.kind !== vote.by.kind ? 'the account is not a person\'s any more'
       : requesters.some((requester) => isBehind(requester, now, people)) ? 'the voter turned out to be behind the action'
       : vote.digest !== hold.action.digest ? 'the vote was for another digest'
       : !terms.requirements.some((requirement) => serves(now, vote.assurance, requirement)) ? 'the voter is not among the approvers any more'
@@ -120,7 +124,7 @@ export const resettle = (hold: Hold, release: { readonly terms: Terms | undefine
 const sameRequirements = (a: Terms, b: Terms): boolean => {
   const form = ({ requirements }: Terms): string =>
     requirements
-      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), r.count, r.assurance, r.sharesPeople]))
+      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), (r.automations ?? []).map((account) => [account.issuer, account.subject]).toSorted(), r.count, r.assurance, r.sharesPeople]))
       .toSorted()
       .join('\n')
   return form(a) === form(b)

@@ -19,7 +19,7 @@ const detailShape = z.looseObject({
   action: z.looseObject({ protocol: z.string(), service: z.string(), place: z.looseObject({ database: z.string(), role: z.string() }).optional(), verb: z.string(), verbs: z.array(z.string()).optional(), tags: z.array(z.string()), impact: impactShape.optional(), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string(), tags: z.array(z.string()) })) }),
   caller: principal.extend({ address: z.string(), onBehalfOf: z.array(principal) }),
   matched: z.array(z.looseObject({ policy: z.string(), rule: z.string(), verdict: z.string(), because: z.string().optional() })),
-  terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), count: z.number() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean() }),
+  terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), automations: z.array(z.looseObject({ subject: z.string() })).optional(), count: z.number() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean() }),
   votes: z.array(z.looseObject({ verdict: z.string(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
   deadline: z.string(),
   waiting: z.boolean().optional(),

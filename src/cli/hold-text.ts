@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import { dottedSegments } from '../lib/dotted-name.ts'
 import { terminalText } from '../lib/terminal-text.ts'
+import { approversIn } from '../model/decision.ts'
 import type { HoldDetail, ShownImpact } from './hold-answer.ts'
 import type { Io } from './io.ts'
 import { hasColour, quotedText, stateText, timeLeft } from './rendering.ts'
@@ -74,7 +75,7 @@ const clientText = (waiting: boolean): string => (waiting ? 'waits on its connec
 /** Everything there is to decide on, with the texts of strangers fenced off. */
 export const holdText = (hold: HoldDetail, io: Io): string => {
   const { action, caller } = hold
-  const wanted = hold.terms.requirements.map(({ groups, users, count }) => `${count} of ${[...groups, ...users.map(({ subject }) => subject)].map(terminalText).join(', ')}`).join('; and ')
+  const wanted = hold.terms.requirements.map((requirement) => `${requirement.count} of ${approversIn(requirement).map(terminalText).join(', ')}`).join('; and ')
   const open = hold.state === 'pending' || hold.state === 'approved'
   return [
     row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),

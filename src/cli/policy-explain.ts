@@ -7,7 +7,7 @@ import { formatProblem } from '../lib/problem.ts'
 import { terminalText } from '../lib/terminal-text.ts'
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
-import type { Decision } from '../model/decision.ts'
+import { approversIn, type Decision } from '../model/decision.ts'
 import { actionOf, callerOf, casesSchema, type CaseSource } from '../policy/cases.ts'
 import { loadPolicies, type PolicyWorld } from '../policy/load.ts'
 import type { Explanation, ExplainingPolicySet, RuleExplanation } from '../policy/policy-set.ts'
@@ -144,7 +144,7 @@ const ruleText = ({ rule, matched, failed, error }: RuleExplanation): string => 
 }
 
 const obligationLines = ({ terms, obligations: { masks, limits } }: Decision): readonly string[] => [
-  ...(terms?.requirements.map(({ count, groups, users, assurance }) => `  needs ${count} of ${[...groups, ...users.map(({ subject }) => subject)].join(', ')} by ${assurance}`) ?? []),
+  ...(terms?.requirements.map((requirement) => `  needs ${requirement.count} of ${approversIn(requirement).join(', ')} by ${requirement.assurance}`) ?? []),
   ...(terms?.drift === undefined ? [] : [`  unless it would by then change ${[terms.drift.factor === undefined ? '' : `${terms.drift.factor} times as many rows`, terms.drift.rows === undefined ? '' : `${terms.drift.rows} rows more`].filter(Boolean).join(', or ')}`]),
   ...Object.entries(masks).map(([what, mask]) => `  masks ${terminalText(what.slice(what.indexOf(':') + 1))}: ${mask}`),
   ...(limits.rows === undefined ? [] : [`  at most ${limits.rows} rows`]),

@@ -27,11 +27,17 @@ export interface Requirement {
   readonly rule: string
   readonly groups: readonly string[]
   readonly users: readonly Party[]
+  /** Accounts of programs that may vote here as well; no group ever makes one an approver. */
+  readonly automations?: readonly Party[]
   readonly count: number
   readonly assurance: Assurance
   /** One person may serve this requirement and another one that says the same. */
   readonly sharesPeople: boolean
 }
+
+/** Who may serve it, in words. */
+export const approversIn = ({ groups, users, automations = [] }: { readonly groups: readonly string[]; readonly users: readonly Pick<Party, 'subject'>[]; readonly automations?: readonly Pick<Party, 'subject'>[] | undefined }): readonly string[] =>
+  [...groups, ...users.map(({ subject }) => subject), ...automations.map(({ subject }) => `the automation ${subject}`)]
 
 /** What releases a hold. Every requirement must be met, each by people of its own. */
 export interface Terms {

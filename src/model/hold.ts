@@ -20,7 +20,8 @@ export const isOpen = (state: HoldState): boolean => state === 'pending' || stat
 export interface Vote {
   readonly verdict: 'approve' | 'deny'
   readonly by: Principal
-  readonly channel: 'api' | 'console' | 'cli' | 'slack' | 'teams' | 'webhook'
+  /** `automation`: a program that the rule names. All others are people. */
+  readonly channel: 'api' | 'console' | 'cli' | 'slack' | 'teams' | 'automation'
   readonly assurance: Assurance
   readonly digest: Digest
   readonly reason?: string

@@ -28,18 +28,19 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     const at = many ? ['from', index] : ['from']
     const groups = from.groups ?? []
     const listed = from.users ?? []
+    const programs = from.automations ?? []
     const count = from.count ?? (many ? 1 : (source.count ?? 1))
     if (from.count !== undefined && source.count !== undefined) report(['count'], 'the count is given twice')
-    if (groups.length === 0 && listed.length === 0) report(at, 'names no group and no user: nobody could approve')
+    if (groups.length === 0 && listed.length === 0 && programs.length === 0) report(at, 'names no group and no user, and no automation: nobody could approve')
     if (count < 1) report(from.count === undefined ? ['count'] : [...at, 'count'], `a count of ${count} would approve by itself`)
     if (count > 20) report(from.count === undefined ? ['count'] : [...at, 'count'], `a count of ${count}: at most 20`)
     for (const group of groups) if (world.groups !== undefined && !world.groups.includes(group)) report([...at, 'groups'], `no group is called "${group}"${meant(group, world.groups)}: nobody could approve`)
-    for (const { issuer } of listed) if (!world.issuers.has(issuer)) report([...at, 'users'], `no issuer is called "${issuer}"${meant(issuer, world.issuers.keys())}`)
-    const people = new Set(listed.map(({ issuer, subject }) => `${issuer}\n${subject}`))
+    for (const [key, accounts] of [['users', listed], ['automations', programs]] as const) for (const { issuer } of accounts) if (!world.issuers.has(issuer)) report([...at, key], `no issuer is called "${issuer}"${meant(issuer, world.issuers.keys())}`)
+    const people = new Set([...listed, ...programs].map(({ issuer, subject }) => `${issuer}\n${subject}`))
     if (groups.length === 0 && count > people.size) report(at, `asks for ${count} people and lists ${people.size}: nobody could approve`)
     else if (groups.length === 0) reportSelf(people, count, rule.callers, world.issuers, (message) => report(at, message))
-    const users = listed.flatMap(({ issuer, subject }) => (world.issuers.get(issuer) ?? [issuer]).map((value): Party => Object.freeze({ issuer: value, subject })))
-    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: Object.freeze(users), count, assurance, sharesPeople: source['shares-people'] ?? false })
+    const accounts = (all: typeof listed): readonly Party[] => Object.freeze(all.flatMap(({ issuer, subject }) => (world.issuers.get(issuer) ?? [issuer]).map((value): Party => Object.freeze({ issuer: value, subject }))))
+    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: accounts(listed), ...(programs.length === 0 ? {} : { automations: accounts(programs) }), count, assurance, sharesPeople: source['shares-people'] ?? false })
   })
   reportUnion(requirements, froms.every((from) => (from.groups ?? []).length === 0), (message) => report(['from'], message))
   return {
@@ -85,7 +86,7 @@ const reportSelf = (people: ReadonlySet<string>, count: number, callers: Callers
 /** Each requirement is met by people of its own. */
 const reportUnion = (requirements: readonly Requirement[], listedOnly: boolean, report: (message: string) => void): void => {
   if (!listedOnly || requirements.length < 2 || requirements.some(({ sharesPeople }) => sharesPeople)) return
-  const people = new Set(requirements.flatMap(({ users }) => users.map(({ issuer, subject }) => `${issuer}\n${subject}`)))
+  const people = new Set(requirements.flatMap(({ users, automations = [] }) => [...users, ...automations].map(({ issuer, subject }) => `${issuer}\n${subject}`)))
   const needed = requirements.reduce((sum, { count }) => sum + count, 0)
   if (people.size < needed) report(`asks for ${needed} different people and lists ${people.size}: nobody could approve`)
 }

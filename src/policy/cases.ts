@@ -219,8 +219,8 @@ const compare = ({ expect }: CaseSource, decision: Decision): string[] => {
   if (wanted.limits !== undefined) differences.push(...differs('limits', { rows: wanted.limits.rows, ms: wanted.limits.time === undefined ? undefined : milliseconds(wanted.limits.time) }, { rows: decision.obligations.limits.rows, ms: decision.obligations.limits.ms }))
   if (wanted.approvals !== undefined) {
     const counts: Record<string, number> = {}
-    for (const { groups, users, count } of terms?.requirements ?? []) {
-      const key = [...groups, ...users.map(({ subject }) => subject)].join('|')
+    for (const { groups, users, automations = [], count } of terms?.requirements ?? []) {
+      const key = [...groups, ...[...users, ...automations].map(({ subject }) => subject)].join('|')
       counts[key] = (counts[key] ?? 0) + count
     }
     differences.push(...differs('approvals', sorted(wanted.approvals), sorted(counts)))

@@ -35,7 +35,7 @@ const callers = z
   .refine((who) => Object.keys(who).length > 0, someone)
 
 const user = z.strictObject({ issuer: text.describe('Short name of the issuer.'), subject: text.describe('Subject there.') })
-const group = z.strictObject({ groups: z.array(text).describe('Members of any of these.').optional(), users: z.array(user).describe('These accounts.').optional(), count: z.int().describe('How many of them; 1 if left out.').optional() })
+const group = z.strictObject({ groups: z.array(text).describe('Members of any of these.').optional(), users: z.array(user).describe('These accounts.').optional(), automations: z.array(user).describe('These accounts of programs, which decide by themselves. Never agents.').optional(), count: z.int().describe('How many of them; 1 if left out.').optional() })
 
 const approval = z.strictObject({
   from: z.union([group, z.array(group).min(1)]).describe('Who approves; of a list each, with its own count.'),

@@ -10,7 +10,7 @@ import { Refusal } from '../../model/refusal.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
 import { parseBallot, parseHoldQuery, parseStreamQuery, parseWithdrawal } from './forms.ts'
-import { holdDetail, holdSummary, isOwnPerson } from './hold-view.ts'
+import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
 import type { ConsoleOptions } from './options.ts'
 import { WrongMethod } from './problem.ts'
@@ -49,7 +49,7 @@ interface Resource {
   readonly POST?: (visit: Visit) => Promise<Answer>
 }
 
-const waitForAPerson = 'Only people vote, with a token of their own. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
+const waitForAPerson = 'Only people vote, with a token of their own, and programs that a rule names. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
 
 export const makeApi = ({ approvals, identity, roster, sessions, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
   const streams = makeEventStreams(approvals, options.streams)
@@ -104,10 +104,10 @@ export const makeApi = ({ approvals, identity, roster, sessions, openapi }: ApiP
     const claim = claimOf(request)
     const ballot = parseBallot(await readJson(request))
     const by = await deciderOf(claim)
-    if (!isOwnPerson(by)) throw new Refusal('not-eligible', waitForAPerson)
+    if (!mayVoteAtAll(by)) throw new Refusal('not-eligible', waitForAPerson)
     const hold = await show(id, by) // who may not see it hears the same as for an id that does not exist
     if (ballot.revision !== undefined && ballot.revision !== hold.revision && isOpen(hold.state)) throw new Refusal('hold-changed', 'The hold has changed since it was shown. Look at it again.', { hold })
-    const channel = by.clientId !== undefined && by.clientId === options.login?.clientId ? 'cli' : 'api'
+    const channel = by.kind === 'workload' ? 'automation' : by.clientId !== undefined && by.clientId === options.login?.clientId ? 'cli' : 'api'
     const voted = await approvals.vote(id, { verdict: ballot.verdict, digest: ballot.digest, by, channel, assurance: 'console', ...defined({ reason: ballot.reason }) })
     return { status: 200, body: holdDetail(voted, by, approvals) }
   }

@@ -56,7 +56,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     matched: hold.matched.map(({ policy, rule, then, at, observed, because, instead }) => ({ policy, rule, verdict: then, at, observed, ...defined({ because, instead }) })),
     policyVersion: hold.policyVersion,
     terms: {
-      requirements: terms.requirements.map(({ policy, rule, groups, users, count, assurance, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), count, assurance, sharesPeople })),
+      requirements: terms.requirements.map(({ policy, rule, groups, users, automations, count, assurance, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), ...defined({ automations: automations?.map(party) }), count, assurance, sharesPeople })),
       askReason: terms.askReason,
       run: terms.run,
       runWithinMs: terms.runWithinMs,
@@ -74,7 +74,10 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
 /** Whether this token is one that may vote at all: a person's own, not one that somebody acts with on behalf of another. */
 export const isOwnPerson = (caller: Caller): boolean => caller.kind === 'human' && caller.onBehalfOf.length === 0
 
+/** The same, or a program: some rule may name it. Agents decide nothing. */
+export const mayVoteAtAll = (caller: Caller): boolean => caller.kind !== 'agent' && caller.onBehalfOf.length === 0
+
 const obstacleOf = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle'>) => {
   if (hold.state !== 'pending') return 'already-settled' as const
-  return isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : ('not-eligible' as const)
+  return mayVoteAtAll(viewer) ? approvals.obstacle(hold, viewer) : ('not-eligible' as const)
 }

@@ -83,7 +83,7 @@ const result = ({ outcome }: Hold): Html | undefined =>
 
 const votes = ({ hold }: HoldPage): Html => {
   const { given, needed } = votesOf(hold)
-  return html`<section class="card"><h2>Votes <span class="count">${given} of ${needed}</span></h2>${hold.votes.length === 0 ? html`<p class="hint">Nobody has voted.</p>` : html`<ul class="votes">${hold.votes.map(({ verdict, by, channel, at, reason }) => html`<li><span class="v-${verdict}"><span aria-hidden="true">${verdict === 'approve' ? '✓' : '✕'}</span> ${verdict === 'approve' ? 'Yes' : 'No'}</span> <b>${personText(by)}</b> <small>by ${channel}, ${clock(at)}</small>${reason !== undefined && html`<blockquote>${said(reason)}</blockquote>`}</li>`)}</ul>`}</section>`
+  return html`<section class="card"><h2>Votes <span class="count">${given} of ${needed}</span></h2>${hold.votes.length === 0 ? html`<p class="hint">Nobody has voted.</p>` : html`<ul class="votes">${hold.votes.map(({ verdict, by, channel, at, reason }) => html`<li><span class="v-${verdict}"><span aria-hidden="true">${verdict === 'approve' ? '✓' : '✕'}</span> ${verdict === 'approve' ? 'Yes' : 'No'}</span> <b>${personText(by)}</b> <small>${channel === 'automation' ? 'decided by an automation' : html`by ${channel}`}, ${clock(at)}</small>${reason !== undefined && html`<blockquote>${said(reason)}</blockquote>`}</li>`)}</ul>`}</section>`
 }
 
 const timeline = (hold: Hold): Html => {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { dottedSegments } from '../../../lib/dotted-name.ts'
 import type { Resource } from '../../../model/action.ts'
-import type { Requirement } from '../../../model/decision.ts'
+import { approversIn, type Requirement } from '../../../model/decision.ts'
 import type { Hold } from '../../../model/hold.ts'
 import { html, type Html } from './html.ts'
 import { markedText, type MarkText } from './marked-text.ts'
@@ -76,7 +76,7 @@ const rules = ({ matched, policyVersion }: Hold): Html =>
 
 const assurances = { chat: '', console: '', passkey: ' with a passkey' } as const
 
-const needText = ({ count, groups, users, assurance }: Requirement): Html => html`<b>${count}</b> of ${[...groups, ...users.map(({ subject }) => subject)].map(said).join(', ')}${assurances[assurance]}`
+const needText = (requirement: Requirement): Html => html`<b>${requirement.count}</b> of ${approversIn(requirement).map(said).join(', ')}${assurances[requirement.assurance]}`
 
 /** What would run, said once: for the heading and for lists. */
 export const headline = ({ action }: Hold): string => action.verbs.slice(0, 3).map(verbText).join(' + ')
