@@ -1,3 +1,4 @@
+import type { GrantStore } from './grant-store.ts'
 import type { HoldState } from '../model/hold.ts'
 
 /**
@@ -75,6 +76,8 @@ export interface HoldStore extends AsyncDisposable {
     request?: Attachment,
   ): Promise<OpenResult>
   read(id: string): Promise<HoldEntry | undefined>
+  /** The entry that a repeat would find. */
+  find(openKey: string): Promise<HoldEntry | undefined>
   /** What of each may have changed, in the order asked: far less than all of it. At most 1 000 ids. */
   latest(ids: readonly string[]): Promise<readonly (HoldRevision | undefined)[]>
   /** The stored revision of each id, in the order asked; a cheap look whether anything moved. At most 1 000 ids. */
@@ -104,6 +107,7 @@ export interface HoldStore extends AsyncDisposable {
   attended(ids: readonly string[], aliveMs: number): Promise<ReadonlySet<string>>
   /** Replicas seen within the last day, with the store's time of their last sign of life. */
   replicas(): Promise<ReadonlyMap<string, number>>
+  readonly grants: GrantStore
   /** Takes, or keeps, what one replica does for all, for so long from now on; 0 gives it back. `false`: another has it. */
   lease(name: string, replica: string, forMs: number): Promise<boolean>
   /** Cheap round trip for readiness. */

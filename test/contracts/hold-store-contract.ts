@@ -50,6 +50,8 @@ export const holdStoreContract = (name: string, start: () => Promise<StoreFixtur
       assert.deepEqual(await b.read(one.id), one)
       assert.deepEqual(await b.revisions([one.id, 'hold_none']), [1, undefined])
       assert.equal(await b.read('hold_none'), undefined)
+      assert.deepEqual(await b.find(one.openKey), one)
+      assert.equal(await b.find('key-none'), undefined)
     })
 
     it('keeps what was asked, and tells what changed without it', async () => {

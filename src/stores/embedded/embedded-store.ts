@@ -5,6 +5,7 @@ import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { StoreOptions } from '../options.ts'
 import { openDatabase } from './database-file.ts'
+import { grantSchema, makeGrants } from './grants.ts'
 import { makeGroupCommit, type Urgency } from './group-commit.ts'
 import { schema } from './schema.ts'
 import { prepareStatements, whole } from './statements.ts'
@@ -51,7 +52,7 @@ const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable'
  * `clockSkewMs` moves the store's clock and is for tests.
  */
 export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedded' }>, test: { readonly clockSkewMs?: () => number } = {}): HoldStore => {
-  const database = openDatabase(options.path, schema)
+  const database = openDatabase(options.path, schema + grantSchema)
   const clock = (): number => Math.round(Date.now() + (test.clockSkewMs?.() ?? 0))
   const closing = new AbortController()
   const wakeups = new Set<() => void>()
@@ -195,6 +196,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
   return {
     now: () => read(clock),
     open,
+    find: (openKey) => read(() => { const row = one(sql.byKey, openKey); return row && entryOf(row) }),
     read: (id) => read(() => { const row = one(sql.byId, id); return row && entryOf(row) }),
     latest: (ids) => read(() => {
       const found = new Map((sql.latest.all(JSON.stringify(ids)) as unknown as Row[]).map((row) => [row.id, revisionOf(row)]))
@@ -222,6 +224,7 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     }),
     attended: (ids, aliveMs) => read(() => new Set((sql.attended.all(clock() - aliveMs, JSON.stringify(ids)) as unknown as Row[]).map(({ id }) => id))),
     replicas: () => read(() => new Map((sql.replicas.all(clock() - replicaKeptMs) as unknown as { name: string; seen_at: number }[]).map((row) => [row.name, row.seen_at]))),
+    grants: makeGrants(database, { read, write, clock }),
     lease: (name, replica, forMs) => write((now) => sql.lease.run(name, replica, Math.round(now + forMs), now).changes > 0),
     check: () => write(() => {}),
     async [Symbol.asyncDispose]() {

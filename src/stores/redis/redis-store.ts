@@ -3,7 +3,8 @@ import type { HoldChange, HoldEntry, HoldRevision, HoldStore } from '../../appro
 import { isOpen, type HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { connect, primaries, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
-import { aliveScript, beatScript, dueScript, latestScript, leaseScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
+import { makeGrants } from './grants.ts'
+import { aliveScript, beatScript, dueScript, findScript, latestScript, leaseScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
 
 const deadlineMs = 4_000
 const blockMs = 1_000
@@ -87,6 +88,10 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     return Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
   }
 
+  /** Waits for copies where the configuration asks for them. */
+  const runSafely = (script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown> =>
+    ask(() => (options.acknowledgingReplicas > 0 ? runAcknowledged(script, keys, args) : run(script, keys, args)))
+
   const open: HoldStore['open'] = async (entry, limits, superseding, request) => {
     bounded(entry)
     const args = [entry.id, metaOf(entry), entry.sealed, entry.openKey, entry.dueAt ?? '', limits.perCaller, limits.perService, superseding?.id ?? '', superseding?.revision ?? -1, changesKept, entry.state, request ? bytesOf(request.sealed) : '', request ? wholeMs(request.keepMs) : '', entry.asked]
@@ -104,15 +109,14 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
       phase === 'settled' && keepMs !== undefined ? Math.round(keepMs) : '', entry.state, phase, changesKept, result ? bytesOf(result.sealed) : '', result ? wholeMs(result.keepMs) : '',
     ]
     const keys = [...records, ...counted(entry), key(`result:${entry.id}`), asked]
-    const acknowledged = phase === 'running' && options.acknowledgingReplicas > 0
-    return (await ask(() => (acknowledged ? runAcknowledged(replaceScript, keys, args) : run(replaceScript, keys, args)))) as Awaited<ReturnType<HoldStore['replace']>>
+    return (await (phase === 'running' ? runSafely(replaceScript, keys, args) : ask(() => run(replaceScript, keys, args)))) as Awaited<ReturnType<HoldStore['replace']>>
   }
 
   /** The step and the question who else has it travel together: on another connection the answer would be about other writes. */
   const runAcknowledged = async (script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown> => {
     const node = await ownerOf(writer, keys[0]!)
     const [step, copies] = await Promise.all([node.eval(script.text, keys.length, ...keys, skew(), ...args), node.wait(options.acknowledgingReplicas, acknowledgeMs)])
-    if (step === 'replaced' && copies < options.acknowledgingReplicas) throw new Error(`${copies} of ${options.acknowledgingReplicas} replicas have acknowledged the spend`)
+    if ((step === 'replaced' || step === 1) && copies < options.acknowledgingReplicas) throw new Error(`${copies} of ${options.acknowledgingReplicas} replicas have acknowledged it`)
     return step
   }
 
@@ -159,9 +163,12 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     return new Set(ids.filter((_, at) => answers.some((answer) => answer[at] === 1)))
   }
 
+  const now = async (): Promise<number> => Number(await ask(() => run(nowScript, [holds], [])))
+
   const store: HoldStore = {
-    now: async () => Number(await ask(() => run(nowScript, [holds], []))),
+    now,
     open,
+    find: async (openKey) => entriesIn((await ask(() => run(findScript, [holds, meta, asked, key('open')], [openKey]))) as string[])[0],
     read: async (id) => entriesIn((await ask(() => run(readScript, [holds, meta, asked], [id]))) as string[])[0],
     latest: async (ids) => {
       const found = (await ask(() => run(latestScript, [holds, meta], ids))) as (string | null)[]
@@ -184,6 +191,7 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     beat,
     attended,
     replicas: () => alive(dayMs),
+    grants: makeGrants({ key, run: (script, keys, values) => ask(() => run(script, keys, values)), runSafely }, now),
     lease: async (name, replica, forMs) => (await ask(() => run(leaseScript, [key(`lease:${name}`)], [replica, Math.round(forMs)]))) === 1,
     check: async () => {
       safe = undefined

@@ -15,7 +15,7 @@ export interface Script {
   readonly sha: string
 }
 
-const script = (body: string): Script => {
+export const script = (body: string): Script => {
   const text = `${clock}\n${body}`
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }
@@ -104,6 +104,12 @@ return 'replaced'`)
 
 /** KEYS holds meta asked. ARGV skew id */
 export const readScript = script(`return {redis.call('HGET', KEYS[2], ARGV[2]), redis.call('HGET', KEYS[1], ARGV[2]), redis.call('HGET', KEYS[3], ARGV[2])}`)
+
+/** KEYS holds meta asked open. ARGV skew openKey */
+export const findScript = script(`
+local id = redis.call('HGET', KEYS[4], ARGV[2])
+if not id then return {} end
+return {redis.call('HGET', KEYS[2], id), redis.call('HGET', KEYS[1], id), redis.call('HGET', KEYS[3], id)}`)
 
 /** KEYS holds meta. ARGV skew id… Answers with meta and record in turn. */
 export const latestScript = script(`
