@@ -27,8 +27,24 @@ export interface Vote {
   readonly reason?: string
   /** Which rendering of the action the voter had on the screen, and its SHA-256, where that is known. */
   readonly shown?: string
+  /** Exactly where the assurance is `passkey`. */
+  readonly evidence?: PasskeyEvidence
   /** The store's clock, like every time in a hold. */
   readonly at: number
+}
+
+/** What a passkey signed for a vote, for anybody who wants to check it without us. All but the statement are bytes in base64url. */
+export interface PasskeyEvidence {
+  /** Canonical JSON; its SHA-256 is the challenge that was signed. */
+  readonly statement: string
+  /** Id of the passkey. */
+  readonly passkey: string
+  /** DER SPKI. */
+  readonly publicKey: string
+  /** `clientDataJSON`. */
+  readonly clientData: string
+  readonly authenticatorData: string
+  readonly signature: string
 }
 
 /** How a hold stands with a channel. */
