@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import type { Place, Resource } from '../model/action.ts'
-import type { ActionRecord, AuditEvent, CallerRecord, DecisionRecord } from '../model/audit-event.ts'
+import type { ActionRecord, AuditEvent, CallerRecord, DecisionRecord, PasskeyRecord } from '../model/audit-event.ts'
 import type { Party, Principal } from '../model/caller.ts'
 import type { MatchedRule } from '../model/decision.ts'
-import type { Vote } from '../model/hold.ts'
+import type { PasskeyEvidence, Vote } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { freeText } from './free-text.ts'
 
@@ -110,6 +110,13 @@ const outcome = (value: Outcome): string => {
   return `${text}}`
 }
 
+const evidence = (value: PasskeyEvidence): string => JSON.stringify(value, ['statement', 'passkey', 'publicKey', 'clientData', 'authenticatorData', 'signature'])
+
+const passkey = (value: PasskeyRecord): string => JSON.stringify(value, ['id', 'name', 'publicKey', 'synced'])
+
+/** What was signed for it stands in the record of the vote itself, and not again where votes are counted. */
+const votedOnce = (value: Vote): string => (value.evidence === undefined ? vote(value) : `${vote(value).slice(0, -1)},"evidence":${evidence(value.evidence)}}`)
+
 const vote = ({ verdict, by, channel, assurance, digest, reason, shown, at }: Vote): string =>
   `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`},"at":${plain(at)}}`
 
@@ -129,7 +136,7 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   cause: free,
   deadline: plain,
   terms: plain,
-  vote,
+  vote: votedOnce,
   votes: (votes) => list(votes, vote),
   state: quoted,
   by: party,
@@ -141,6 +148,8 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   issuer: quoted,
   address: quoted,
   session: quoted,
+  steppedUp: plain,
+  passkey,
   generation: plain,
   previous: quoted,
   service: quoted,

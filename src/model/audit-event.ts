@@ -34,6 +34,16 @@ interface Subject {
   readonly action: ActionRecord
 }
 
+/** Bytes in base64url. */
+export interface PasskeyRecord {
+  readonly id: string
+  readonly name: string
+  /** DER SPKI. */
+  readonly publicKey: string
+  /** It may be kept by a service, and be on more than one device. */
+  readonly synced: boolean
+}
+
 interface HoldSubject {
   readonly hold: string
   readonly code: string
@@ -63,9 +73,11 @@ export type AuditEvent =
   | ({ readonly type: 'released'; readonly attempt: string; readonly votes: readonly Vote[]; readonly policyVersion: string; readonly heldUnder: string; readonly unattended?: true } & HoldSubject)
   | { readonly type: 'store-tampered'; readonly hold: string; readonly cause: string }
   | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string }
-  /** Somebody logged in with a browser. */
-  | { readonly type: 'signed-in'; readonly caller: CallerRecord }
+  /** Somebody logged in with a browser. `steppedUp`: once more, because something asked for a fresh login. */
+  | { readonly type: 'signed-in'; readonly caller: CallerRecord; readonly steppedUp?: true }
   | { readonly type: 'session-ended'; readonly session: string; readonly cause: string }
+  /** From now on, or from now on no more, votes signed with it are this person's. */
+  | { readonly type: 'passkey-added' | 'passkey-removed'; readonly caller: CallerRecord; readonly passkey: PasskeyRecord }
   /** Columns of a database have got other names since the program started: masks and tags may not name them any more. */
   | { readonly type: 'columns-renamed'; readonly service: string; readonly columns: readonly string[] }
   | { readonly type: 'config-loaded'; readonly policyVersion: string; readonly generation: number; readonly previous?: string }

@@ -10,6 +10,7 @@ import { action, caller, finished, started } from './audit-samples.ts'
 const parsed = (event: AuditEvent): Record<string, unknown> => JSON.parse(`{${eventText(event)}`)
 const plain = (event: AuditEvent): unknown => JSON.parse(JSON.stringify(event))
 const vote: Vote = { verdict: 'approve', by: { issuer: 'https://idp.test', subject: 'bob', kind: 'human', groups: ['dba'] }, channel: 'console', assurance: 'console', digest: action.digest, reason: 'looks right', at: 5 }
+const evidence = { statement: '{"a":1}', passkey: 'cHM', publicKey: 'a2V5', clientData: 'Y2xpZW50', authenticatorData: 'YXV0aA', signature: 'c2ln' }
 const hold = { hold: 'hold_1', code: 'CS-7F3K', digest: action.digest }
 
 const samples: readonly AuditEvent[] = [
@@ -19,6 +20,9 @@ const samples: readonly AuditEvent[] = [
   { type: 'outcome-unknown', attempt: 'a', digest: action.digest },
   { type: 'held', attempt: 'a', caller, action, ...hold, deadline: 99, terms: { requirements: [], withinMs: 1, runWithinMs: 2, askReason: true, run: 'attached' } },
   { type: 'voted', ...hold, vote, state: 'approved' },
+  { type: 'voted', ...hold, vote: { ...vote, assurance: 'passkey', evidence }, state: 'approved' },
+  { type: 'passkey-added', caller, passkey: { id: 'cHM', name: 'laptop', publicKey: 'a2V5', synced: true } },
+  { type: 'signed-in', caller, steppedUp: true },
   { type: 'vote-refused', ...hold, by: vote.by, refusal: 'self-approval' },
   { type: 'released', ...hold, attempt: 'a', votes: [vote, vote], policyVersion: 'v2', heldUnder: 'v1' },
   { type: 'hold-withdrawn', ...hold, by: { issuer: 'i', subject: 's' } },
