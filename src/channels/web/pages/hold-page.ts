@@ -1,9 +1,10 @@
 import type { Caller } from '../../../model/caller.ts'
 import { isOpen, type Hold, type Vote } from '../../../model/hold.ts'
+import { endOf, headline, impactText, personText, said, stateText, targetText, votesOf } from '../../words.ts'
 import { html, type Html } from './html.ts'
 import type { Statement } from './statement.ts'
-import { headline, runText } from './statement.ts'
-import { clock, endOf, impactText, personText, said, stateBadge, stateText, targetText, timeLeft, votesOf } from './words.ts'
+import { runText } from './statement.ts'
+import { clock, stateBadge, timeLeft } from './words.ts'
 
 export interface HoldPage {
   readonly hold: Hold

@@ -1,9 +1,9 @@
 import { cutAt, visible } from '../../../lib/visible.ts'
 import type { Action } from '../../../model/action.ts'
 import { isOpen, type Hold } from '../../../model/hold.ts'
+import { endOf, headline, impactText, personText, said, targetText, votesOf } from '../../words.ts'
 import { html, type Html } from './html.ts'
-import { headline } from './statement.ts'
-import { clock, endOf, impactText, personText, said, stateBadge, targetText, timeLeft, votesOf } from './words.ts'
+import { clock, stateBadge, timeLeft } from './words.ts'
 
 export type Tab = 'needs' | 'mine' | 'all'
 

@@ -3,9 +3,10 @@ import { dottedSegments } from '../../../lib/dotted-name.ts'
 import type { Resource } from '../../../model/action.ts'
 import { approversIn, type Requirement } from '../../../model/decision.ts'
 import type { Hold } from '../../../model/hold.ts'
+import { accountText, impactText, said, spanText } from '../../words.ts'
 import { html, type Html } from './html.ts'
 import { markedText, type MarkText } from './marked-text.ts'
-import { accountText, clock, impactText, said, spanText, verbText } from './words.ts'
+import { clock } from './words.ts'
 
 /** Named in every vote beside the hash of what was shown. To be raised with every change of what this file, or anything it uses, renders. */
 const rendering = 'console/1'
@@ -77,8 +78,5 @@ const rules = ({ matched, policyVersion }: Hold): Html =>
 const assurances = { chat: '', console: '', passkey: ' with a passkey' } as const
 
 const needText = (requirement: Requirement): Html => html`<b>${requirement.count}</b> of ${approversIn(requirement).map(said).join(', ')}${assurances[requirement.assurance]}`
-
-/** What would run, said once: for the heading and for lists. */
-export const headline = ({ action }: Hold): string => action.verbs.slice(0, 3).map(verbText).join(' + ')
 
 export const runText = ({ terms }: Hold): string => (terms.run === 'when-approved' ? 'It runs as soon as it is approved.' : `Once approved, whoever asked has ${spanText(terms.runWithinMs)} to run it, once.`)

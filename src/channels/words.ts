@@ -1,0 +1,66 @@
+import { visibleRaw } from '../lib/visible.ts'
+import type { Party, Principal } from '../model/caller.ts'
+import type { Impact } from '../model/action.ts'
+import { isOpen, type Hold, type HoldState } from '../model/hold.ts'
+
+/* What a hold is called, the same on pages and on cards of chats. */
+
+/** Words of strangers: what could hide, reorder or erase in them is spelled out. */
+export const said = (text: string): string => visibleRaw(text)
+
+const minute = 60_000
+
+/** `2026-11-21 18:04 UTC`; a script may put the reader's own time beside it. */
+export const timeText = (at: number): string => `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+
+/** The largest two units of a time span. */
+export const spanText = (ms: number): string => {
+  const seconds = Math.max(0, Math.floor(ms / 1_000))
+  if (seconds < 60) return `${seconds} s`
+  const [days, hours, minutes] = [Math.floor(ms / (1_440 * minute)), Math.floor(ms / (60 * minute)) % 24, Math.floor(ms / minute) % 60]
+  if (days > 0) return hours > 0 ? `${days} d ${hours} h` : `${days} d`
+  if (hours > 0) return minutes > 0 ? `${hours} h ${minutes} min` : `${hours} h`
+  return minutes < 10 && seconds % 60 > 0 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`
+}
+
+const states: Readonly<Record<HoldState, string>> = { pending: 'Waiting', approved: 'Approved', denied: 'Denied', expired: 'Expired', withdrawn: 'Taken back', running: 'Running', executed: 'Executed', failed: 'Failed', unknown: 'Outcome unknown' }
+
+export const stateText = (state: HoldState): string => states[state]
+
+export const personText = ({ name, email, subject }: Pick<Principal, 'name' | 'email' | 'subject'>): string => said(name ?? email ?? subject)
+
+/** Name, and the account where the name is not it. */
+export const accountText = (who: Principal | (Party & { readonly name?: string; readonly email?: string })): string => {
+  const { name, email, subject } = who
+  return [name === undefined || name === subject ? '' : said(name), email === undefined ? '' : `<${said(email)}>`, name === undefined || name !== subject ? `(${said(subject)})` : said(subject)].filter(Boolean).join(' ')
+}
+
+const verbs: Readonly<Record<string, string>> = { 'sql.delete': 'DELETE', 'sql.update': 'UPDATE', 'sql.insert': 'INSERT', 'sql.select': 'SELECT' }
+
+/** `sql.delete` as people say it. */
+export const verbText = (verb: string): string => verbs[verb] ?? (/^http\.[A-Z]+$/.test(verb) ? verb.slice(5) : /^sql\.[a-z-]+$/.test(verb) ? verb.slice(4).replaceAll('-', ' ').toUpperCase() : said(verb))
+
+/** What would run, said once: for headings and lists. */
+export const headline = ({ action }: Hold): string => action.verbs.slice(0, 3).map(verbText).join(' + ')
+
+/** The first thing that it changes, or reads where it changes nothing. */
+export const targetText = ({ action }: Hold): string => {
+  const named = action.resources.filter(({ kind }) => kind !== 'column' && kind !== 'function')
+  const first = named.find(({ access }) => access === 'write') ?? named[0] ?? action.resources[0]
+  return first === undefined ? said(action.service) : said(first.name)
+}
+
+/** How much it would change, in few words. */
+export const impactText = (impact: Impact | undefined): string | undefined => {
+  if (impact === undefined) return undefined
+  const { exactRows, estimatedRows, unfiltered } = impact
+  const counted = (count: number): string => `${count.toLocaleString('en-US')} ${count === 1 ? 'row' : 'rows'}`
+  const rows = exactRows !== undefined ? counted(exactRows) : estimatedRows !== undefined ? `about ${counted(estimatedRows)}` : undefined
+  if (unfiltered === true) return rows === undefined ? 'every row' : `every row: ${rows}`
+  return rows
+}
+
+export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
+
+/** What comes next, and when, for a hold that is not settled. */
+export const endOf = (hold: Hold): number | undefined => (isOpen(hold.state) ? (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline) : undefined)
