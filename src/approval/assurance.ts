@@ -1,12 +1,12 @@
 import { sameParty, type Party, type Principal } from '../model/caller.ts'
-import type { Assurance, Requirement, Terms } from '../model/decision.ts'
+import type { Assurance, Circle, Terms } from '../model/decision.ts'
 
 const strength: Record<Assurance, number> = { chat: 0, console: 1, passkey: 2 }
 
 export const isSureEnough = (given: Assurance, asked: Assurance): boolean => strength[given] >= strength[asked]
 
 /** Whether a requirement names this voter, however sure we are of them: people by group or account, automations by account alone, agents never. */
-export const isNamed = (voter: Principal, { users, groups, automations = [] }: Requirement): boolean => {
+export const isNamed = (voter: Principal, { users, groups, automations = [] }: Circle & { readonly automations?: readonly Party[] }): boolean => {
   const isOneOf = (accounts: readonly Party[]): boolean => accounts.some((account) => sameParty(account, voter))
   if (voter.kind === 'human') return isOneOf(users) || (voter.groups?.some((group) => groups.includes(group)) ?? false)
   return voter.kind === 'workload' && isOneOf(automations)
@@ -19,4 +19,4 @@ export const isNamed = (voter: Principal, { users, groups, automations = [] }: R
 export const leastAssurance = ({ requirements }: Terms): Assurance => requirements.map(({ assurance }) => assurance).reduce((a, b) => (strength[a] <= strength[b] ? a : b), 'passkey')
 
 /** With this the yes of this person counts for every requirement that names them. */
-export const fullAssurance = ({ requirements }: Terms, voter: Principal): Assurance => requirements.filter((requirement) => isNamed(voter, requirement)).map(({ assurance }) => assurance).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')
+export const fullAssurance = ({ requirements }: Terms, voter: Principal): Assurance => requirements.filter(({ escalation, ...requirement }) => isNamed(voter, requirement) || (escalation !== undefined && isNamed(voter, escalation))).map(({ assurance }) => assurance).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')

@@ -1,9 +1,10 @@
 import { defined } from '../lib/defined.ts'
 import { partiesOf, type Caller, type Principal } from '../model/caller.ts'
 import type { Assurance, Requirement, Terms } from '../model/decision.ts'
-import type { Hold, Vote } from '../model/hold.ts'
+import { isOpen, type Hold, type Vote } from '../model/hold.ts'
 import type { RefusalCode } from '../model/refusal.ts'
 import { isNamed, isSureEnough } from './assurance.ts'
+import { escalatedAt } from './marks.ts'
 import type { People } from './people.ts'
 import { isMet } from './quorum.ts'
 
@@ -16,11 +17,18 @@ export interface Dropped {
 /** What a step makes of a hold: the next one, with the votes that fell away; or a no that leaves it as it was. */
 export type Settled = { readonly hold: Hold; readonly dropped: readonly Dropped[] } | { readonly refused: RefusalCode; readonly cause: string }
 
-/** How sure we must be is asked of people: an automation is its token. */
-const serves = (voter: Principal, assurance: Assurance, requirement: Requirement): boolean => isNamed(voter, requirement) && (voter.kind === 'workload' || isSureEnough(assurance, requirement.assurance))
+/** Whether it names this voter, so long after the opening. */
+const names = (requirement: Requirement, voter: Principal, sinceMs: number): boolean =>
+  isNamed(voter, requirement) || (requirement.escalation !== undefined && sinceMs >= requirement.escalation.afterMs && isNamed(voter, requirement.escalation))
 
-/** Whether some requirement names this voter at all, however sure we are of them now. */
-export const mayDecide = (terms: Terms, voter: Principal): boolean => terms.requirements.some((requirement) => isNamed(voter, requirement))
+/** How sure we must be is asked of people: an automation is its token. */
+const serves = (requirement: Requirement, voter: Principal, assurance: Assurance, sinceMs: number): boolean => names(requirement, voter, sinceMs) && (voter.kind === 'workload' || isSureEnough(assurance, requirement.assurance))
+
+/** Whether some requirement names this voter at that time, however sure we are of them. Without a time: as far as the hold has escalated. */
+export const mayDecide = (hold: Hold, voter: Principal, at = escalatedAt(hold) ?? hold.openedAt): boolean => hold.terms.requirements.some((requirement) => names(requirement, voter, at - hold.openedAt))
+
+/** Whether this person may release it alone: every rule that holds it must let them. */
+export const mayBreakGlass = ({ breakGlass = [] }: Terms, voter: Principal): boolean => voter.kind === 'human' && breakGlass.length > 0 && breakGlass.every((circle) => isNamed(voter, circle))
 
 type Requester = Pick<Caller, 'issuer' | 'subject' | 'owner' | 'onBehalfOf'>
 
@@ -34,22 +42,23 @@ export const isBehind = (requester: Requester, voter: Principal, people: People)
 }
 
 /** Why this person may not approve, whatever they say and by whichever channel. */
-export const obstacleTo = (hold: Hold, voter: Principal, people: People): 'self-approval' | 'not-eligible' | 'already-voted' | undefined => {
-  if (voter.kind !== 'human' && !mayDecide(hold.terms, voter)) return 'not-eligible'
+export const obstacleTo = (hold: Hold, voter: Principal, people: People, at?: number): 'self-approval' | 'not-eligible' | 'already-voted' | undefined => {
+  if (voter.kind !== 'human' && !mayDecide(hold, voter, at)) return 'not-eligible'
   if (isBehind(hold.caller, voter, people)) return 'self-approval'
-  if (!mayDecide(hold.terms, voter)) return 'not-eligible'
+  if (!mayDecide(hold, voter, at)) return 'not-eligible'
   const person = people.person(voter)
   return hold.votes.some((vote) => people.person(vote.by) === person) ? 'already-voted' : undefined
 }
 
-/** Whether the yes votes meet the requirements, each person counted once. */
-const meets = (terms: Terms, votes: readonly Vote[], people: People): boolean => {
+/** Whether the yes votes meet the requirements, each person counted once, each vote by its own time; or whether somebody who may has broken the glass. */
+const meets = ({ openedAt }: Hold, terms: Terms, votes: readonly Vote[], people: People): boolean => {
+  if (votes.some(({ brokeGlass, by }) => brokeGlass === true && mayBreakGlass(terms, by))) return true
   const persons = new Map<string, Set<number>>()
   for (const vote of votes) {
     if (vote.verdict !== 'approve') continue
     const may = persons.get(people.person(vote.by)) ?? new Set<number>()
     persons.set(people.person(vote.by), may)
-    for (const [at, requirement] of terms.requirements.entries()) if (serves(vote.by, vote.assurance, requirement)) may.add(at)
+    for (const [at, requirement] of terms.requirements.entries()) if (serves(requirement, vote.by, vote.assurance, vote.at - openedAt)) may.add(at)
   }
   return isMet(terms.requirements, [...persons.values()])
 }
@@ -64,12 +73,22 @@ const stillCounting = (hold: Hold, terms: Terms, requesters: readonly Requester[
       now.kind !== vote.by.kind ? 'the account is not a person\'s any more'
       : requesters.some((requester) => isBehind(requester, now, people)) ? 'the voter turned out to be behind the action'
       : vote.digest !== hold.action.digest ? 'the vote was for another digest'
-      : !terms.requirements.some((requirement) => serves(now, vote.assurance, requirement)) ? 'the voter is not among the approvers any more'
+      : vote.brokeGlass === true && mayBreakGlass(terms, now) ? undefined
+      : !terms.requirements.some((requirement) => serves(requirement, now, vote.assurance, vote.at - hold.openedAt)) ? 'the voter is not among the approvers any more'
       : undefined
     if (cause === undefined) votes.push(now === vote.by ? vote : { ...vote, by: now })
     else dropped.push({ vote, cause })
   }
   return { votes, dropped }
+}
+
+/** Why it makes no difference any more what this vote says. */
+export const tooLate = (hold: Hold, vote: Vote, now: number): Settled | undefined => {
+  if (hold.state === 'expired') return refused('hold-expired', 'expired before the vote')
+  if (!isOpen(hold.state)) return refused('already-settled', `is ${hold.state}`)
+  if (vote.digest !== hold.action.digest) return refused('wrong-digest', 'the voter saw another digest')
+  if (now > (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline)) return refused('hold-expired', 'the vote came after the end')
+  return hold.state === 'approved' && vote.verdict === 'approve' ? refused('already-settled', 'is approved') : undefined
 }
 
 /**
@@ -78,18 +97,15 @@ const stillCounting = (hold: Hold, terms: Terms, requesters: readonly Requester[
  * doubt about who said it is no reason to run. Earlier votes whose authors have lost the right fall away before counting.
  */
 export const settle = (hold: Hold, vote: Vote, people: People, now: number): Settled => {
-  const open = hold.state === 'pending' || hold.state === 'approved'
-  if (!open) return hold.state === 'expired' ? refused('hold-expired', 'expired before the vote') : refused('already-settled', `is ${hold.state}`)
-  if (vote.digest !== hold.action.digest) return refused('wrong-digest', 'the voter saw another digest')
-  if (now > (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline)) return refused('hold-expired', 'the vote came after the end')
-  if (hold.state === 'approved' && vote.verdict === 'approve') return refused('already-settled', 'is approved')
+  const late = tooLate(hold, vote, now)
+  if (late !== undefined) return late
 
-  const obstacle = obstacleTo(hold, vote.by, people)
+  const obstacle = obstacleTo(hold, vote.by, people, vote.at)
   const person = people.person(vote.by)
   const mine = hold.votes.find((earlier) => people.person(earlier.by) === person)
   const takesBack = obstacle === 'already-voted' && vote.verdict === 'deny' && mine?.verdict === 'approve'
   if (obstacle !== undefined && !takesBack) return refused(obstacle, obstacle)
-  if (vote.verdict === 'approve' && !hold.terms.requirements.some((requirement) => serves(vote.by, vote.assurance, requirement)))
+  if (vote.verdict === 'approve' && !hold.terms.requirements.some((requirement) => serves(requirement, vote.by, vote.assurance, vote.at - hold.openedAt)))
     return refused('not-eligible', `assurance ${vote.assurance} is not enough`)
   if (hold.terms.askReason && (vote.reason ?? '').trim() === '') return refused('reason-required', 'no reason given')
 
@@ -97,7 +113,7 @@ export const settle = (hold: Hold, vote: Vote, people: People, now: number): Set
   if (vote.verdict === 'deny') return { hold: next(hold, { state: 'denied', votes: [...others.votes, vote], settledAt: now }), dropped: [] }
   const { votes: kept, dropped } = stillCounting(others, hold.terms, [hold.caller], people)
   const votes = [...kept, vote]
-  if (!meets(hold.terms, votes, people)) return { hold: next(hold, { votes }), dropped }
+  if (!meets(hold, hold.terms, votes, people)) return { hold: next(hold, { votes }), dropped }
   return { hold: next(hold, { state: 'approved', votes, runBy: now + hold.terms.runWithinMs }), dropped }
 }
 
@@ -109,7 +125,7 @@ export const settle = (hold: Hold, vote: Vote, people: People, now: number): Set
 export const resettle = (hold: Hold, release: { readonly terms: Terms | undefined; readonly policyVersion: string; readonly caller: Caller }, people: People, now: number): { readonly hold: Hold; readonly dropped: readonly Dropped[] } => {
   const terms = release.terms ?? hold.terms
   const { votes, dropped } = stillCounting(hold, terms, [hold.caller, release.caller], people)
-  if (meets(terms, votes, people)) {
+  if (meets(hold, terms, votes, people)) {
     const decidedAt = Math.max(...votes.map((vote) => vote.at))
     return { hold: next(hold, { votes, terms, runBy: Math.min(hold.runBy ?? hold.deadline, decidedAt + terms.runWithinMs) }), dropped }
   }
@@ -124,12 +140,12 @@ export const resettle = (hold: Hold, release: { readonly terms: Terms | undefine
 const sameRequirements = (a: Terms, b: Terms): boolean => {
   const form = ({ requirements }: Terms): string =>
     requirements
-      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), (r.automations ?? []).map((account) => [account.issuer, account.subject]).toSorted(), r.count, r.assurance, r.sharesPeople]))
+      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), (r.automations ?? []).map((account) => [account.issuer, account.subject]).toSorted(), r.count, r.assurance, r.sharesPeople, r.escalation ?? 0]))
       .toSorted()
       .join('\n')
   return form(a) === form(b)
 }
 
-const next = (hold: Hold, changes: Partial<Hold>): Hold => ({ ...hold, ...defined(changes), revision: hold.revision + 1 })
+export const next = (hold: Hold, changes: Partial<Hold>): Hold => ({ ...hold, ...defined(changes), revision: hold.revision + 1 })
 
-const refused = (code: RefusalCode, cause: string): Settled => ({ refused: code, cause })
+export const refused = (code: RefusalCode, cause: string): Settled => ({ refused: code, cause })

@@ -1,7 +1,8 @@
+import { breakGlass } from '../approval/break-glass.ts'
 import { personKeys, type People } from '../approval/people.ts'
 import { settle } from '../approval/settle.ts'
 import { defined } from '../lib/defined.ts'
-import type { Hold } from '../model/hold.ts'
+import type { Hold, Vote } from '../model/hold.ts'
 import type { CaseParts } from '../policy/cases.ts'
 
 const people: People = { person: personKeys([]), current: (principal) => principal }
@@ -11,8 +12,9 @@ export const settleCase: CaseParts['settle'] = ({ caller, action, decision }, vo
   const { terms } = decision
   if (terms === undefined) return 'not held'
   let hold: Hold = { id: 'case', code: 'case', revision: 0, state: 'pending', caller, action, terms, matched: decision.matched, policyVersion: decision.policyVersion, votes: [], openedAt: 0, deadline: terms.withinMs }
-  for (const { by, atMs: at, verdict, assurance, reason } of votes) {
-    const settled = settle(hold, { by, at, verdict, assurance, channel: 'console', digest: action.digest, ...defined({ reason }) }, people, at)
+  for (const { by, atMs: at, verdict, assurance, reason, brokeGlass } of votes) {
+    const vote: Vote = { by, at, verdict, assurance, channel: 'console', digest: action.digest, ...defined({ reason }) }
+    const settled = brokeGlass ? breakGlass(hold, { ...vote, verdict: 'approve', brokeGlass }, people, at) : settle(hold, vote, people, at)
     if ('hold' in settled) hold = settled.hold
   }
   const end = hold.state === 'pending' ? hold.deadline : hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : Infinity

@@ -21,16 +21,22 @@ export interface MatchedRule {
   readonly observed: boolean
 }
 
-/** So many people out of these groups or accounts. */
-export interface Requirement {
-  readonly policy: string
-  readonly rule: string
+/** Members of these groups, and these accounts. */
+export interface Circle {
   readonly groups: readonly string[]
   readonly users: readonly Party[]
+}
+
+/** So many people out of these groups or accounts. */
+export interface Requirement extends Circle {
+  readonly policy: string
+  readonly rule: string
   /** Accounts of programs that may vote here as well; no group ever makes one an approver. */
   readonly automations?: readonly Party[]
   readonly count: number
   readonly assurance: Assurance
+  /** From so long after the opening these people may serve it, too. */
+  readonly escalation?: Circle & { readonly afterMs: number }
   /** One person may serve this requirement and another one that says the same. */
   readonly sharesPeople: boolean
 }
@@ -39,14 +45,26 @@ export interface Requirement {
 export const approversIn = ({ groups, users, automations = [] }: { readonly groups: readonly string[]; readonly users: readonly Pick<Party, 'subject'>[]; readonly automations?: readonly Pick<Party, 'subject'>[] | undefined }): readonly string[] =>
   [...groups, ...users.map(({ subject }) => subject), ...automations.map(({ subject }) => `the automation ${subject}`)]
 
+/** Who may release an action alone in an emergency, and how many characters their reason has at least. */
+export interface BreakGlass extends Circle {
+  readonly policy: string
+  readonly rule: string
+  readonly reason: number
+}
+
 /** What releases a hold. Every requirement must be met, each by people of its own. */
 export interface Terms {
   readonly requirements: readonly Requirement[]
+  /** One for every rule that holds: who breaks the glass must be among the people of each. Absent: nobody may. */
+  readonly breakGlass?: readonly BreakGlass[]
   readonly withinMs: number
   readonly runWithinMs: number
   readonly askReason: boolean
   readonly run: 'attached' | 'when-approved'
   readonly drift?: Drift
+  readonly grant?: GrantBounds
+  /** What it does cannot be undone. */
+  readonly irreversible?: true
 }
 
 /** How many more rows than the approvers were shown an approved action may change. With both, the lower one counts. */
@@ -55,6 +73,14 @@ export interface Drift {
   readonly factor?: number
   /** So many more. */
   readonly rows?: number
+}
+
+/** The most that approvers may let through of the same kind, beside the one action that they approve. */
+export interface GrantBounds {
+  readonly times: number
+  /** Of all uses together, where rows can be counted. */
+  readonly rows?: number
+  readonly withinMs: number
 }
 
 export interface Obligations {

@@ -1,6 +1,7 @@
 import type { Action, Digest } from './action.ts'
-import type { Caller, Principal } from './caller.ts'
-import type { Assurance, MatchedRule, Terms } from './decision.ts'
+import type { Caller, Party, Principal } from './caller.ts'
+import type { Assurance, Circle, GrantBounds, MatchedRule, Terms } from './decision.ts'
+import type { GrantEnd } from './grant.ts'
 import type { Outcome } from './outcome.ts'
 
 export type HoldState =
@@ -27,11 +28,27 @@ export interface Vote {
   readonly reason?: string
   /** Which rendering of the action the voter had on the screen, and its SHA-256, where that is known. */
   readonly shown?: string
+  /** A yes to more of its kind. */
+  readonly grant?: GrantBounds
   /** Exactly where the assurance is `passkey`. */
   readonly evidence?: PasskeyEvidence
+  /** Released alone, in an emergency, by somebody whom the rules let do that. Always a yes. */
+  readonly brokeGlass?: true
   /** The store's clock, like every time in a hold. */
   readonly at: number
 }
+
+/** Whom somebody asks to look. */
+export type Successor = { readonly group: string } | Party
+
+/** What happened to a hold beside its votes and its states. */
+export type Mark =
+  | { readonly what: 'escalated'; readonly at: number }
+  | { readonly what: 'handed-over'; readonly at: number; readonly by: Principal; readonly to: Successor; readonly note?: string }
+  /** `skipped`: who would have had to agree. */
+  | { readonly what: 'broke-glass'; readonly at: number; readonly by: Principal; readonly reason: string; readonly skipped: Circle }
+  | { readonly what: 'review-overdue'; readonly at: number }
+  | { readonly what: 'reviewed'; readonly at: number; readonly by: Principal; readonly note: string }
 
 /** What a passkey signed for a vote, for anybody who wants to check it without us. All but the statement are bytes in base64url. */
 export interface PasskeyEvidence {
@@ -68,6 +85,8 @@ export interface Hold {
   readonly matched: readonly MatchedRule[]
   readonly policyVersion: string
   readonly votes: readonly Vote[]
+  /** In the order in which they came. */
+  readonly marks?: readonly Mark[]
   readonly openedAt: number
   /** Until when people may decide. */
   readonly deadline: number
@@ -77,6 +96,10 @@ export interface Hold {
   /** The agent's own words on why it asks; untrusted. */
   readonly statedReason?: string
   readonly idempotencyKey?: string
+  /** What others of its kind have in common with it, where the rules let approvers grant more of it. */
+  readonly pattern?: { readonly key: string; readonly text: string }
+  /** What has been granted with it, and how that ended. */
+  readonly granted?: GrantBounds & { readonly id: string; readonly until: number; readonly ended?: GrantEnd }
   /** Which replica spent it, for which attempt. */
   readonly spent?: { readonly replica: string; readonly attempt: string; readonly at: number }
   readonly outcome?: Outcome

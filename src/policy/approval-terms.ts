@@ -1,6 +1,8 @@
+import { defined } from '../lib/defined.ts'
 import { parseDuration } from '../lib/duration.ts'
 import type { Party } from '../model/caller.ts'
 import type { Assurance, Drift, Requirement } from '../model/decision.ts'
+import { compileEscalation } from './circle.ts'
 import type { ApprovalSource, CallersSource } from './language.ts'
 import type { IssuerNames } from './matchers.ts'
 import { meant } from './meant.ts'
@@ -18,9 +20,11 @@ export interface TermsWorld {
 type Report = (path: readonly PropertyKey[], message: string) => void
 
 /** What releases the hold; a hold that nobody could release is reported, because it would look like a rule and be an outage. */
-export const compileTerms = (source: ApprovalSource, rule: { readonly policy: string; readonly rule: string; readonly callers: CallersSource | undefined }, world: TermsWorld, report: Report): HoldTerms => {
+export const compileTerms = (source: ApprovalSource, rule: { readonly policy: string; readonly rule: string; readonly callers: CallersSource | undefined }, world: TermsWorld, report: Report): Omit<HoldTerms, 'breakGlass'> => {
   const assurance = source.assurance ?? DEFAULTS.assurance
   if (!reaches(world.channels, assurance)) report(['assurance'], `no channel is configured that makes us sure of an approver by ${assurance}: nobody could approve`)
+  const withinMs = duration(source.within ?? DEFAULTS.within, (message) => report(['within'], message))
+  const escalation = source.escalate && compileEscalation(source.escalate, withinMs, world, (path, message) => report(['escalate', ...path], message))
   const many = Array.isArray(source.from)
   if (many && source.count !== undefined) report(['count'], 'with a list of approver groups each has a count of its own')
   const froms = Array.isArray(source.from) ? source.from : [source.from]
@@ -40,12 +44,12 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     if (groups.length === 0 && count > people.size) report(at, `asks for ${count} people and lists ${people.size}: nobody could approve`)
     else if (groups.length === 0) reportSelf(people, count, rule.callers, world.issuers, (message) => report(at, message))
     const accounts = (all: typeof listed): readonly Party[] => Object.freeze(all.flatMap(({ issuer, subject }) => (world.issuers.get(issuer) ?? [issuer]).map((value): Party => Object.freeze({ issuer: value, subject }))))
-    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: accounts(listed), ...(programs.length === 0 ? {} : { automations: accounts(programs) }), count, assurance, sharesPeople: source['shares-people'] ?? false })
+    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: accounts(listed), ...(programs.length === 0 ? {} : { automations: accounts(programs) }), count, assurance, sharesPeople: source['shares-people'] ?? false, ...defined({ escalation }) })
   })
   reportUnion(requirements, froms.every((from) => (from.groups ?? []).length === 0), (message) => report(['from'], message))
   return {
     requirements: Object.freeze(requirements),
-    withinMs: duration(source.within ?? DEFAULTS.within, (message) => report(['within'], message)),
+    withinMs,
     runWithinMs: duration(source['run-within'] ?? DEFAULTS.runWithin, (message) => report(['run-within'], message)),
     askReason: source['ask-reason'] ?? false,
     run: source.run ?? 'attached',

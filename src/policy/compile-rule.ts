@@ -5,6 +5,7 @@ import { parseDuration } from '../lib/duration.ts'
 import type { Mask, MatchedRule, Obligations } from '../model/decision.ts'
 import type { Protocol } from '../model/service.ts'
 import { compileTerms, type TermsWorld } from './approval-terms.ts'
+import { compileBreakGlass } from './circle.ts'
 import { compileCondition, type Condition } from './condition.ts'
 import type { CompiledRule } from './decide.ts'
 import { compileGlob, globProblem } from './glob.ts'
@@ -47,7 +48,8 @@ export const compileRule = (source: RuleSource, matched: MatchedRule, world: Rul
     ...(source.tools === undefined ? [] : [toolsMatcher(source.tools, strict)]),
     ...(source.query === undefined ? [] : [queryMatcher(source.query, strict)]),
   ]
-  const terms = source.approval === undefined ? undefined : compileTerms(source.approval, { policy: matched.policy, rule: matched.rule, callers: source.callers }, world, (path, message) => report(['approval', ...path], message))
+  const breakGlass = source['break-glass'] && compileBreakGlass(source['break-glass'], matched, world, (path, message) => report(['break-glass', ...path], message))
+  const terms = source.approval && { ...compileTerms(source.approval, { policy: matched.policy, rule: matched.rule, callers: source.callers }, world, (path, message) => report(['approval', ...path], message)), breakGlass }
   const needsEstimate = condition?.needsEstimate === true || terms?.drift !== undefined
   return { matched, then: source.then, strict, verbs, paths, matchers, condition, needsEstimate, terms, obligations: obligationsOf(source, world, report), protocols: protocolsOf(source, condition, report) }
 }
@@ -182,6 +184,7 @@ const checkLists = (source: RuleSource, world: RuleWorld, report: Report): void 
 const checkEffect = (source: RuleSource, report: Report): void => {
   if (source.then === 'hold' && source.approval === undefined) report([], 'a rule that holds needs "approval": nobody could approve')
   if (source.then !== 'hold' && source.approval !== undefined) report(['approval'], `"approval" has no meaning in a rule that says ${source.then}; did you mean "then: hold"?`)
+  if (source.then !== 'hold' && source['break-glass'] !== undefined) report(['break-glass'], `"break-glass" has no meaning in a rule that says ${source.then}: it releases what is held, and never what is denied`)
   if (source.then === 'deny' && (source.mask !== undefined || source.limits !== undefined)) report([source.mask === undefined ? 'limits' : 'mask'], 'nothing runs that a rule denies: there is nothing to mask or to limit')
 }
 

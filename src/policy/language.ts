@@ -35,7 +35,8 @@ const callers = z
   .refine((who) => Object.keys(who).length > 0, someone)
 
 const user = z.strictObject({ issuer: text.describe('Short name of the issuer.'), subject: text.describe('Subject there.') })
-const group = z.strictObject({ groups: z.array(text).describe('Members of any of these.').optional(), users: z.array(user).describe('These accounts.').optional(), automations: z.array(user).describe('These accounts of programs, which decide by themselves. Never agents.').optional(), count: z.int().describe('How many of them; 1 if left out.').optional() })
+const circle = { groups: z.array(text).describe('Members of any of these.').optional(), users: z.array(user).describe('These accounts.').optional() }
+const group = z.strictObject({ ...circle, automations: z.array(user).describe('These accounts of programs, which decide by themselves. Never agents.').optional(), count: z.int().describe('How many of them; 1 if left out.').optional() })
 
 const approval = z.strictObject({
   from: z.union([group, z.array(group).min(1)]).describe('Who approves; of a list each, with its own count.'),
@@ -44,9 +45,15 @@ const approval = z.strictObject({
   within: duration.describe('To decide; 30m if left out.').optional(),
   'run-within': duration.describe('To run it once after that; 10m if left out.').optional(),
   'ask-reason': z.boolean().describe('Approvers say why.').optional(),
+  escalate: z.strictObject({ after: duration.describe('Counted from the opening of the hold; shorter than "within".'), to: z.strictObject(circle).describe('Who may then approve in place of anybody in "from".') }).describe('Who else may approve if nothing is decided in time.').optional(),
   run: z.enum(['attached', 'when-approved']).describe('When-approved (HTTP): it runs without its client, once, and the reply is kept.').optional(),
   'shares-people': z.boolean().describe('One person may serve this and another rule that says the same.').optional(),
   drift: z.string().regex(/^(?:\d{1,4}(?:\.\d{1,2})?x|\d{1,9} rows?)$/, 'so many times as many rows, such as 2x, or so many more, such as 100 rows').describe('Databases: it does not run if by then it would change so many times as many rows (2x), or so many more (100 rows).').optional(),
+})
+
+const breakGlass = z.strictObject({
+  who: z.strictObject(circle).describe('One of these people releases it alone. Never somebody behind the action.'),
+  reason: z.int().describe('How many characters the reason has at least; 20 if left out.').optional(),
 })
 
 const mask = z.enum(['none', 'partial', 'hash', 'redact'])
@@ -78,6 +85,7 @@ const rule = z.strictObject({
     .describe('What a statement may take.')
     .optional(),
   approval: approval.describe('Of a rule that holds: who approves, and how.').optional(),
+  'break-glass': breakGlass.describe('Of a rule that holds: who may release it alone in an emergency. Everybody is told, and somebody else must review it.').optional(),
   because: prose.describe('Why; the client and the approvers read it.').optional(),
   instead: prose.describe('What to do instead; the client reads it.').optional(),
 })
@@ -107,6 +115,8 @@ export type Labels = z.infer<typeof labels>
 export type CallersSource = z.infer<typeof callers>
 export type PrincipalSource = z.infer<z.ZodObject<typeof principal>>
 export type ApprovalSource = z.infer<typeof approval>
+export type BreakGlassSource = z.infer<typeof breakGlass>
+export type CircleSource = z.infer<z.ZodObject<typeof circle>>
 export type RuleSource = z.infer<typeof rule>
 export type PolicySource = z.infer<typeof policyDocument>
 export type ClassificationSource = z.infer<typeof classificationDocument>

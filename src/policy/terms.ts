@@ -1,5 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import type { Assurance, Drift, Mask, Obligations, Requirement, Terms } from '../model/decision.ts'
+import type { Assurance, BreakGlass, Drift, Mask, Obligations, Requirement, Terms } from '../model/decision.ts'
 
 /** What one hold rule asks for. */
 export interface HoldTerms {
@@ -9,6 +9,7 @@ export interface HoldTerms {
   readonly askReason: boolean
   readonly run: 'attached' | 'when-approved'
   readonly drift: Drift | undefined
+  readonly breakGlass: BreakGlass | undefined
 }
 
 /** Every requirement of every rule; of everything else the most careful. */
@@ -19,8 +20,14 @@ export const combineTerms = (all: readonly HoldTerms[]): Terms =>
     runWithinMs: Math.min(...all.map(({ runWithinMs }) => runWithinMs)),
     askReason: all.some(({ askReason }) => askReason),
     run: all.every(({ run }) => run === 'when-approved') ? 'when-approved' : 'attached',
-    ...defined({ drift: combineDrift(all.flatMap(({ drift }) => drift ?? [])) }),
+    ...defined({ drift: combineDrift(all.flatMap(({ drift }) => drift ?? [])), breakGlass: combineBreakGlass(all) }),
   })
+
+/** A rule that lets nobody break the glass keeps it whole for all. */
+const combineBreakGlass = (all: readonly HoldTerms[]): readonly BreakGlass[] | undefined => {
+  const each = all.flatMap(({ breakGlass }) => breakGlass ?? [])
+  return each.length === all.length ? Object.freeze(each) : undefined
+}
 
 const combineDrift = (all: readonly Drift[]): Drift | undefined => {
   if (all.length === 0) return undefined

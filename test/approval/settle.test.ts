@@ -123,3 +123,34 @@ test('whatever is voted in whatever order: never approved without enough distinc
     { numRuns: 1_000 },
   )
 })
+
+const escalating = (afterMs: number) => requirement({ escalation: { afterMs, groups: ['managers'], users: [] } })
+const kim = caller('kim', { groups: ['managers'] })
+
+test('from its time on the people it escalates to may serve the requirement, by the time of their vote', () => {
+  const hold = held({ openedAt: 1_000, deadline: 2_000, terms: terms([escalating(500)]) })
+  assert.equal(code(settle(hold, vote(kim, { at: 1_499 }), plain, 1_499)), 'not-eligible')
+  assert.equal(code(settle(hold, vote(kim, { at: 1_500 }), plain, 1_500)), 'approved')
+  assert.equal(code(settle(hold, vote(kim, { at: 1_500, verdict: 'deny' }), plain, 1_500)), 'denied')
+  assert.equal(code(settle(hold, vote(alice, { at: 1_600 }), plain, 1_600)), 'approved', 'who was asked first still may')
+  assert.equal(code(settle({ ...hold, caller: { ...agent, onBehalfOf: [kim] } }, vote(kim, { at: 1_500 }), plain, 1_500)), 'self-approval')
+  assert.equal(code(settle(hold, vote({ ...kim, kind: 'agent' }, { at: 1_500 }), plain, 1_500)), 'not-eligible')
+})
+
+test('each rule escalates its own requirements, and a person is counted once', () => {
+  const hold = held({ deadline: 2_000, terms: terms([escalating(500), requirement({ rule: 's', groups: ['security'] })]) })
+  assert.equal(after(hold, vote(kim, { at: 600 })).state, 'pending')
+  assert.equal(after(hold, vote(kim, { at: 600 }), vote(caller('lee', { groups: ['managers'] }), { at: 700 })).state, 'pending')
+  assert.equal(after(hold, vote(kim, { at: 600 }), vote(carol, { at: 700 })).state, 'approved')
+  const both = held({ deadline: 2_000, terms: terms([escalating(500), { ...escalating(600), rule: 's' }]) })
+  assert.equal(after(both, vote(kim, { at: 700 })).state, 'pending')
+  assert.equal(after(both, vote(kim, { at: 700 }), vote(caller('lee', { groups: ['managers'] }), { at: 700 })).state, 'approved')
+})
+
+test('at release a vote counts by the time at which it was given', () => {
+  const hold = after(held({ deadline: 2_000, terms: terms([escalating(500)]) }), vote(kim, { at: 600 }))
+  const release = (needs: Terms) => resettle(hold, { terms: needs, policyVersion: 'v2', caller: agent }, plain, 800).hold.state
+  assert.equal(release(terms([escalating(500)])), 'approved')
+  assert.equal(release(terms([escalating(700)])), 'pending')
+  assert.equal(release(terms()), 'pending')
+})

@@ -55,8 +55,17 @@ test('a hold that nobody could approve does not load', () => {
   refused(hold('from: { users: [{ issuer: ci, subject: a }] }', 'callers: { subjects: [a] },'), /approve their own action/)
   refused(hold('from: [{ users: [{ issuer: ci, subject: a }] }, { users: [{ issuer: ci, subject: a }] }]'), /2 different people and lists 1/)
   refused(hold('from: { groups: [oncall] }, within: soon'), /duration/)
+  refused(hold('from: { groups: [oncall] }, escalate: { after: 30m, to: { groups: [dba] } }'), /"30m" is not before the end of "within": nobody would be asked any more/)
+  refused(hold('from: { groups: [oncall] }, escalate: { after: 0s, to: { groups: [dba] } }'), /no time such as/)
+  refused(hold('from: { groups: [oncall] }, escalate: { after: 10m, to: {} }'), /approval\.escalate\.to.*names no group and no user/)
+  refused(hold('from: { groups: [oncall] }, escalate: { after: 10m, to: { groups: [dbas] } }'), /no group is called "dbas"; did you mean "dba"/)
+  refused(hold('from: { groups: [oncall] }', 'break-glass: { who: { users: [] } },'), /names no group and no user/)
+  refused(hold('from: { groups: [oncall] }', 'break-glass: { who: { users: [{ issuer: cj, subject: a }] } },'), /no issuer is called "cj"; did you mean "ci"/)
+  refused(hold('from: { groups: [oncall] }', 'break-glass: { who: { groups: [dba] }, reason: 0 },'), /a reason of 0 characters/)
+  refused('- { name: r, then: deny, break-glass: { who: { groups: [oncall] } } }', /"break-glass" has no meaning in a rule that says deny/)
   refused('- { name: r, then: allow, approval: { from: { groups: [oncall] } } }', /no meaning in a rule that says allow/)
   assert.deepEqual(problemsOf(policy(hold('from: { groups: [oncall] }, assurance: chat'))), [])
+  assert.deepEqual(problemsOf(policy(hold('from: { groups: [oncall] }, escalate: { after: 29m, to: { users: [{ issuer: ci, subject: a }] } }', 'break-glass: { who: { groups: [dba] } },'))), [])
 })
 
 test('an obligation that the protocol cannot keep does not load', () => {

@@ -1,0 +1,35 @@
+import type { Hold, Mark } from '../model/hold.ts'
+
+/** How long the others have to look at it afterwards. */
+export const reviewWithinMs = 72 * 3_600_000
+
+export const marksOf = ({ marks = [] }: Pick<Hold, 'marks'>): readonly Mark[] => marks
+
+const lastOf = (hold: Pick<Hold, 'marks'>, what: Mark['what']): Mark | undefined => marksOf(hold).findLast((mark) => mark.what === what)
+
+/** Until when it has been said that others may decide, too. */
+export const escalatedAt = (hold: Pick<Hold, 'marks'>): number | undefined => lastOf(hold, 'escalated')?.at
+
+/** When the next people are to be asked; a moment that may be over already. */
+export const nextEscalation = (hold: Pick<Hold, 'marks' | 'state' | 'terms' | 'openedAt'>): number | undefined => {
+  if (hold.state !== 'pending') return undefined
+  const told = escalatedAt(hold) ?? -Infinity
+  const due = hold.terms.requirements.flatMap(({ escalation }) => escalation?.afterMs ?? []).map((afterMs) => hold.openedAt + afterMs).filter((at) => at > told)
+  return due.length === 0 ? undefined : Math.min(...due)
+}
+
+/** By when somebody else is to have looked at it; `undefined`: nothing is owed. */
+export const reviewDue = (hold: Pick<Hold, 'marks'>): number | undefined => {
+  const broke = marksOf(hold).findLastIndex(({ what }) => what === 'broke-glass')
+  const reviewed = marksOf(hold).findLastIndex(({ what }) => what === 'reviewed')
+  return broke > reviewed ? (marksOf(hold)[broke]?.at ?? 0) + reviewWithinMs : undefined
+}
+
+/** The next moment at which something has to be said about this hold, and what. */
+export const nextMark = (hold: Pick<Hold, 'marks' | 'state' | 'terms' | 'openedAt'>): { readonly what: 'escalated' | 'review-overdue'; readonly at: number } | undefined => {
+  const escalation = nextEscalation(hold)
+  if (escalation !== undefined) return { what: 'escalated', at: escalation }
+  const review = reviewDue(hold)
+  if (review === undefined || marksOf(hold).findLast(({ what }) => what === 'review-overdue' || what === 'broke-glass')?.what === 'review-overdue') return undefined
+  return { what: 'review-overdue', at: review }
+}
