@@ -5,10 +5,12 @@ import type { AddressInfo } from 'node:net'
 import { defined } from '../../lib/defined.ts'
 import type { Log } from '../../lib/log.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
+import type { Hook } from '../hook.ts'
 import { makeApi, type ApiParts } from './api.ts'
 import { headerValues, makeBoundary } from './boundary.ts'
 import type { ConsoleOptions } from './options.ts'
 import { sendProblem, WrongMethod } from './problem.ts'
+import { readBytes } from './request-body.ts'
 import { makeSite, type SiteParts } from './site.ts'
 
 export interface WebListener extends AsyncDisposable {
@@ -43,13 +45,14 @@ const securityHeaders: Readonly<Record<string, string>> = {
 }
 
 /** The approvals API and, where people log in with a browser, the pages: the one place where their decisions come in over HTTP. `site` goes with `options.signIn`. */
-export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & { readonly log: Log; readonly site?: SiteParts }): WebListener => {
+export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & { readonly log: Log; readonly site?: SiteParts; readonly hooks?: readonly Hook[] }): WebListener => {
   const boundary = makeBoundary(options.url, options.hosts)
   const { signIn } = options
   if ((signIn === undefined) !== (parts.site === undefined)) throw new Error('sign-in and pages go together')
   const site = signIn && parts.site && makeSite({ ...options, signIn }, boundary, { ...parts, ...parts.site })
   const api = makeApi({ ...parts, ...defined({ sessions: site?.sessions }) }, options)
   const secure = new URL(options.url).protocol === 'https:'
+  const hookAt = (path: string): Hook | undefined => parts.hooks?.find((hook) => hook.path === path)
   let draining = false
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -58,12 +61,14 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
     if (draining) response.setHeader('connection', 'close')
     boundary.host(request)
     const target = targetOf(request)
-    const isPage = site?.serves(target.pathname) === true
+    const hook = hookAt(target.pathname)
+    const isPage = hook === undefined && site?.serves(target.pathname) === true
     if (!isPage) boundary.origin(request)
     if (request.method !== 'GET' && request.method !== 'HEAD' && request.method !== 'POST') throw new WrongMethod(['GET', 'HEAD', 'POST'])
     if (request.method !== 'POST' && hasBody(request)) throw new Refusal('malformed', 'A GET has no body here.')
     if (draining) throw new Refusal('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 })
-    await (isPage ? site : api).answer(request, response, target)
+    if (hook !== undefined) await answerHook(hook, request, response)
+    else await (isPage ? site : api).answer(request, response, target)
   }
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -76,7 +81,8 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
       // What is left of a body is not waited for.
       if (!request.complete && !response.headersSent) response.setHeader('connection', 'close')
       if (response.writableEnded) return
-      if (site?.serves(request.url?.split('?', 1)[0] ?? '')) site.fail(request, response, error)
+      const path = request.url?.split('?', 1)[0] ?? ''
+      if (hookAt(path) === undefined && site?.serves(path)) site.fail(request, response, error)
       else sendProblem(response, error)
     })
   }
@@ -94,6 +100,15 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
     draining = true
     api.endStreams()
   })
+}
+
+const answerHook = async (hook: Hook, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  if (request.method !== 'POST') throw new WrongMethod(['POST'])
+  const body = await readBytes(request, hook.mostBytes)
+  const { status, body: answer } = await hook.answer({ headers: (name) => headerValues(request, name), body, address: request.socket.remoteAddress ?? '' })
+  if (response.headersSent) return
+  response.writeHead(status, answer === undefined ? {} : { 'content-type': 'application/json' })
+  response.end(answer === undefined ? '' : JSON.stringify(answer))
 }
 
 /** Listening, draining and ending, the same for each server of this room. */

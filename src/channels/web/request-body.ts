@@ -21,15 +21,15 @@ export const readJson = async (request: IncomingMessage): Promise<unknown> => {
 }
 
 /** The body, no longer and no slower than a decision needs. */
-export const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
+export const readBytes = async (request: IncomingMessage, most = maxBytes): Promise<Buffer> => {
+  if (Number(request.headers['content-length'] ?? 0) > most) throw tooLarge(most)
   const chunks: Buffer[] = []
   let size = 0
   const late = setTimeout(() => request.destroy(new Error('body too slow')), deadlineMs)
   try {
     for await (const chunk of request) {
       size += (chunk as Buffer).length
-      if (size > maxBytes) throw tooLarge()
+      if (size > most) throw tooLarge(most)
       chunks.push(chunk as Buffer)
     }
   } catch (error) {
@@ -41,4 +41,4 @@ export const readBytes = async (request: IncomingMessage): Promise<Buffer> => {
   return Buffer.concat(chunks)
 }
 
-const tooLarge = (): Refusal => new Refusal('too-large', `The body must not be longer than ${maxBytes} bytes.`)
+const tooLarge = (most: number): Refusal => new Refusal('too-large', `The body must not be longer than ${most} bytes.`)
