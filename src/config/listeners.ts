@@ -15,6 +15,7 @@ type Listeners = ConfigSource['listeners']
 
 /** A day is long for a decision, and nobody is gone and still logged in for longer. */
 const longestSessionMs = 24 * 3_600_000
+const longestStepUpMs = 3_600_000
 
 const makeSignIn = (source: NonNullable<Listeners['console']['sign-in']>, issuers: ReadonlyMap<string, readonly string[]>, path: Path, checks: Checks): SignInOptions | undefined => {
   const [issuer] = issuers.get(source.issuer) ?? []
@@ -22,9 +23,11 @@ const makeSignIn = (source: NonNullable<Listeners['console']['sign-in']>, issuer
   const problem = /^https?:/.test(issuer) ? outboundProblem(issuer, checks.outbound) : 'has no address to log in at'
   if (problem !== undefined) checks.report([...path, 'issuer'], problem)
   if (!source.scopes.includes('openid')) checks.report([...path, 'scopes'], 'lacks openid, without which nobody says who has logged in')
+  if (ms(source['step-up'].within) > longestStepUpMs) checks.report([...path, 'step-up', 'within'], 'must be at most 1h')
+  for (const [index, acr] of source['step-up']['acr-values'].entries()) if (/\s/.test(acr)) checks.report([...path, 'step-up', 'acr-values', index], 'is one value; write each in a line of its own')
   for (const key of ['idle', 'max-age'] as const) if (ms(source[key]) > longestSessionMs) checks.report([...path, key], 'must be at most 24h')
   const clientSecret = checks.secret([...path, 'client-secret'], source['client-secret'], source['client-secret-file'], false)
-  return { issuer, clientId: source['client-id'], scopes: source.scopes, idleMs: ms(source.idle), maxAgeMs: ms(source['max-age']), ...defined({ clientSecret }) }
+  return { issuer, clientId: source['client-id'], scopes: source.scopes, idleMs: ms(source.idle), maxAgeMs: ms(source['max-age']), stepUp: { acrValues: source['step-up']['acr-values'], withinMs: ms(source['step-up'].within) }, ...defined({ clientSecret }) }
 }
 
 export const makeConsole = ({ console: source }: Listeners, issuers: ReadonlyMap<string, readonly string[]>, checks: Checks): ConsoleOptions => {

@@ -60,6 +60,13 @@ const consoleListener = z
         scopes: texts('Scopes to ask for. They must put into the ID token what the issuer is configured to be read by: account, groups, required claims.').default(['openid', 'profile', 'email']),
         idle: duration('A session that nobody uses ends after this.', '30m'),
         'max-age': duration('A session ends after this; then people log in again.', '8h'),
+        'step-up': z
+          .strictObject({
+            'acr-values': texts('How it has to be made, by the names of the issuer (`acr`): asked for, and one of them demanded.').default([]),
+            within: duration('How long it is good for.', '5m'),
+          })
+          .prefault({})
+          .describe('The fresh login that is asked for before passkeys are added or removed, and where a rule asks for one.'),
       })
       .optional()
       .describe('How people log in with a browser. Without it there are no pages, only the API.'),

@@ -10,12 +10,24 @@ export interface LoginName {
   readonly session?: string
 }
 
+/** A login that was made for this, and not one that goes on: since then, in one of these ways (`acr`; none named: in any). */
+export interface FreshLogin {
+  readonly since: number
+  readonly acr: readonly string[]
+}
+
+interface Report {
+  readonly token: string
+  readonly clientId: string
+  readonly address: string
+}
+
 /** What an issuer tells a client of its own: who has logged in, and whose login is over. */
 export interface SignIns {
-  /** Who an ID token made for this client is about: the same person, by the same reading of claims, as behind a bearer token. Throws as `Identity.authenticate` does. */
-  person(report: { readonly token: string; readonly clientId: string; readonly address: string }): Promise<{ readonly caller: Caller; readonly login: LoginName & { readonly subject: string } }>
+  /** Who an ID token made for this client is about: the same person, by the same reading of claims, as behind a bearer token. Throws as `Identity.authenticate` does; also if it is not `fresh`. */
+  person(report: Report & { readonly fresh?: FreshLogin }): Promise<{ readonly caller: Caller; readonly login: LoginName & { readonly subject: string } }>
   /** Whose login a logout token (OpenID Connect Back-Channel Logout) made for this client ends. `id` names the token. Throws likewise. */
-  ended(report: { readonly token: string; readonly clientId: string; readonly address: string }): Promise<{ readonly login: LoginName; readonly id: string }>
+  ended(report: Report): Promise<{ readonly login: LoginName; readonly id: string }>
 }
 
 const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout'
@@ -23,9 +35,18 @@ const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout'
 /** A token that ends something is made when it ends. */
 const logoutWithinMs = 5 * 60_000
 
-export const readLogin = async (world: Verification, report: { readonly token: string; readonly clientId: string; readonly address: string }): Promise<Awaited<ReturnType<SignIns['person']>>> => {
-  const { caller, claims } = await verifyLogin(world, report, noTrail)
+export const readLogin = async (world: Verification, { fresh, ...report }: Report & { readonly fresh?: FreshLogin }): Promise<Awaited<ReturnType<SignIns['person']>>> => {
+  const { caller, claims, clockToleranceMs } = await verifyLogin(world, report, noTrail)
+  if (fresh !== undefined) checkFresh(claims, fresh, clockToleranceMs)
   return { caller, login: { issuer: issOf(claims), subject: nameAt(claims, 'sub') ?? '', ...sessionAt(claims) } }
+}
+
+/** Where the issuer does not say when and how somebody logged in, nobody knows. */
+const checkFresh = (claims: Claims, { since, acr }: FreshLogin, toleranceMs: number): void => {
+  const at = Object.hasOwn(claims, 'auth_time') ? claims['auth_time'] : undefined
+  if (typeof at !== 'number' || !(at * 1_000 + toleranceMs >= since)) throw new TokenProblem('time', `auth_time ${shown(at)}`, `a login since ${new Date(since).toISOString()}`)
+  const how = Object.hasOwn(claims, 'acr') ? claims['acr'] : undefined
+  if (acr.length > 0 && !(typeof how === 'string' && acr.includes(how))) throw new TokenProblem('required', `acr ${shown(how)}`, acr.join(' or '))
 }
 
 export const readLogout = async (world: Verification, { token, clientId }: { readonly token: string; readonly clientId: string }): Promise<Awaited<ReturnType<SignIns['ended']>>> => {

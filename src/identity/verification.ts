@@ -91,10 +91,10 @@ export const verifyReport = async (world: Verification, { token, clientId, requi
 }
 
 /** The person whom an ID token of this client is about. */
-export const verifyLogin = async (world: Verification, { token, clientId, address }: { readonly token: string; readonly clientId: string; readonly address: string }, note: Trail): Promise<{ readonly caller: Caller; readonly claims: Claims }> => {
+export const verifyLogin = async (world: Verification, { token, clientId, address }: { readonly token: string; readonly clientId: string; readonly address: string }, note: Trail): Promise<{ readonly caller: Caller; readonly claims: Claims; readonly clockToleranceMs: number }> => {
   const { issuer, claims } = await verifyReport(world, { token, clientId, required: ofAccess }, note)
   if (Object.hasOwn(claims, 'events')) throw new TokenProblem('type', 'a report of events', 'an ID token')
-  return { caller: callerOf(world, issuer, claims, { token, audience: undefined, login: clientId, address }, note, true), claims }
+  return { caller: callerOf(world, issuer, claims, { token, audience: undefined, login: clientId, address }, note, true), claims, clockToleranceMs: issuer.options.clockToleranceMs }
 }
 
 export const issOf = (claims: Claims): string => {

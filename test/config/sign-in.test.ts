@@ -7,9 +7,9 @@ const withSignIn = (members: string): string => configText(`listeners: { console
 test('how people sign in', async () => {
   using folder = makeFolder()
   folder.write('policies/orders.yaml', policyText)
-  const { console: options } = await folder.config(withSignIn('issuer: corp, client-id: console, client-secret: "${env:SECRET}", scopes: [openid, groups], idle: 10m'), { SECRET: 's3cret' })
+  const { console: options } = await folder.config(withSignIn('issuer: corp, client-id: console, client-secret: "${env:SECRET}", scopes: [openid, groups], idle: 10m, step-up: { acr-values: [phr, mfa] }'), { SECRET: 's3cret' })
   assert.equal(options.signIn?.clientSecret?.reveal(), 's3cret')
-  assert.deepEqual({ ...options.signIn, clientSecret: undefined }, { issuer: 'https://login.example.com', clientId: 'console', clientSecret: undefined, scopes: ['openid', 'groups'], idleMs: 600_000, maxAgeMs: 28_800_000 })
+  assert.deepEqual({ ...options.signIn, clientSecret: undefined }, { issuer: 'https://login.example.com', clientId: 'console', clientSecret: undefined, scopes: ['openid', 'groups'], idleMs: 600_000, maxAgeMs: 28_800_000, stepUp: { acrValues: ['phr', 'mfa'], withinMs: 300_000 } })
   assert.equal((await folder.config(configText())).console.signIn, undefined)
   assert.equal((await folder.config(withSignIn('issuer: corp, client-id: console'))).console.signIn?.clientSecret, undefined)
 })
@@ -23,6 +23,8 @@ test('what cannot be meant does not load', async () => {
     ['issuer: corp, client-id: console, client-secret: s3cret', /use a reference/],
     ['issuer: corp, client-id: console, scopes: [profile]', /lacks openid/],
     ['issuer: corp, client-id: console, max-age: 2d', /at most 24h/],
+    ['issuer: corp, client-id: console, step-up: { within: 2h }', /at most 1h/],
+    ['issuer: corp, client-id: console, step-up: { acr-values: [phr mfa] }', /is one value/],
     ['issuer: corp, client-id: console, redirect: x', /unknown key "redirect"/],
   ]
   for (const [members, expected] of cases) {

@@ -50,6 +50,17 @@ describe('a login', () => {
     for (const token of wrong) await assert.rejects(identity.person(report(token)), { code: 'bad-identity' })
   })
 
+  test('that has to be fresh is made since then, and as it has to be', async () => {
+    await using identity = identityWith()
+    const since = Date.now()
+    const attempt = async (claims: Record<string, unknown>, acr: readonly string[] = []) => identity.person({ ...report(await idToken(claims)), fresh: { since, acr } })
+    const at = seconds()
+    for (const claims of [{ auth_time: at }, { auth_time: at - 30 }]) assert.equal((await attempt(claims)).caller.subject, 'alice')
+    assert.equal((await attempt({ auth_time: at, acr: 'phr' }, ['mfa', 'phr'])).caller.subject, 'alice')
+    for (const claims of [{}, { auth_time: at - 90 }, { auth_time: String(at) }, { auth_time: null }]) await assert.rejects(attempt(claims), { code: 'bad-identity' })
+    for (const acr of [undefined, 'pwd', ['phr'], 'mfa phr']) await assert.rejects(attempt({ auth_time: at, acr }, ['mfa', 'phr']), { code: 'bad-identity' })
+  })
+
   test('report is no bearer token', async () => {
     await using identity = identityWith({ tokenTypes: ['at+jwt', 'jwt'], audiences: ['countersign', clientId] })
     await assert.rejects(identity.authenticate({ token: await idToken(), from: 'authorization', address: '' }), { code: 'bad-identity' })

@@ -29,6 +29,15 @@ export interface SignInOptions {
   readonly idleMs: number
   /** A session ends after this. */
   readonly maxAgeMs: number
+  readonly stepUp: StepUpOptions
+}
+
+/** A fresh login of somebody who is logged in, for what a session alone is not good enough for. */
+export interface StepUpOptions {
+  /** How it has to be made, by the issuer's names: asked for, and one of them demanded. */
+  readonly acrValues: readonly string[]
+  /** How long it is good for. */
+  readonly withinMs: number
 }
 
 export interface LoginInfo {

@@ -107,6 +107,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: decide('withdraw') },
     { path: /^(\/assets\/.*)$/, GET: async ({ response, id }) => assets.send(response, id) },
     { path: /^\/oauth2\/start$/, GET: ({ response, target }) => login.start(response, target) },
+    { path: /^\/oauth2\/step-up$/, GET: ({ request, response, target }) => login.stepUp(request, response, target) },
     { path: /^\/oauth2\/callback$/, GET: ({ request, response, target }) => login.callback(request, response, target) },
     { path: /^\/oauth2\/logout$/, POST: ({ request, response }) => login.logout(request, response) },
     { path: /^\/oauth2\/signed-out$/, GET: signedOut },

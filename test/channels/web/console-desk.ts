@@ -14,7 +14,7 @@ import { freePort } from '../../support/ports.ts'
 import { makeDesk, silent } from './hold-desk.ts'
 
 /** A console with a real identity provider and real sessions, before holds that are known. */
-export const startConsoleDesk = async () => {
+export const startConsoleDesk = async ({ acrValues = [] }: { readonly acrValues?: readonly string[] } = {}) => {
   await using making = new AsyncDisposableStack()
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
@@ -30,7 +30,7 @@ export const startConsoleDesk = async () => {
   const roster = makeRoster(now)
   /** What the configuration is made to say of everybody, if not what it says. */
   const state: { standing?: string } = {}
-  const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000 }
+  const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000, stepUp: { acrValues, withinMs: 300_000 } }
   const site = { store, signIns: identity, keys: [randomBytes(32)], deployment: 'test', note: (event: AuditEvent) => void events.push(event), now }
   const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 10, perViewer: 2 }, signIn }, { approvals, identity: { ...identity, standing: (caller) => state.standing ?? identity.standing(caller) }, roster, log: silent, site }))
   await listener.listen()

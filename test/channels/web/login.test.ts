@@ -207,7 +207,7 @@ test('an issuer that knows no PKCE but plain, or that is away, logs nobody in', 
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   let now = 0
-  const provider = makeProvider({ issuer: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, clientId: 'c', scopes: ['openid'], idleMs: 1, maxAgeMs: 1 }, () => now)
+  const provider = makeProvider({ issuer: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, clientId: 'c', scopes: ['openid'], idleMs: 1, maxAgeMs: 1, stepUp: { acrValues: [], withinMs: 1 } }, () => now)
   await assert.rejects(provider(), { code: 'identity-unavailable' })
   methods = ['plain', 'S256']
   await assert.rejects(provider(), { code: 'identity-unavailable' }) // not asked again so soon

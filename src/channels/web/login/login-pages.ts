@@ -24,10 +24,12 @@ interface Parts {
 export const makeLoginPages = ({ options, url, sessions, signIn, signIns, provider, roster, note }: Parts) => ({
   start: (response: ServerResponse, target: URL): Promise<void> => signIn.start(response, target),
 
+  stepUp: (request: IncomingMessage, response: ServerResponse, target: URL): Promise<void> => signIn.stepUp(request, response, target),
+
   async callback(request: IncomingMessage, response: ServerResponse, target: URL): Promise<void> {
-    const caller = await signIn.callback(request, response, target)
+    const { caller, how } = await signIn.callback(request, response, target)
     roster?.see(caller)
-    note({ type: 'signed-in', caller: callerRecord(caller) })
+    note({ type: 'signed-in', caller: callerRecord(caller), ...(how === 'step-up' && { steppedUp: true }) })
   },
 
   /** Ends the session here. The page that follows leads on to the issuer, whose own session this does not end. */

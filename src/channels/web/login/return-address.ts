@@ -1,5 +1,5 @@
 /** Pages to which somebody may come back after logging in: the ones that there are. Anything else leads to the first page. */
-const pages = [/^\/$/, /^\/holds\/[A-Za-z0-9_-]{1,100}$/]
+const pages = [/^\/$/, /^\/passkeys$/, /^\/holds\/[A-Za-z0-9_-]{1,100}$/]
 
 /** A place on our own site, built anew from what is allowed in it. */
 export const returnAddress = (given: string | null): string => {

@@ -15,13 +15,15 @@ export interface Session {
   readonly viewer: Caller
   /** Stands in every form of this session, and in none of another. */
   readonly csrf: string
+  /** When this person logged in afresh, if that is how the session began. */
+  readonly raisedAt?: number
 }
 
 export interface Sessions {
   /** Who is logged in, as known by now; `undefined` for nobody. `used`: a person did something, so the idle time begins anew. */
   of(request: IncomingMessage, used: boolean): Promise<Session | undefined>
   /** Begins a new session under a new id, and ends the one that the browser had. Resolves with the cookie. */
-  begin(request: IncomingMessage, caller: Caller, login: LoginName & { readonly subject: string }): Promise<string>
+  begin(request: IncomingMessage, caller: Caller, login: LoginName & { readonly subject: string }, how: 'login' | 'step-up'): Promise<string>
   /** Ends the browser's session, here and in the store. Resolves with the cookie that says so. */
   end(request: IncomingMessage): Promise<string>
   /** Ends all sessions of a login at the issuer. Resolves with how many there were; `undefined` where this very notice was seen before. */
@@ -47,6 +49,7 @@ const record = z.object({
   authenticatedAt: z.number(),
   startedAt: z.number(),
   endsAt: z.number(),
+  raisedAt: z.number().optional(),
   /** What the configuration said of this person when the session began. */
   standing: z.string().optional(),
 })
@@ -72,7 +75,7 @@ export const makeSessions = (limits: SessionLimits, secure: boolean, { store, se
     const read = text === undefined ? undefined : record.safeParse(JSON.parse(text))
     if (!read?.success || read.data.endsAt <= now()) return undefined
     const viewer = viewerOf(read.data, name, request)
-    return identity.standing(viewer) === read.data.standing ? { viewer, csrf: sealing.proof(id) } : undefined
+    return identity.standing(viewer) === read.data.standing ? { viewer, csrf: sealing.proof(id), ...defined({ raisedAt: read.data.raisedAt }) } : undefined
   }
 
   /** A person may have been seen since with a token that says other groups; what is newer counts. */
@@ -85,14 +88,14 @@ export const makeSessions = (limits: SessionLimits, secure: boolean, { store, se
 
   return {
     of,
-    async begin(request, caller, login) {
+    async begin(request, caller, login, how) {
       const old = idOf(request)
       if (old !== undefined) await store.end(nameOf(old))
       const id = randomBytes(32).toString('base64url')
       const name = nameOf(id)
       const { issuer, subject, groups, email, name: display, authenticatedAt } = caller
       const startedAt = now()
-      const kept: z.infer<typeof record> = { issuer, subject, groups: groups && [...groups], email, name: display, authenticatedAt, startedAt, endsAt: startedAt + limits.maxAgeMs, standing: identity.standing(caller) }
+      const kept: z.infer<typeof record> = { issuer, subject, groups: groups && [...groups], email, name: display, authenticatedAt, startedAt, endsAt: startedAt + limits.maxAgeMs, standing: identity.standing(caller), raisedAt: how === 'step-up' ? startedAt : undefined }
       await store.put({ name, owners: ownersOf(login), sealed: sealing.seal(JSON.stringify(kept), name) }, { idleMs: limits.idleMs, atMostMs: limits.maxAgeMs, perOwner: perPerson })
       return cookie.set(id)
     },

@@ -5,7 +5,7 @@ import type { SignIns } from '../../../identity/sign-in.ts'
 import type { Sealing } from '../../../lib/sealing.ts'
 import { parseStrictJson } from '../../../lib/strict-json.ts'
 import { Refusal } from '../../../model/refusal.ts'
-import type { Caller } from '../../../model/caller.ts'
+import { sameParty, type Caller, type Party } from '../../../model/caller.ts'
 import type { SignInOptions } from '../options.ts'
 import { flowMs, makeCookie } from './cookies.ts'
 import { returnAddress } from './return-address.ts'
@@ -14,15 +14,17 @@ import type { Sessions } from './sessions.ts'
 export interface SignIn {
   /** Sends the browser to the issuer. */
   start(response: ServerResponse, target: URL): Promise<void>
+  /** The same for somebody who is logged in and is to log in once more, themselves, now. */
+  stepUp(request: IncomingMessage, response: ServerResponse, target: URL): Promise<void>
   /** Takes what the browser brings back from there, and begins a session or throws. */
-  callback(request: IncomingMessage, response: ServerResponse, target: URL): Promise<Caller>
+  callback(request: IncomingMessage, response: ServerResponse, target: URL): Promise<{ readonly caller: Caller; readonly how: 'login' | 'step-up' }>
 }
 
 /** Answers of the issuer that are waited for at one time: beyond that, strangers only keep us busy. */
 const maxExchanges = 50
 
 /** What this browser has to bring back. It keeps it itself, sealed: a login that was begun costs us nothing. */
-const flowShape = z.strictObject({ state: z.string(), nonce: z.string(), verifier: z.string(), to: z.string(), until: z.number() })
+const flowShape = z.strictObject({ state: z.string(), nonce: z.string(), verifier: z.string(), to: z.string(), until: z.number(), raises: z.strictObject({ issuer: z.string(), subject: z.string(), since: z.number() }).optional() })
 type Flow = z.infer<typeof flowShape>
 
 const about = 'login flow'
@@ -65,23 +67,41 @@ export const makeSignIn = (options: SignInOptions, { url, provider, sealing, ses
     }
   }
 
+  /** It is the browser of the person who was to log in again, and of nobody who logged in there since. */
+  const isStillHere = async (request: IncomingMessage, person: Party): Promise<boolean> => {
+    const session = await sessions.of(request, false)
+    return session !== undefined && sameParty(session.viewer, person)
+  }
+
+  const send = async (response: ServerResponse, target: URL, raises?: Flow['raises'], more: Record<string, string> = {}): Promise<void> => {
+    const configuration = await provider()
+    const flow: Flow = { state: randomState(), nonce: randomNonce(), verifier: randomPKCECodeVerifier(), to: returnAddress(target.searchParams.get('rd')), until: now() + flowMs, raises }
+    const to = buildAuthorizationUrl(configuration, { redirect_uri: `${url}/oauth2/callback`, scope: options.scopes.join(' '), state: flow.state, nonce: flow.nonce, code_challenge: await calculatePKCECodeChallenge(flow.verifier), code_challenge_method: 'S256', ...more })
+    response.writeHead(302, { location: to.href, 'set-cookie': cookie.set(sealing.seal(JSON.stringify(flow), about), flowMs) }).end()
+  }
+
   return {
-    async start(response, target) {
-      const configuration = await provider()
-      const flow: Flow = { state: randomState(), nonce: randomNonce(), verifier: randomPKCECodeVerifier(), to: returnAddress(target.searchParams.get('rd')), until: now() + flowMs }
-      const to = buildAuthorizationUrl(configuration, { redirect_uri: `${url}/oauth2/callback`, scope: options.scopes.join(' '), state: flow.state, nonce: flow.nonce, code_challenge: await calculatePKCECodeChallenge(flow.verifier), code_challenge_method: 'S256' })
-      response.writeHead(302, { location: to.href, 'set-cookie': cookie.set(sealing.seal(JSON.stringify(flow), about), flowMs) }).end()
+    start: (response, target) => send(response, target),
+    async stepUp(request, response, target) {
+      const session = await sessions.of(request, true)
+      if (session === undefined) return send(response, target)
+      const { issuer, subject } = session.viewer
+      const { acrValues } = options.stepUp
+      await send(response, target, { issuer, subject, since: now() }, { prompt: 'login', max_age: '0', ...(acrValues.length > 0 ? { acr_values: acrValues.join(' ') } : {}) })
     },
     async callback(request, response, target) {
       const flow = flowOf(request)
       if (flow === undefined || target.searchParams.get('state') !== flow.state) throw notBegunHere()
       response.setHeader('set-cookie', cookie.clear()) // it is good for one try
       const token = await exchange(await provider(), target, flow)
-      const { caller, login } = await signIns.person({ token, clientId: options.clientId, address: request.socket.remoteAddress ?? '' })
+      const { raises } = flow
+      const { caller, login } = await signIns.person({ token, clientId: options.clientId, address: request.socket.remoteAddress ?? '', ...(raises && { fresh: { since: raises.since, acr: options.stepUp.acrValues } }) })
       if (caller.kind !== 'human' || caller.onBehalfOf.length > 0) throw new Refusal('not-eligible', 'This account is not a person’s own. Only people sign in here.')
-      response.setHeader('set-cookie', [cookie.clear(), await sessions.begin(request, caller, login)])
+      if (raises !== undefined && !(sameParty(raises, caller) && (await isStillHere(request, raises)))) throw new Refusal('not-eligible', 'Another person has signed in than the one who was to sign in again. Nothing happened.')
+      const how = raises === undefined ? 'login' : 'step-up'
+      response.setHeader('set-cookie', [cookie.clear(), await sessions.begin(request, caller, login, how)])
       response.writeHead(303, { location: flow.to }).end()
-      return caller
+      return { caller, how }
     },
   }
 }
