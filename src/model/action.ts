@@ -33,6 +33,14 @@ export interface Impact {
 /** One statement of several that are asked for at once: what rules look at, and nothing else. */
 export type ActionPart = Pick<Action, 'verb' | 'verbs' | 'effect' | 'resources' | 'tags' | 'facts'>
 
+/** What actions of one kind have in common. */
+export interface ActionPattern {
+  /** All that must be the same, but for the path of a request. */
+  readonly same: string
+  /** For people: the action, with what may differ left open. `path`: that of a request, as far as it must be the same. */
+  text(path: string): string
+}
+
 /** What is asked. Frozen when made; what was judged, what is shown and what runs are this one value. */
 export interface Action {
   readonly protocol: Protocol
@@ -58,6 +66,8 @@ export interface Action {
   readonly parts?: readonly ActionPart[]
   readonly impact?: Impact
   readonly digest: Digest
+  /** Absent: there are no others of its kind. */
+  readonly pattern?: ActionPattern
   /** Equal for actions that differ only in their values: groups cards, counts repeats, never grants anything by itself. */
   readonly shape: string
 }
