@@ -24,7 +24,7 @@ export const postgresPart: Part = {
     { command: 'pgbouncer', package: 'pgbouncer', why: 'the benchmark compares with it' },
   ],
   explanation: [
-    'pgbench select-only, through PgBouncer (session pooling, nobody is asked who they are), through Countersign, and direct. Runs are interleaved and the figures are ratios of medians. Server, pgbench and proxy share all processors.',
+    'pgbench select-only, through PgBouncer (session pooling, nobody is asked who they are), through a relay in Node that only hands on bytes, through Countersign, and direct. Runs are interleaved and the figures are ratios of medians. Server, pgbench and proxy share all processors.',
     'Countersign runs with everything on: the token was checked, 50 rules are compiled in, every statement is parsed, resolved against the catalog and judged, and leaves its records in the journal.',
     'Streaming: 1 M rows of five columns, read and thrown away by the client. "One masked column" rewrites one value of each row.',
   ].join('\n'),
@@ -36,10 +36,10 @@ export const postgresPart: Part = {
     await fillPgbench(options.directory, own, options.quick ? 2 : 10)
     await fillWide(server, options.quick ? 200_000 : 1_000_000)
     await using processes = new Processes()
-    const [direct, bouncer, one] = [{ name: 'direct', place: own, pid: undefined }, await startBouncer(processes, options, own), await startOurs(processes, options, own, issuer, 1)]
+    const [direct, bouncer, relay, one] = [{ name: 'direct', place: own, pid: undefined }, await startBouncer(processes, options, own), await startRelay(processes, own), await startOurs(processes, options, own, issuer, 1)]
     const rows: Row[] = []
-    rows.push(...(await latency(options, [direct, bouncer, one])))
-    rows.push(...(await throughput(options, [direct, bouncer, one])))
+    rows.push(...(await latency(options, { direct, bouncer, relay, ours: one })))
+    rows.push(...(await throughput(options, { direct, bouncer, relay, ours: one })))
     rows.push(...(await streaming(options, direct, one)))
     if (!options.quick) rows.push(...(await workers(processes, options, own, issuer, bouncer)))
     return rows
@@ -57,11 +57,24 @@ const startBouncer = async (processes: Processes, { directory }: PartOptions, ow
   return { name: 'PgBouncer', place: { ...own, port }, pid }
 }
 
+const startRelay = async (processes: Processes, own: PgPlace): Promise<Contender> => {
+  const port = await freePort()
+  const pid = await processes.start('relay', [process.execPath, 'bench/servers/pg-relay.ts', String(port), String(own.port)], port)
+  return { name: 'a relay in Node', place: { ...own, port }, pid }
+}
+
 const startOurs = async (processes: Processes, { directory }: PartOptions, own: PgPlace, issuer: Issuer, workerCount: number): Promise<Contender> => {
   const port = await freePort()
   const name = workerCount === 1 ? 'one' : `workers-${workerCount}`
   const pid = await processes.start('countersign', await pgReplicaCommand(directory, { name, port, server: own, issuer, workers: workerCount }), port, { env: { BENCH_PG_PASSWORD: own.password } })
   return { name: workerCount === 1 ? 'Countersign' : `Countersign, ${workerCount} workers`, place: { port, user: 'bench', password: issuer.token, database: 'bench' }, pid }
+}
+
+interface Field {
+  readonly direct: Contender
+  readonly bouncer: Contender
+  readonly relay: Contender
+  readonly ours: Contender
 }
 
 interface Figures {
@@ -99,30 +112,31 @@ const warmUp = async (options: PartOptions, { place }: Contender): Promise<void>
   for (const mode of ['simple', 'extended', 'prepared'] as const) await pgbench(options.directory, place, { mode, clients: 8, transactions: options.quick ? 2_500 : 5_000 })
 }
 
-const latency = async (options: PartOptions, [direct, bouncer, ours]: readonly [Contender, Contender, Contender]): Promise<readonly Row[]> => {
+const latency = async (options: PartOptions, { direct, bouncer, relay, ours }: Field): Promise<readonly Row[]> => {
   options.log('latency: one client')
-  await warmUp(options, ours)
+  for (const contender of [relay, ours]) await warmUp(options, contender)
   const rows: Row[] = []
   for (const mode of ['simple', 'extended', 'prepared'] as const) {
-    const found = await measure(options, [direct, bouncer, ours], { mode, clients: 1, transactions: options.quick ? 2_000 : 4_000, latencies: true }, options.quick ? 3 : 7)
-    const [base, other, mine] = [found.get(direct.name)!, found.get(bouncer.name)!, found.get(ours.name)!]
-    rows.push(row('postgres', `added p50, one client, ${mode}`, mine.p50 - base.p50, 'ms', 'direct', '<= 0.1', `${mine.p50.toFixed(3)} ms; PgBouncer ${other.p50.toFixed(3)} ms, direct ${base.p50.toFixed(3)} ms`))
+    const found = await measure(options, [direct, bouncer, relay, ours], { mode, clients: 1, transactions: options.quick ? 2_000 : 4_000, latencies: true }, options.quick ? 3 : 7)
+    const [base, other, floor, mine] = [found.get(direct.name)!, found.get(bouncer.name)!, found.get(relay.name)!, found.get(ours.name)!]
+    rows.push(row('postgres', `added p50, one client, ${mode}`, mine.p50 - base.p50, 'ms', 'direct', '<= 0.1', `${mine.p50.toFixed(3)} ms; PgBouncer ${other.p50.toFixed(3)} ms, ${relay.name} ${floor.p50.toFixed(3)} ms, direct ${base.p50.toFixed(3)} ms`))
   }
   return rows
 }
 
-const throughput = async (options: PartOptions, [direct, bouncer, ours]: readonly [Contender, Contender, Contender]): Promise<readonly Row[]> => {
+const throughput = async (options: PartOptions, { direct, bouncer, relay, ours }: Field): Promise<readonly Row[]> => {
   const rows: Row[] = []
   for (const mode of ['simple', 'extended', 'prepared'] as const) {
     for (const clients of options.quick ? [32] : [1, 8, 32]) {
       options.log(`throughput: ${mode}, ${clients} clients`)
-      const found = await measure(options, [direct, bouncer, ours], { mode, clients, transactions: Math.ceil((options.quick ? 16_000 : 32_000) / (clients === 1 ? 8 : clients)) }, options.quick ? 3 : 5)
-      const [base, other, mine] = [found.get(direct.name)!, found.get(bouncer.name)!, found.get(ours.name)!]
+      const found = await measure(options, [direct, bouncer, relay, ours], { mode, clients, transactions: Math.ceil((options.quick ? 16_000 : 32_000) / (clients === 1 ? 8 : clients)) }, options.quick ? 3 : 5)
+      const [base, other, floor, mine] = [found.get(direct.name)!, found.get(bouncer.name)!, found.get(relay.name)!, found.get(ours.name)!]
       const aimed = mode === 'prepared' && clients === 32
       const note = `${Math.round(mine.tps)}/s against ${Math.round(other.tps)}/s, direct ${Math.round(base.tps)}/s`
       rows.push(row('postgres', `throughput, ${mode}, ${clients} clients`, mine.tps / other.tps, '×', 'PgBouncer', aimed ? '>= 0.8' : undefined, note))
+      rows.push(row('postgres', `throughput, ${mode}, ${clients} clients`, mine.tps / floor.tps, '×', relay.name))
       rows.push(row('postgres', `throughput, ${mode}, ${clients} clients`, mine.tps / base.tps, '×', 'direct'))
-      rows.push(row('postgres', `processor time a transaction, ${mode}, ${clients} clients`, mine.cpu, 'µs', '', aimed ? '<= 20' : undefined, `PgBouncer ${other.cpu.toFixed(1)} µs`))
+      rows.push(row('postgres', `processor time a transaction, ${mode}, ${clients} clients`, mine.cpu, 'µs', '', aimed ? '<= 20' : undefined, `PgBouncer ${other.cpu.toFixed(1)} µs, ${relay.name} ${floor.cpu.toFixed(1)} µs`))
     }
   }
   return rows

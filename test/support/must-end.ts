@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads'
 
 /** Loaded into every test file: one that stays open after its last test fails and says what it left open, instead of never ending. */
-const graceMs = 15_000
+const graceMs = 30_000
 
 if (isMainThread && process.argv[1]?.endsWith('.test.ts')) {
   const { after } = await import('node:test')

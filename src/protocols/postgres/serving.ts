@@ -109,7 +109,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
   })
   const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name), callerMasks: () => parts.policies().masksOf(service.name, admission.caller) }
   const statements: Statements = new Statements({
-    dialogue, state, judge, names, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, consoleUrl,
+    dialogue, state, judge, names, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, turn: { of: `${arrival.caller.issuer} ${arrival.caller.subject}`, gone: gone.signal }, consoleUrl,
     definitionsChanged: () => living.renew(),
     refused: (sql, refusal) => parts.note({ type: 'refused', attempt: randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(unjudged(place, sql)), code: refusal.code, cause: refusal.message }),
     fatal: (refusal: Refusal) => session.fatal(refusal),

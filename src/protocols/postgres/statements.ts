@@ -12,6 +12,7 @@ import type { Execution } from './execution.ts'
 import type { Inspected } from './inspection.ts'
 import { endsTransaction, type Judge, movesNames } from './judge.ts'
 import type { Bound, Change, Prepared } from './namespace.ts'
+import type { Turn } from './sql/long-texts.ts'
 import { type Reader, shortText } from './sql/reader.ts'
 import type { Reading, StatementReading } from './sql/reading.ts'
 import type { SessionState } from './state.ts'
@@ -25,6 +26,8 @@ export interface StatementsParts {
   readonly reader: Reader
   readonly policies: () => PolicySet
   readonly caller: () => Caller
+  /** In whose turn long texts are read, and until when. */
+  readonly turn: Turn
   readonly consoleUrl: string
   /** Relations or functions may have changed, for everybody. */
   readonly definitionsChanged: () => Promise<void>
@@ -86,7 +89,7 @@ export class Statements {
 
   read(sql: string): Reading | Promise<Reading> {
     const { reader } = this.#parts
-    return sql.length <= shortText ? reader.read(sql) : reader.readLater(sql)
+    return sql.length <= shortText ? reader.read(sql) : reader.readLater(sql, this.#parts.turn)
   }
 
   /** Why a text must not even be looked at by a policy; `wait`: not before all is answered. */

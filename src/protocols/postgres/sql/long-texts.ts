@@ -5,11 +5,19 @@ import type { Reading } from './reading.ts'
 /** A text that takes longer is not understood by people either. */
 const deadline = 1_500
 
-/** Texts that may wait for their turn. */
-const waitingBound = 32
+/** Texts that may wait for their turn: of all, and of one. */
+const waitingBound = 64
+const waitingBoundOfOne = 8
+
+/** For whom a text is read. Each has its turn, however many texts the others have; what nobody waits for any more is not read. */
+export interface Turn {
+  readonly of: string
+  readonly gone: AbortSignal
+}
 
 interface Job {
   readonly text: string
+  readonly turn: Turn | undefined
   readonly answer: (reading: Reading) => void
 }
 
@@ -22,20 +30,40 @@ export class LongTexts {
   #busy: Job | undefined
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
-  readonly #waiting: Job[] = []
+  /** By whom they are of: in the order of their turns. */
+  readonly #waiting = new Map<string, Job[]>()
+  #count = 0
 
-  read(text: string): Promise<Reading> {
+  read(text: string, turn?: Turn): Promise<Reading> {
+    const whose = turn?.of ?? ''
+    const own = this.#waiting.get(whose) ?? []
     if (this.#isClosed) return Promise.resolve(unread(text, 'the reader is closed'))
-    if (this.#waiting.length >= waitingBound) return Promise.resolve(unread(text, 'too many long texts wait to be read'))
+    if (this.#count >= waitingBound || own.length >= waitingBoundOfOne) return Promise.resolve(unread(text, 'too many long texts wait to be read'))
     return new Promise((answer) => {
-      this.#waiting.push({ text, answer })
+      own.push({ text, turn, answer })
+      this.#waiting.set(whose, own)
+      this.#count++
       this.#next()
     })
   }
 
+  #takeNext(): Job | undefined {
+    for (const [whose, own] of this.#waiting) {
+      const job = own.shift()
+      this.#waiting.delete(whose)
+      if (own.length > 0) this.#waiting.set(whose, own)
+      if (job === undefined) continue
+      this.#count--
+      if (job.turn?.gone.aborted !== true) return job
+      job.answer(unread(job.text, 'nobody waits for it any more'))
+      return this.#takeNext()
+    }
+    return undefined
+  }
+
   #next(): void {
     if (this.#busy !== undefined) return
-    this.#busy = this.#waiting.shift()
+    this.#busy = this.#takeNext()
     if (this.#busy === undefined) {
       this.#worker?.unref()
       return
@@ -75,7 +103,9 @@ export class LongTexts {
 
   close(): void {
     this.#isClosed = true
-    for (const { text, answer } of this.#waiting.splice(0)) answer(unread(text, 'the reader is closed'))
+    for (const { text, answer } of [...this.#waiting.values()].flat()) answer(unread(text, 'the reader is closed'))
+    this.#waiting.clear()
+    this.#count = 0
     if (this.#busy !== undefined || this.#worker !== undefined) this.#end('the reader is closed')
   }
 }

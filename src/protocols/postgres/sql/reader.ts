@@ -1,5 +1,5 @@
 import { ReadingCache } from './cache.ts'
-import { LongTexts } from './long-texts.ts'
+import { LongTexts, type Turn } from './long-texts.ts'
 import { makeParser } from './parser.ts'
 import type { Reading } from './reading.ts'
 import { readWith, unread } from './read.ts'
@@ -18,7 +18,7 @@ export interface Reader extends Disposable {
   /** A text of at most `shortText` characters; a longer one is refused. */
   read(text: string): Reading
   /** Any text; a long one in its turn. Never fails: what cannot be read is one unknown statement. */
-  readLater(text: string): Promise<Reading>
+  readLater(text: string, turn?: Turn): Promise<Reading>
 }
 
 /** It needs a moment: the parser has to be compiled. */
@@ -35,10 +35,10 @@ export const makeReader = async ({ longest = 4 * 1024 * 1024, cache: cacheBytes 
     if (text.length > shortText) return unread(text, 'it is too long to be read at once')
     return cache.get(text) ?? kept(text, readWith(parser, text))
   }
-  const readLater = async (text: string): Promise<Reading> => {
+  const readLater: Reader['readLater'] = async (text, turn) => {
     if (text.length <= shortText) return read(text)
     if (text.length > longest) return unread(text, `it is longer than ${longest} characters`)
-    return cache.get(text) ?? kept(text, await longTexts.read(text))
+    return cache.get(text) ?? kept(text, await longTexts.read(text, turn))
   }
   return { read, readLater, [Symbol.dispose]: () => longTexts.close() }
 }

@@ -30,6 +30,29 @@ describe('bounds of reading', () => {
     assert.equal((await reader.readLater(`SELECT ${'a, '.repeat(5_000)}b FROM t`)).statements[0]?.relations[0]?.name, 't')
   })
 
+  test('each has a turn, and what nobody waits for is not read', async () => {
+    using alone = await makeReader()
+    const long = (name: string): string => `SELECT ${'a, '.repeat(5_000)}b FROM ${name}`
+    const order: string[] = []
+    const gone = new AbortController()
+    const read = async (of: string, name: string, signal = new AbortController().signal) => {
+      const reading = await alone.readLater(long(name), { of, gone: signal })
+      order.push(name)
+      return reading
+    }
+    const many = Array.from({ length: 12 }, (_, at) => read('many', `many_${at}`))
+    const left = read('left', 'left', gone.signal)
+    const few = read('few', 'few')
+    gone.abort()
+    const readings = await Promise.all(many)
+    // One is being read, eight wait: the rest is turned away at once.
+    assert.deepEqual(readings.map(({ problem }) => problem === undefined), [...Array.from({ length: 9 }, () => true), false, false, false])
+    assert.match(readings.at(-1)!.problem ?? '', /too many/)
+    assert.match((await left).problem ?? '', /nobody waits/)
+    assert.equal((await few).problem, undefined)
+    assert.ok(order.indexOf('few') < order.indexOf('many_2'), order.join())
+  })
+
   test('a long text means what a short one means', async () => {
     const values = Array.from({ length: 3_000 }, (_, index) => `(${index}, 'a')`).join(', ')
     const { statements: [insert], problem } = await reader.readLater(`INSERT INTO t VALUES ${values}`)
