@@ -67,7 +67,7 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
         approval = obtained
         caller = await attempt.recheck()
         decision = policies().decide(caller, action, Date.now()) // the policy may have changed while it waited
-        if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), hold: obtained.hold.id }, 'written')
+        if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...defined({ hold: holdOf(obtained) }) }, 'written')
         else {
           const spent = await approvals.spend(obtained, id, caller, decision)
           if ('result' in spent) return await attempt.replay(spent)
@@ -78,7 +78,7 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
       return await execute(permit, approval, attempt)
     } catch (error) {
       if (error instanceof Refusal && error.code !== 'denied') {
-        const hold = (approval ?? error.detail).hold?.id
+        const hold = approval === undefined ? error.detail.hold?.id : holdOf(approval)
         await journal.append({ type: 'refused', ...subject(id, caller, action), code: error.code, ...defined({ cause: causeText(error.cause), hold }) }, 'queued').catch(() => {})
       }
       throw error
@@ -86,7 +86,8 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
   }
 
   const execute = async (permit: Permit, approval: Approval | undefined, attempt: Attempt): Promise<Outcome> => {
-    const hold = approval?.hold.id
+    const hold = approval && holdOf(approval)
+    const grant = approval?.grant?.id
     const records = subject(permit.attempt, permit.caller, permit.action)
     let outcome: Outcome = { result: 'failed', ms: 0, cause: 'refused before it started' }
     let started = false
@@ -95,7 +96,7 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
       const credential = lent instanceof Promise ? await lent : lent
       try {
         const needed = approval ? durability().held : durability()[permit.action.effect]
-        await journal.append({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, lease: credential.lease }) }, needed) // recorded before the effect, or nothing runs
+        await journal.append({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, grant, lease: credential.lease }) }, needed) // recorded before the effect, or nothing runs
         started = true
         outcome = await attempt.run(permit, credential)
         return outcome
@@ -117,6 +118,9 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
   return { pass }
 }
 
+/** The hold that runs with it. A grant was given with one that runs by itself. */
+const holdOf = (approval: Approval): string | undefined => (approval.grant === undefined ? approval.hold.id : undefined)
+
 const subject = (attempt: string, caller: Caller, action: Action) => ({ attempt, caller: callerRecord(caller), action: actionRecord(action) })
 
 /** Its private mark is the proof that it was issued here, and whether it has been used: no copy has it. */
@@ -126,14 +130,16 @@ class IssuedPermit implements Permit {
   readonly action: Action
   readonly decision: Decision
   declare readonly hold?: string
+  declare readonly grant?: NonNullable<Permit['grant']>
   #live = true
 
-  constructor(attempt: string, caller: Caller, action: Action, decision: Decision, hold: string | undefined) {
+  constructor(attempt: string, caller: Caller, action: Action, decision: Decision, hold: string | undefined, grant: Permit['grant']) {
     this.attempt = attempt
     this.caller = caller
     this.action = action
     this.decision = decision
     if (hold !== undefined) this.hold = hold
+    if (grant !== undefined) this.grant = Object.freeze(grant)
     Object.freeze(this)
   }
 
@@ -147,12 +153,18 @@ class IssuedPermit implements Permit {
 const issuePermit = (attempt: string, caller: Caller, action: Action, decision: Decision, approval: Approval | undefined): Permit => {
   if (decision.verdict === 'deny') throw denial(decision)
   if (decision.verdict === 'hold' && approval === undefined) throw new Error('a held action reached its permit without an approval')
+  if (approval?.grant) {
+    const { grant, use } = approval
+    if (use?.attempt !== attempt || !grant.uses.includes(use)) throw new Error('a grant reached its permit uncounted')
+    if (use.digest !== action.digest) throw new Error('a grant was counted for another action')
+    return new IssuedPermit(attempt, caller, action, decision, undefined, { id: grant.id, ...defined({ rows: use.rows }) })
+  }
   if (approval) {
     const { hold } = approval
     if (hold.state !== 'running' || hold.spent?.attempt !== attempt) throw new Error('an approval reached its permit unspent')
     if (hold.action.digest !== action.digest) throw new Error('an approval reached the permit of another action')
   }
-  return new IssuedPermit(attempt, caller, action, decision, approval?.hold.id)
+  return new IssuedPermit(attempt, caller, action, decision, approval?.hold.id, undefined)
 }
 
 /** Uses the permit up. Throws for a permit that this gate did not issue, a copy, a second use, or bytes other than those that were judged. */

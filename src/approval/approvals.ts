@@ -1,9 +1,10 @@
 import type { Action, Digest } from '../model/action.ts'
 import type { Approval } from '../model/approval.ts'
 import type { Caller } from '../model/caller.ts'
-import type { Assurance, Decision } from '../model/decision.ts'
+import type { Assurance, Decision, GrantBounds } from '../model/decision.ts'
 import type { Hold, HoldState, Vote } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
+import type { Grants } from './grants.ts'
 
 /** How a client waits. The hold itself does not depend on it. */
 export interface Wait {
@@ -38,6 +39,8 @@ export interface Ballot {
   readonly assurance: Assurance
   /** Goes into the record with the vote. */
   readonly shown?: string
+  /** With a yes: so many more of its kind. */
+  readonly grant?: GrantBounds
 }
 
 export interface HoldFilter {
@@ -50,7 +53,7 @@ export interface HoldFilter {
 /** The life of holds, for the gate, the channels and the console alike. Everything throws a `Refusal` when it says no. */
 export interface Approvals {
   /**
-   * Opens the hold for (caller, service, digest) or joins the open one, and waits for its votes.
+   * Opens the hold for (caller, service, digest) or joins the open one, and waits for its votes. Where a grant lets it run, there is nothing to wait for.
    * Rejects with `hold-pending` when the wait ends first, and with `hold-denied`, `hold-expired`, `hold-withdrawn`, `hold-spent`.
    * While another attempt runs the same hold it waits for that one's result and answers with it.
    */
@@ -58,6 +61,7 @@ export interface Approvals {
   /**
    * The single use: approved becomes running, in one atomic step, by the store's clock, for this attempt.
    * Checks again that the votes meet `terms` (those of the decision taken at release) and that no voter has lost the right or belongs to the caller.
+   * Of a grant one use is taken, likewise.
    * If another attempt was faster, waits for that one's result as `obtain` does, for as long as the approval's client waits.
    */
   spend(approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval | Replay>
@@ -76,6 +80,7 @@ export interface Approvals {
   result(id: string, caller: Caller): Promise<Uint8Array>
   /** The hold's current state for its own requester, waiting up to `budgetMs` for it to leave `pending`. */
   follow(id: string, caller: Caller, budgetMs: number, signal: AbortSignal): Promise<Hold>
+  readonly grants: Grants
   /** Answers every waiter now with `hold-pending`; from then on `obtain` does not wait and `spend` refuses with `draining`. */
   drain(): void
   check(): Promise<void>

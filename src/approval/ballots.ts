@@ -5,6 +5,8 @@ import { isOpen } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals } from './approvals.ts'
 import { expire, holdSubject, isOwn, maySee, type Desk } from './desk.ts'
+import { refuseTooMuch } from './grant-pattern.ts'
+import { makeGrant, withGrant } from './grants.ts'
 import { isHoldId } from './hold-name.ts'
 import * as no from './no.ts'
 import { settle, type Dropped } from './settle.ts'
@@ -20,21 +22,25 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
   if ((ballot.reason?.length ?? 0) > maxReason) throw new Refusal('too-large', `A reason has at most ${maxReason} characters.`)
   const by = principalOf(ballot.by)
   roster.see(by)
+  const { grant } = ballot
   for (let tries = 0; tries < maxTries; tries++) {
     const hold = isHoldId(id) ? await ledger.read(id) : undefined
     if (hold === undefined) throw no.unknownHold()
-    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown }) }
+    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown, grant }) }
     // Somebody who acts for another is not that other: only a person's own login votes.
     const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : settle(hold, vote, people, vote.at)
     if ('refused' in settled) {
       if (settled.refused === 'hold-expired' && isOpen(hold.state)) await expire(desk, hold)
       throw await refuse(desk, hold, ballot.by, settled.refused, settled.cause)
     }
+    if (grant !== undefined) refuseTooMuch(hold, ballot)
+    const voted = withGrant(desk, settled.hold, vote.at)
     const result = await room.keepStill(id, async () => {
-      const answer = await ledger.write(settled.hold, { notAfter: hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline })
+      const answer = await ledger.write(voted, { notAfter: hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline })
       if (answer !== 'replaced') return answer
-      await recordDropped(desk, settled.hold, settled.dropped)
-      await record({ type: 'voted', vote, state: settled.hold.state, ...holdSubject(hold) }, 'synced')
+      await recordDropped(desk, voted, settled.dropped)
+      await record({ type: 'voted', vote, state: voted.state, ...holdSubject(hold) }, 'synced')
+      await makeGrant(desk, voted)
       return answer
     })
     if (result === 'conflict' || result === 'early') continue
@@ -43,7 +49,7 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
       await expire(desk, hold)
       throw await refuse(desk, hold, ballot.by, 'hold-expired', 'the vote came after the end')
     }
-    return settled.hold
+    return voted
   }
   throw no.busy()
 }

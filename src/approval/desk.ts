@@ -4,6 +4,8 @@ import type { Caller } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Channel } from './channel.ts'
+import type { GrantLedger } from './grant-ledger.ts'
+import type { PinnedOf } from './grant-pattern.ts'
 import type { HoldStore } from './hold-store.ts'
 import type { Ledger, Warn } from './ledger.ts'
 import type { ApprovalOptions } from './options.ts'
@@ -20,6 +22,8 @@ export interface Desk {
   readonly channels: readonly Channel[]
   readonly ledger: Ledger
   readonly seal: Seal
+  readonly grants: GrantLedger
+  readonly pinnedOf: PinnedOf
   readonly room: WaitingRoom
   readonly people: People
   readonly roster: Roster

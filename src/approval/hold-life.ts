@@ -6,6 +6,9 @@ import type { Approvals } from './approvals.ts'
 import { makeVote, makeWithdraw } from './ballots.ts'
 import type { Channel } from './channel.ts'
 import { endOf, recorder, type Desk } from './desk.ts'
+import { makeGrantLedger } from './grant-ledger.ts'
+import type { PinnedOf } from './grant-pattern.ts'
+import { makeGrants } from './grants.ts'
 import type { HoldStore } from './hold-store.ts'
 import { makeLedger, type Warn } from './ledger.ts'
 import { makeObtain } from './obtain.ts'
@@ -42,6 +45,8 @@ export interface ApprovalParts {
   readonly roster: Roster
   /** Told of every hold by `announce`. */
   readonly channels?: readonly Channel[]
+  /** What the policies of now keep of an action, for others to be of its kind. Without it no grant is given. */
+  readonly pinnedOf?: PinnedOf
   readonly warn?: Warn
   /** Of this replica, to compare with that of the store. */
   readonly clock?: () => number
@@ -52,9 +57,10 @@ export interface ApprovalParts {
 /** More than this between our clock and the store's is worth a word. Nothing is decided by ours. */
 const clockGapMs = 5_000
 
-export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, channels = [], warn = () => {}, clock = Date.now, lateMs = 30_000 }: ApprovalParts): HoldLife => {
+export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, channels = [], pinnedOf = () => undefined, warn = () => {}, clock = Date.now, lateMs = 30_000 }: ApprovalParts): HoldLife => {
   const seal = makeSeal(options.keys)
   const ledger = makeLedger(options, store, seal, journal, warn)
+  const grants = makeGrantLedger(store.grants, seal, journal, warn, options.settledKeptMs)
   const room = makeWaitingRoom(store, ledger, options.replica, warn)
   const person = personKeys(options.people)
   let draining = false
@@ -86,7 +92,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
   }
 
   const timekeeper = makeTimekeeper(() => desk)
-  const desk: Desk = { options, store, channels, ledger, seal, room, people, roster, warn, now, leftMs, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
+  const desk: Desk = { options, store, channels, ledger, seal, grants, pinnedOf, room, people, roster, warn, now, leftMs, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
 
   const reconcile: HoldLife['reconcile'] = async (ends) => {
     const closed: { hold: string; attempt: string; result: Outcome['result'] }[] = []
@@ -109,6 +115,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     finish: makeFinish(desk),
     vote: makeVote(desk),
     withdraw: makeWithdraw(desk),
+    grants: makeGrants(desk),
     ...makeViews(desk),
     changes: (after, signal) => store.changes(after, signal),
     drain() {

@@ -1,18 +1,20 @@
 import { defined } from '../lib/defined.ts'
 import { actionRecord, callerRecord } from '../model/audit-event.ts'
 import type { Action } from '../model/action.ts'
-import type { Approval } from '../model/approval.ts'
+import type { HeldApproval } from '../model/approval.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Terms } from '../model/decision.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals, Replay } from './approvals.ts'
 import { expire, holdSubject, isCrowded, type Desk } from './desk.ts'
+import { patternOf } from './grant-pattern.ts'
+import { findGrant } from './grants.ts'
 import { holdId, isHoldId, shortCode } from './hold-name.ts'
 import type { Attachment } from './hold-store.ts'
 import { requestKeptMs } from './kept-request.ts'
 import type { Ledger } from './ledger.ts'
 import * as no from './no.ts'
-import { callerKey } from './seal.ts'
+import { callerKey, openKey } from './seal.ts'
 
 type Request = Parameters<Approvals['obtain']>[0]
 
@@ -24,7 +26,10 @@ export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, s
   const { wait } = request
   const until = performance.now() + wait.budgetMs
   if (wait.unattended && wait.hold === undefined) throw new Error('an attempt without a client came without a hold')
-  const hold = wait.hold === undefined ? await openOrJoin(desk, request) : await joinNamed(desk, request, wait.hold)
+  const pattern = wait.hold === undefined ? patternOf(desk.pinnedOf, request.caller, request.action, request.decision) : undefined
+  const granted = pattern && (await hasStanding(desk, request) ? undefined : await findGrant(desk, request, pattern))
+  if (granted) return granted
+  const hold = wait.hold === undefined ? await openOrJoin(desk, request, pattern) : await joinNamed(desk, request, wait.hold)
   if (hold.state === 'pending') wait.onHeld?.(hold)
   const named = wait.hold !== undefined
   const answer = await untilConcluded(desk, hold, named, { until, signal })
@@ -33,7 +38,7 @@ export const makeObtain = (desk: Desk): Approvals['obtain'] => async (request, s
 }
 
 /** Waits until the hold means something for whoever asks for its action: an approval to use, what another attempt's run left, or a no. */
-export const untilConcluded = async (desk: Desk, asked: Hold, named: boolean, { until, signal }: NonNullable<Approval['waits']>): Promise<Approval | Replay> => {
+export const untilConcluded = async (desk: Desk, asked: Hold, named: boolean, { until, signal }: NonNullable<HeldApproval['waits']>): Promise<HeldApproval | Replay> => {
   for (let hold = asked; ; ) {
     const answer = await conclude(desk, hold, named)
     if (answer !== undefined) return answer
@@ -50,7 +55,7 @@ export const untilConcluded = async (desk: Desk, asked: Hold, named: boolean, { 
 }
 
 /** What a hold's state means for somebody who asks for its action; `undefined`: wait. */
-const conclude = async ({ ledger }: Desk, hold: Hold, named: boolean): Promise<Approval | Replay | undefined> => {
+const conclude = async ({ ledger }: Desk, hold: Hold, named: boolean): Promise<HeldApproval | Replay | undefined> => {
   if (hold.state === 'pending') return undefined
   if (hold.state === 'approved') return { hold }
   if (hold.state === 'denied') throw no.denied(hold)
@@ -73,12 +78,19 @@ const joinNamed = async (desk: Desk, { caller, action, attempt, wait }: Request,
   return (await lapsed(desk, hold)) ? ((await expire(desk, hold)) ?? (await desk.ledger.read(id)) ?? hold) : hold
 }
 
-const openOrJoin = async (desk: Desk, request: Request): Promise<Hold> => {
+/** Whether this very action waits already, is approved, or has run so lately that a repeat means that run: then it is not another one of its kind. */
+const hasStanding = async (desk: Desk, { caller, action, wait }: Request): Promise<boolean> => {
+  const entry = await desk.store.find(openKey(caller, action.service, action.digest))
+  const hold = entry && (await desk.ledger.believe(entry))
+  return hold !== undefined && sticks(hold) && !isAnotherRequest(hold, wait.idempotencyKey) && !(await lapsed(desk, hold))
+}
+
+const openOrJoin = async (desk: Desk, request: Request, pattern: Hold['pattern']): Promise<Hold> => {
   const { caller, action, decision, wait, attempt } = request
   if (decision.terms === undefined) throw new Error('a decision to hold came without terms')
   let superseding: Hold | undefined
   for (let tries = 0; tries < maxTries; tries++) {
-    const { hold: fresh, entry } = record(desk, newHold(request, decision.terms, await desk.now()))
+    const { hold: fresh, entry } = record(desk, newHold(request, decision.terms, pattern, await desk.now()))
     const replaceable = superseding && { id: superseding.id, revision: superseding.revision }
     const opened = await desk.store.open(entry, { perCaller: desk.options.openPerCaller, perService: desk.options.openPerService }, replaceable, kept(desk, fresh, wait))
     if (opened.result === 'flooded') throw no.flooded(opened.by)
@@ -130,18 +142,18 @@ const sticks = ({ state }: Hold): boolean => state === 'pending' || state === 'a
 /** The same action again, but by its idempotency key a new wish. Only what is over makes room for it. */
 const isAnotherRequest = (hold: Hold, key: string | undefined): boolean => hold.state === 'executed' && key !== undefined && key !== hold.idempotencyKey
 
-const newHold = ({ caller, action, decision, wait }: Request, terms: Terms, now: number): Hold => ({
+const newHold = ({ caller, action, decision, wait }: Request, terms: Terms, pattern: Hold['pattern'], now: number): Hold => ({
   id: holdId(), code: shortCode(action.digest), revision: 1, state: 'pending', caller, action: settled(action), terms, matched: decision.matched, policyVersion: decision.policyVersion,
   votes: [], openedAt: now, deadline: now + terms.withinMs,
-  ...defined({ statedReason: wait.statedReason?.slice(0, maxStatedReason).toWellFormed(), idempotencyKey: wait.idempotencyKey }),
+  ...defined({ statedReason: wait.statedReason?.slice(0, maxStatedReason).toWellFormed(), idempotencyKey: wait.idempotencyKey, pattern }),
 })
 
-/** Its members as they are: an action may make some of them only when they are asked for. */
+/** Its members as they are, but for what others have in common with it: an action may make some of them only when they are asked for. */
 const settled = (action: Action): Action => Object.freeze(Object.fromEntries(members.flatMap((member) => (action[member] === undefined ? [] : [[member, action[member]]])))) as unknown as Action
 
 const members = Object.keys({
   protocol: true, service: true, place: true, verb: true, verbs: true, effect: true, resources: true, tags: true, text: true, textCut: true, facts: true, parts: true, impact: true, digest: true, shape: true,
-} satisfies Record<keyof Action, true>) as readonly (keyof Action)[]
+} satisfies Record<Exclude<keyof Action, 'pattern'>, true>) as readonly (keyof Action)[]
 
 /** Nobody hears of a hold whose record is not safe: without the record it is taken back. */
 const announce = async ({ record, ledger, now, warn }: Desk, hold: Hold, attempt: string): Promise<Hold> => {

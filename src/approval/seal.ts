@@ -10,6 +10,7 @@ import type { AttachmentName, HoldEntry, HoldRevision } from './hold-store.ts'
 /*
  * asked           canonical JSON of what never changes: caller, action, matched rules, when and why
  * sealed record   v2.<key id>.<HMAC-SHA256, base64url>.<JSON of { asked: <SHA-256 of it>, hold: <the rest>, dueAt, openKey }>
+ * other records   v1.<key id>.<HMAC-SHA256, base64url>.<text>
  * attachment      1 · key id (8) · nonce (12) · tag (16) · AES-256-GCM ciphertext; bound to its name, hold id, caller and digest
  *
  * The MAC covers the record and, by its hash, what was asked, so id, digest, state, votes, deadline and terms stand or fall together.
@@ -31,6 +32,9 @@ export interface Opened extends Finding {
   readonly hold: Hold
 }
 
+/** Kept apart by the seal: a record of one kind never passes for one of another. */
+export type TextKind = 'grant'
+
 export interface Seal {
   /** The first record of a hold, with what was asked; and the hold as it has been recorded. */
   close(hold: Hold, finding: Finding): { readonly hold: Hold; readonly entry: HoldEntry }
@@ -40,6 +44,10 @@ export interface Seal {
   open(entry: HoldEntry, id?: string): Opened
   /** A later record of a hold that has been opened before. Throws `Tampered`. */
   renew(hold: Hold, revision: HoldRevision): Opened
+  /** A record of another kind, as text. */
+  closeText(kind: TextKind, text: string): string
+  /** Throws `Tampered`. */
+  openText(kind: TextKind, sealed: string): string
   closeAttachment(hold: Hold, name: AttachmentName, bytes: Uint8Array): Uint8Array
   /** Throws `Tampered`. */
   openAttachment(hold: Hold, name: AttachmentName, sealed: Uint8Array): Uint8Array
@@ -59,7 +67,7 @@ const keyOf = (secret: Secret): Key => {
   return { id: derive(value, 'hold key id', 4).toString('hex'), mac: createSecretKey(derive(value, 'hold record', 32)), box: createSecretKey(derive(value, 'hold result', 32)) }
 }
 
-const macOf = (key: Key, body: string): Buffer => createHmac('sha256', key.mac).update(`countersign hold v2\n${key.id}\n${body}`).digest()
+const macOf = (key: Key, body: string, kind: 'hold v2' | `${TextKind} v1` = 'hold v2'): Buffer => createHmac('sha256', key.mac).update(`countersign ${kind}\n${key.id}\n${body}`).digest()
 
 export const makeSeal = (secrets: readonly Secret[]): Seal => {
   const keys = secrets.map(keyOf)
@@ -80,14 +88,16 @@ export const makeSeal = (secrets: readonly Secret[]): Seal => {
 
   const revise: Seal['revise'] = (hold, finding) => seal(hold, finding, hold.asked ?? hashOf(canonicalJson(fixed(hold))))
 
-  const openRecord = ({ sealed }: HoldRevision): Sealed => {
-    const match = /^v2\.([0-9a-f]{8})\.([\w-]{43})\./.exec(sealed.slice(0, 64))
+  const openBody = (sealed: string, kind: Parameters<typeof macOf>[2]): string => {
+    const match = /^v[12]\.([0-9a-f]{8})\.([\w-]{43})\./.exec(sealed.slice(0, 64))
     const key = byId.get(match?.[1] ?? '')
     if (match === null || key === undefined) throw new Tampered(match === null ? 'the record has no seal' : 'the record is sealed with an unknown key')
     const body = sealed.slice(match[0].length)
-    if (!timingSafeEqual(macOf(key, body), Buffer.from(match[2]!, 'base64url'))) throw new Tampered('the seal does not fit the record')
-    return JSON.parse(body) as Sealed
+    if (!timingSafeEqual(macOf(key, body, kind), Buffer.from(match[2]!, 'base64url'))) throw new Tampered('the seal does not fit the record')
+    return body
   }
+
+  const openRecord = ({ sealed }: HoldRevision): Sealed => JSON.parse(openBody(sealed, 'hold v2')) as Sealed
 
   const agreed = (hold: Hold, { openKey, dueAt }: Finding, entry: HoldRevision, id: string): Opened => {
     const differing = [
@@ -133,23 +143,27 @@ export const makeSeal = (secrets: readonly Secret[]): Seal => {
     }
   }
 
-  return { close, revise, open, renew, closeAttachment, openAttachment }
+  return {
+    close, revise, open, renew, closeAttachment, openAttachment,
+    closeText: (kind, text) => `v1.${first.id}.${macOf(first, text, `${kind} v1`).toString('base64url')}.${text}`,
+    openText: (kind, sealed) => openBody(sealed, `${kind} v1`),
+  }
 }
 
-type Fixed = Pick<Hold, 'id' | 'code' | 'caller' | 'action' | 'matched' | 'openedAt' | 'statedReason' | 'idempotencyKey'>
+type Fixed = Pick<Hold, 'id' | 'code' | 'caller' | 'action' | 'matched' | 'openedAt' | 'statedReason' | 'idempotencyKey' | 'pattern'>
 
 interface Sealed extends Finding {
   readonly asked: string
   readonly hold: Omit<Hold, Exclude<keyof Fixed, 'id'> | 'asked' | 'waiting' | 'reaches'>
 }
 
-const fixed = ({ id, code, caller, action, matched, openedAt, statedReason, idempotencyKey }: Hold): Fixed => ({ id, code, caller, action, matched, openedAt, ...defined({ statedReason, idempotencyKey }) })
+const fixed = ({ id, code, caller, action, matched, openedAt, statedReason, idempotencyKey, pattern }: Hold): Fixed => ({ id, code, caller, action, matched, openedAt, ...defined({ statedReason, idempotencyKey, pattern }) })
 
-const changing = ({ code: _code, caller: _caller, action: _action, matched: _matched, openedAt: _openedAt, statedReason: _reason, idempotencyKey: _key, asked: _asked, waiting: _waiting, reaches: _reaches, ...rest }: Hold): Sealed['hold'] => rest
+const changing = ({ code: _code, caller: _caller, action: _action, matched: _matched, openedAt: _openedAt, statedReason: _reason, idempotencyKey: _key, pattern: _pattern, asked: _asked, waiting: _waiting, reaches: _reaches, ...rest }: Hold): Sealed['hold'] => rest
 
 const hashOf = (text: string): string => hash('sha256', text, 'base64url')
 
-const short = (parts: readonly string[]): string => hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 32)
+export const shortHash = (parts: readonly string[]): string => hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 32)
 
 /** Of callers that cannot change any more; one caller asks for many things. */
 const callerKeys = new WeakMap<object, string>()
@@ -158,9 +172,9 @@ const callerKeys = new WeakMap<object, string>()
 export const callerKey = (caller: Pick<Caller, 'issuer' | 'subject' | 'clientId' | 'onBehalfOf'>): string => {
   const known = callerKeys.get(caller)
   if (known !== undefined) return known
-  const key = short([partyKey(caller), caller.clientId ?? '', ...caller.onBehalfOf.map(partyKey)])
+  const key = shortHash([partyKey(caller), caller.clientId ?? '', ...caller.onBehalfOf.map(partyKey)])
   if (Object.isFrozen(caller) && Object.isFrozen(caller.onBehalfOf) && caller.onBehalfOf.every(Object.isFrozen)) callerKeys.set(caller, key)
   return key
 }
 
-export const openKey = (caller: Caller, service: string, digest: Digest): string => short([callerKey(caller), service, digest])
+export const openKey = (caller: Caller, service: string, digest: Digest): string => shortHash([callerKey(caller), service, digest])

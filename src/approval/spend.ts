@@ -1,5 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import type { Approval } from '../model/approval.ts'
+import type { Approval, HeldApproval } from '../model/approval.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Hold } from '../model/hold.ts'
@@ -8,6 +8,7 @@ import type { Refusal } from '../model/refusal.ts'
 import type { Approvals, Replay } from './approvals.ts'
 import { recordDropped } from './ballots.ts'
 import { expire, holdSubject, isUnavailable, type Desk } from './desk.ts'
+import { finishGrant, useGrant } from './grants.ts'
 import { prolongRequest } from './kept-request.ts'
 import type { Attachment } from './hold-store.ts'
 import * as no from './no.ts'
@@ -19,6 +20,7 @@ const maxTries = 20
 
 /** Approved becomes running, once. */
 export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, attempt, caller, decision) => {
+  if (approval.grant !== undefined) return await useGrant(desk, approval, attempt, caller, decision)
   try {
     return await spend(desk, approval, attempt, caller, decision)
   } catch (error) {
@@ -27,7 +29,7 @@ export const makeSpend = (desk: Desk): Approvals['spend'] => async (approval, at
   }
 }
 
-const spend = async (desk: Desk, approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval | Replay> => {
+const spend = async (desk: Desk, approval: HeldApproval, attempt: string, caller: Caller, decision: Decision): Promise<Approval | Replay> => {
   const { ledger, people, record, now, options } = desk
   for (let tries = 0; tries < maxTries; tries++) {
     if (desk.isDraining()) throw no.draining(approval.hold)
@@ -77,7 +79,7 @@ const spend = async (desk: Desk, approval: Approval, attempt: string, caller: Ca
 const hasRun = ({ state }: Hold): boolean => state === 'running' || state === 'executed'
 
 /** Another attempt of the same caller was faster: its result is the answer to this one, too. */
-const afterAnother = async (desk: Desk, hold: Hold, waits: NonNullable<Approval['waits']>): Promise<Replay> => {
+const afterAnother = async (desk: Desk, hold: Hold, waits: NonNullable<HeldApproval['waits']>): Promise<Replay> => {
   desk.room.ended(hold.id)
   const answer = await untilConcluded(desk, hold, false, waits)
   if ('result' in answer) return answer
@@ -105,7 +107,9 @@ export const close = async ({ ledger, now }: Desk, hold: Hold, outcome: Outcome,
 }
 
 /** Never throws for a store that is away: the action has run, and its end is written as soon as it can be. */
-export const makeFinish = (desk: Desk): Approvals['finish'] => async ({ hold: asSpent }: Approval, outcome, result) => {
+export const makeFinish = (desk: Desk): Approvals['finish'] => async (approval: Approval, outcome, result) => {
+  if (approval.grant !== undefined) return await finishGrant(desk, approval, outcome)
+  const { hold: asSpent } = approval
   const { options, ledger, seal, warn } = desk
   const { id, spent } = asSpent
   const keepMs = Math.max(options.resultKeptMs, options.replayWindowMs)

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { Place, Resource } from '../model/action.ts'
 import type { ActionRecord, AuditEvent, CallerRecord, DecisionRecord, PasskeyRecord } from '../model/audit-event.ts'
 import type { Party, Principal } from '../model/caller.ts'
-import type { MatchedRule } from '../model/decision.ts'
+import type { GrantBounds, MatchedRule } from '../model/decision.ts'
 import type { PasskeyEvidence, Vote } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { freeText } from './free-text.ts'
@@ -117,8 +117,10 @@ const passkey = (value: PasskeyRecord): string => JSON.stringify(value, ['id', '
 /** What was signed for it stands in the record of the vote itself, and not again where votes are counted. */
 const votedOnce = (value: Vote): string => (value.evidence === undefined ? vote(value) : `${vote(value).slice(0, -1)},"evidence":${evidence(value.evidence)}}`)
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, shown, at }: Vote): string =>
-  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`},"at":${plain(at)}}`
+const bounds = (value: GrantBounds): string => JSON.stringify(value, ['times', 'rows', 'withinMs'])
+
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, grant, at }: Vote): string =>
+  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`}${grant === undefined ? '' : `,"grant":${bounds(grant)}`},"at":${plain(at)}}`
 
 const mostColumns = 100
 
@@ -128,6 +130,12 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   action,
   decision,
   hold: quoted,
+  grant: quoted,
+  approval: quoted,
+  bounds,
+  pattern: free,
+  rows: plain,
+  end: quoted,
   lease: quoted,
   outcome,
   digest: quoted,
@@ -178,7 +186,7 @@ const shortened = (event: AuditEvent, whole: string): string => {
 }
 
 /** What an event is found by stays whole. */
-const identifying = new Set(['attempt', 'hold', 'digest', 'kind', 'verdict'])
+const identifying = new Set(['attempt', 'hold', 'grant', 'approval', 'digest', 'kind', 'verdict'])
 
 const cut = (value: unknown, characters: number, items: number, path: string, fields: string[]): unknown => {
   if (typeof value === 'string') {

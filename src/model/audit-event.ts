@@ -1,7 +1,8 @@
 import { defined } from '../lib/defined.ts'
 import type { Action, Digest, Impact, Place } from './action.ts'
 import type { Caller, Party, Principal } from './caller.ts'
-import type { Decision, MatchedRule, Terms, Verdict } from './decision.ts'
+import type { Decision, GrantBounds, MatchedRule, Terms, Verdict } from './decision.ts'
+import type { GrantEnd } from './grant.ts'
 import type { HoldState, Vote } from './hold.ts'
 import type { Outcome } from './outcome.ts'
 import type { RefusalCode } from './refusal.ts'
@@ -55,7 +56,7 @@ export type AuditEvent =
   /** A decision that is not followed by running right away: a deny, a hold, or an allow that waits for `started`. */
   | ({ readonly type: 'decided'; readonly decision: DecisionRecord; readonly hold?: string } & Subject)
   /** Written before the first byte goes upstream. For an action that needs no hold it carries the decision as well. */
-  | ({ readonly type: 'started'; readonly decision: DecisionRecord; readonly hold?: string; readonly lease?: string } & Subject)
+  | ({ readonly type: 'started'; readonly decision: DecisionRecord; readonly hold?: string; readonly grant?: string; readonly lease?: string } & Subject)
   | { readonly type: 'finished'; readonly attempt: string; readonly hold?: string; readonly outcome: Outcome }
   /** Closed at boot: `started` was recorded and no end was. */
   | { readonly type: 'outcome-unknown'; readonly attempt: string; readonly hold?: string; readonly digest: Digest }
@@ -71,6 +72,11 @@ export type AuditEvent =
   | ({ readonly type: 'hold-withdrawn'; readonly by: Party } & HoldSubject)
   /** Spent: the one atomic step that turns an approval into one execution. `unattended`: it ran without its client. */
   | ({ readonly type: 'released'; readonly attempt: string; readonly votes: readonly Vote[]; readonly policyVersion: string; readonly heldUnder: string; readonly unattended?: true } & HoldSubject)
+  /** Approvers let more of the kind through: of whose, for how many, of which kind. */
+  | ({ readonly type: 'grant-made'; readonly grant: string; readonly caller: CallerRecord; readonly bounds: GrantBounds; readonly deadline: number; readonly pattern: string; readonly votes: readonly Vote[] } & HoldSubject)
+  /** In the place of a hold: which grant lets it run, and whose votes are behind that. `rows`: as many as it may change. */
+  | ({ readonly type: 'grant-used'; readonly grant: string; readonly approval: string; readonly decision: DecisionRecord; readonly votes: readonly Vote[]; readonly rows?: number } & Subject)
+  | { readonly type: 'grant-ended'; readonly grant: string; readonly approval: string; readonly end: GrantEnd; readonly by?: Party; readonly cause?: string }
   | { readonly type: 'store-tampered'; readonly hold: string; readonly cause: string }
   | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string }
   /** Somebody logged in with a browser. `steppedUp`: once more, because something asked for a fresh login. */

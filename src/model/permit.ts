@@ -9,4 +9,6 @@ export interface Permit {
   readonly action: Action
   readonly decision: Decision
   readonly hold?: string
+  /** It runs by a grant; `rows`: it may change so many at most. */
+  readonly grant?: { readonly id: string; readonly rows?: number }
 }

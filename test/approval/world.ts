@@ -17,6 +17,7 @@ import type { Approval } from '../../src/model/approval.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
 import type { Caller } from '../../src/model/caller.ts'
 import type { Decision, Requirement, Terms } from '../../src/model/decision.ts'
+import type { Pinned } from '../../src/model/grant.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import { Refusal } from '../../src/model/refusal.ts'
 import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
@@ -59,6 +60,8 @@ export interface World extends AsyncDisposable {
   journalFails: AuditEvent['type'] | undefined
   /** Records of this type wait for the promise. */
   journalWaits: { readonly type: AuditEvent['type']; readonly until: Promise<void> } | undefined
+  /** What the policies keep of every action. */
+  pinned: Pinned | undefined
   replica(name: string, over?: Partial<ApprovalOptions>, wrap?: (store: HoldStore) => HoldStore, channels?: readonly Channel[], lateMs?: number): Promise<Replica>
   /** Straight into the file, as somebody who got at it would. */
   tamper(sql: string, ...values: (string | number)[]): void
@@ -78,14 +81,14 @@ export const makeWorld = async (over: Partial<ApprovalOptions> = {}): Promise<Wo
     },
   } as unknown as Journal
   const world: World = {
-    events: [], skewMs: 0, journalFails: undefined, journalWaits: undefined,
+    events: [], skewMs: 0, pinned: undefined, journalFails: undefined, journalWaits: undefined,
     async replica(name, more = {}, wrap = (store) => store, channels = [], lateMs) {
       const store = wrap(openEmbeddedStore({ kind: 'embedded', path }, { clockSkewMs: () => world.skewMs }))
       const warnings: string[] = []
       const roster = makeRoster(Date.now)
       const life = makeApprovals(
         { replica: name, openPerCaller: 100, openPerService: 1_000, maxWaiting: 1_000, maxWaitingPerCaller: 1_000, replayWindowMs: 60_000, resultKeptMs: 60_000, settledKeptMs: 600_000, people: [], keys: [new Secret('0123456789abcdef0123456789abcdef')], ...over, ...more },
-        { store, journal, roster, channels, warn: (message) => warnings.push(message), ...(lateMs === undefined ? {} : { lateMs }) },
+        { store, journal, roster, channels, pinnedOf: () => world.pinned, warn: (message) => warnings.push(message), ...(lateMs === undefined ? {} : { lateMs }) },
       )
       const replica = { life, store, roster, warnings }
       replicas.push(replica)
