@@ -1,0 +1,151 @@
+import { hash } from 'node:crypto'
+import { isSureEnough, leastAssurance } from '../../approval/assurance.ts'
+import { plainView, type PlainView, type Ruse } from '../../lib/plain-view.ts'
+import { approversIn } from '../../model/decision.ts'
+import { isOpen, type Hold, type Vote } from '../../model/hold.ts'
+import { holdUrl } from '../interest.ts'
+import type { Payload } from '../options.ts'
+import { accountText, endOf, headline, impactText, personText, said, stateText, timeText, votesOf } from '../words.ts'
+import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block, type Button } from './blocks.ts'
+
+/** Named in every vote beside the hash of what was shown. To be raised with every change of what this file renders. */
+const rendering = 'slack/1'
+
+/** What a window of a chat shows without folding much of it away, and without Slack cutting it. */
+const longestText = 2_900
+const mostLines = 60
+/** Of a text that is cut: what stands first and last. */
+const [headLength, tailLength] = [1_400, 700]
+const mostResources = 20
+const longestName = 200
+
+export interface Card {
+  /** For notifications and screen readers. Slack reads it as markup, so no word of a stranger is in it. */
+  readonly text: string
+  readonly blocks: readonly Block[]
+}
+
+export interface CardStyle {
+  readonly payload: Payload
+  readonly consoleUrl: string
+  /** Whether a click would reach us. */
+  readonly interactive: boolean
+}
+
+/** The exact action as this card shows it, whole or not. */
+interface ShownText {
+  readonly text: string
+  readonly whole: boolean
+  readonly ruses: readonly Ruse[]
+}
+
+const shownText = ({ action }: Hold): ShownText => {
+  const { text, ruses }: PlainView = plainView(action.text)
+  const whole = text.length <= longestText && text.split('\n').length <= mostLines
+  return { text: whole ? text : shortened(text), whole: whole && !action.textCut, ruses }
+}
+
+const shortened = (text: string): string => {
+  const lines = text.split('\n')
+  const head = lines.slice(0, mostLines / 2).join('\n').slice(0, headLength).toWellFormed()
+  const tail = lines.slice(-mostLines / 4).join('\n').slice(-tailLength).toWellFormed()
+  return `${head}\n\\{here ${text.length - head.length - tail.length} of ${text.length} characters are left out}\n${tail}`
+}
+
+/** Whether this card may be decided on where it stands: somebody who sees all of it, in a chat, is who the terms ask for. */
+export const isDecidable = (hold: Hold, { payload, interactive }: Pick<CardStyle, 'payload' | 'interactive'>): boolean =>
+  interactive && payload === 'full' && hold.state === 'pending' && isSureEnough('chat', leastAssurance(hold.terms)) && shownText(hold).whole
+
+/** `slack/1 sha256:…` over the action as it was shown. */
+export const shownName = (hold: Hold): string => `${rendering} sha256:${hash('sha256', `${rendering}\n${hold.action.digest}\n${shownText(hold).text}`)}`
+
+export const buttonValue = ({ id, action }: Hold): string => `${id}.${action.digest}`
+
+const opening = (hold: Hold): string => (hold.state === 'pending' ? 'Approval wanted' : stateText(hold.state))
+
+export const makeCard = (hold: Hold, style: CardStyle): Card => {
+  const { payload } = style
+  const what = payload === 'none' ? `${opening(hold)}: ${hold.code}` : `${opening(hold)}: ${headline(hold)} at ${said(hold.action.service)}`
+  const end = endOf(hold)
+  return {
+    text: `${opening(hold)}: ${hold.code}`,
+    blocks: [
+      header(what),
+      ...(payload === 'none' ? [] : [fields(facts(hold))]),
+      ...(payload === 'full' ? exactly(hold) : []),
+      ...(payload === 'none' ? [] : verdicts(hold)),
+      ...(end === undefined ? [] : [timeContext(hold.state === 'approved' ? 'Run by' : 'Decide by', end)]),
+      context(hold.code, hold.action.digest, ...(payload === 'none' ? [] : [`policy ${said(hold.policyVersion).slice(0, 19)}`])),
+      ...foot(hold, style),
+    ],
+  }
+}
+
+const facts = (hold: Hold): readonly (readonly [string, string])[] => {
+  const { action, caller, terms } = hold
+  const { given, needed } = votesOf(hold)
+  const rules = hold.matched.filter(({ then, observed }) => then === 'hold' && !observed)
+  const impact = impactText(action.impact)
+  const place = action.place && `${action.place.database} as ${action.place.role}`
+  const pairs: readonly (readonly [string, string | undefined])[] = [
+    ['Asked by', `${caller.kind} ${accountText(caller)}`],
+    ['On behalf of', caller.onBehalfOf.map((who) => `${who.kind} ${accountText(who)}`).join('\n')],
+    ['Service', [said(action.service), place === undefined ? '' : said(place)].filter(Boolean).join(', ')],
+    ['Would change', action.effect === 'read' ? 'nothing: it reads' : impact],
+    ['Data', action.tags.map(said).join(', ')],
+    ['Why it waits', rules.map(({ policy, rule, because }) => `${said(policy)}/${said(rule)}${because === undefined ? '' : `: ${said(because)}`}`).join('\n')],
+    ['Approvals', `${given} of ${needed}: ${terms.requirements.map((requirement) => `${requirement.count} of ${approversIn(requirement).map(said).join(', ')}`).join('; ')}`],
+    ['Result', resultText(hold)],
+  ]
+  return pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined && pair[1] !== '')
+}
+
+export const resultText = ({ outcome }: Hold): string | undefined => {
+  if (outcome === undefined) return undefined
+  const parts = [outcome.result, outcome.status === undefined ? '' : `status ${said(outcome.status)}`, outcome.rows === undefined ? '' : `${outcome.rows} ${outcome.rows === 1 ? 'row' : 'rows'}`, `${Math.round(outcome.ms)} ms`]
+  return parts.filter(Boolean).join(', ')
+}
+
+const warnings: Readonly<Record<Ruse, string>> = {
+  hidden: 'Characters that cannot be seen are spelled out.',
+  lookalike: 'Letters that pass for others are spelled out.',
+  blanks: 'Long gaps are folded.',
+}
+
+const exactly = (hold: Hold): readonly Block[] => {
+  const { text, whole, ruses } = shownText(hold)
+  const remark = [whole ? '' : 'Not all of it is shown here: open the full review.', ...ruses.map((ruse) => `⚠ ${warnings[ruse]}`)].filter(Boolean).join(' ')
+  const resources = hold.action.resources.filter(({ kind }) => kind !== 'column')
+  const list = resources.slice(0, mostResources).map(({ kind, access, name }) => `${kind === 'function' ? 'calls ' : access === 'write' ? 'writes' : 'reads '} ${nameView(name)}`)
+  return [
+    preformatted('The exact action', text, remark === '' ? undefined : remark),
+    ...(list.length === 0 ? [] : [preformatted('What it touches', [...list, ...(resources.length > mostResources ? [`and ${resources.length - mostResources} more`] : [])].join('\n'))]),
+    ...(hold.statedReason === undefined ? [] : [preformatted('What the requester says', nameView(hold.statedReason, 1_000), 'Nobody has checked it.')]),
+  ]
+}
+
+const nameView = (text: string, longest = longestName): string => {
+  const { text: view } = plainView(said(text))
+  return view.length <= longest ? view : `${view.slice(0, longest).toWellFormed()} …`
+}
+
+const verdicts = (hold: Hold): readonly Block[] => {
+  const lines = hold.votes.slice(-9).map(({ verdict, by, channel, at }: Vote) => `${verdict === 'approve' ? '✓' : '✕'} ${personText(by)} ${verdict === 'approve' ? 'approved' : 'denied'}${channel === 'automation' ? ', an automation' : ` by ${channel}`}, ${timeText(at)}`)
+  return lines.length === 0 ? [] : [context(...lines)]
+}
+
+/** What Slack calls a click on each of them. */
+export const actionIds = { approve: 'countersign.approve', deny: 'countersign.deny', open: 'countersign.open' } as const
+
+const foot = (hold: Hold, style: CardStyle): readonly Block[] => {
+  const open = button(actionIds.open, isOpen(hold.state) ? 'Open full review' : 'Open', { url: holdUrl(style.consoleUrl, hold) })
+  if (!isDecidable(hold, style)) return [actions(open)]
+  const value = buttonValue(hold)
+  // Where a reason is asked for, a window asks for it, and is the confirmation.
+  const sure = hold.terms.askReason ? {} : { confirm: { title: `Approve ${hold.code}?`, text: `${headline(hold)} at ${said(hold.action.service)}. You answer for what the card shows.` } }
+  const decisions: readonly Button[] = [button(actionIds.approve, 'Approve', { value, style: 'primary', ...sure }), button(actionIds.deny, 'Deny', { value, style: 'danger' })]
+  return [actions(...decisions, open)]
+}
+
+/** A message that only one person sees. */
+export const answerBlocks = (text: string, link: { readonly text: string; readonly url: string } | undefined): readonly Block[] => [paragraph(text), ...(link === undefined ? [] : [actions(button(actionIds.open, link.text, { url: link.url }))])]

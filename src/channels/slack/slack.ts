@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import type { Channel, Showing } from '../../approval/channel.ts'
+import type { Log } from '../../lib/log.ts'
+import { Busy } from '../../lib/receiver.ts'
+import { isOpen } from '../../model/hold.ts'
+import { makeDelivery } from '../delivery.ts'
+import { concerns } from '../interest.ts'
+import { makeCard, type Card } from './card.ts'
+import type { SlackOptions } from './options.ts'
+import { makePace } from './pace.ts'
+import { makeSlackApi, SlackNo, type SlackApi } from './slack-api.ts'
+
+/** Where a message stands. */
+export interface Copy {
+  readonly channel: string
+  readonly ts: string
+}
+
+const copyShape = z.object({ channel: z.string().min(1), ts: z.string().min(1) })
+
+/** Slack takes about one message a second in one conversation. */
+const apartMs = 1_000
+/** How long it is believed that a conversation is still not shared with others. */
+const believedMs = 600_000
+/** Somebody has deleted it, or it cannot be changed any more. */
+const gone: ReadonlySet<string> = new Set(['message_not_found', 'cant_update_message', 'edit_window_closed', 'channel_not_found'])
+
+const [second, minute] = [1_000, 60_000]
+
+/** One message for each hold, kept up to date until its result stands in it. */
+export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: Log, pacedMs = apartMs): Channel => {
+  const delivery = makeDelivery(options)
+  const api = makeSlackApi(options, options.token, delivery)
+  const pace = makePace(pacedMs)
+  const isOurs = makeSharedCheck(options, api)
+
+  const call = async (method: string, values: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> => {
+    await pace.turn(signal)
+    try {
+      return await api.call(method, values, signal)
+    } catch (error) {
+      if (error instanceof Busy) pace.rest(error.retryAfterMs)
+      throw error
+    }
+  }
+
+  const cardOf = ({ hold }: Showing): Card => makeCard(hold, { payload: options.payload, consoleUrl: consoleUrl(), interactive: options.interactivity !== undefined })
+
+  const post = async (showing: Showing, signal: AbortSignal): Promise<string> => {
+    await isOurs(signal)
+    const { text, blocks } = cardOf(showing)
+    const { channel, ts } = copyShape.parse(await call('chat.postMessage', { channel: options.conversation, text, blocks, unfurl_links: false, unfurl_media: false }, signal))
+    return JSON.stringify({ channel, ts } satisfies Copy)
+  }
+
+  const remind = async ({ channel, ts }: Copy, signal: AbortSignal): Promise<void> => {
+    await call('chat.postMessage', { channel, thread_ts: ts, reply_broadcast: true, text: 'Nobody has decided, and half of the time is over.' }, signal).catch((error: unknown) => {
+      if (!(error instanceof SlackNo)) throw error
+      log.warn({ channel: options.name, cause: error.message }, 'a reminder could not be posted')
+    })
+  }
+
+  const show = async (showing: Showing, signal: AbortSignal): Promise<string | undefined> => {
+    const { hold, memory, occasion } = showing
+    const copy = readCopy(memory)
+    if (copy === undefined) return isOpen(hold.state) && occasion === 'change' ? await post(showing, signal) : memory
+    if (occasion === 'reminder') {
+      await remind(copy, signal)
+      return memory
+    }
+    try {
+      await call('chat.update', { ...copy, ...cardOf(showing) }, signal)
+      return memory
+    } catch (error) {
+      if (!(error instanceof SlackNo) || !gone.has(error.code)) throw error
+      log.warn({ channel: options.name, hold: hold.id, cause: error.message }, 'the message of a hold is not there any more')
+      // Deleting the message must not hide the hold.
+      return hold.state === 'pending' ? await post(showing, signal) : memory
+    }
+  }
+
+  return {
+    name: options.name,
+    kind: options.kind,
+    retriesMs: [5 * second, 15 * second, 30 * second, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute, 60 * minute],
+    timeoutMs: options.timeoutMs,
+    concerns: (hold) => concerns(options.interest, hold),
+    show,
+    [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),
+  }
+}
+
+const readCopy = (memory: string | undefined): Copy | undefined => {
+  const read = memory === undefined ? undefined : copyShape.safeParse(JSON.parse(memory))
+  return read?.success ? read.data : undefined
+}
+
+/** Rejects where people of another company read along and nobody has said that they may. */
+const makeSharedCheck = ({ conversation, sharedChannel }: SlackOptions, api: SlackApi): ((signal: AbortSignal) => Promise<void>) => {
+  let believedUntil = 0
+  return async (signal) => {
+    if (sharedChannel || performance.now() < believedUntil) return
+    const about = await api.call('conversations.info', { channel: conversation }, signal)
+    const { is_ext_shared: shared, is_pending_ext_shared: invited } = z.object({ is_ext_shared: z.boolean().optional(), is_pending_ext_shared: z.boolean().optional() }).parse(about['channel'])
+    if (shared === true || invited === true) throw new Error('the conversation is shared with another company, and shared-channel does not say that it may be')
+    believedUntil = performance.now() + believedMs
+  }
+}
