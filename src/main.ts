@@ -1,12 +1,15 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Logger } from 'pino'
+import type { Channel } from './approval/channel.ts'
 import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
 import type { HoldStore } from './approval/hold-store.ts'
 import { makeRoster } from './approval/roster.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
+import { makeTeamsWebhook } from './channels/teams/workflow.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
 import { makeOutgoing } from './channels/webhook/outgoing.ts'
+import type { ChannelConfig } from './config/channels.ts'
 import type { Config } from './config/config.ts'
 import { assertionKey, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
 import { sameness } from './config/restart.ts'
@@ -95,7 +98,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
 
   const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim), standing: (caller) => current.identity.standing(caller) }
   const roster = makeRoster(now)
-  const channels = makeOutgoing(config.channels, () => current.config.console.url, { kind: 'ed25519', key: webhookKey(config) })
+  const channels = config.channels.map((options) => makeChannel(options, () => current.config.console.url, config))
   const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, channels, warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
   await reconcile(approvals, journal, log)
 
@@ -196,6 +199,12 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
       await life.disposeAsync()
     },
   }
+}
+
+const makeChannel = (options: ChannelConfig, consoleUrl: () => string, config: Config): Channel => {
+  if (options.kind === 'teams-webhook') return makeTeamsWebhook(options, consoleUrl)
+  if (options.kind === 'teams-bot') throw new Error('not yet')
+  return makeOutgoing(options, consoleUrl, { kind: 'ed25519', key: webhookKey(config) })
 }
 
 const openStore = async (options: StoreOptions, clockSkewMs: (() => number) | undefined): Promise<HoldStore> => {

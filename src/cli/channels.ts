@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
-import type { OutgoingOptions } from '../channels/webhook/options.ts'
 import { publicKeyText } from '../channels/webhook/signing.ts'
 import { signingKeys } from '../channels/webhook/webhook.ts'
 import { withApprovalKey } from '../config/approval-key.ts'
+import type { ChannelConfig } from '../config/channels.ts'
 import type { Config } from '../config/config.ts'
 import { webhookKey } from '../config/deployment-keys.ts'
 import { loadConfig } from '../config/load.ts'
@@ -27,8 +27,10 @@ interface Described {
   readonly publicKeys?: readonly string[]
 }
 
-const describe = (config: Config, channel: OutgoingOptions): Described => {
+const describe = (config: Config, channel: ChannelConfig): Described => {
   const { name, kind } = channel
+  if (channel.kind === 'teams-webhook') return { name, kind, host: new URL(channel.url.reveal()).host, payload: channel.payload }
+  if (channel.kind === 'teams-bot') return { name, kind, host: new URL(channel.serviceUrl).host, payload: channel.payload }
   const { host } = new URL(channel.url)
   if (channel.kind === 'pagerduty') return { name, kind, host }
   const keys = signingKeys(channel, { kind: 'ed25519', key: webhookKey(config) })

@@ -12,12 +12,14 @@ const common = {
   'private-addresses': flag('Whether the name may lead to an address inside the company, or to this machine.', false),
 }
 
+const payload = (standard: 'none' | 'summary') => z.enum(['none', 'summary', 'full']).default(standard).describe('How much of a hold leaves the house: that there is one and where to look at it; who asks for what, by which rules; its text as well.')
+
 export const channel = z
   .discriminatedUnion('kind', [
     z.strictObject({
       kind: z.literal('webhook').describe('Signed messages by Standard Webhooks.'),
       url: text('Where to.'),
-      payload: z.enum(['none', 'summary', 'full']).default('none').describe('How much of a hold leaves the house: that there is one and where to look at it; who asks for what, by which rules; its text as well.'),
+      payload: payload('none'),
       secret: secret('What messages are signed with: `whsk_…` (Ed25519) or `whsec_…` (HMAC-SHA256). Without one, an Ed25519 key of this deployment; `countersign channels` shows its public half.').optional(),
       'secret-file': secretFile('secret').optional(),
       'previous-secret': secret('Signs beside `secret` until every receiver has changed over.').optional(),
@@ -30,6 +32,13 @@ export const channel = z
       'routing-key': secret('The integration key.').optional(),
       'routing-key-file': secretFile('routing-key').optional(),
       severity: z.enum(['critical', 'error', 'warning', 'info']).default('warning').describe('Of the incident.'),
+      ...common,
+    }),
+    z.strictObject({
+      kind: z.literal('teams-webhook').describe('Cards into a chat of Microsoft Teams, by a Workflows hook. People decide in the console.'),
+      url: secret('Address of the hook: whoever knows it can post there.').optional(),
+      'url-file': secretFile('url').optional(),
+      payload: payload('none'),
       ...common,
     }),
   ])

@@ -1,3 +1,4 @@
+import type { TeamsOptions } from '../channels/teams/options.ts'
 import type { OutgoingOptions } from '../channels/webhook/options.ts'
 import { readSigningKey } from '../channels/webhook/signing.ts'
 import { defined } from '../lib/defined.ts'
@@ -11,22 +12,32 @@ import type { ConfigSource } from './schema.ts'
 
 type ChannelSource = ConfigSource['channels'][string]
 
-export const makeChannels = ({ channels, services, groups }: ConfigSource, checks: Checks): readonly OutgoingOptions[] =>
-  Object.entries(channels).map(([name, source]): OutgoingOptions => {
+export type ChannelConfig = OutgoingOptions | TeamsOptions
+
+export const makeChannels = ({ channels, services, groups }: ConfigSource, checks: Checks): readonly ChannelConfig[] =>
+  Object.entries(channels).map(([name, source]): ChannelConfig => {
     const path: Path = ['channels', name]
     for (const [index, service] of (source.only.services ?? []).entries()) checks.known([...path, 'only', 'services', index], service, Object.keys(services), 'service')
     if (groups !== undefined) for (const [index, group] of (source.only.groups ?? []).entries()) checks.known([...path, 'only', 'groups', index], group, groups, 'group')
-    const common = { name, url: makeUrl(path, source, checks), interest: defined({ services: source.only.services, tags: source.only.tags, groups: source.only.groups }), timeoutMs: ms(source.timeout), privateAddresses: source['private-addresses'] }
-    if (source.kind === 'pagerduty') return { kind: 'pagerduty', ...common, severity: source.severity, routingKey: checks.secret([...path, 'routing-key'], source['routing-key'], source['routing-key-file'], true) ?? missing }
+    const common = { name, interest: defined({ services: source.only.services, tags: source.only.tags, groups: source.only.groups }), timeoutMs: ms(source.timeout), privateAddresses: source['private-addresses'] }
+    if (source.kind === 'teams-webhook') return { kind: 'teams-webhook', ...common, url: makeSecretUrl(path, source, checks), payload: source.payload }
+    const url = checkedUrl(path, source.url, source, checks)
+    if (source.kind === 'pagerduty') return { kind: 'pagerduty', ...common, url, severity: source.severity, routingKey: checks.secret([...path, 'routing-key'], source['routing-key'], source['routing-key-file'], true) ?? missing }
     const secrets = [makeSecret(path, 'secret', source.secret, source['secret-file'], checks), makeSecret(path, 'previous-secret', source['previous-secret'], source['previous-secret-file'], checks)]
-    return { kind: 'webhook', ...common, payload: source.payload, secrets: secrets.filter((secret) => secret !== undefined) }
+    return { kind: 'webhook', ...common, url, payload: source.payload, secrets: secrets.filter((secret) => secret !== undefined) }
   })
 
-const makeUrl = (path: Path, { url, 'private-addresses': inside }: ChannelSource, checks: Checks): string => {
+const checkedUrl = (path: Path, url: string, { 'private-addresses': inside }: ChannelSource, checks: Checks): string => {
   const problem = outboundProblem(url, checks.outbound)
   // What stands in the address of a hook may be the only secret that it has.
   if (problem !== undefined) checks.report([...path, 'url'], problem, { hide: true })
   else if (!inside && isLoopbackHost(new URL(url).hostname)) checks.report([...path, 'url'], 'leads to this machine; say private-addresses: true if that is meant', { hide: true })
+  return url
+}
+
+const makeSecretUrl = (path: Path, source: ChannelSource & { readonly kind: 'teams-webhook' }, checks: Checks): Secret => {
+  const url = checks.secret([...path, 'url'], source.url, source['url-file'], true) ?? missing
+  if (url !== missing) checkedUrl(path, url.reveal(), source, checks)
   return url
 }
 

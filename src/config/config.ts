@@ -1,7 +1,6 @@
 import type { ApprovalOptions } from '../approval/options.ts'
 import type { JournalOptions } from '../audit/options.ts'
 import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
-import type { OutgoingOptions } from '../channels/webhook/options.ts'
 import type { CredentialOptions } from '../credentials/options.ts'
 import type { IdentityOptions } from '../identity/options.ts'
 import type { Problem } from '../lib/problem.ts'
@@ -12,6 +11,7 @@ import type { HttpListenerOptions } from '../protocols/http/options.ts'
 import type { PostgresListenerOptions } from '../protocols/postgres/options.ts'
 import type { SinkOptions } from '../sinks/options.ts'
 import type { StoreOptions } from '../stores/options.ts'
+import type { ChannelConfig } from './channels.ts'
 import type { PolicyFile } from './policy-files.ts'
 import type { ConfigSource } from './schema.ts'
 
@@ -47,7 +47,7 @@ export interface Config {
   readonly store: StoreOptions
   readonly journal: JournalOptions
   readonly sinks: readonly SinkOptions[]
-  readonly channels: readonly OutgoingOptions[]
+  readonly channels: readonly ChannelConfig[]
   readonly policyFiles: readonly PolicyFile[]
   readonly policyFacts: PolicyFacts
   /** The hosts that the configuration may send us to; absent: any that is not forbidden. Looked at when it loads, not when a name is resolved. */

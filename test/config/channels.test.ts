@@ -16,6 +16,9 @@ test('channels, with what is said and what is not', async () => {
   const [pager] = (await folder.config(withChannel('kind: pagerduty, routing-key: "${env:KEY}"'), { KEY: 'R0UTE' })).channels
   assert.ok(pager?.kind === 'pagerduty')
   assert.deepEqual([pager.url, pager.severity, pager.routingKey.reveal(), pager.interest], ['https://events.pagerduty.com/v2/enqueue', 'warning', 'R0UTE', {}])
+  const [team] = (await folder.config(withChannel('kind: teams-webhook, url: "${env:HOOK}"'), { HOOK: 'https://example.westeurope.logic.azure.com/workflows/1?sig=h1dden' })).channels
+  assert.ok(team?.kind === 'teams-webhook')
+  assert.deepEqual([team.url.reveal(), team.payload, team.timeoutMs], ['https://example.westeurope.logic.azure.com/workflows/1?sig=h1dden', 'none', 15_000])
   assert.equal((await folder.config(withChannel('kind: webhook, url: "http://127.0.0.1:9/", private-addresses: true'))).channels.length, 1)
   assert.deepEqual((await folder.config(configText())).channels, [])
 })
@@ -37,10 +40,14 @@ test('what cannot be meant does not load, and says nothing of a secret or of the
     [`${hook}, only: { tags: [] }`, /tags/],
     ['kind: pagerduty', /routing-key/],
     ['kind: pagerduty, routing-key: "${env:KEY}", payload: full', /unknown key "payload"/],
+    ['kind: teams-webhook', /url/],
+    ['kind: teams-webhook, url: "https://example.logic.azure.com/?sig=h1dden"', /use a reference/],
+    ['kind: teams-webhook, url: "${env:KEY}"', /is no URL/],
+    ['kind: teams-webhook, url: "${env:LOCAL}"', /private-addresses: true/],
     ['kind: slak', /slak|kind/],
   ]
   for (const [members, expected] of cases) {
-    const [problem = '', ...more] = await folder.problems(withChannel(members), { KEY: 'h1dden' })
+    const [problem = '', ...more] = await folder.problems(withChannel(members), { KEY: 'h1dden', LOCAL: 'http://127.0.0.1:9/h1dden' })
     assert.match(problem, expected, members)
     assert.ok(!problem.includes('h1dden'), problem)
     assert.deepEqual(more, [])

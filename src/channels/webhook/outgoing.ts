@@ -4,5 +4,5 @@ import { makePagerDuty } from './pagerduty.ts'
 import type { SigningKey } from './signing.ts'
 import { makeWebhook } from './webhook.ts'
 
-export const makeOutgoing = (options: readonly OutgoingOptions[], consoleUrl: () => string, deploymentKey: SigningKey): readonly Channel[] =>
-  options.map((one) => (one.kind === 'pagerduty' ? makePagerDuty(one, consoleUrl) : makeWebhook(one, consoleUrl, deploymentKey)))
+export const makeOutgoing = (options: OutgoingOptions, consoleUrl: () => string, deploymentKey: SigningKey): Channel =>
+  options.kind === 'pagerduty' ? makePagerDuty(options, consoleUrl) : makeWebhook(options, consoleUrl, deploymentKey)

@@ -1,0 +1,37 @@
+import type { Channel, Showing } from '../../approval/channel.ts'
+import { isOpen } from '../../model/hold.ts'
+import { makeDelivery } from '../delivery.ts'
+import { concerns } from '../interest.ts'
+import { cardOf } from './card.ts'
+import type { TeamsWebhookOptions } from './options.ts'
+
+const [second, minute] = [1_000, 60_000]
+export const chatRetriesMs: readonly number[] = [5 * second, 15 * second, minute, 5 * minute, 15 * minute, 60 * minute]
+
+/**
+ * A card by a Workflows hook: one when a hold opens, one as a reminder, and one for each end. The hook cannot change what it has posted,
+ * so what lies between is left to the console.
+ */
+export const makeTeamsWebhook = (options: TeamsWebhookOptions, consoleUrl: () => string): Channel => {
+  const delivery = makeDelivery(options)
+
+  const show = async ({ hold, occasion, memory }: Showing, signal: AbortSignal): Promise<string | undefined> => {
+    const reminds = occasion === 'reminder'
+    const isNews = memory !== hold.state && hold.state !== 'running' && (memory !== undefined || isOpen(hold.state))
+    if (!reminds && !isNews) return memory
+    const content = cardOf({ hold, payload: options.payload, consoleUrl: consoleUrl(), decides: false, reminds })
+    const body = JSON.stringify({ type: 'message', attachments: [{ contentType: 'application/vnd.microsoft.card.adaptive', contentUrl: null, content }] })
+    await delivery.send({ method: 'POST', url: options.url.reveal(), body }, signal)
+    return hold.state
+  }
+
+  return {
+    name: options.name,
+    kind: options.kind,
+    retriesMs: chatRetriesMs,
+    timeoutMs: options.timeoutMs,
+    concerns: (hold) => concerns(options.interest, hold),
+    show,
+    [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),
+  }
+}
