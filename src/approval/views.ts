@@ -3,6 +3,7 @@ import { isOpen, type Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals } from './approvals.ts'
 import { isCrowded, isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
+import { historyOf } from './history.ts'
 import { isHoldId } from './hold-name.ts'
 import * as no from './no.ts'
 import { reachesOf } from './notices.ts'
@@ -56,7 +57,8 @@ export const makeViews = (desk: Desk): Views => {
     async show(id, viewer) {
       desk.roster.see(viewer)
       const hold = (await withWaiting([await find(id, (found) => maySee(found, viewer, people))]))[0]!
-      return viewer.kind === 'human' && desk.channels.length > 0 ? { ...hold, reaches: await reachesOf(desk, hold) } : hold
+      if (viewer.kind !== 'human') return hold
+      return { ...hold, ...(desk.channels.length > 0 ? { reaches: await reachesOf(desk, hold) } : {}), ...(isOpen(hold.state) ? { history: await historyOf(desk, hold, viewer) } : {}) }
     },
     obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
     async result(id, caller) {

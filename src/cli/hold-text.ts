@@ -72,6 +72,11 @@ const impactLines = ({ impact }: HoldDetail['action'], drift: HoldDetail['terms'
 
 const clientText = (waiting: boolean): string => (waiting ? 'waits on its connection, and gets the answer' : 'has gone; once approved it runs when the same is asked again')
 
+const tallyText = (tally: Readonly<Record<string, number>>): string => Object.entries(tally).toSorted(([, a], [, b]) => b - a).map(([state, count]) => `${count} ${terminalText(state)}`).join(', ')
+
+const historyText = ({ alike, others, last }: NonNullable<HoldDetail['history']>): string =>
+  `like this: ${tallyText(alike) || 'never'}${last === undefined ? '' : ` (the last ${terminalText(last.code)})`}; other: ${tallyText(others) || 'nothing'}`
+
 /** Everything there is to decide on, with the texts of strangers fenced off. */
 export const holdText = (hold: HoldDetail, io: Io): string => {
   const { action, caller } = hold
@@ -89,6 +94,7 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
     ...hold.matched.filter(({ verdict }) => verdict === 'hold').map(({ policy, rule, because }) => row('Rule', `${terminalText(policy)}/${terminalText(rule)}${because === undefined ? '' : `: ${terminalText(because)}`}`)),
     row('Needs', wanted),
     ...hold.votes.map(({ verdict, by, channel, reason }) => row('Vote', `${terminalText(verdict)} by ${who(by)} (${terminalText(channel)})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
+    hold.history === undefined ? '' : row('Before', historyText(hold.history)),
     row('Decide by', `${terminalText(hold.deadline)}${hold.state === 'pending' ? ` (${timeLeft(hold.deadline)} left)` : ''}`),
     hold.runBy === undefined ? '' : row('Run by', terminalText(hold.runBy)),
     hold.outcome === undefined ? '' : row('Outcome', terminalText([hold.outcome.result, hold.outcome.status].filter(Boolean).join(' '))),

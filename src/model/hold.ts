@@ -74,6 +74,22 @@ export interface Reach {
 
 /** An action that waits. A value: each change is a new one with the next revision. */
 export interface Hold {
+/** How many of them are in each state. */
+type Tally = Readonly<Partial<Record<HoldState, number>>>
+
+/** What the same requester asked at the same service before, as far as it is kept and the viewer may see it. */
+export interface History {
+  /** Of the same shape: they differ in values alone. */
+  readonly alike: Tally
+  readonly others: Tally
+  /** When the oldest of them was asked for. */
+  readonly since?: number
+  /** Whether there are none before that. */
+  readonly complete: boolean
+  /** The latest of the same shape. */
+  readonly last?: { readonly id: string; readonly code: string; readonly state: HoldState; readonly openedAt: number }
+}
+
   readonly id: string
   /** `CS-7F3K`, made from the digest; the same in every channel and every message. */
   readonly code: string
@@ -112,3 +128,5 @@ export interface Hold {
   /** Which channels have been told of it. Filled in when a hold is shown to a person; no part of the record. */
   readonly reaches?: readonly Reach[]
 }
+  /** Filled in when an open hold is shown to a person; no part of the record. */
+  readonly history?: History

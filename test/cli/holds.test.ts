@@ -60,6 +60,8 @@ test('show says what a statement would do, where, to what, and how far it may dr
   const { action, terms } = JSON.parse(await show('-o', 'json')) as { action: object; terms: object }
   const { impact, verbs, place } = statement().action
   assert.deepEqual([Reflect.get(action, 'impact'), Reflect.get(action, 'verbs'), Reflect.get(action, 'place'), Reflect.get(terms, 'drift')], [impact, verbs, place, { factor: 1.5, rows: 100 }])
+  desk.holds.set('hold_1', { ...statement(), history: { alike: { executed: 5, denied: 1 }, others: {}, complete: true, last: { id: 'hold_0', code: 'CS-2222', state: 'denied', openedAt: 0 } } })
+  assert.match(await show(), /Before +like this: 5 executed, 1 denied \(the last CS-2222\); other: nothing\n/)
   desk.holds.set('hold_1', { ...statement({ impact: { estimatedRows: 3, unfiltered: false, notes: [] } }), waiting: false })
   assert.match(await show(), /Rows +about 3, says the planner\nWhich +those that its WHERE lets through\n[^]*Client +has gone;/)
   const many = Array.from({ length: 40 }, (_, n): Hold['action']['resources'][number] => ({ kind: n < 25 ? 'table' : 'column', name: n < 25 ? `public.t${n}` : `public.t0.c${n}`, access: 'read', tags: [] }))

@@ -66,7 +66,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     openedAt: time(hold.openedAt),
     deadline: time(hold.deadline),
     mayVote: obstacle === undefined,
-    ...defined({ waiting: hold.waiting, reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
+    ...defined({ waiting: hold.waiting, history: hold.history && { ...hold.history, ...defined({ since: timeOf(hold.history.since), last: hold.history.last && { ...hold.history.last, openedAt: time(hold.history.last.openedAt) } }) }, reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
     ...(outcome ? { outcome: { result: outcome.result, ms: outcome.ms, ...defined({ status: outcome.status, rows: outcome.rows, bytes: outcome.bytes, maskedValues: outcome.maskedValues }) } } : {}),
   }
 }

@@ -183,4 +183,19 @@ describe('deciding without scripts', () => {
     assert.match((await bob.get(`/holds/${hold.id}`)).text, /<span class="t-keyword">POST<\/span> \/v1\/refunds\n<span class="t-comment">host<\/span>[^]*<textarea[^>]* required/)
     assert.equal((await bob.vote(hold.id, 'approve', { reason: 'asked for' })).status, 303)
   })
+
+  test('whether this is usual: what the requester asked before, and what became of it', async () => {
+    await using at = await startConsole()
+    const bob = await visitor(at, 'bob')
+    const card = async (id: string) => /<section class="card history">.*?<\/section>/s.exec((await bob.get(`/holds/${id}`)).text)?.[0].replaceAll(/<time[^>]*>|<\/?(?!a)[a-z][^>]*>/g, '') ?? ''
+    const first = await at.ask(sqlAction('delete from orders where customer_id = 1'))
+    assert.match(await card(first.id), /Nothing by this requester here/)
+    await bob.vote(first.id, 'deny')
+    const second = await at.ask(sqlAction('delete from orders where customer_id = 2', [], { shape: first.action.shape }))
+    const text = await card(second.id)
+    assert.match(text, /Like this1: 1 denied/)
+    assert.ok(text.includes(`<a href="/holds/${first.id}" class="code">${first.code}</a>`), text)
+    assert.match(text, /Othernothing/)
+    assert.equal(await card(first.id), '', 'what is decided has none')
+  })
 })

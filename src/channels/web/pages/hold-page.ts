@@ -1,6 +1,7 @@
 import type { Caller } from '../../../model/caller.ts'
 import { isOpen, type Hold, type Vote } from '../../../model/hold.ts'
 import { endOf, headline, impactText, personText, said, stateText, targetText, votesOf } from '../../words.ts'
+import { historyCard } from './history.ts'
 import { html, type Html } from './html.ts'
 import type { Statement } from './statement.ts'
 import { runText } from './statement.ts'
@@ -36,7 +37,7 @@ ${alert && html`<div class="alert" role="alert"><h2>${alert.heading}</h2><p>${al
 <h1><span class="verb">${headline(hold)}</span> <span class="target">${targetText(hold)}</span></h1>
 <p class="lead">${personText(hold.caller)}${hold.caller.onBehalfOf[0] && html` for ${personText(hold.caller.onBehalfOf[0])}`} asks at <b>${said(hold.action.service)}</b>${impact !== undefined && html`: <b${hold.action.impact?.unfiltered === true && html` class="every"`}>${impact}</b>`}</p>${about.obstacle === undefined && hold.state === 'pending' && html`<a class="jump" href="#decide">Decide <span aria-hidden="true">↓</span></a>`}</header>
 <div class="columns">
-<div class="statement">${statement.markup}</div>
+<div class="statement">${statement.markup}${historyCard(hold)}</div>
 <aside aria-label="Decision and record">
 ${decision(about)}
 ${result(hold)}

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { action, agent, alice, ballot, bob, caller, decision, digestOf, makeWorld, refused, terms } from './world.ts'
+
+const asking = async (world: Awaited<ReturnType<typeof makeWorld>>, text: string, over: Parameters<typeof action>[1] = {}, as = agent, needs = terms()) =>
+  (await refused(world.a.life.obtain({ attempt: text, caller: as, action: action(text, { digest: digestOf(text), ...over }), decision: decision(needs), wait: { budgetMs: 0 } }, new AbortController().signal))).detail.hold!
+
+test('an open hold says what its requester asked before, there, and what became of it', async () => {
+  await using world = await makeWorld()
+  const { life } = world.a
+  const first = await asking(world, 'POST /exports 1')
+  assert.deepEqual((await life.show(first.id, bob)).history, { alike: {}, others: {}, complete: true })
+
+  await life.vote(first.id, ballot(bob, first, { verdict: 'deny' }))
+  const second = await asking(world, 'POST /exports 2')
+  await asking(world, 'DELETE /exports', { shape: 'DELETE /exports' })
+  await asking(world, 'POST /exports elsewhere', { service: 'crm' })
+  await asking(world, 'POST /exports of another', {}, caller('mail-agent', { kind: 'agent' }))
+  const third = await asking(world, 'POST /exports 3')
+
+  const { history } = await life.show(third.id, bob)
+  assert.deepEqual(history, { alike: { pending: 1, denied: 1 }, others: { pending: 1 }, complete: true, since: first.openedAt, last: { id: second.id, code: second.code, state: 'pending', openedAt: second.openedAt } })
+  assert.deepEqual((await life.show(second.id, bob)).history?.alike, { denied: 1 }, 'what was asked later is none of what was before')
+  assert.equal((await life.show(first.id, bob)).history, undefined, 'what is decided needs none')
+  assert.equal((await life.show(third.id, agent)).history, undefined)
+})
+
+test('what the viewer may not see is not counted, nor what somebody wrote into the store', async () => {
+  await using world = await makeWorld()
+  await asking(world, 'POST /exports secret', {}, agent, terms([{ ...terms().requirements[0]!, groups: ['security'] }]))
+  const forged = await asking(world, 'POST /exports forged')
+  const hold = await asking(world, 'POST /exports 1')
+  assert.deepEqual((await world.a.life.show(hold.id, alice)).history?.alike, { pending: 1 })
+  world.tamper("update holds set sealed = replace(sealed, 'v2.', 'v3.') where id = ?", forged.id)
+  assert.deepEqual((await world.a.life.show(hold.id, alice)).history?.alike, {})
+})
