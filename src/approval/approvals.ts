@@ -2,7 +2,7 @@ import type { Action, Digest } from '../model/action.ts'
 import type { Approval } from '../model/approval.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Assurance, Decision, GrantBounds } from '../model/decision.ts'
-import type { Hold, HoldState, Vote } from '../model/hold.ts'
+import type { Hold, HoldState, PasskeyEvidence, Vote } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Grants } from './grants.ts'
 
@@ -39,6 +39,10 @@ export interface Ballot {
   readonly assurance: Assurance
   /** Goes into the record with the vote. */
   readonly shown?: string
+  /** When this person logged in afresh, if they did. */
+  readonly loggedInAt?: number
+  /** With the assurance `passkey` and no other. */
+  readonly evidence?: PasskeyEvidence
   /** With a yes: so many more of its kind. */
   readonly grant?: GrantBounds
 }

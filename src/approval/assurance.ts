@@ -1,9 +1,16 @@
 import { sameParty, type Party, type Principal } from '../model/caller.ts'
-import type { Assurance, Circle, Terms } from '../model/decision.ts'
+import type { Assurance, Circle, Requirement, Terms } from '../model/decision.ts'
+import type { Vote } from '../model/hold.ts'
 
 const strength: Record<Assurance, number> = { chat: 0, console: 1, passkey: 2 }
 
 export const isSureEnough = (given: Assurance, asked: Assurance): boolean => strength[given] >= strength[asked]
+
+/** Whether a vote was given soon enough after a fresh login, where one is asked for. */
+export const isFreshEnough = ({ loggedInAt, at }: Pick<Vote, 'loggedInAt' | 'at'>, { freshLoginMs }: Pick<Requirement, 'freshLoginMs'>): boolean => freshLoginMs === undefined || (loggedInAt !== undefined && at - loggedInAt <= freshLoginMs)
+
+/** Nobody logs in afresh in a chat. */
+const asked = ({ assurance, freshLoginMs }: Requirement): Assurance => (assurance === 'chat' && freshLoginMs !== undefined ? 'console' : assurance)
 
 /** Whether a requirement names this voter, however sure we are of them: people by group or account, automations by account alone, agents never. */
 export const isNamed = (voter: Principal, { users, groups, automations = [] }: Circle & { readonly automations?: readonly Party[] }): boolean => {
@@ -16,7 +23,7 @@ export const isNamed = (voter: Principal, { users, groups, automations = [] }: C
  * With less than this nobody's yes counts for anything: a channel that gives less has no button for it, and says where there is one.
  * A no never needs more than membership.
  */
-export const leastAssurance = ({ requirements }: Terms): Assurance => requirements.map(({ assurance }) => assurance).reduce((a, b) => (strength[a] <= strength[b] ? a : b), 'passkey')
+export const leastAssurance = ({ requirements }: Terms): Assurance => requirements.map(asked).reduce((a, b) => (strength[a] <= strength[b] ? a : b), 'passkey')
 
 /** With this the yes of this person counts for every requirement that names them. */
-export const fullAssurance = ({ requirements }: Terms, voter: Principal): Assurance => requirements.filter(({ escalation, ...requirement }) => isNamed(voter, requirement) || (escalation !== undefined && isNamed(voter, escalation))).map(({ assurance }) => assurance).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')
+export const fullAssurance = ({ requirements }: Terms, voter: Principal): Assurance => requirements.filter(({ escalation, ...requirement }) => isNamed(voter, requirement) || (escalation !== undefined && isNamed(voter, escalation))).map(asked).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')

@@ -1,4 +1,5 @@
 import { defined } from '../lib/defined.ts'
+import { PasskeyProblem } from '../lib/webauthn.ts'
 import type { Caller, Principal } from '../model/caller.ts'
 import type { Hold, Vote } from '../model/hold.ts'
 import { isOpen } from '../model/hold.ts'
@@ -9,6 +10,7 @@ import { refuseTooMuch } from './grant-pattern.ts'
 import { makeGrant, withGrant } from './grants.ts'
 import { isHoldId } from './hold-name.ts'
 import * as no from './no.ts'
+import { checkEvidence } from './spoken-yes.ts'
 import { settle, type Dropped } from './settle.ts'
 
 const maxTries = 100
@@ -26,9 +28,10 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
   for (let tries = 0; tries < maxTries; tries++) {
     const hold = isHoldId(id) ? await ledger.read(id) : undefined
     if (hold === undefined) throw no.unknownHold()
-    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown, grant }) }
+    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown, loggedInAt: ballot.loggedInAt, evidence: ballot.evidence, grant }) }
+    const doubt = doubtIn(vote, id)
     // Somebody who acts for another is not that other: only a person's own login votes.
-    const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : settle(hold, vote, people, vote.at)
+    const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : doubt !== undefined ? { refused: 'assurance-too-low' as const, cause: doubt } : settle(hold, vote, people, vote.at)
     if ('refused' in settled) {
       if (settled.refused === 'hold-expired' && isOpen(hold.state)) await expire(desk, hold)
       throw await refuse(desk, hold, ballot.by, settled.refused, settled.cause)
@@ -52,6 +55,19 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
     return voted
   }
   throw no.busy()
+}
+
+/** What a passkey signed must be this very vote. */
+const doubtIn = (vote: Vote, hold: string): string | undefined => {
+  if (vote.assurance !== 'passkey') return undefined
+  if (vote.evidence === undefined) return 'nothing was signed'
+  try {
+    checkEvidence(vote.evidence, hold, vote)
+    return undefined
+  } catch (error) {
+    if (error instanceof PasskeyProblem) return error.message
+    throw error
+  }
 }
 
 const refuse = async ({ record, people }: Desk, hold: Hold, by: Caller, code: Refusal['code'], cause: string): Promise<Refusal> => {

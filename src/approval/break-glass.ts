@@ -1,7 +1,7 @@
 import type { Principal } from '../model/caller.ts'
 import type { Circle, Terms } from '../model/decision.ts'
 import type { Hold, Vote } from '../model/hold.ts'
-import { isSureEnough } from './assurance.ts'
+import { isFreshEnough, isSureEnough } from './assurance.ts'
 import { marksOf, reviewDue } from './marks.ts'
 import type { People } from './people.ts'
 import { isBehind, mayBreakGlass, mayDecide, next, refused, tooLate, type Settled } from './settle.ts'
@@ -34,7 +34,7 @@ export const breakGlass = (hold: Hold, vote: Vote & { readonly brokeGlass: true 
   if (late !== undefined) return late
   const obstacle = obstacleToBreaking(hold, vote.by, people)
   if (obstacle !== undefined) return refused(obstacle, obstacle === 'not-eligible' ? 'may not break the glass' : obstacle)
-  if (!isSureEnough(vote.assurance, 'console') || !hold.terms.requirements.every(({ assurance }) => isSureEnough(vote.assurance, assurance))) return refused('not-eligible', `assurance ${vote.assurance} is not enough`)
+  if (!isSureEnough(vote.assurance, 'console') || !hold.terms.requirements.every((requirement) => isSureEnough(vote.assurance, requirement.assurance) && isFreshEnough(vote, requirement))) return refused('assurance-too-low', `assurance ${vote.assurance} is not enough`)
   const reason = (vote.reason ?? '').trim()
   const least = leastReason(hold.terms)
   if (wordsIn(reason) < least) return refused('reason-required', `the reason has less than ${least} characters`)

@@ -1,5 +1,6 @@
 import { defined } from '../lib/defined.ts'
 import type { Hold } from '../model/hold.ts'
+import { leastAssurance } from './assurance.ts'
 import { Refusal, type RefusalCode } from '../model/refusal.ts'
 
 /*
@@ -60,13 +61,14 @@ export const busy = (): Refusal => new Refusal('store-unavailable', 'This hold i
 
 /** Why somebody may not approve, in the same words wherever they read it. */
 export const obstacles = {
-  'not-eligible': 'You are not among those who may decide about this action, or not signed in as surely as it asks. Agents never vote, and programs only where a rule names them: wait for a person.',
+  'not-eligible': 'You are not among those who may decide about this action. Agents never vote, and programs only where a rule names them: wait for a person.',
   'self-approval': 'You are behind this action yourself: as its caller, as the one it acts for, as an owner, or by another account. Somebody else has to decide.',
   'already-voted': 'You have voted already. Each person counts once.',
 } as const satisfies Partial<Record<RefusalCode, string>>
 
 const votes: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
   'not-eligible': () => obstacles['not-eligible'],
+  'assurance-too-low': ({ terms }) => `This asks to be surer that it is you. Approve it in the console${leastAssurance(terms) === 'passkey' ? ' with a passkey' : ''}${terms.requirements.some(({ freshLoginMs }) => freshLoginMs !== undefined) ? ', once you have signed in there again' : ''}. Your vote changed nothing.`,
   'self-approval': () => obstacles['self-approval'],
   'already-voted': () => obstacles['already-voted'],
   'already-settled': (hold) => `This is decided already: ${hold.state}. Your vote changed nothing.`,

@@ -1,9 +1,9 @@
 import { defined } from '../lib/defined.ts'
 import { partiesOf, type Caller, type Principal } from '../model/caller.ts'
-import type { Assurance, Requirement, Terms } from '../model/decision.ts'
+import type { Requirement, Terms } from '../model/decision.ts'
 import { isOpen, type Hold, type Vote } from '../model/hold.ts'
 import type { RefusalCode } from '../model/refusal.ts'
-import { isNamed, isSureEnough } from './assurance.ts'
+import { isFreshEnough, isNamed, isSureEnough } from './assurance.ts'
 import { escalatedAt } from './marks.ts'
 import type { People } from './people.ts'
 import { isMet } from './quorum.ts'
@@ -22,7 +22,7 @@ const names = (requirement: Requirement, voter: Principal, sinceMs: number): boo
   isNamed(voter, requirement) || (requirement.escalation !== undefined && sinceMs >= requirement.escalation.afterMs && isNamed(voter, requirement.escalation))
 
 /** How sure we must be is asked of people: an automation is its token. */
-const serves = (requirement: Requirement, voter: Principal, assurance: Assurance, sinceMs: number): boolean => names(requirement, voter, sinceMs) && (voter.kind === 'workload' || isSureEnough(assurance, requirement.assurance))
+const serves = (requirement: Requirement, voter: Principal, vote: Vote, openedAt: number): boolean => names(requirement, voter, vote.at - openedAt) && (voter.kind === 'workload' || (isSureEnough(vote.assurance, requirement.assurance) && isFreshEnough(vote, requirement)))
 
 /** Whether some requirement names this voter at that time, however sure we are of them. Without a time: as far as the hold has escalated. */
 export const mayDecide = (hold: Hold, voter: Principal, at = escalatedAt(hold) ?? hold.openedAt): boolean => hold.terms.requirements.some((requirement) => names(requirement, voter, at - hold.openedAt))
@@ -58,7 +58,7 @@ const meets = ({ openedAt }: Hold, terms: Terms, votes: readonly Vote[], people:
     if (vote.verdict !== 'approve') continue
     const may = persons.get(people.person(vote.by)) ?? new Set<number>()
     persons.set(people.person(vote.by), may)
-    for (const [at, requirement] of terms.requirements.entries()) if (serves(requirement, vote.by, vote.assurance, vote.at - openedAt)) may.add(at)
+    for (const [at, requirement] of terms.requirements.entries()) if (serves(requirement, vote.by, vote, openedAt)) may.add(at)
   }
   return isMet(terms.requirements, [...persons.values()])
 }
@@ -74,7 +74,7 @@ const stillCounting = (hold: Hold, terms: Terms, requesters: readonly Requester[
       : requesters.some((requester) => isBehind(requester, now, people)) ? 'the voter turned out to be behind the action'
       : vote.digest !== hold.action.digest ? 'the vote was for another digest'
       : vote.brokeGlass === true && mayBreakGlass(terms, now) ? undefined
-      : !terms.requirements.some((requirement) => serves(requirement, now, vote.assurance, vote.at - hold.openedAt)) ? 'the voter is not among the approvers any more'
+      : !terms.requirements.some((requirement) => serves(requirement, now, vote, hold.openedAt)) ? 'the voter is not among the approvers any more'
       : undefined
     if (cause === undefined) votes.push(now === vote.by ? vote : { ...vote, by: now })
     else dropped.push({ vote, cause })
@@ -105,8 +105,8 @@ export const settle = (hold: Hold, vote: Vote, people: People, now: number): Set
   const mine = hold.votes.find((earlier) => people.person(earlier.by) === person)
   const takesBack = obstacle === 'already-voted' && vote.verdict === 'deny' && mine?.verdict === 'approve'
   if (obstacle !== undefined && !takesBack) return refused(obstacle, obstacle)
-  if (vote.verdict === 'approve' && !hold.terms.requirements.some((requirement) => serves(requirement, vote.by, vote.assurance, vote.at - hold.openedAt)))
-    return refused('not-eligible', `assurance ${vote.assurance} is not enough`)
+  if (vote.verdict === 'approve' && !hold.terms.requirements.some((requirement) => serves(requirement, vote.by, vote, hold.openedAt)))
+    return refused('assurance-too-low', `assurance ${vote.assurance}${vote.loggedInAt === undefined ? '' : ' after a fresh login'} is not enough`)
   if (hold.terms.askReason && (vote.reason ?? '').trim() === '') return refused('reason-required', 'no reason given')
 
   const others = { ...hold, votes: hold.votes.filter((earlier) => earlier !== mine) }
@@ -140,7 +140,7 @@ export const resettle = (hold: Hold, release: { readonly terms: Terms | undefine
 const sameRequirements = (a: Terms, b: Terms): boolean => {
   const form = ({ requirements }: Terms): string =>
     requirements
-      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), (r.automations ?? []).map((account) => [account.issuer, account.subject]).toSorted(), r.count, r.assurance, r.sharesPeople, r.escalation ?? 0]))
+      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), (r.automations ?? []).map((account) => [account.issuer, account.subject]).toSorted(), r.count, r.assurance, r.freshLoginMs ?? 0, r.sharesPeople, r.escalation ?? 0]))
       .toSorted()
       .join('\n')
   return form(a) === form(b)

@@ -4,6 +4,7 @@ import { parseStrictJson } from '../lib/strict-json.ts'
 import { checkAssertion, PasskeyProblem } from '../lib/webauthn.ts'
 import type { Digest } from '../model/action.ts'
 import { sameParty, type Party } from '../model/caller.ts'
+import type { GrantBounds } from '../model/decision.ts'
 import type { PasskeyEvidence, Vote } from '../model/hold.ts'
 
 /* What somebody says yes to, as one text. A passkey signs its SHA-256: nobody can move the signature to anything else. */
@@ -19,6 +20,8 @@ export interface SpokenYes {
   readonly verdict: 'approve'
   /** SHA-256 of the reason that was given with it. */
   readonly reason?: Digest
+  /** The leave for more of its kind that was given with it. */
+  readonly grant?: GrantBounds
   /** What was on the screen, as in the vote. */
   readonly shown?: string
   readonly voter: Party
@@ -44,9 +47,9 @@ export const readStatement = (statement: string): SpokenYes => {
     throw wrong()
   }
   const { type, ...yes } = value ?? {}
-  const { voter, reason = '', shown = '' } = yes as { readonly voter?: Partial<Party>; readonly reason?: unknown; readonly shown?: unknown }
+  const { voter, reason = '', shown = '', grant = {} } = yes as { readonly voter?: Partial<Party>; readonly reason?: unknown; readonly shown?: unknown; readonly grant?: unknown }
   const texts = [yes['console'], yes['deployment'], yes['hold'], yes['action'], yes['nonce'], voter?.issuer, voter?.subject, reason, shown]
-  if (type !== domain || yes['verdict'] !== 'approve' || typeof yes['until'] !== 'number' || texts.some((text) => typeof text !== 'string') || !URL.canParse(String(yes['console'])) || canonicalJson(value) !== statement) throw wrong()
+  if (type !== domain || yes['verdict'] !== 'approve' || typeof yes['until'] !== 'number' || typeof grant !== 'object' || grant === null || texts.some((text) => typeof text !== 'string') || !URL.canParse(String(yes['console'])) || canonicalJson(value) !== statement) throw wrong()
   return yes as unknown as SpokenYes
 }
 
@@ -54,10 +57,10 @@ export const readStatement = (statement: string): SpokenYes => {
  * Whether this vote on this hold is what was signed, by nothing but what is in it. Throws `PasskeyProblem`.
  * Whose the passkey is, and whether its counter goes on, only its register knows.
  */
-export const checkEvidence = (evidence: PasskeyEvidence, hold: string, { verdict, by, digest, reason, shown }: Pick<Vote, 'verdict' | 'by' | 'digest' | 'reason' | 'shown'>): { readonly yes: SpokenYes; readonly counter: number } => {
+export const checkEvidence = (evidence: PasskeyEvidence, hold: string, { verdict, by, digest, reason, grant, shown }: Pick<Vote, 'verdict' | 'by' | 'digest' | 'reason' | 'grant' | 'shown'>): { readonly yes: SpokenYes; readonly counter: number } => {
   const yes = readStatement(evidence.statement)
   const differing = [
-    yes.hold === hold ? '' : 'hold', yes.action === digest ? '' : 'action', yes.verdict === verdict ? '' : 'verdict', yes.reason === reasonDigest(reason) ? '' : 'reason', yes.shown === shown ? '' : 'shown', sameParty(yes.voter, by) ? '' : 'voter',
+    yes.hold === hold ? '' : 'hold', yes.action === digest ? '' : 'action', yes.verdict === verdict ? '' : 'verdict', yes.reason === reasonDigest(reason) ? '' : 'reason', canonicalJson(yes.grant ?? {}) === canonicalJson(grant ?? {}) ? '' : 'grant', yes.shown === shown ? '' : 'shown', sameParty(yes.voter, by) ? '' : 'voter',
   ].filter((member) => member !== '')
   if (differing.length > 0) throw new PasskeyProblem(`another ${differing.join(', ')} was signed than is in the vote`)
   return { yes, counter: checkSigned(evidence, yes) }

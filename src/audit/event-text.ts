@@ -119,8 +119,8 @@ const votedOnce = (value: Vote): string => (value.evidence === undefined ? vote(
 
 const bounds = (value: GrantBounds): string => JSON.stringify(value, ['times', 'rows', 'withinMs'])
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, shown, grant, at }: Vote): string =>
-  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`}${grant === undefined ? '' : `,"grant":${bounds(grant)}`},"at":${plain(at)}}`
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, loggedInAt, grant, at }: Vote): string =>
+  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`}${loggedInAt === undefined ? '' : `,"loggedInAt":${plain(loggedInAt)}`}${grant === undefined ? '' : `,"grant":${bounds(grant)}`},"at":${plain(at)}}`
 
 const mostColumns = 100
 

@@ -12,8 +12,8 @@ export const settleCase: CaseParts['settle'] = ({ caller, action, decision }, vo
   const { terms } = decision
   if (terms === undefined) return 'not held'
   let hold: Hold = { id: 'case', code: 'case', revision: 0, state: 'pending', caller, action, terms, matched: decision.matched, policyVersion: decision.policyVersion, votes: [], openedAt: 0, deadline: terms.withinMs }
-  for (const { by, atMs: at, verdict, assurance, reason, brokeGlass } of votes) {
-    const vote: Vote = { by, at, verdict, assurance, channel: 'console', digest: action.digest, ...defined({ reason }) }
+  for (const { by, atMs: at, verdict, assurance, reason, brokeGlass, freshLogin } of votes) {
+    const vote: Vote = { by, at, verdict, assurance, channel: 'console', digest: action.digest, ...defined({ reason, loggedInAt: freshLogin && at }) }
     const settled = brokeGlass ? breakGlass(hold, { ...vote, verdict: 'approve', brokeGlass }, people, at) : settle(hold, vote, people, at)
     if ('hold' in settled) hold = settled.hold
   }

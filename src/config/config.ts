@@ -25,6 +25,8 @@ export interface PolicyFacts {
   readonly issuers: readonly { readonly name: string; readonly issuers: readonly string[] }[]
   /** How sure the configured channels can make us of an approver. */
   readonly channels: readonly Assurance[]
+  /** Whether people sign in with a browser. */
+  readonly signIn?: boolean
 }
 
 /** The whole configuration, in the words of those who use it. */

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { ApprovalOptions } from '../approval/options.ts'
 import { readDocument } from '../lib/document.ts'
+import { canHavePasskeys } from '../lib/webauthn.ts'
 import { problemAt } from '../lib/yaml-source.ts'
 import { makeChannels } from './channels.ts'
 import { type Checks, makeChecks, missing } from './checks.ts'
@@ -90,7 +91,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
     sinks: makeSinks(value.sinks, checks),
     channels: makeChannels(value, checks),
     policyFiles: readPolicyFiles(value.policies, checks),
-    policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat'], ...(value.groups === undefined ? {} : { groups: value.groups }) },
+    policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat', ...(console.signIn !== undefined && canHavePasskeys(console.url) ? ['passkey' as const] : [])], signIn: console.signIn !== undefined, ...(value.groups === undefined ? {} : { groups: value.groups }) },
     ...(value.outbound === undefined ? {} : { outboundHosts: value.outbound.hosts }),
     fileHashes: {},
     effective: value,

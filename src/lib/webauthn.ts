@@ -124,7 +124,7 @@ export const rpIdOf = (origin: string): string => new URL(origin).hostname
 
 /** Browsers make passkeys for names only, and for names only where nobody can listen. */
 export const canHavePasskeys = (origin: string): boolean => {
-  const { protocol, hostname } = new URL(origin)
+  const { protocol = '', hostname = '' } = URL.parse(origin) ?? {}
   return /[a-z]/.test(hostname) && !hostname.startsWith('[') && (protocol === 'https:' || hostname === 'localhost' || hostname.endsWith('.localhost'))
 }
 

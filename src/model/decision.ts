@@ -35,6 +35,8 @@ export interface Requirement extends Circle {
   readonly automations?: readonly Party[]
   readonly count: number
   readonly assurance: Assurance
+  /** They must have logged in afresh, at most so long before they vote. */
+  readonly freshLoginMs?: number
   /** From so long after the opening these people may serve it, too. */
   readonly escalation?: Circle & { readonly afterMs: number }
   /** One person may serve this requirement and another one that says the same. */

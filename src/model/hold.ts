@@ -30,6 +30,8 @@ export interface Vote {
   readonly shown?: string
   /** A yes to more of its kind. */
   readonly grant?: GrantBounds
+  /** When the voter had logged in afresh, where they had. */
+  readonly loggedInAt?: number
   /** Exactly where the assurance is `passkey`. */
   readonly evidence?: PasskeyEvidence
   /** Released alone, in an emergency, by somebody whom the rules let do that. Always a yes. */
@@ -72,8 +74,6 @@ export interface Reach {
   readonly at?: number
 }
 
-/** An action that waits. A value: each change is a new one with the next revision. */
-export interface Hold {
 /** How many of them are in each state. */
 type Tally = Readonly<Partial<Record<HoldState, number>>>
 
@@ -90,6 +90,8 @@ export interface History {
   readonly last?: { readonly id: string; readonly code: string; readonly state: HoldState; readonly openedAt: number }
 }
 
+/** An action that waits. A value: each change is a new one with the next revision. */
+export interface Hold {
   readonly id: string
   /** `CS-7F3K`, made from the digest; the same in every channel and every message. */
   readonly code: string
@@ -127,6 +129,6 @@ export interface History {
   readonly waiting?: boolean
   /** Which channels have been told of it. Filled in when a hold is shown to a person; no part of the record. */
   readonly reaches?: readonly Reach[]
-}
   /** Filled in when an open hold is shown to a person; no part of the record. */
   readonly history?: History
+}

@@ -23,6 +23,7 @@ export type RefusalCode =
   | 'too-many-waiting'
   | 'not-eligible'
   | 'self-approval'
+  | 'assurance-too-low'
   | 'already-voted'
   | 'already-settled'
   | 'wrong-digest'

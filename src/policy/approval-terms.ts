@@ -15,6 +15,8 @@ export interface TermsWorld {
   readonly groups: readonly string[] | undefined
   readonly issuers: IssuerNames
   readonly channels: readonly Assurance[]
+  /** Whether people sign in with a browser; `undefined`: nobody knows. */
+  readonly signIn: boolean | undefined
 }
 
 type Report = (path: readonly PropertyKey[], message: string) => void
@@ -22,7 +24,9 @@ type Report = (path: readonly PropertyKey[], message: string) => void
 /** What releases the hold; a hold that nobody could release is reported, because it would look like a rule and be an outage. */
 export const compileTerms = (source: ApprovalSource, rule: { readonly policy: string; readonly rule: string; readonly callers: CallersSource | undefined }, world: TermsWorld, report: Report): Omit<HoldTerms, 'breakGlass'> => {
   const assurance = source.assurance ?? DEFAULTS.assurance
-  if (!reaches(world.channels, assurance)) report(['assurance'], `no channel is configured that makes us sure of an approver by ${assurance}: nobody could approve`)
+  if (!reaches(world.channels, assurance)) report(['assurance'], `no channel is configured that makes us sure of an approver by ${assurance}${assurance === 'passkey' ? ' (that takes listeners.console.sign-in, and a url with a name in it)' : ''}: nobody could approve`)
+  const freshLoginMs = source['fresh-login'] === undefined ? undefined : duration(source['fresh-login'], (message) => report(['fresh-login'], message))
+  if (freshLoginMs !== undefined && world.signIn === false) report(['fresh-login'], 'nobody can log in anew without listeners.console.sign-in: nobody could approve')
   const withinMs = duration(source.within ?? DEFAULTS.within, (message) => report(['within'], message))
   const escalation = source.escalate && compileEscalation(source.escalate, withinMs, world, (path, message) => report(['escalate', ...path], message))
   const many = Array.isArray(source.from)
@@ -44,7 +48,7 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     if (groups.length === 0 && count > people.size) report(at, `asks for ${count} people and lists ${people.size}: nobody could approve`)
     else if (groups.length === 0) reportSelf(people, count, rule.callers, world.issuers, (message) => report(at, message))
     const accounts = (all: typeof listed): readonly Party[] => Object.freeze(all.flatMap(({ issuer, subject }) => (world.issuers.get(issuer) ?? [issuer]).map((value): Party => Object.freeze({ issuer: value, subject }))))
-    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: accounts(listed), ...(programs.length === 0 ? {} : { automations: accounts(programs) }), count, assurance, sharesPeople: source['shares-people'] ?? false, ...defined({ escalation }) })
+    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: accounts(listed), ...(programs.length === 0 ? {} : { automations: accounts(programs) }), count, assurance, sharesPeople: source['shares-people'] ?? false, ...defined({ freshLoginMs, escalation }) })
   })
   reportUnion(requirements, froms.every((from) => (from.groups ?? []).length === 0), (message) => report(['from'], message))
   return {

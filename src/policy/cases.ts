@@ -42,6 +42,7 @@ const vote = z.strictObject({
   at: duration.describe('When, after the hold was opened.'),
   verdict: z.enum(['approve', 'deny']).describe('Approve if left out.').optional(),
   assurance: z.enum(['chat', 'console', 'passkey']).describe('Console if left out.').optional(),
+  'fresh-login': z.literal(true).describe('They had logged in anew just before.').optional(),
   reason: text.describe('Why.').optional(),
   'break-glass': z.literal(true).describe('It releases the action alone.').optional(),
 })
@@ -114,6 +115,7 @@ export interface CaseVote {
   readonly assurance: Assurance
   readonly reason?: string
   readonly brokeGlass?: true
+  readonly freshLogin?: true
 }
 
 /** What a runner of cases cannot know by itself: how a protocol reads a request, and how votes settle a hold. */
@@ -238,7 +240,7 @@ const compare = ({ expect }: CaseSource, decision: Decision): string[] => {
 
 const compareState = (source: CaseSource, held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, parts: CaseParts): readonly string[] => {
   if (held.decision.terms === undefined) return ['votes: nothing is held, so there is nothing to vote on']
-  const votes = (source.votes ?? []).map((vote): CaseVote => ({ by: principalOf(vote.by, parts.issuers, 'human', 'approver'), atMs: milliseconds(vote.at), verdict: vote.verdict ?? 'approve', assurance: vote.assurance ?? 'console', ...defined({ reason: vote.reason, brokeGlass: vote['break-glass'] }) })).toSorted((a, b) => a.atMs - b.atMs)
+  const votes = (source.votes ?? []).map((vote): CaseVote => ({ by: principalOf(vote.by, parts.issuers, 'human', 'approver'), atMs: milliseconds(vote.at), verdict: vote.verdict ?? 'approve', assurance: vote.assurance ?? 'console', ...defined({ reason: vote.reason, brokeGlass: vote['break-glass'], freshLogin: vote['fresh-login'] }) })).toSorted((a, b) => a.atMs - b.atMs)
   const atMs = source.at === undefined ? (votes.at(-1)?.atMs ?? 0) : milliseconds(source.at)
   return differs('state', source.expect?.state ?? 'pending', parts.settle(held, votes.filter((vote) => vote.atMs <= atMs), atMs))
 }

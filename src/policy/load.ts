@@ -25,6 +25,8 @@ export interface PolicyWorld {
   readonly issuers: readonly (string | { readonly name: string; readonly issuers: readonly string[] })[]
   /** How sure the configured channels can make us of an approver. */
   readonly channels: readonly Assurance[]
+  /** Whether people sign in with a browser; `undefined`: nobody knows. */
+  readonly signIn?: boolean | undefined
   readonly enforceable: (service: Service) => { readonly masks: boolean; readonly rowLimit: boolean; readonly timeLimit: boolean }
   /** `sha256:` and hex. */
   readonly hash: (text: string) => string
@@ -50,7 +52,7 @@ export const loadPolicies = (files: readonly { readonly file: string; readonly t
   const read = readFiles(files, problems)
   const classification = compileClassification(read.classifications, world.services.map(({ name }) => name), problems)
   const issuers = new Map(world.issuers.map((issuer): [string, readonly string[]] => (typeof issuer === 'string' ? [issuer, [issuer]] : [issuer.name, issuer.issuers])))
-  const ruleWorld: RuleWorld = { groups: world.groups, issuers, channels: world.channels, tags: classification.tags }
+  const ruleWorld: RuleWorld = { groups: world.groups, issuers, channels: world.channels, signIn: world.signIn, tags: classification.tags }
   const placed = read.policies.flatMap((policy) => placeRules(policy, ruleWorld, world, problems))
   if (problems.length > 0) return { problems: problems.toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1)) }
 

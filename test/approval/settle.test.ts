@@ -29,7 +29,7 @@ test('who may not vote', () => {
   assert.equal(code(settle(held(), vote(caller('dave', { groups: undefined })), plain, 10)), 'not-eligible')
   assert.equal(code(settle(held(), vote(caller('bot', { kind: 'agent', groups: ['dba'] })), plain, 10)), 'not-eligible')
   assert.equal(code(settle(held(), vote(caller('ci', { kind: 'workload', groups: ['dba'] })), plain, 10)), 'not-eligible')
-  assert.equal(code(settle(held(), vote(alice, { assurance: 'chat' }), plain, 10)), 'not-eligible')
+  assert.equal(code(settle(held(), vote(alice, { assurance: 'chat' }), plain, 10)), 'assurance-too-low')
   assert.equal(code(settle(held(), vote(alice, { digest: digestOf('another') }), plain, 10)), 'wrong-digest')
   assert.equal(code(settle(held({ terms: terms([requirement()], { askReason: true }) }), vote(alice, { reason: '  ' }), plain, 10)), 'reason-required')
   assert.equal(code(settle(held(), vote(alice), plain, 1_001)), 'hold-expired')

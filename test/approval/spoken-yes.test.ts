@@ -24,6 +24,8 @@ test('a signed yes is known again from what is in the vote alone', () => {
   assert.deepEqual(checkEvidence(signed(), 'hold_1', vote), { yes, counter: 9 })
   const { reason: _reason, shown: _shown, ...bare } = yes
   const { reason: _given, shown: _seen, ...plain } = vote
+  const grant = { times: 2, withinMs: 1_000 }
+  assert.deepEqual(checkEvidence(signed(statementOf({ ...yes, grant })), 'hold_1', { ...vote, grant: { withinMs: 1_000, times: 2 } }).yes.grant, grant)
   assert.equal(checkEvidence(signed(statementOf(bare)), 'hold_1', plain).yes.reason, undefined)
 })
 
@@ -35,6 +37,7 @@ test('it counts for nothing else', () => {
   other({ verdict: 'deny' }, 'verdict')
   other({ reason: 'Agreed with finance' }, 'reason')
   other({ shown: 'console/1 sha256:y' }, 'shown')
+  other({ grant: { times: 2, withinMs: 1_000 } }, 'grant')
   other({ by: alice }, 'voter')
   other({ by: { ...bob, issuer: 'https://other.test' } }, 'voter')
   const { reason: _given, ...silent } = vote

@@ -20,7 +20,7 @@ const samples: readonly AuditEvent[] = [
   { type: 'outcome-unknown', attempt: 'a', digest: action.digest },
   { type: 'held', attempt: 'a', caller, action, ...hold, deadline: 99, terms: { requirements: [], withinMs: 1, runWithinMs: 2, askReason: true, run: 'attached' } },
   { type: 'voted', ...hold, vote, state: 'approved' },
-  { type: 'voted', ...hold, vote: { ...vote, assurance: 'passkey', evidence }, state: 'approved' },
+  { type: 'voted', ...hold, vote: { ...vote, assurance: 'passkey', loggedInAt: 4, evidence }, state: 'approved' },
   { type: 'passkey-added', caller, passkey: { id: 'cHM', name: 'laptop', publicKey: 'a2V5', synced: true } },
   { type: 'signed-in', caller, steppedUp: true },
   { type: 'vote-refused', ...hold, by: vote.by, refusal: 'self-approval' },

@@ -17,7 +17,7 @@ const principal = (who: Principal) => ({
   ...defined({ name: who.name, email: who.email, clientId: who.clientId, groups: who.groups, owner: who.owner && party(who.owner) }),
 })
 
-const vote = ({ verdict, by, channel, assurance, reason, at }: Vote) => ({ verdict, by: { ...party(by), ...defined({ name: by.name, email: by.email }) }, channel, assurance, at: time(at), ...defined({ reason }) })
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, at }: Vote) => ({ verdict, by: { ...party(by), ...defined({ name: by.name, email: by.email }) }, channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence }) })
 
 /** A hold in a list. */
 export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle'>) => ({
@@ -56,7 +56,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     matched: hold.matched.map(({ policy, rule, then, at, observed, because, instead }) => ({ policy, rule, verdict: then, at, observed, ...defined({ because, instead }) })),
     policyVersion: hold.policyVersion,
     terms: {
-      requirements: terms.requirements.map(({ policy, rule, groups, users, automations, count, assurance, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), ...defined({ automations: automations?.map(party) }), count, assurance, sharesPeople })),
+      requirements: terms.requirements.map(({ policy, rule, groups, users, automations, count, assurance, freshLoginMs, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), ...defined({ automations: automations?.map(party), freshLoginMs }), count, assurance, sharesPeople })),
       askReason: terms.askReason,
       run: terms.run,
       runWithinMs: terms.runWithinMs,

@@ -24,6 +24,7 @@ export const statusOf: Readonly<Record<RefusalCode, number>> = {
   'too-many-waiting': 503,
   'not-eligible': 403,
   'self-approval': 403,
+  'assurance-too-low': 403,
   'already-voted': 409,
   'already-settled': 409,
   'wrong-digest': 409,

@@ -35,6 +35,7 @@ const sayings: Record<RefusalCode, Saying> = {
   'too-many-waiting': error('53300'),
   'not-eligible': error('42501'),
   'self-approval': error('42501'),
+  'assurance-too-low': error('42501'),
   'already-voted': error('42501'),
   'already-settled': error('42501'),
   'wrong-digest': error('42501'),
