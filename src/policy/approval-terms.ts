@@ -1,7 +1,7 @@
 import { defined } from '../lib/defined.ts'
 import { parseDuration } from '../lib/duration.ts'
 import type { Party } from '../model/caller.ts'
-import type { Assurance, Drift, Requirement } from '../model/decision.ts'
+import type { Assurance, Drift, GrantBounds, Requirement } from '../model/decision.ts'
 import { compileEscalation } from './circle.ts'
 import type { ApprovalSource, CallersSource } from './language.ts'
 import type { IssuerNames } from './matchers.ts'
@@ -58,7 +58,18 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     askReason: source['ask-reason'] ?? false,
     run: source.run ?? 'attached',
     drift: source.drift === undefined ? undefined : parseDrift(source.drift, (message) => report(['drift'], message)),
+    grant: source.grant && compileGrant(source.grant, source.irreversible === true, (path, message) => report(['grant', ...path], message)),
+    irreversible: source.irreversible ?? false,
   }
+}
+
+const MAX_GRANT = 86_400_000
+
+const compileGrant = ({ times, rows, within }: NonNullable<ApprovalSource['grant']>, irreversible: boolean, report: Report): GrantBounds => {
+  if (irreversible) report([], 'what cannot be undone is looked at each time: no grant is given for it')
+  const withinMs = duration(within, (message) => report(['within'], message))
+  if (withinMs > MAX_GRANT) report(['within'], `"${within}" is longer than 24 hours`)
+  return { times, withinMs, ...defined({ rows }) }
 }
 
 const parseDrift = (text: string, report: (message: string) => void): Drift => {

@@ -14,6 +14,7 @@ import { callerMatchers, globPathTest, isLoose, negated, pathMatcher, queryMatch
 import { meant } from './meant.ts'
 import { objectNameProblem } from './object-names.ts'
 import { foldCase } from './path-views.ts'
+import type { Pins } from './pins.ts'
 import { knownMethods, knownVerbs, verbFamily } from './verbs.ts'
 
 export interface RuleWorld extends TermsWorld {
@@ -51,8 +52,14 @@ export const compileRule = (source: RuleSource, matched: MatchedRule, world: Rul
   const breakGlass = source['break-glass'] && compileBreakGlass(source['break-glass'], matched, world, (path, message) => report(['break-glass', ...path], message))
   const terms = source.approval && { ...compileTerms(source.approval, { policy: matched.policy, rule: matched.rule, callers: source.callers }, world, (path, message) => report(['approval', ...path], message)), breakGlass }
   const needsEstimate = condition?.needsEstimate === true || terms?.drift !== undefined
-  return { matched, then: source.then, strict, verbs, paths, matchers, condition, needsEstimate, terms, obligations: obligationsOf(source, world, report), protocols: protocolsOf(source, condition, report) }
+  return { matched, then: source.then, strict, verbs, paths, matchers, condition, needsEstimate, terms, obligations: obligationsOf(source, world, report), pins: pinsOf(source, condition), protocols: protocolsOf(source, condition, report) }
 }
+
+/** A line about the query looks at values as a condition does. */
+const pinsOf = ({ paths, 'path-regex': regex, query }: RuleSource, condition: Condition | undefined): Pins => ({
+  paths: paths !== undefined && regex === undefined && !negated(paths) ? valuesOf(paths) : undefined,
+  reads: [...(condition?.reads ?? []), ...(query === undefined ? [] : [['http', 'query']])],
+})
 
 /** Facts of the matchers decide which services a rule can meet, so that `tables: { not: … }` says nothing about HTTP. */
 const protocolsOf = (source: RuleSource, condition: Condition | undefined, report: Report): readonly Protocol[] => {

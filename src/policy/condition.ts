@@ -2,6 +2,7 @@ import { Environment, serialize, type ASTNode } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
 import type { Protocol } from '../model/service.ts'
 import { comparisonWarnings } from './condition-lint.ts'
+import { readsOf, type FactPath } from './condition-reads.ts'
 import { factTypes, type Facts } from './facts.ts'
 
 /**
@@ -17,6 +18,8 @@ export interface Condition {
   /** Whether it asks how many rows a statement would touch. */
   readonly needsEstimate: boolean
   readonly warnings: readonly string[]
+  /** Every fact that it can look at. */
+  readonly reads: readonly FactPath[]
   /** Throws when the expression fails; what that means is the rule's business. */
   evaluate(facts: Facts): boolean
 }
@@ -175,15 +178,16 @@ export const compileCondition = (text: string): Condition | ConditionProblem => 
     if (found.nesting > MAX_NESTING) return { problem: `loops may be nested ${MAX_NESTING} deep`, at: 0 }
     const families = [...FAMILIES].filter((name) => found.roots.has(name))
     if (families.length > 1) return { problem: `a condition reads the facts of one protocol; this one reads ${families.join(' and ')}`, at: 0 }
+    const reads = readsOf(ast)
     rename(ast)
-    return finish(text, serialize(ast), families[0] as Condition['family'], found)
+    return finish(text, serialize(ast), families[0] as Condition['family'], found, reads)
   } catch (error) {
     if (typeof error === 'object' && error !== null && 'problem' in error) return error as ConditionProblem
     return { problem: error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error), at: 0 }
   }
 }
 
-const finish = (text: string, rewritten: string, family: Condition['family'], found: Survey): Condition | ConditionProblem => {
+const finish = (text: string, rewritten: string, family: Condition['family'], found: Survey, reads: readonly FactPath[]): Condition | ConditionProblem => {
   const run = environment.parse(rewritten)
   const again = run.check()
   if (!again.valid) return { problem: again.error?.summary ?? 'not an expression', at: 0 }
@@ -194,6 +198,7 @@ const finish = (text: string, rewritten: string, family: Condition['family'], fo
     needsBody: found.needsBody,
     needsEstimate: found.needsEstimate,
     warnings: found.warnings,
+    reads,
     evaluate: (facts) => {
       if (nesting > 0 && facts.size(sizeOf, MAX_STEPS) ** nesting > MAX_STEPS) throw new Error('the condition would take too many steps on an action of this size')
       const answer: unknown = run(facts)

@@ -2,12 +2,14 @@ import { defined } from '../lib/defined.ts'
 import type { Action, ActionPart } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Decision, MatchedRule, Obligations, Verdict } from '../model/decision.ts'
+import type { Pinned } from '../model/grant.ts'
 import type { Service } from '../model/service.ts'
 import type { Condition } from './condition.ts'
 import { Facts } from './facts.ts'
 import { onePath, pathsOf, type Matcher, type PathTest, type Question } from './matchers.ts'
 import { foldCase, viewsOf } from './path-views.ts'
 import type { Explanation, RuleExplanation } from './policy-set.ts'
+import { openPath, pinnedValues, type Pins } from './pins.ts'
 import { combineObligations, combineTerms, NO_OBLIGATIONS, type HoldTerms } from './terms.ts'
 import { mustBeNamed, needsNoRule } from './verbs.ts'
 
@@ -26,6 +28,7 @@ export interface CompiledRule {
   readonly needsEstimate: boolean
   readonly terms: HoldTerms | undefined
   readonly obligations: Obligations | undefined
+  readonly pins: Pins
 }
 
 /** Decisions depend on nothing but the set of rules that matched and the verdict, so each is made once. */
@@ -57,6 +60,7 @@ export interface ServiceRules {
   needsBody(verb: string, path: string): boolean
   needsEstimate(action: Action): boolean
   masksOf(caller?: Caller): Obligations['masks']
+  pinned(caller: Caller, action: Action, now: number): Pinned | undefined
   explain(caller: Caller, action: Action, now: number): Explanation
 }
 
@@ -196,6 +200,18 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return { decision: decide(caller, action, now), rules: [...found.filter(({ matched }) => matched), ...found.filter(({ matched }) => !matched)] }
   }
 
+  const pinned = (caller: Caller, action: Action, now: number): Pinned | undefined => {
+    if (action.parts !== undefined) return undefined
+    const holding = walk(caller, action, now).rules.filter(({ then, matched }) => then === 'hold' && !matched.observed)
+    const values = holding.length === 0 ? undefined : pinnedValues(holding.map(({ pins }) => pins), caller, action, service, now)
+    if (values === undefined) return undefined
+    const [path, ...more] = action.resources.flatMap(({ kind, name }) => (kind === 'path' ? [name] : []))
+    if (path === undefined) return { policyVersion, values }
+    if (more.length > 0) return undefined
+    const opened = new Set(holding.map(({ pins }) => openPath(path, pins)))
+    return { policyVersion, values, path: opened.size === 1 ? ([...opened][0] ?? path) : path }
+  }
+
   const masking = rules.filter(({ then, obligations }) => then !== 'deny' && obligations !== undefined)
   const masks = obligationsOf(masking).masks
   const masksByCaller = new WeakMap<Caller, Obligations['masks']>()
@@ -210,7 +226,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return made
   }
 
-  return { decide, needsBody, needsEstimate, explain, masksOf }
+  return { decide, needsBody, needsEstimate, pinned, explain, masksOf }
 }
 
 /** A condition that fails while running counts against the caller. */

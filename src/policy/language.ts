@@ -50,6 +50,11 @@ const approval = z.strictObject({
   run: z.enum(['attached', 'when-approved']).describe('When-approved (HTTP): it runs without its client, once, and the reply is kept.').optional(),
   'shares-people': z.boolean().describe('One person may serve this and another rule that says the same.').optional(),
   drift: z.string().regex(/^(?:\d{1,4}(?:\.\d{1,2})?x|\d{1,9} rows?)$/, 'so many times as many rows, such as 2x, or so many more, such as 100 rows').describe('Databases: it does not run if by then it would change so many times as many rows (2x), or so many more (100 rows).').optional(),
+  grant: z
+    .strictObject({ times: z.int().min(1).max(1000).describe('How many more, at most.'), rows: z.int().min(1).max(1_000_000).describe('Databases: how many rows they may change together, at most.').optional(), within: duration.describe('For how long, at most; no longer than 24h.') })
+    .describe('With an approval, approvers may let more of the same kind through: this is the most.')
+    .optional(),
+  irreversible: z.boolean().describe('What it does cannot be undone: approvers read that, and no grant is given.').optional(),
 })
 
 const breakGlass = z.strictObject({

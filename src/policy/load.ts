@@ -84,6 +84,7 @@ const makePolicySet = (version: string, services: ReadonlyMap<string, ServiceRul
     needsBody: (service, verb, path) => services.get(service)?.needsBody(verb, path) ?? false,
     needsEstimate: (service, action) => services.get(service)?.needsEstimate(action) ?? false,
     masksOf: (service, caller) => services.get(service)?.masksOf(caller) ?? NO_OBLIGATIONS.masks,
+    pinned: (caller, action, now) => services.get(action.service)?.pinned(caller, action, now),
     explain: (caller, action, now) => services.get(action.service)?.explain(caller, action, now) ?? { decision: nothing, rules: [] },
   } satisfies ExplainingPolicySet)
 }
@@ -126,6 +127,7 @@ const placeRules = ({ source, value }: { readonly source: YamlSource; readonly v
     for (const message of unenforceable(rule, services, world.enforceable)) problems.push(problem([rule.mask === undefined ? 'limits' : 'mask'], message))
     for (const message of unaccompanied(rule, services)) problems.push(problem(['approval', 'run'], message))
     for (const message of uncounted(rule, services)) problems.push(problem(['approval', 'drift'], message))
+    for (const message of ungrantable(rule, services)) problems.push(problem(['approval', 'grant'], message))
     return { compiled, linted: { source: rule, policy, observed: matched.observed, services, missed: services.length > 0 ? [] : [...new Set(chosen.map(({ protocol }) => protocol))], protocols: compiled.protocols, warn: problem, conditionWarnings: compiled.condition?.warnings ?? [] } }
   })
 }
@@ -168,6 +170,13 @@ const unaccompanied = ({ approval }: RuleSource, services: readonly Service[]): 
 /** Only a database says beforehand how many rows. */
 const uncounted = ({ approval }: RuleSource, services: readonly Service[]): readonly string[] =>
   approval?.drift === undefined ? [] : services.flatMap(({ name, protocol }) => (protocol === 'postgres' ? [] : [`"drift" cannot be kept for service ${name} (${protocol}): nobody counts its rows`]))
+
+/** A grant at a database has a bound of rows, and nothing else can have one. */
+const ungrantable = ({ approval }: RuleSource, services: readonly Service[]): readonly string[] =>
+  approval?.grant === undefined ? [] : services.flatMap(({ name, protocol }) => {
+    if (protocol === 'postgres') return approval.grant?.rows === undefined ? [`a grant for service ${name} (${protocol}) needs "rows": how many they may change together`] : []
+    return approval.grant?.rows === undefined ? [] : [`"rows" cannot be kept for service ${name} (${protocol}): nobody counts its rows`]
+  })
 
 const canonicalForm = ({ policies, classifications }: ReadFiles, services: readonly Service[]): unknown => ({
   policies: policies.map(({ value }) => ({ ...value, rules: value.rules.toSorted((a, b) => (a.name < b.name ? -1 : 1)) })).toSorted((a, b) => (a.policy < b.policy ? -1 : 1)),

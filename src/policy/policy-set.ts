@@ -1,6 +1,7 @@
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Decision, MatchedRule, Obligations } from '../model/decision.ts'
+import type { Pinned } from '../model/grant.ts'
 
 /** All policies of the deployment, compiled. Immutable; a reload makes another one. */
 export interface PolicySet {
@@ -20,6 +21,8 @@ export interface PolicySet {
   needsEstimate(service: string, action: Action): boolean
   /** Every mask that a rule of this service can ask for, of this caller or, without one, of anybody: the strictest of each. One object for as long as the set is the same. */
   masksOf(service: string, caller?: Caller): Obligations['masks']
+  /** What its rules keep of an action that they hold, for a grant to be for others of the same kind. `undefined`: they do not hold it, or it cannot be told. */
+  pinned(caller: Caller, action: Action, now: number): Pinned | undefined
   /** Data tags of a resource by the classification. */
   tagsOf(service: string, kind: 'path' | 'table' | 'column' | 'tool', name: string): readonly string[]
 }

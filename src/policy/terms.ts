@@ -1,5 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import type { Assurance, BreakGlass, Drift, Mask, Obligations, Requirement, Terms } from '../model/decision.ts'
+import type { Assurance, BreakGlass, Drift, GrantBounds, Mask, Obligations, Requirement, Terms } from '../model/decision.ts'
 
 /** What one hold rule asks for. */
 export interface HoldTerms {
@@ -9,6 +9,8 @@ export interface HoldTerms {
   readonly askReason: boolean
   readonly run: 'attached' | 'when-approved'
   readonly drift: Drift | undefined
+  readonly grant: GrantBounds | undefined
+  readonly irreversible: boolean
   readonly breakGlass: BreakGlass | undefined
 }
 
@@ -20,13 +22,22 @@ export const combineTerms = (all: readonly HoldTerms[]): Terms =>
     runWithinMs: Math.min(...all.map(({ runWithinMs }) => runWithinMs)),
     askReason: all.some(({ askReason }) => askReason),
     run: all.every(({ run }) => run === 'when-approved') ? 'when-approved' : 'attached',
-    ...defined({ drift: combineDrift(all.flatMap(({ drift }) => drift ?? [])), breakGlass: combineBreakGlass(all) }),
+    ...defined({ drift: combineDrift(all.flatMap(({ drift }) => drift ?? [])), breakGlass: combineBreakGlass(all), grant: combineGrant(all) }),
+    ...(all.some(({ irreversible }) => irreversible) ? { irreversible: true as const } : {}),
   })
 
 /** A rule that lets nobody break the glass keeps it whole for all. */
 const combineBreakGlass = (all: readonly HoldTerms[]): readonly BreakGlass[] | undefined => {
   const each = all.flatMap(({ breakGlass }) => breakGlass ?? [])
   return each.length === all.length ? Object.freeze(each) : undefined
+}
+
+/** Every rule must let it be given, and none may call what happens irreversible. */
+const combineGrant = (all: readonly HoldTerms[]): GrantBounds | undefined => {
+  const each = all.flatMap(({ grant, irreversible }) => (irreversible ? [] : (grant ?? [])))
+  if (each.length === 0 || each.length < all.length) return undefined
+  const rows = each.flatMap(({ rows: most }) => most ?? [])
+  return Object.freeze({ times: Math.min(...each.map(({ times }) => times)), withinMs: Math.min(...each.map(({ withinMs }) => withinMs)), ...defined({ rows: rows.length === 0 ? undefined : Math.min(...rows) }) })
 }
 
 const combineDrift = (all: readonly Drift[]): Drift | undefined => {

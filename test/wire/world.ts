@@ -84,6 +84,7 @@ export const testPolicies: PolicySet = {
   needsBody: (_service, _verb, path) => !path.startsWith('/stream'),
   needsEstimate: () => false,
   masksOf: () => ({}),
+  pinned: () => undefined,
   tagsOf: () => [],
 }
 
