@@ -22,7 +22,7 @@ const detailShape = z.looseObject({
   terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), automations: z.array(z.looseObject({ subject: z.string() })).optional(), count: z.number() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean() }),
   votes: z.array(z.looseObject({ verdict: z.string(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
   deadline: z.string(),
-  history: z.looseObject({ alike: z.record(z.string(), z.number()), others: z.record(z.string(), z.number()), complete: z.boolean(), last: z.looseObject({ code: z.string(), state: z.string() }).optional() }).optional(),
+  history: z.looseObject({ alike: z.record(z.string(), z.number()), others: z.record(z.string(), z.number()), complete: z.boolean(), last: z.looseObject({ code: z.string(), state: z.string() }).optional(), denied: z.looseObject({ code: z.string(), by: z.looseObject({ subject: z.string(), name: z.string().optional() }), reason: z.string().optional() }).optional() }).optional(),
   waiting: z.boolean().optional(),
   runBy: z.string().optional(),
   statedReason: z.string().optional(),

@@ -74,8 +74,8 @@ const clientText = (waiting: boolean): string => (waiting ? 'waits on its connec
 
 const tallyText = (tally: Readonly<Record<string, number>>): string => Object.entries(tally).toSorted(([, a], [, b]) => b - a).map(([state, count]) => `${count} ${terminalText(state)}`).join(', ')
 
-const historyText = ({ alike, others, last }: NonNullable<HoldDetail['history']>): string =>
-  `like this: ${tallyText(alike) || 'never'}${last === undefined ? '' : ` (the last ${terminalText(last.code)})`}; other: ${tallyText(others) || 'nothing'}`
+const historyText = ({ alike, others, last, denied }: NonNullable<HoldDetail['history']>): string =>
+  `${denied === undefined ? '' : `${who(denied.by)} said no to the same, ${terminalText(denied.code)}${denied.reason === undefined ? '' : `: ${terminalText(denied.reason)}`}; `}like this: ${tallyText(alike) || 'never'}${last === undefined ? '' : ` (the last ${terminalText(last.code)})`}; other: ${tallyText(others) || 'nothing'}`
 
 /** Everything there is to decide on, with the texts of strangers fenced off. */
 export const holdText = (hold: HoldDetail, io: Io): string => {

@@ -86,6 +86,8 @@ export interface History {
   readonly since?: number
   /** Whether there are none before that. */
   readonly complete: boolean
+  /** The latest no to an action that would have done the same to the same, however it was written. */
+  readonly denied?: { readonly id: string; readonly code: string; readonly by: Principal; readonly at: number; readonly reason?: string }
   /** The latest of the same shape. */
   readonly last?: { readonly id: string; readonly code: string; readonly state: HoldState; readonly openedAt: number }
 }

@@ -19,7 +19,9 @@ test('an open hold says what its requester asked before, there, and what became 
   const third = await asking(world, 'POST /exports 3')
 
   const { history } = await life.show(third.id, bob)
-  assert.deepEqual(history, { alike: { pending: 1, denied: 1 }, others: { pending: 1 }, complete: true, since: first.openedAt, last: { id: second.id, code: second.code, state: 'pending', openedAt: second.openedAt } })
+  const { denied, ...counts } = history!
+  assert.deepEqual([denied?.id, denied?.by.subject], [first.id, 'bob'])
+  assert.deepEqual(counts, { alike: { pending: 1, denied: 1 }, others: { pending: 1 }, complete: true, since: first.openedAt, last: { id: second.id, code: second.code, state: 'pending', openedAt: second.openedAt } })
   assert.deepEqual((await life.show(second.id, bob)).history?.alike, { denied: 1 }, 'what was asked later is none of what was before')
   assert.equal((await life.show(first.id, bob)).history, undefined, 'what is decided needs none')
   assert.equal((await life.show(third.id, agent)).history, undefined)
@@ -33,4 +35,16 @@ test('what the viewer may not see is not counted, nor what somebody wrote into t
   assert.deepEqual((await world.a.life.show(hold.id, alice)).history?.alike, { pending: 1 })
   world.tamper("update holds set sealed = replace(sealed, 'v2.', 'v3.') where id = ?", forged.id)
   assert.deepEqual((await world.a.life.show(hold.id, alice)).history?.alike, {})
+})
+
+test('a no is seen by whoever is asked for the same in other words', async () => {
+  await using world = await makeWorld()
+  const orders = { verb: 'sql.delete', verbs: ['sql.delete'], resources: [{ kind: 'table', name: 'public.orders', access: 'write', tags: [] }] } as const
+  const first = await asking(world, 'delete from orders where id = 1', { ...orders, shape: 'one' })
+  await world.a.life.vote(first.id, ballot(bob, first, { verdict: 'deny', reason: 'not now' }))
+  const dressed = await asking(world, 'DELETE FROM public.orders WHERE id=1 -- please', { ...orders, shape: 'two' })
+  const { denied } = (await world.a.life.show(dressed.id, alice)).history!
+  assert.deepEqual([denied?.code, denied?.reason, denied?.by.subject], [first.code, 'not now', 'bob'])
+  const other = await asking(world, 'delete from lines', { ...orders, resources: [{ kind: 'table', name: 'public.lines', access: 'write', tags: [] }], shape: 'three' })
+  assert.equal((await world.a.life.show(other.id, alice)).history?.denied, undefined)
 })

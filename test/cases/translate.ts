@@ -62,6 +62,8 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
     // An issuer that can end a session says so when it is asked.
     put(config, ['issuers', 'idp-a', 'introspection'], { url: 'https://idp-a.test/introspect', 'client-id': 'countersign', 'client-secret': '${env:CASES_SECRET}' })
   },
+  /** Who was told no may ask again; whoever is asked sees the no. */
+  reject_cooldown: () => {},
   header_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], patience(value)),
   body_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'body'], patience(value)),
   // One deadline for everything before a request: the TLS handshake has that of the headers.

@@ -1,7 +1,7 @@
 import type { Approvals } from '../../approval/approvals.ts'
 import { defined } from '../../lib/defined.ts'
 import type { Caller, Party, Principal } from '../../model/caller.ts'
-import type { Hold, Vote } from '../../model/hold.ts'
+import type { History, Hold, Vote } from '../../model/hold.ts'
 
 /** Longest part of an action's text in a list; the whole stands in the hold itself. */
 const previewLength = 300
@@ -18,6 +18,11 @@ const principal = (who: Principal) => ({
 })
 
 const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, at }: Vote) => ({ verdict, by: { ...party(by), ...defined({ name: by.name, email: by.email }) }, channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence }) })
+
+const history = ({ since, last, denied, ...counts }: History) => ({
+  ...counts,
+  ...defined({ since: timeOf(since), last: last && { ...last, openedAt: time(last.openedAt) }, denied: denied && { ...denied, by: { ...party(denied.by), ...defined({ name: denied.by.name, email: denied.by.email }) }, at: time(denied.at) } }),
+})
 
 /** A hold in a list. */
 export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle'>) => ({
@@ -66,7 +71,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     openedAt: time(hold.openedAt),
     deadline: time(hold.deadline),
     mayVote: obstacle === undefined,
-    ...defined({ waiting: hold.waiting, history: hold.history && { ...hold.history, ...defined({ since: timeOf(hold.history.since), last: hold.history.last && { ...hold.history.last, openedAt: time(hold.history.last.openedAt) } }) }, reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
+    ...defined({ waiting: hold.waiting, history: hold.history && history(hold.history), reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
     ...(outcome ? { outcome: { result: outcome.result, ms: outcome.ms, ...defined({ status: outcome.status, rows: outcome.rows, bytes: outcome.bytes, maskedValues: outcome.maskedValues }) } } : {}),
   }
 }

@@ -203,6 +203,10 @@ const tables: Check = (seen, wanted) => {
 
 const shownChecks: Readonly<Record<string, (view: Tree, wanted: unknown, seen: PgObservation, ref: string) => void>> = {
   part: () => {},
+  previous: (view, wanted) => {
+    const { denied } = (view['history'] ?? {}) as Tree
+    for (const one of list(wanted)) demand(one === 'rejected' && isTree(denied), `the approver is told of before: ${JSON.stringify(view['history'])}`)
+  },
   of: (view, wanted) => demand(textOf(view).split(';').length >= Number(wanted), `the approver is shown ${textOf(view)}`),
   statement: (view, wanted) => demand(classOf(String((view['action'] as Tree)['verb'])) === wanted, `the approver is shown ${String((view['action'] as Tree)['verb'])}`),
   tables: (view, wanted) => {

@@ -47,7 +47,7 @@ const voteStep = async (seen: PgObservation, given: Tree, verdict: 'approve' | '
   const exchange = seen.exchanges.find((one) => one.ref === ref) ?? pending(`nothing is called ${ref}`)
   const hold = exchange.holds.at(-1) ?? (await settle(seen, exchange, 3_000))
   if (hold === undefined) return exchange.end === undefined ? fail(`${ref} was not held`) : undefined // refused: nothing to decide
-  await decide(seen, hold, verdict, [String(given['by'])])
+  await decide(seen, hold, verdict, [String(given['by'])], typeof given['comment'] === 'string' ? given['comment'] : undefined)
   // Several actions of one batch may wait one after the other: the same person says the same of each.
   for (let next = await settle(seen, exchange, 4_000); next !== undefined; next = await settle(seen, exchange, 4_000)) await decide(seen, next, verdict, [String(given['by'])])
 }

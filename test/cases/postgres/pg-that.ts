@@ -91,6 +91,12 @@ const checks: Readonly<Record<string, Check>> = {
     client.end()
     demand(row?.[0]?.includes('evil') !== true, `search_path is ${row?.[0]}`)
   },
+  'during the cool-down r2 is refused, or the card of r2 links the earlier rejection and its comment': (seen) => {
+    const view = seen.views.get('r2')
+    const before = seen.exchanges.find(({ ref }) => ref === 'r1')?.holds.at(-1)
+    const { denied } = (view?.['history'] ?? {}) as { readonly denied?: { readonly id: string; readonly reason?: string } }
+    demand(view === undefined || (denied?.id === before && denied?.reason === 'not now'), `the approver is told ${JSON.stringify(view?.['history'])}`)
+  },
   'public.users is never shown for r1': (seen) => {
     const view = seen.views.get('r1')
     if (view !== undefined && seen.exchanges.length > 1) demand(!JSON.stringify((view.action as unknown as { resources: unknown }).resources).includes('public.users'), 'the approver is shown public.users')

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { defined } from '../../../src/lib/defined.ts'
 import type { Case, Run, Tree } from '../loader.ts'
 import { vote, viewOf, type HoldView, statusText } from '../observation.ts'
 import { fail, pending } from '../outcome.ts'
@@ -172,10 +173,10 @@ export const settle = async (seen: PgObservation, exchange: PgExchange, withinMs
 
 const approvers = ['appr-b', 'appr-a', 'root-a'] as const
 
-export const decide = async (seen: PgObservation, hold: string, verdict: 'approve' | 'deny', by: readonly string[] = approvers): Promise<void> => {
+export const decide = async (seen: PgObservation, hold: string, verdict: 'approve' | 'deny', by: readonly string[] = approvers, reason?: string): Promise<void> => {
   let reply: Awaited<ReturnType<typeof vote>> = 'silent'
   for (const who of by) {
-    reply = await vote(seen.place.world, who, hold, verdict)
+    reply = await vote(seen.place.world, who, hold, verdict, defined({ reason }))
     if (statusText(reply) === '200') return
   }
   fail(`nobody could ${verdict} the hold: ${statusText(reply)} ${typeof reply === 'object' ? reply.body.toString().slice(0, 200) : ''}`)
