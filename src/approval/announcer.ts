@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Busy } from '../lib/receiver.ts'
-import { isOpen, type Hold } from '../model/hold.ts'
+import { isOpen, type Hold, type Mark } from '../model/hold.ts'
 import { causeText } from '../model/refusal.ts'
 import { followChanges } from './changes.ts'
-import { type Channel, Closed } from './channel.ts'
+import { type Channel, Closed, type Occasion } from './channel.ts'
 import { isUnavailable, type Desk } from './desk.ts'
+import { marksOf } from './marks.ts'
 import { readNotice, writeNotice, type Notice } from './notices.ts'
 
 export interface ChannelState {
@@ -116,20 +117,24 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
     let notice: Notice | undefined
     try {
       hold = await desk.ledger.read(id)
-      if (hold === undefined || !channel.concerns(hold)) return undefined
+      if (hold === undefined) return undefined
+      const concerned = channel.concerns(hold)
+      if (!concerned && !marksOf(hold).some(isLoud)) return undefined
       notice = await readNotice(desk, hold, channel.name)
       const now = await desk.now()
       const half = (hold.openedAt + hold.deadline) / 2
-      const news = notice === undefined || notice.revision < hold.revision
-      const reminds = hold.state === 'pending' && now >= half && now < hold.deadline && notice?.reminded !== true && !(news && notice === undefined)
-      if (news || reminds) {
-        const memory = await channel.show({ hold, occasion: news ? 'change' : 'reminder', memory: notice?.memory }, AbortSignal.any([closing, AbortSignal.timeout(channel.timeoutMs)]))
+      const occasion = occasionFor(hold, notice, { concerned, now, half })
+      if (occasion !== undefined) {
+        const memory = await channel.show({ hold: concerned ? hold : withoutAction(hold), occasion, memory: notice?.memory }, AbortSignal.any([closing, AbortSignal.timeout(channel.timeoutMs)]))
         shown++
         lastError = undefined
         const reminded = notice?.reminded === true || now >= half
-        await writeNotice(desk, hold, channel.name, { revision: hold.revision, at: now, ...(memory === undefined ? {} : { memory }), ...(reminded ? { reminded } : {}) })
+        // What was marked has been told; that the state is another one comes after it.
+        const more = occasion !== 'change' && occasion !== 'reminder' && notice !== undefined && notice.state !== hold.state
+        await writeNotice(desk, hold, channel.name, { revision: more ? notice!.revision : hold.revision, at: now, marks: marksOf(hold).length, state: hold.state, ...(memory === undefined ? {} : { memory }), ...(reminded ? { reminded } : {}) })
+        if (more && concerned) return { inMs: 0, failed: false }
       }
-      return hold.state === 'pending' && now < half ? { inMs: half - now, failed: false } : undefined
+      return concerned && hold.state === 'pending' && now < half ? { inMs: half - now, failed: false } : undefined
     } catch (error) {
       if (closing.aborted) return undefined
       if (isUnavailable(error)) return { inMs: timing.storeRetryMs, failed: false }
@@ -155,6 +160,25 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
       await channel[Symbol.asyncDispose]()
     },
   }
+}
+
+/** These are everybody's concern. */
+const loud: ReadonlySet<Mark['what']> = new Set(['broke-glass', 'review-overdue', 'reviewed'])
+const isLoud = ({ what }: Mark): boolean => loud.has(what)
+
+/** What there is to tell, if anything. Of several marks that were not told the last loud one is, or else the last one. */
+const occasionFor = (hold: Hold, notice: Notice | undefined, { concerned, now, half }: { readonly concerned: boolean; readonly now: number; readonly half: number }): Occasion | undefined => {
+  const untold = marksOf(hold).slice(notice?.marks ?? 0)
+  const mark = untold.findLast(isLoud) ?? (concerned ? untold.at(-1) : undefined)
+  if (mark !== undefined || !concerned) return mark?.what
+  if (notice === undefined || notice.revision < hold.revision) return 'change'
+  return hold.state === 'pending' && now >= half && now < hold.deadline && notice.reminded !== true ? 'reminder' : undefined
+}
+
+/** For whom it is none of their concern: that it happened, and to whom. */
+const withoutAction = ({ statedReason: _reason, ...hold }: Hold): Hold => {
+  const { impact: _impact, parts: _parts, ...action } = hold.action
+  return { ...hold, action: { ...action, text: '', textCut: true, resources: [], facts: {} } }
 }
 
 interface Lane {

@@ -2,7 +2,7 @@ import type { Action, Digest } from '../model/action.ts'
 import type { Approval } from '../model/approval.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Assurance, Decision, GrantBounds } from '../model/decision.ts'
-import type { Hold, HoldState, PasskeyEvidence, Vote } from '../model/hold.ts'
+import type { Hold, HoldState, PasskeyEvidence, Successor, Vote } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Grants } from './grants.ts'
 
@@ -45,6 +45,8 @@ export interface Ballot {
   readonly evidence?: PasskeyEvidence
   /** With a yes: so many more of its kind. */
   readonly grant?: GrantBounds
+  /** In an emergency, alone: a yes for all approvers, with a reason, by somebody whom the rules let do that. */
+  readonly brokeGlass?: true
 }
 
 export interface HoldFilter {
@@ -73,6 +75,12 @@ export interface Approvals {
   finish(approval: Approval, outcome: Outcome, result?: Uint8Array): Promise<void>
   vote(id: string, ballot: Ballot): Promise<Hold>
   withdraw(id: string, by: Caller): Promise<Hold>
+  /** Asks somebody else to look, who then finds it so in the inbox. The rules say who decides, and go on saying it. */
+  handOver(id: string, by: Caller, to: Successor, note?: string): Promise<Hold>
+  /** Pays the debt that breaking the glass has left: somebody else among the approvers has looked at it. */
+  review(id: string, by: Caller, note: string): Promise<Hold>
+  /** What this person can do about the hold beside voting. */
+  offers(hold: Hold, viewer: Caller): ReadonlySet<'break-glass' | 'review' | 'hand-over'>
   /** What this person may see: holds they may vote on and their own. Anything else is `not-found`, like an id that does not exist. */
   show(id: string, viewer: Caller): Promise<Hold>
   list(filter: HoldFilter, viewer: Caller): Promise<{ readonly holds: readonly Hold[]; readonly next?: string }>

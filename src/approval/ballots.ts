@@ -4,11 +4,14 @@ import type { Caller, Principal } from '../model/caller.ts'
 import type { Hold, Vote } from '../model/hold.ts'
 import { isOpen } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
-import type { Approvals } from './approvals.ts'
+import type { AuditEvent } from '../model/audit-event.ts'
+import type { Approvals, Ballot } from './approvals.ts'
+import { breakGlass, skippedBy } from './break-glass.ts'
 import { expire, holdSubject, isOwn, maySee, type Desk } from './desk.ts'
 import { refuseTooMuch } from './grant-pattern.ts'
 import { makeGrant, withGrant } from './grants.ts'
 import { isHoldId } from './hold-name.ts'
+import { reviewWithinMs } from './marks.ts'
 import * as no from './no.ts'
 import { checkEvidence } from './spoken-yes.ts'
 import { settle, type Dropped } from './settle.ts'
@@ -24,17 +27,17 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
   if ((ballot.reason?.length ?? 0) > maxReason) throw new Refusal('too-large', `A reason has at most ${maxReason} characters.`)
   const by = principalOf(ballot.by)
   roster.see(by)
-  const { grant } = ballot
+  const grant = ballot.brokeGlass ? undefined : ballot.grant
   for (let tries = 0; tries < maxTries; tries++) {
     const hold = isHoldId(id) ? await ledger.read(id) : undefined
     if (hold === undefined) throw no.unknownHold()
-    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown, loggedInAt: ballot.loggedInAt, evidence: ballot.evidence, grant }) }
+    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown, loggedInAt: ballot.loggedInAt, evidence: ballot.evidence, grant, brokeGlass: ballot.verdict === 'approve' ? ballot.brokeGlass : undefined }) }
     const doubt = doubtIn(vote, id)
     // Somebody who acts for another is not that other: only a person's own login votes.
-    const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : doubt !== undefined ? { refused: 'assurance-too-low' as const, cause: doubt } : settle(hold, vote, people, vote.at)
+    const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : doubt !== undefined ? { refused: 'assurance-too-low' as const, cause: doubt } : (vote.brokeGlass ? breakGlass : settle)(hold, vote, people, vote.at)
     if ('refused' in settled) {
       if (settled.refused === 'hold-expired' && isOpen(hold.state)) await expire(desk, hold)
-      throw await refuse(desk, hold, ballot.by, settled.refused, settled.cause)
+      throw await refuse(desk, hold, ballot, settled.refused, settled.cause)
     }
     if (grant !== undefined) refuseTooMuch(hold, ballot)
     const voted = withGrant(desk, settled.hold, vote.at)
@@ -42,7 +45,7 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
       const answer = await ledger.write(voted, { notAfter: hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline })
       if (answer !== 'replaced') return answer
       await recordDropped(desk, voted, settled.dropped)
-      await record({ type: 'voted', vote, state: voted.state, ...holdSubject(hold) }, 'synced')
+      await record(votedEvent(voted, vote), 'synced')
       await makeGrant(desk, voted)
       return answer
     })
@@ -50,7 +53,7 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
     if (result === 'missing') throw no.unknownHold()
     if (result === 'late') {
       await expire(desk, hold)
-      throw await refuse(desk, hold, ballot.by, 'hold-expired', 'the vote came after the end')
+      throw await refuse(desk, hold, ballot, 'hold-expired', 'the vote came after the end')
     }
     return voted
   }
@@ -70,9 +73,12 @@ const doubtIn = (vote: Vote, hold: string): string | undefined => {
   }
 }
 
-const refuse = async ({ record, people }: Desk, hold: Hold, by: Caller, code: Refusal['code'], cause: string): Promise<Refusal> => {
-  await record({ type: 'vote-refused', ...holdSubject(hold), by: principalOf(by), refusal: code, cause }, 'written')
-  return no.voteRefused(code, hold, cause, maySee(hold, by, people))
+const votedEvent = (hold: Hold, vote: Vote): AuditEvent =>
+  vote.brokeGlass ? { type: 'broke-glass', vote, skipped: skippedBy(hold.terms), deadline: vote.at + reviewWithinMs, ...holdSubject(hold) } : { type: 'voted', vote, state: hold.state, ...holdSubject(hold) }
+
+const refuse = async ({ record, people }: Desk, hold: Hold, { by, brokeGlass }: Ballot, code: Refusal['code'], cause: string): Promise<Refusal> => {
+  await record({ type: brokeGlass ? 'break-glass-refused' : 'vote-refused', ...holdSubject(hold), by: principalOf(by), refusal: code, cause }, 'written')
+  return (brokeGlass ? no.breakGlassRefused : no.voteRefused)(code, hold, cause, maySee(hold, by, people))
 }
 
 export const recordDropped = async ({ record }: Desk, hold: Hold, dropped: readonly Dropped[]): Promise<void> => {

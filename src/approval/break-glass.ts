@@ -2,7 +2,7 @@ import type { Principal } from '../model/caller.ts'
 import type { Circle, Terms } from '../model/decision.ts'
 import type { Hold, Vote } from '../model/hold.ts'
 import { isFreshEnough, isSureEnough } from './assurance.ts'
-import { marksOf, reviewDue } from './marks.ts'
+import { leastReason, marksOf, reviewDue } from './marks.ts'
 import type { People } from './people.ts'
 import { isBehind, mayBreakGlass, mayDecide, next, refused, tooLate, type Settled } from './settle.ts'
 
@@ -17,19 +17,16 @@ export const obstacleToBreaking = (hold: Hold, voter: Principal, people: People)
 const wordsIn = (reason: string): number => [...reason.trim().replaceAll(/\s+/g, ' ')].length
 
 /** All who would have had to agree. */
-const circleOf = ({ requirements }: Terms): Circle => ({
+export const skippedBy = ({ requirements }: Terms): Circle => ({
   groups: [...new Set(requirements.flatMap(({ groups }) => groups))],
   users: requirements.flatMap(({ users }) => users).filter(({ issuer, subject }, at, all) => all.findIndex((other) => other.issuer === issuer && other.subject === subject) === at),
 })
-
-/** In its rules, the longest. */
-export const leastReason = ({ breakGlass = [] }: Terms): number => Math.max(0, ...breakGlass.map(({ reason }) => reason))
 
 /**
  * One person's release in an emergency, in place of everybody's approval. As sure as the rules ask it of approvers, we must be of this person, too, and
  * never less sure than a login. It is marked for good: also where it does not count any more by the time the action would run, somebody has to look at it.
  */
-export const breakGlass = (hold: Hold, vote: Vote & { readonly brokeGlass: true }, people: People, now: number): Settled => {
+export const breakGlass = (hold: Hold, vote: Vote, people: People, now: number): Settled => {
   const late = tooLate(hold, vote, now)
   if (late !== undefined) return late
   const obstacle = obstacleToBreaking(hold, vote.by, people)
@@ -39,8 +36,8 @@ export const breakGlass = (hold: Hold, vote: Vote & { readonly brokeGlass: true 
   const least = leastReason(hold.terms)
   if (wordsIn(reason) < least) return refused('reason-required', `the reason has less than ${least} characters`)
   const person = people.person(vote.by)
-  const votes = [...hold.votes.filter((earlier) => people.person(earlier.by) !== person), vote]
-  const marks = [...marksOf(hold), { what: 'broke-glass' as const, at: vote.at, by: vote.by, reason, skipped: circleOf(hold.terms) }]
+  const votes = [...hold.votes.filter((earlier) => people.person(earlier.by) !== person), { ...vote, verdict: 'approve' as const, brokeGlass: true as const }]
+  const marks = [...marksOf(hold), { what: 'broke-glass' as const, at: vote.at, by: vote.by, reason, skipped: skippedBy(hold.terms) }]
   return { hold: next(hold, { state: 'approved', votes, marks, runBy: now + hold.terms.runWithinMs }), dropped: [] }
 }
 

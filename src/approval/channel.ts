@@ -1,10 +1,12 @@
-import type { Hold } from '../model/hold.ts'
+import type { Hold, Mark } from '../model/hold.ts'
+
+/** `reminder`: half of the time to decide is over. Anything else is what has been marked on the hold. */
+export type Occasion = 'change' | 'reminder' | Mark['what']
 
 /** One look at a hold that a channel is to pass on. */
 export interface Showing {
   readonly hold: Hold
-  /** `reminder`: half of the time to decide is over. */
-  readonly occasion: 'change' | 'reminder'
+  readonly occasion: Occasion
   /** What it said to remember the last time it showed this hold: where its message stands. */
   readonly memory: string | undefined
 }
@@ -17,6 +19,7 @@ export interface Channel extends AsyncDisposable {
   readonly retriesMs: readonly number[]
   /** How long one try may take. */
   readonly timeoutMs: number
+  /** Which holds it hears of. Where somebody broke the glass it hears of all, of others without what the action is: then its text is empty and counts as cut. */
   concerns(hold: Hold): boolean
   /**
    * Shows the hold as it is now, in place of what stands there. May be asked again for what it has shown: then the receiver must be able to tell.

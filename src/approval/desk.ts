@@ -55,6 +55,9 @@ export const maySee = (hold: Hold, viewer: Caller, people: People): boolean => {
   return mayDecide(hold, viewer) || mayBreakGlass(hold.terms, viewer) || hold.votes.some((vote) => people.person(vote.by) === person)
 }
 
+/** No repeat may find it any more; what changes about it must not bring that back. */
+export const isPastReplay = ({ options }: Pick<Desk, 'options'>, hold: Hold, now: number): boolean => now > (hold.settledAt ?? Infinity) + options.replayWindowMs
+
 export const endOf = (hold: Hold): number => (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline)
 
 /** Ends a hold whose time is over. Of all replicas that try, one succeeds and writes the event. */

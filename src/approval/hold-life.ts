@@ -14,6 +14,7 @@ import { makeLedger, type Warn } from './ledger.ts'
 import { makeObtain } from './obtain.ts'
 import type { ApprovalOptions } from './options.ts'
 import { personKeys, type People } from './people.ts'
+import { makeHandOver, makeReview } from './remarks.ts'
 import type { Roster } from './roster.ts'
 import { makeSeal } from './seal.ts'
 import { close, makeFinish, makeSpend } from './spend.ts'
@@ -115,6 +116,8 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     finish: makeFinish(desk),
     vote: makeVote(desk),
     withdraw: makeWithdraw(desk),
+    handOver: makeHandOver(desk),
+    review: makeReview(desk),
     grants: makeGrants(desk),
     ...makeViews(desk),
     changes: (after, signal) => store.changes(after, signal),

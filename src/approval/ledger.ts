@@ -2,6 +2,7 @@ import type { Journal } from '../audit/journal.ts'
 import { defined } from '../lib/defined.ts'
 import { isOpen, type Hold } from '../model/hold.ts'
 import type { Attachment, AttachmentName, HoldEntry, HoldRevision, HoldStore } from './hold-store.ts'
+import { nextMark, reviewDue } from './marks.ts'
 import { untrusted } from './no.ts'
 import type { ApprovalOptions } from './options.ts'
 import { openKey, Tampered, type Finding, type Seal } from './seal.ts'
@@ -39,7 +40,14 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
     if (newest.size > remembered) newest.delete(newest.keys().next().value!)
   }
 
+  /** Found again when something has to happen to it, and also when something has to be said. */
   const finding = (hold: Hold, lapsed: boolean): Finding => {
+    const found = stateFinding(hold, lapsed)
+    const mark = nextMark(hold)
+    return mark === undefined ? found : { ...found, dueAt: Math.min(mark.at, found.dueAt ?? Infinity) }
+  }
+
+  const stateFinding = (hold: Hold, lapsed: boolean): Finding => {
     const key = openKey(hold.caller, hold.action.service, hold.action.digest)
     if (hold.state === 'pending') return { openKey: key, dueAt: hold.deadline }
     if (hold.state === 'approved') return { openKey: key, dueAt: hold.runBy ?? hold.deadline }
@@ -125,12 +133,12 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
       }
     },
     async write(hold, bounds = {}, lapsed = false, result = undefined) {
-      const keepMs = isOpen(hold.state) || hold.state === 'running' ? undefined : Math.max(options.settledKeptMs, options.replayWindowMs + 60_000)
+      const keepMs = isOpen(hold.state) || hold.state === 'running' || reviewDue(hold) !== undefined ? undefined : Math.max(options.settledKeptMs, options.replayWindowMs + 60_000)
       const answer = await store.replace(seal.revise(hold, finding(hold, lapsed)), { revision: hold.revision - 1, ...defined(bounds) }, keepMs, result)
       if (answer === 'replaced') {
         note(hold.id, hold.revision)
         // What will not run any more is not kept. It has an end of its own, should this fail.
-        if (keepMs !== undefined && hold.terms.run === 'when-approved') await store.dropAttachment(hold.id, 'request').catch(() => {})
+        if (!isOpen(hold.state) && hold.state !== 'running' && hold.terms.run === 'when-approved') await store.dropAttachment(hold.id, 'request').catch(() => {})
       }
       return answer
     },

@@ -1,3 +1,4 @@
+import type { Circle, Terms } from '../model/decision.ts'
 import type { Hold, Mark } from '../model/hold.ts'
 
 /** How long the others have to look at it afterwards. */
@@ -18,6 +19,15 @@ export const nextEscalation = (hold: Pick<Hold, 'marks' | 'state' | 'terms' | 'o
   return due.length === 0 ? undefined : Math.min(...due)
 }
 
+/** Who has been added by that time. */
+export const escalatedTo = ({ terms, openedAt }: Pick<Hold, 'terms' | 'openedAt'>, at: number): Circle => {
+  const added = terms.requirements.flatMap(({ escalation }) => (escalation !== undefined && openedAt + escalation.afterMs <= at ? [escalation] : []))
+  return { groups: [...new Set(added.flatMap(({ groups }) => groups))], users: added.flatMap(({ users }) => users) }
+}
+
+/** Who is asked by now: by the rules, and whom they have escalated to. */
+export const groupsAsked = (hold: Pick<Hold, 'marks' | 'terms' | 'openedAt'>): readonly string[] => [...new Set([...hold.terms.requirements.flatMap(({ groups }) => groups), ...escalatedTo(hold, escalatedAt(hold) ?? -Infinity).groups])]
+
 /** By when somebody else is to have looked at it; `undefined`: nothing is owed. */
 export const reviewDue = (hold: Pick<Hold, 'marks'>): number | undefined => {
   const broke = marksOf(hold).findLastIndex(({ what }) => what === 'broke-glass')
@@ -33,3 +43,6 @@ export const nextMark = (hold: Pick<Hold, 'marks' | 'state' | 'terms' | 'openedA
   if (review === undefined || marksOf(hold).findLast(({ what }) => what === 'review-overdue' || what === 'broke-glass')?.what === 'review-overdue') return undefined
   return { what: 'review-overdue', at: review }
 }
+
+/** How much somebody who breaks the glass has to say: as much as the most talkative rule asks. */
+export const leastReason = ({ breakGlass = [] }: Terms): number => Math.max(0, ...breakGlass.map(({ reason }) => reason))

@@ -2,6 +2,7 @@ import { defined } from '../lib/defined.ts'
 import type { Hold } from '../model/hold.ts'
 import { leastAssurance } from './assurance.ts'
 import { Refusal, type RefusalCode } from '../model/refusal.ts'
+import { leastReason } from './marks.ts'
 
 /*
  * What people and agents read when a hold says no. Each text says what happened, whether the action ran, and what to do next.
@@ -79,3 +80,20 @@ const votes: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
 
 export const voteRefused = (code: RefusalCode, hold: Hold, cause: string, shown: boolean): Refusal =>
   new Refusal(code, votes[code]?.(hold) ?? 'This vote does not count.', shown ? { cause, hold } : { cause })
+
+const breaking: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
+  'not-eligible': () => 'You are not among those who may break the glass for every rule that holds this, or not signed in as surely as they ask. Agents and programs never may: wait for a person.',
+  'reason-required': (hold) => `Say why, in at least ${leastReason(hold.terms)} characters: everybody whom you pass over reads it.`,
+}
+
+export const breakGlassRefused = (code: RefusalCode, hold: Hold, cause: string, shown: boolean): Refusal =>
+  new Refusal(code, breaking[code]?.(hold) ?? votes[code]?.(hold).replace('Your vote changed nothing', 'You changed nothing') ?? 'The glass is whole.', shown ? { cause, hold } : { cause })
+
+const reviewing: Partial<Record<RefusalCode, string>> = {
+  'not-eligible': 'Only those who may decide about this can review it.',
+  'self-approval': 'You broke the glass yourself, or are behind the action. Somebody else has to look at it.',
+  'already-settled': 'There is nothing to review here.',
+  'reason-required': 'Say in a few words what you found.',
+}
+
+export const reviewRefused = (code: RefusalCode, hold: Hold, cause: string): Refusal => new Refusal(code, reviewing[code] ?? 'This review does not count.', { cause, hold })

@@ -1,4 +1,4 @@
-import type { Hold, Reach } from '../model/hold.ts'
+import type { Hold, HoldState, Reach } from '../model/hold.ts'
 import type { Desk } from './desk.ts'
 import { Tampered } from './seal.ts'
 
@@ -9,6 +9,9 @@ export interface Notice {
   readonly at: number
   readonly memory?: string
   readonly reminded?: true
+  /** How many marks of the hold it has been told of, and in which state the hold was then. */
+  readonly marks?: number
+  readonly state?: HoldState
   /** Tries for the next revision failed. */
   readonly trouble?: 'late' | 'lost'
 }

@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { isOpen, type Hold } from '../model/hold.ts'
-import { expire, isUnavailable, type Desk } from './desk.ts'
+import { endOf, expire, holdSubject, isPastReplay, isUnavailable, type Desk } from './desk.ts'
+import { escalatedTo, marksOf, nextMark } from './marks.ts'
+import { next } from './settle.ts'
 import { close } from './spend.ts'
 
 export interface Timekeeper extends AsyncDisposable {
@@ -26,8 +28,7 @@ export const makeTimekeeper = (desk: () => Desk): Timekeeper => {
       if (closing.signal.aborted) return
       try {
         const hold = await desk().ledger.believe(entry)
-        if (isOpen(hold.state)) await expire(desk(), hold)
-        else await lapse(desk(), hold)
+        await move(desk(), hold)
       } catch (error) {
         if (isUnavailable(error) && !isDistrust(error)) throw error // a record that is not believed has been reported; the others go on
       }
@@ -78,6 +79,23 @@ export const makeTimekeeper = (desk: () => Desk): Timekeeper => {
       await catchUp()
     },
   }
+}
+
+/** What time alone has brought about, one thing at a time; the sweep comes back for the next. */
+const move = async (desk: Desk, hold: Hold): Promise<void> => {
+  const now = await desk.now()
+  if (isOpen(hold.state) && now > endOf(hold)) return void (await expire(desk, hold))
+  const due = nextMark(hold)
+  if (due !== undefined && due.at <= now) return await mark(desk, hold, due, now)
+  if (!isOpen(hold.state) && hold.state !== 'running') await lapse(desk, hold)
+}
+
+/** Said once for all replicas: who writes it records it. */
+const mark = async (desk: Desk, hold: Hold, due: NonNullable<ReturnType<typeof nextMark>>, now: number): Promise<void> => {
+  const marked = next(hold, { marks: [...marksOf(hold), due] })
+  if ((await desk.ledger.write(marked, {}, isPastReplay(desk, hold, now))) !== 'replaced') return
+  if (due.what === 'review-overdue') return await desk.record({ type: 'review-overdue', deadline: due.at, ...holdSubject(hold) }, 'synced')
+  await desk.record({ type: 'hold-escalated', to: escalatedTo(hold, due.at), ...holdSubject(hold) }, 'written')
 }
 
 /** After the replay window no repeat may find the hold any more. */

@@ -7,6 +7,7 @@ import { historyOf } from './history.ts'
 import { isHoldId } from './hold-name.ts'
 import * as no from './no.ts'
 import { reachesOf } from './notices.ts'
+import { offersOf } from './remarks.ts'
 import { callerKey } from './seal.ts'
 import { obstacleTo } from './settle.ts'
 import { isDistrust } from './timekeeper.ts'
@@ -17,7 +18,7 @@ const maxPages = 10
 /** A replica beats once a second. */
 const aliveMs = 3_000
 
-type Views = Pick<Approvals, 'show' | 'list' | 'obstacle' | 'result' | 'follow'>
+type Views = Pick<Approvals, 'show' | 'list' | 'obstacle' | 'offers' | 'result' | 'follow'>
 
 /** Looking at holds, each with the viewer's own rights. */
 export const makeViews = (desk: Desk): Views => {
@@ -61,6 +62,7 @@ export const makeViews = (desk: Desk): Views => {
       return { ...hold, ...(desk.channels.length > 0 ? { reaches: await reachesOf(desk, hold) } : {}), ...(isOpen(hold.state) ? { history: await historyOf(desk, hold, viewer) } : {}) }
     },
     obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
+    offers: (hold, viewer) => offersOf(hold, viewer, people),
     async result(id, caller) {
       const hold = await find(id, (found) => callerKey(found.caller) === callerKey(caller))
       const result = await ledger.attachment(hold, 'result')

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { Place, Resource } from '../model/action.ts'
 import type { ActionRecord, AuditEvent, CallerRecord, DecisionRecord, PasskeyRecord } from '../model/audit-event.ts'
 import type { Party, Principal } from '../model/caller.ts'
-import type { GrantBounds, MatchedRule } from '../model/decision.ts'
+import type { Circle, GrantBounds, MatchedRule } from '../model/decision.ts'
 import type { PasskeyEvidence, Vote } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { freeText } from './free-text.ts'
@@ -119,8 +119,10 @@ const votedOnce = (value: Vote): string => (value.evidence === undefined ? vote(
 
 const bounds = (value: GrantBounds): string => JSON.stringify(value, ['times', 'rows', 'withinMs'])
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, shown, loggedInAt, grant, at }: Vote): string =>
-  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`}${loggedInAt === undefined ? '' : `,"loggedInAt":${plain(loggedInAt)}`}${grant === undefined ? '' : `,"grant":${bounds(grant)}`},"at":${plain(at)}}`
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, loggedInAt, grant, brokeGlass, at }: Vote): string =>
+  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`}${loggedInAt === undefined ? '' : `,"loggedInAt":${plain(loggedInAt)}`}${grant === undefined ? '' : `,"grant":${bounds(grant)}`}${brokeGlass === undefined ? '' : ',"brokeGlass":true'},"at":${plain(at)}}`
+
+const circle = ({ groups, users }: Circle): string => `{"groups":${list(groups, quoted)},"users":${list(users, party)}}`
 
 const mostColumns = 100
 
@@ -148,6 +150,10 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   votes: (votes) => list(votes, vote),
   state: quoted,
   by: party,
+  to: circle,
+  skipped: circle,
+  successor: (successor) => ('group' in successor ? JSON.stringify(successor, ['group']) : party(successor)),
+  note: free,
   from: quoted,
   policyVersion: quoted,
   heldUnder: quoted,

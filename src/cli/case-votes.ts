@@ -14,7 +14,7 @@ export const settleCase: CaseParts['settle'] = ({ caller, action, decision }, vo
   let hold: Hold = { id: 'case', code: 'case', revision: 0, state: 'pending', caller, action, terms, matched: decision.matched, policyVersion: decision.policyVersion, votes: [], openedAt: 0, deadline: terms.withinMs }
   for (const { by, atMs: at, verdict, assurance, reason, brokeGlass, freshLogin } of votes) {
     const vote: Vote = { by, at, verdict, assurance, channel: 'console', digest: action.digest, ...defined({ reason, loggedInAt: freshLogin && at }) }
-    const settled = brokeGlass ? breakGlass(hold, { ...vote, verdict: 'approve', brokeGlass }, people, at) : settle(hold, vote, people, at)
+    const settled = brokeGlass ? breakGlass(hold, vote, people, at) : settle(hold, vote, people, at)
     if ('hold' in settled) hold = settled.hold
   }
   const end = hold.state === 'pending' ? hold.deadline : hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : Infinity

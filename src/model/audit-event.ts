@@ -1,9 +1,9 @@
 import { defined } from '../lib/defined.ts'
 import type { Action, Digest, Impact, Place } from './action.ts'
 import type { Caller, Party, Principal } from './caller.ts'
-import type { Decision, GrantBounds, MatchedRule, Terms, Verdict } from './decision.ts'
+import type { Circle, Decision, GrantBounds, MatchedRule, Terms, Verdict } from './decision.ts'
 import type { GrantEnd } from './grant.ts'
-import type { HoldState, Vote } from './hold.ts'
+import type { HoldState, Successor, Vote } from './hold.ts'
 import type { Outcome } from './outcome.ts'
 import type { RefusalCode } from './refusal.ts'
 
@@ -66,6 +66,15 @@ export type AuditEvent =
   | ({ readonly type: 'attached' } & HoldSubject & Subject)
   | ({ readonly type: 'voted'; readonly vote: Vote; readonly state: HoldState } & HoldSubject)
   | ({ readonly type: 'vote-refused'; readonly by: Principal; readonly refusal: RefusalCode; readonly cause?: string } & HoldSubject)
+  /** Others may decide from now on, too. */
+  | ({ readonly type: 'hold-escalated'; readonly to: Circle } & HoldSubject)
+  /** Somebody asked somebody else to look. Nobody's rights change. */
+  | ({ readonly type: 'handed-over'; readonly by: Principal; readonly successor: Successor; readonly note?: string } & HoldSubject)
+  /** One person released it alone, past everybody in `skipped`; somebody else owes it a look by the deadline. */
+  | ({ readonly type: 'broke-glass'; readonly vote: Vote; readonly skipped: Circle; readonly deadline: number } & HoldSubject)
+  | ({ readonly type: 'break-glass-refused'; readonly by: Principal; readonly refusal: RefusalCode; readonly cause?: string } & HoldSubject)
+  | ({ readonly type: 'break-glass-reviewed'; readonly by: Principal; readonly note: string } & HoldSubject)
+  | ({ readonly type: 'review-overdue'; readonly deadline: number } & HoldSubject)
   /** A vote that stopped counting because its author lost the right before the terms were met. */
   | ({ readonly type: 'vote-dropped'; readonly by: Party; readonly cause: string } & HoldSubject)
   | ({ readonly type: 'hold-expired'; readonly from: HoldState } & HoldSubject)

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Announcer } from '../../src/approval/announcer.ts'
 import { type Channel, Closed, type Showing } from '../../src/approval/channel.ts'
+import { groupsAsked } from '../../src/approval/marks.ts'
 import { Busy } from '../../src/lib/receiver.ts'
+import type { Hold } from '../../src/model/hold.ts'
 import { until } from '../support/until.ts'
 import { agent, alice, ballot, bob, caller, makeWorld, requirement, terms, type Replica, type World } from './world.ts'
 
@@ -175,5 +177,55 @@ describe('telling channels', () => {
     await until('the one', () => told.length === 1)
     assert.equal(told[0]?.id, mine.id)
     assert.deepEqual((await replica.life.show(other.id, caller('bob', { groups: ['dba'] }))).reaches, [])
+  })
+
+  const kim = caller('kim', { groups: ['managers'] })
+  const ira = caller('ira', { groups: ['incident'] })
+  const glass = terms([requirement({ count: 2 })], { breakGlass: [{ policy: 'p', rule: 'r', groups: ['incident'], users: [], reason: 20 }] })
+  const occasions = (told: readonly Told[]): readonly (readonly [string, string])[] => told.map(({ occasion, state }) => [occasion, state])
+
+  test('what escalates is told once, also where it was of no concern before', async () => {
+    const [first, second] = [place('oncall'), place('managers', { concerns: (hold) => groupsAsked(hold).includes('managers') })]
+    const { announcer } = await announce('b', first.channel, second.channel)
+    await speaking(announcer)
+    const hold = await world.opened('POST /exports', agent, terms([requirement({ escalation: { afterMs: 10_000, groups: ['managers'], users: [] } })]))
+    await until('the opening', () => first.told.length === 1)
+    assert.equal(second.told.length, 0)
+    world.skewMs = 10_001
+    await until('both to hear of it', () => first.told.length === 2 && second.told.length === 1)
+    await world.a.life.vote(hold.id, ballot(kim, hold))
+    await until('both to hear of the vote', () => first.told.length === 3 && second.told.length === 2)
+    assert.deepEqual(occasions(first.told), [['change', 'pending'], ['escalated', 'pending'], ['change', 'approved']])
+    assert.deepEqual(occasions(second.told), [['escalated', 'pending'], ['change', 'approved']])
+  })
+
+  test('a broken glass is told everywhere: where it is of no concern, without what the action is', async () => {
+    const [ours, theirs] = [place('ours'), place('theirs', { concerns: () => false })]
+    const seen: Hold[] = []
+    theirs.channel.answer = async ({ hold }) => { seen.push(hold); return 'posted' }
+    const { announcer } = await announce('b', ours.channel, theirs.channel)
+    await speaking(announcer)
+    const hold = await world.opened('POST /exports', agent, glass)
+    await until('the opening', () => ours.told.length === 1)
+    await world.a.life.vote(hold.id, ballot(ira, hold, { brokeGlass: true, reason: 'Incident 4711: production is down.' }))
+    await until('all to hear of it', () => ours.told.length === 3 && theirs.told.length === 1)
+    assert.deepEqual(occasions(ours.told), [['change', 'pending'], ['broke-glass', 'approved'], ['change', 'approved']])
+    await world.a.life.handOver(hold.id, alice, { group: 'dba' }).catch(() => {})
+    await world.a.life.review(hold.id, alice, 'In order.')
+    await until('all to hear of the review', () => ours.told.length === 4 && theirs.told.length === 2)
+    assert.deepEqual(occasions(theirs.told), [['broke-glass', 'approved'], ['reviewed', 'approved']])
+    assert.equal(theirs.told[1]?.memory, 'posted')
+    for (const { action, statedReason } of seen) assert.deepEqual([action.text, action.textCut, action.resources, action.impact, statedReason], ['', true, [], undefined, undefined])
+  })
+
+  test('what is handed over is told', async () => {
+    const { channel, told } = place('chat')
+    const { announcer } = await announce('b', channel)
+    await speaking(announcer)
+    const hold = await world.opened()
+    await until('the opening', () => told.length === 1)
+    await world.a.life.handOver(hold.id, bob, { group: 'dba' })
+    await until('it', () => told.length === 2)
+    assert.deepEqual(occasions(told)[1], ['handed-over', 'pending'])
   })
 })

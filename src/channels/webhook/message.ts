@@ -1,33 +1,47 @@
-import type { Showing } from '../../approval/channel.ts'
+import type { Occasion, Showing } from '../../approval/channel.ts'
+import { groupsAsked, marksOf, reviewWithinMs } from '../../approval/marks.ts'
 import { defined } from '../../lib/defined.ts'
 import { visibleRaw } from '../../lib/visible.ts'
-import type { Principal } from '../../model/caller.ts'
-import type { HoldState } from '../../model/hold.ts'
+import type { Party, Principal } from '../../model/caller.ts'
+import type { Hold, HoldState, Mark } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 
 /** The whole message stays below what receivers take. */
 const longestText = 12_000
 
-export type MessageType = 'hold.opened' | 'hold.changed' | 'hold.reminder' | `hold.${Exclude<HoldState, 'pending'>}`
+export type MessageType = 'hold.opened' | 'hold.changed' | 'hold.reminder' | `hold.${Exclude<HoldState, 'pending'>}` | `hold.${Mark['what']}`
 
 export const typeOf = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): MessageType => {
-  if (occasion === 'reminder') return 'hold.reminder'
+  if (occasion !== 'change') return `hold.${occasion}`
   if (hold.state !== 'pending') return `hold.${hold.state}`
   return hold.revision === 1 ? 'hold.opened' : 'hold.changed'
 }
 
 /** The same for every try, so that a receiver can tell a repeat. */
-export const messageId = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): string => `${hold.id}.${hold.revision}${occasion === 'reminder' ? '.reminder' : ''}`
+export const messageId = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): string => `${hold.id}.${hold.revision}${occasion === 'change' ? '' : `.${occasion}`}`
 
 const time = (at: number): string => new Date(at).toISOString()
+const named = ({ issuer, subject }: Party) => ({ issuer, subject })
+
+/** What the message is about beside the hold as it is. Words of people only where there is more than that there is something. */
+const markOf = (hold: Hold, occasion: Occasion, words: boolean) => {
+  const mark = marksOf(hold).findLast(({ what }) => what === occasion)
+  if (mark === undefined) return undefined
+  const at = time(mark.at)
+  if (mark.what === 'broke-glass') return { at, by: named(mark.by), skipped: { groups: mark.skipped.groups, users: mark.skipped.users.map(named) }, reviewBy: time(mark.at + reviewWithinMs), ...(words ? { reason: visibleRaw(mark.reason) } : {}) }
+  if (mark.what === 'handed-over') return { at, by: named(mark.by), to: 'group' in mark.to ? mark.to : named(mark.to), ...(words && mark.note !== undefined ? { note: visibleRaw(mark.note) } : {}) }
+  if (mark.what === 'reviewed') return { at, by: named(mark.by), ...(words ? { note: visibleRaw(mark.note) } : {}) }
+  return { at }
+}
+
 const who = ({ issuer, subject, kind, name, email }: Principal) => ({ issuer, subject, kind, ...defined({ name, email }) })
 
 /** What leaves the house. Values that an agent wrote are data here, with invisible characters spelled out; whoever shows them must not read them as markup. */
 export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string): string => {
   const { hold } = showing
   const { action, caller, terms } = hold
-  const changedAt = hold.settledAt ?? hold.votes.at(-1)?.at ?? hold.openedAt
+  const changedAt = Math.max(hold.openedAt, hold.settledAt ?? 0, hold.votes.at(-1)?.at ?? 0, marksOf(hold).at(-1)?.at ?? 0)
   return JSON.stringify({
     type: typeOf(showing),
     timestamp: time(changedAt),
@@ -39,6 +53,7 @@ export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string
       digest: action.digest,
       deadline: time(hold.deadline),
       url: holdUrl(consoleUrl, hold),
+      ...defined({ mark: markOf(hold, showing.occasion, payload !== 'none') }),
       ...(payload === 'none' ? {} : {
         service: action.service,
         verb: action.verb,
@@ -47,7 +62,7 @@ export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string
         caller: who(caller),
         onBehalfOf: caller.onBehalfOf.map(who),
         rules: hold.matched.filter(({ then, observed }) => then === 'hold' && !observed).map(({ policy, rule, because }) => ({ policy, rule, ...defined({ because }) })),
-        approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: terms.requirements.reduce((sum, { count }) => sum + count, 0), groups: [...new Set(terms.requirements.flatMap(({ groups }) => groups))] },
+        approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: terms.requirements.reduce((sum, { count }) => sum + count, 0), groups: groupsAsked(hold) },
         ...(action.impact === undefined ? {} : { impact: { ...action.impact, notes: action.impact.notes.map((note) => visibleRaw(note)) } }),
         ...(hold.outcome === undefined ? {} : { outcome: { result: hold.outcome.result, ms: hold.outcome.ms, ...defined({ status: hold.outcome.status, rows: hold.outcome.rows }) } }),
       }),

@@ -1,6 +1,7 @@
 import type { Channel, Showing } from '../../approval/channel.ts'
 import { defined } from '../../lib/defined.ts'
 import { cutAt, visibleRaw } from '../../lib/visible.ts'
+import { reviewDue } from '../../approval/marks.ts'
 import type { Hold } from '../../model/hold.ts'
 import { makeDelivery } from '../delivery.ts'
 import { concerns, holdUrl } from '../interest.ts'
@@ -9,21 +10,24 @@ import type { PagerDutyOptions } from './options.ts'
 const longestSummary = 1_024
 const [second, minute] = [1_000, 60_000]
 
-/** An incident that is there for as long as a hold is undecided. To acknowledge it is no decision. */
+/** `broken`: it was released in an emergency, and nobody has looked at that yet. */
+type Incident = 'trigger' | 'broken' | 'resolve'
+
+/** An incident that is there for as long as a hold is undecided, or a broken glass not reviewed. To acknowledge it is no decision. */
 export const makePagerDuty = (options: PagerDutyOptions, consoleUrl: () => string): Channel => {
   const delivery = makeDelivery(options)
 
-  const event = (hold: Hold, action: 'trigger' | 'resolve'): string => {
+  const event = (hold: Hold, wanted: Incident): string => {
     const url = holdUrl(consoleUrl(), hold)
     return JSON.stringify({
       routing_key: options.routingKey.reveal(),
-      event_action: action,
+      event_action: wanted === 'resolve' ? 'resolve' : 'trigger',
       dedup_key: hold.id,
       client: 'Countersign',
       client_url: url,
-      links: [{ href: url, text: `Decide on ${hold.code}` }],
+      links: [{ href: url, text: `${wanted === 'broken' ? 'Review' : 'Decide on'} ${hold.code}` }],
       payload: {
-        summary: cutAt(visibleRaw(`${hold.code}: ${hold.caller.subject} asks for ${hold.action.verb} on ${hold.action.service}`), longestSummary).text,
+        summary: cutAt(visibleRaw(`${hold.code}: ${wanted === 'broken' ? 'GLASS BROKEN, to be reviewed: ' : ''}${hold.caller.subject} asks for ${hold.action.verb} on ${hold.action.service}`), longestSummary).text,
         source: hold.action.service,
         severity: options.severity,
         timestamp: new Date(hold.openedAt).toISOString(),
@@ -35,7 +39,7 @@ export const makePagerDuty = (options: PagerDutyOptions, consoleUrl: () => strin
   }
 
   const show = async ({ hold, occasion, memory }: Showing, signal: AbortSignal): Promise<string | undefined> => {
-    const wanted = hold.state === 'pending' ? 'trigger' : 'resolve'
+    const wanted: Incident = reviewDue(hold) !== undefined ? 'broken' : hold.state === 'pending' ? 'trigger' : 'resolve'
     if (occasion === 'reminder' || memory === wanted || (wanted === 'resolve' && memory === undefined)) return memory
     await delivery.send({ method: 'POST', url: options.url, body: event(hold, wanted) }, signal)
     return wanted

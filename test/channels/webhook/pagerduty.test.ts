@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { Occasion } from '../../../src/approval/channel.ts'
 import { makePagerDuty } from '../../../src/channels/webhook/pagerduty.ts'
 import { Secret } from '../../../src/lib/secret.ts'
 import type { Hold, HoldState } from '../../../src/model/hold.ts'
@@ -24,7 +25,7 @@ describe('pagerduty', () => {
   test('an incident while a hold is undecided, resolved by any end, and nothing twice', async () => {
     await using receiver = await startReceiver(wrong)
     const channel = makePagerDuty({ kind: 'pagerduty', name: 'pager', url: receiver.url, interest: {}, timeoutMs: 2_000, privateAddresses: true, routingKey: new Secret('R0UTE'), severity: 'critical' }, () => 'https://approvals.example.org')
-    const show = (of: Hold, memory: string | undefined, occasion: 'change' | 'reminder' = 'change') => channel.show({ hold: of, occasion, memory }, new AbortController().signal)
+    const show = (of: Hold, memory: string | undefined, occasion: Occasion = 'change') => channel.show({ hold: of, occasion, memory }, new AbortController().signal)
     assert.equal(await show(hold('denied'), undefined), undefined)
     assert.equal(await show(hold('pending', `\u202e${'x'.repeat(2_000)}`), undefined), 'trigger')
     assert.equal(await show(hold(), 'trigger'), 'trigger')
@@ -33,6 +34,21 @@ describe('pagerduty', () => {
     assert.equal(await show(hold('executed'), 'resolve'), 'resolve')
     assert.deepEqual(receiver.taken.map(({ body }) => [body['event_action'], body['dedup_key'], body['client_url']]), [['trigger', hold().id, `https://approvals.example.org/holds/${hold().id}`], ['resolve', hold().id, `https://approvals.example.org/holds/${hold().id}`]])
     assert.match(JSON.stringify(receiver.taken[0]?.body), /\\\\u\{202e\}/)
+    assert.equal(receiver.refused.length, 0)
+  })
+
+  test('a broken glass is an incident until somebody has reviewed it, also where the hold was of no concern', async () => {
+    await using receiver = await startReceiver(wrong)
+    const channel = makePagerDuty({ kind: 'pagerduty', name: 'pager', url: receiver.url, interest: {}, timeoutMs: 2_000, privateAddresses: true, routingKey: new Secret('R0UTE'), severity: 'critical' }, () => 'https://approvals.example.org')
+    const show = (of: Hold, memory: string | undefined, occasion: Occasion) => channel.show({ hold: of, occasion, memory }, new AbortController().signal)
+    const ira = { issuer: 'https://idp.test', subject: 'ira', kind: 'human', groups: [] } as const
+    const broken: Hold = { ...hold('executed'), marks: [{ what: 'broke-glass', at: 1, by: ira, reason: 'Incident 4711', skipped: { groups: ['dba'], users: [] } }] }
+    const reviewed: Hold = { ...broken, marks: [...broken.marks ?? [], { what: 'reviewed', at: 2, by: ira, note: 'In order.' }] }
+    for (const memory of [undefined, 'trigger']) assert.equal(await show(broken, memory, 'broke-glass'), 'broken')
+    assert.equal(await show(broken, 'broken', 'change'), 'broken')
+    assert.equal(await show(reviewed, 'broken', 'reviewed'), 'resolve')
+    assert.deepEqual(receiver.taken.map(({ body }) => body['event_action']), ['trigger', 'trigger', 'resolve'])
+    assert.match(String((receiver.taken[0]?.body['payload'] as { summary: string } | undefined)?.summary), /GLASS BROKEN, to be reviewed/)
     assert.equal(receiver.refused.length, 0)
   })
 })

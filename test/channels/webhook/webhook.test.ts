@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
-import { Closed } from '../../../src/approval/channel.ts'
+import { Closed, type Occasion } from '../../../src/approval/channel.ts'
 import { Busy } from '../../../src/lib/receiver.ts'
 import type { WebhookOptions } from '../../../src/channels/webhook/options.ts'
 import { publicKeyText, readSigningKey } from '../../../src/channels/webhook/signing.ts'
@@ -22,7 +22,7 @@ const hold = (over: Partial<Hold> = {}): Hold => ({
   id: 'hold_aaaaaaaaaaaaaaaaaaaaaaaaaa', code: 'CS-7F3K', revision: 1, state: 'pending', caller: agent, action: action('POST /exports\nsecret-thing'), terms: terms(), matched: [{ policy: 'p', rule: 'r', then: 'hold', at: 'p.yaml:1', observed: false, because: 'Exports leave.' }],
   policyVersion: 'v1', votes: [], openedAt: 1_700_000_000_000, deadline: 1_700_000_060_000, ...over,
 })
-const show = (receiver: Receiver, over: Partial<WebhookOptions> = {}, of: Hold = hold(), occasion: 'change' | 'reminder' = 'change') => makeWebhook(options(receiver.url, over), consoleUrl, own).show({ hold: of, occasion, memory: undefined }, never)
+const show = (receiver: Receiver, over: Partial<WebhookOptions> = {}, of: Hold = hold(), occasion: Occasion = 'change') => makeWebhook(options(receiver.url, over), consoleUrl, own).show({ hold: of, occasion, memory: undefined }, never)
 
 /** As a receiver has to: by the public key, the bytes and the time. */
 const isSigned = ({ headers, text }: Received, publicText: string): boolean => {
@@ -74,6 +74,26 @@ describe('webhook', () => {
     assert.deepEqual(receiver.taken.slice(1).map(({ body }) => body['type']), ['hold.changed', 'hold.reminder', 'hold.denied', 'hold.executed'])
     assert.equal(receiver.taken[3]?.body['timestamp'], '2023-11-14T22:13:40.000Z')
     assert.ok(!receiver.taken.some(({ text }) => text.includes('exports') || text.includes('invoice-agent')))
+  })
+
+  test('says what was marked, in words of people only where there is more than that there is something', async () => {
+    await using receiver = await startReceiver()
+    const at = 1_700_000_030_000
+    const marked = hold({ revision: 2, marks: [
+      { what: 'escalated', at }, { what: 'handed-over', at, by: alice, to: { group: 'security' }, note: 'is this\u202e new?' },
+      { what: 'broke-glass', at, by: alice, reason: 'Production is down, ticket 4711.', skipped: { groups: ['dba'], users: [] } }, { what: 'review-overdue', at }, { what: 'reviewed', at, by: alice, note: 'In order.' },
+    ] })
+    for (const occasion of ['escalated', 'handed-over', 'broke-glass', 'review-overdue', 'reviewed'] as const) for (const payload of ['none', 'summary'] as const) await show(receiver, { payload }, marked, occasion)
+    const by = { issuer: alice.issuer, subject: 'alice' }
+    const date = '2023-11-14T22:13:50.000Z'
+    assert.deepEqual(receiver.taken.map(({ body }) => body['type']), ['escalated', 'handed-over', 'broke-glass', 'review-overdue', 'reviewed'].flatMap((what) => [`hold.${what}`, `hold.${what}`]))
+    assert.deepEqual(receiver.taken.map(({ body }) => (body['data'] as { mark: unknown }).mark), [
+      { at: date }, { at: date }, { at: date, by, to: { group: 'security' } }, { at: date, by, to: { group: 'security' }, note: 'is this\\u{202e} new?' },
+      { at: date, by, skipped: { groups: ['dba'], users: [] }, reviewBy: '2023-11-17T22:13:50.000Z' }, { at: date, by, skipped: { groups: ['dba'], users: [] }, reviewBy: '2023-11-17T22:13:50.000Z', reason: 'Production is down, ticket 4711.' },
+      { at: date }, { at: date }, { at: date, by }, { at: date, by, note: 'In order.' },
+    ])
+    assert.equal(new Set(receiver.taken.map(({ headers }) => headers['webhook-id'])).size, 5)
+    assert.equal(receiver.taken[0]?.body['timestamp'], date)
   })
 
   test('a repeat can be told: one id for one look at a hold', async () => {
