@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
-import type { Action, Digest } from '../../model/action.ts'
+import type { Action, ActionPattern, Digest } from '../../model/action.ts'
 import { Refusal } from '../../model/refusal.ts'
+import { httpPattern } from './action-pattern.ts'
 import { shapeOf } from './action-shape.ts'
 import { actionText, isSecretHeader, type TextSource } from './action-text.ts'
 import { type Body, readBody, requireJson } from './codec/body.ts'
@@ -83,7 +84,7 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
 
   const sources: Sources = {
     text: { method, actsAs: acts, target: target.raw, host, headers: headers.bound, body: bytes === undefined || content === undefined ? (body === 'streamed' ? body : undefined) : { bytes, sha256: bodyHash ?? '', content } },
-    facts: { frame, method: acts, query, content, contentType: essence, graphql, bodyBytes: body === undefined ? 0 : bytes?.length },
+    facts: { frame, verb, method: acts, query, content, contentType: essence, graphql, bodyBytes: body === undefined ? 0 : bytes?.length },
     shown: undefined,
     known: undefined,
   }
@@ -102,6 +103,7 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
   }
   Object.defineProperty(action, 'text', textMember)
   Object.defineProperty(action, 'textCut', cutMember)
+  Object.defineProperty(action, 'pattern', patternMember)
   return Object.freeze(action) as unknown as Action
 }
 
@@ -122,12 +124,26 @@ const shown = (sources: Sources): Cut => (sources.shown ??= actionText(sources.t
 
 /*
  * Only what is held is shown, and few rules look inside: text and facts are made when somebody first asks. All they are made of is final.
- * They are members of their own, as everything that is stored has to be. All actions share these three getters: with getters of its own
- * each action would be a dictionary, slow to make and to read.
+ * They are members of their own, as everything that is stored has to be. All actions share these getters: with getters of its own
+ * each action would be a dictionary, slow to make and to read. Others of its kind are looked for only where a rule lets them be granted.
  */
 const textMember = { enumerable: true, get(this: Made) { return shown(this[made]).text } }
 const cutMember = { enumerable: true, get(this: Made) { return shown(this[made]).cut } }
+const patternMember = { get(this: Made) { return patternFrom(this[made]) } }
 const factsMember = { enumerable: true, get(this: Made) { return (this[made].known ??= httpFacts(this[made].facts)) } }
+
+/** What nobody has read, and what is no request with an answer, has no others of its kind. */
+const patternFrom = ({ text: { body }, facts: { frame, query, verb } }: Sources): ActionPattern | undefined => {
+  const { service, upstream, route, method, target, host, headers, upgrade } = frame
+  if (body === 'streamed' || upgrade !== undefined) return undefined
+  const whole = route.jsonRpc || route.graphql
+  const respelled = target.raw.split('?', 1)[0] !== target.path
+  return httpPattern({
+    service, upstream, method, verb, host, headers: headers.bound, raw: respelled ? target.raw : undefined,
+    query: { text: target.query, fields: whole ? { values: query.values, ambiguities: ['repeated'] } : query },
+    body: body && { content: body.content, sha256: body.sha256, bytes: body.bytes.length, whole },
+  })
+}
 
 const hexHash = (text: string): string => hash('sha256', text, 'hex')
 
@@ -167,6 +183,7 @@ export const digestOf = ({ service, upstream, method, target, host, headers }: H
 
 interface FactSource {
   readonly frame: HttpFrame
+  readonly verb: string
   readonly method: string
   readonly query: ReturnType<typeof parseFields>
   readonly content: Body | undefined
