@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { offerPackages } from '../test/support/system-packages.ts'
 import { machine, scratch, type Part, type Row } from './frame.ts'
+import { consolePart } from './parts/console.ts'
 import { httpPart } from './parts/http.ts'
 import { postgresPart } from './parts/postgres.ts'
 
-const parts: readonly Part[] = [httpPart, postgresPart]
+const parts: readonly Part[] = [httpPart, postgresPart, consolePart]
 const page = join(import.meta.dirname, '..', 'docs', 'benchmarks.md')
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, check: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } } })

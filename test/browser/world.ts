@@ -13,6 +13,7 @@ import type { Decision, Terms } from '../../src/model/decision.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import type { Outcome } from '../../src/model/outcome.ts'
 import { makeHighlight } from '../../src/protocols/postgres/sql/highlight.ts'
+import { openEmbeddedPasskeyStore } from '../../src/stores/embedded/passkey-store.ts'
 import { openEmbeddedSessionStore } from '../../src/stores/embedded/session-store.ts'
 import { action, allowed, digestOf, makeWorld, requirement, terms } from '../approval/world.ts'
 import { issuerOptions } from '../identity/world.ts'
@@ -32,20 +33,21 @@ export const sqlAction = (sql: string, values: readonly string[] = [], over: Par
 }
 
 /** The whole console before real holds, with a real identity provider: alice, bob, carol and dave, of whom alice owns the agent. */
-export const startConsole = async () => {
+export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}) => {
   await using making = new AsyncDisposableStack()
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   console.warn = () => {} // the identity provider's notices that it is for development
   const idp = making.use(await startIdp({ consoleUrl: url }))
-  const world = making.use(await makeWorld())
+  const world = making.use(await makeWorld(over))
   const folder = await mkdtemp(join(tmpdir(), 'countersign-console-'))
   making.defer(() => rm(folder, { recursive: true, force: true }))
   const store = making.use(openEmbeddedSessionStore({ kind: 'embedded', path: join(folder, 'holds.db') }))
+  const passkeys = making.use(openEmbeddedPasskeyStore({ kind: 'embedded', path: join(folder, 'holds.db') }))
   const identity = making.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'], emailDomains: ['example.org'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
   const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000, stepUp: { acrValues: [], withinMs: 300_000 } }
   const log = { info() {}, warn() {}, error: (detail: object, text: string) => void process.stderr.write(`${text} ${JSON.stringify(detail)}\n`) }
-  const site = { store, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: () => {}, markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
+  const site = { store, passkeys, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: () => {}, markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
   const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site }))
   await listener.listen()
 
