@@ -36,8 +36,10 @@ import { makeHighlight } from './protocols/postgres/sql/highlight.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
+import { openEmbeddedPasskeyStore } from './stores/embedded/passkey-store.ts'
 import { openEmbeddedSessionStore } from './stores/embedded/session-store.ts'
 import type { StoreOptions } from './stores/options.ts'
+import { openRedisPasskeyStore } from './stores/redis/passkey-store.ts'
 import { openRedisStore } from './stores/redis/redis-store.ts'
 import { openRedisSessionStore } from './stores/redis/session-store.ts'
 
@@ -99,7 +101,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim), standing: (caller) => current.identity.standing(caller) }
   const roster = makeRoster(now)
   const channels = config.channels.map((options) => makeChannel(options, () => current.config.console.url, config))
-  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, channels, warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
+  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, channels, pinnedOf: (caller, action) => current.policies.pinned(caller, action, now()), warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
   await reconcile(approvals, journal, log)
 
   const announcer = started.use(approvals.announce())
@@ -150,6 +152,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   const postgres = config.postgres && (await openPostgres(config.postgres))
   const site = config.console.signIn && {
     store: started.use(openSessionStore(config.store, parts.storeSkewMs)),
+    passkeys: started.use(config.store.kind === 'embedded' ? openEmbeddedPasskeyStore(config.store) : openRedisPasskeyStore(config.store)),
     signIns: { person: (report) => current.identity.person(report), ended: (report) => current.identity.ended(report) } satisfies SignIns,
     keys: sessionKeys(config),
     deployment: config.deployment,
