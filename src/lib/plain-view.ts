@@ -23,7 +23,7 @@ const codes = (characters: string): string => [...characters].map(code).join('')
 
 /** Letters that are ASCII in another dress (fullwidth, mathematical), and letters of another script inside of a Latin word. */
 const unmasked = (text: string): string => {
-  const plain = /^[\x00-\x7f]*$/.test(text) ? text : [...text].map((character) => (character > '\x7f' && /^[\x21-\x7e]+$/.test(character.normalize('NFKC')) ? code(character) : character)).join('')
+  const plain = /^[\n\x20-\x7e]*$/.test(text) ? text : [...text].map((character) => (character > '\x7f' && /^[\x21-\x7e]+$/.test(character.normalize('NFKC')) ? code(character) : character)).join('')
   return plain.replace(word, (found) => (latin.test(found) && foreign.test(found) ? found.replace(foreignAll, code) : found)).replace(stacked, codes)
 }
 

@@ -90,6 +90,8 @@ export type AuditEvent =
   | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string }
   /** Somebody logged in with a browser. `steppedUp`: once more, because something asked for a fresh login. */
   | { readonly type: 'signed-in'; readonly caller: CallerRecord; readonly steppedUp?: true }
+  /** An account of a chat is this person's from now on, or no longer. */
+  | { readonly type: 'linked' | 'unlinked'; readonly by: Party; readonly account: { readonly chat: string; readonly workspace: string; readonly user: string } }
   | { readonly type: 'session-ended'; readonly session: string; readonly cause: string }
   /** From now on, or from now on no more, votes signed with it are this person's. */
   | { readonly type: 'passkey-added' | 'passkey-removed'; readonly caller: CallerRecord; readonly passkey: PasskeyRecord }

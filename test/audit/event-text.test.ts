@@ -23,6 +23,7 @@ const samples: readonly AuditEvent[] = [
   { type: 'voted', ...hold, vote: { ...vote, assurance: 'passkey', loggedInAt: 4, evidence }, state: 'approved' },
   { type: 'passkey-added', caller, passkey: { id: 'cHM', name: 'laptop', publicKey: 'a2V5', synced: true } },
   { type: 'signed-in', caller, steppedUp: true },
+  { type: 'linked', by: { issuer: 'https://idp.test', subject: 'bob' }, account: { chat: 'slack', workspace: 'T0HOME', user: 'U0BOB' } },
   { type: 'vote-refused', ...hold, by: vote.by, refusal: 'self-approval' },
   { type: 'hold-escalated', ...hold, to: { groups: ['managers'], users: [{ issuer: 'i', subject: 's' }] } },
   { type: 'handed-over', ...hold, by: vote.by, successor: { group: 'security' }, note: 'is this the new tenant?' },

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Approvals } from '../../approval/approvals.ts'
 import type { Roster } from '../../approval/roster.ts'
 import type { Identity } from '../../identity/identity.ts'
+import type { Links } from '../../identity/links.ts'
 import { defined } from '../../lib/defined.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
 import type { Caller } from '../../model/caller.ts'
@@ -21,6 +22,8 @@ export interface ApiParts {
   readonly identity: Identity
   /** Told of everybody who comes with a good token, so that a vote can later be checked against what is known of its author by then. */
   readonly roster?: Roster
+  /** Where people who come with a token of their own are known afterwards. */
+  readonly links?: Pick<Links, 'see'>
   /** Browsers read with their cookie as well; what they decide they send as forms. */
   readonly sessions?: Pick<Sessions, 'of'>
   /** The OpenAPI document; without one there is no `/openapi.json`. */
@@ -51,7 +54,7 @@ interface Resource {
 
 const waitForAPerson = 'Only people vote, with a token of their own, and programs that a rule names. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
 
-export const makeApi = ({ approvals, identity, roster, sessions, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
+export const makeApi = ({ approvals, identity, roster, links, sessions, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
   const streams = makeEventStreams(approvals, options.streams)
 
   const claimOf = (request: IncomingMessage): Claim => {
@@ -63,20 +66,25 @@ export const makeApi = ({ approvals, identity, roster, sessions, openapi }: ApiP
     return { token, from: 'authorization', address: request.socket.remoteAddress ?? '', ...defined({ audience: options.audience }) }
   }
 
+  const see = (caller: Caller): void => {
+    roster?.see(caller)
+    links?.see(caller).catch(() => {}) // known from an earlier time, or not at all
+  }
+
   /** Who reads: by a bearer token or by a session, and never by both. */
   const viewerOf = async (request: IncomingMessage): Promise<Caller> => {
     const session = await sessions?.of(request, false)
     if (session !== undefined && headerValues(request, 'authorization').length === 0) return session.viewer
     if (session !== undefined) throw new Refusal('two-identities', 'There is a session cookie beside the Authorization header.')
     const viewer = await identity.authenticate(claimOf(request))
-    roster?.see(viewer)
+    see(viewer)
     return viewer
   }
 
   /** Whoever decides is looked at afresh: a cached answer is good enough for reading only. */
   const deciderOf = async (claim: Claim): Promise<Caller> => {
     const decider = await identity.recheck(await identity.authenticate(claim), claim)
-    roster?.see(decider)
+    see(decider)
     return decider
   }
 

@@ -10,6 +10,7 @@ import { Refusal } from '../../model/refusal.ts'
 import { loadAssets } from './assets.ts'
 import { headerValues, type Boundary } from './boundary.ts'
 import { makeDecisions, type Shown } from './decisions.ts'
+import { makeLinkPages, type Linking } from './links.ts'
 import { makeLoginPages } from './login/login-pages.ts'
 import { makeProvider } from './login/provider.ts'
 import { makeSessions, type Session, type Sessions } from './login/sessions.ts'
@@ -23,12 +24,14 @@ import { problemOf, WrongMethod } from './problem.ts'
 export interface SiteParts {
   readonly store: SessionStore
   readonly signIns: SignIns
-  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' }>) => void
+  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' | 'linked' | 'unlinked' }>) => void
   /** 32 bytes each, the same on all replicas. */
   readonly keys: readonly Uint8Array[]
   readonly deployment: string
   /** Marks SQL by the lexer of the engine that reads it. */
   readonly markSql?: MarkText
+  /** Where a chat asks who somebody is. */
+  readonly linking?: Linking
   readonly now?: () => number
 }
 
@@ -69,7 +72,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const sessions = makeSessions(options.signIn, options.url.startsWith('https:'), { store: parts.store, sealing, identity, roster, now })
   const provider = makeProvider(options.signIn, now)
   const signIn = makeSignIn(options.signIn, { url: options.url, provider, sealing, sessions, signIns: parts.signIns, now })
-  const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, note: parts.note })
+  const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, links: parts.linking?.links, note: parts.note })
   const assets = loadAssets()
   const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, now: now(), ...more })
 
@@ -100,7 +103,20 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     send(response, 200, frame('Signed out'), html`<section class="notice"><h1>You are signed out here</h1><p>Your session at the identity provider may still be open: then signing in again asks for no password.</p><p><a class="button" href="/">Sign in again</a>${ends && html` <a href="/oauth2/issuer-logout">Sign out at the identity provider as well</a>`}</p></section>`)
   }
 
+  const linkRoutes = ({ list, confirm, link, unlink }: ReturnType<typeof makeLinkPages>): readonly Route[] => {
+    const then = (work: (request: IncomingMessage) => Promise<void>): Answer => async ({ request, response }) => {
+      await work(request)
+      response.writeHead(303, { location: '/links' }).end()
+    }
+    return [
+      { path: /^\/links$/, GET: withSession(async ({ response }, session) => send(response, 200, frame('Linked accounts', { session }), await list(session))), POST: then(link) },
+      { path: /^\/links\/end$/, POST: then(unlink) },
+      { path: /^\/links\/new\/([A-Za-z0-9_-]{1,900})$/, GET: withSession(async ({ response, id }, session) => send(response, 200, frame('Link an account', { session }), await confirm(session, id))) },
+    ]
+  }
+
   const routes: readonly Route[] = [
+    ...(parts.linking === undefined ? [] : linkRoutes(makeLinkPages({ ...parts.linking, sessions, note: parts.note }))),
     { path: /^\/$/, GET: inbox },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: hold },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/vote$/, POST: decide('vote') },

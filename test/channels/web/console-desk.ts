@@ -4,9 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeRoster } from '../../../src/approval/roster.ts'
 import { makeConsoleListener } from '../../../src/channels/web/listener.ts'
+import { makeLinkTickets } from '../../../src/identity/link-ticket.ts'
+import { makeLinks } from '../../../src/identity/links.ts'
 import { makeIdentity } from '../../../src/identity/make-identity.ts'
+import { makeSealing } from '../../../src/lib/sealing.ts'
 import { Secret } from '../../../src/lib/secret.ts'
 import type { AuditEvent } from '../../../src/model/audit-event.ts'
+import { openEmbeddedLinkStore } from '../../../src/stores/embedded/link-store.ts'
 import { openEmbeddedSessionStore } from '../../../src/stores/embedded/session-store.ts'
 import { issuerOptions } from '../../identity/world.ts'
 import { makeBrowser, startIdp } from '../../support/idp.ts'
@@ -31,7 +35,10 @@ export const startConsoleDesk = async ({ acrValues = [] }: { readonly acrValues?
   /** What the configuration is made to say of everybody, if not what it says. */
   const state: { standing?: string } = {}
   const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000, stepUp: { acrValues, withinMs: 300_000 } }
-  const site = { store, signIns: identity, keys: [randomBytes(32)], deployment: 'test', note: (event: AuditEvent) => void events.push(event), now }
+  const linkStore = making.use(openEmbeddedLinkStore({ kind: 'embedded', path: join(folder, 'holds.db') }, { clockSkewMs: () => time.skewMs }))
+  const sealing = makeSealing([randomBytes(32)])
+  const linking = { links: makeLinks({ store: linkStore, sealing, identity, now }), tickets: makeLinkTickets(sealing, now), workspaces: [{ chat: 'slack' as const, workspace: 'T0HOME' }] }
+  const site = { store, linking, signIns: identity, keys: [randomBytes(32)], deployment: 'test', note: (event: AuditEvent) => void events.push(event), now }
   const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 10, perViewer: 2 }, signIn }, { approvals, identity: { ...identity, standing: (caller) => state.standing ?? identity.standing(caller) }, roster, log: silent, site }))
   await listener.listen()
 
@@ -41,7 +48,7 @@ export const startConsoleDesk = async ({ acrValues = [] }: { readonly acrValues?
     return Object.assign(browser, { end, get: (path: string) => browser.visit(`${url}${path}`), post: (path: string, form: Record<string, string>, headers: Record<string, string> = { origin: url }) => browser.visit(`${url}${path}`, form, headers) })
   }
   const ends = making.move()
-  return Object.assign(state, { ...desk, url, idp, identity, roster, events, time, logIn, [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() })
+  return Object.assign(state, { ...desk, url, idp, identity, roster, events, time, linking, logIn, [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() })
 }
 
 /** The value of the field of that name in the first form that has it. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { buildEndSessionUrl, type Configuration } from 'openid-client'
 import type { Roster } from '../../../approval/roster.ts'
+import type { Links } from '../../../identity/links.ts'
 import type { SignIns } from '../../../identity/sign-in.ts'
 import { type AuditEvent, callerRecord } from '../../../model/audit-event.ts'
 import { Refusal } from '../../../model/refusal.ts'
@@ -17,11 +18,12 @@ interface Parts {
   readonly signIns: Pick<SignIns, 'ended'>
   readonly provider: () => Promise<Configuration>
   readonly roster?: Pick<Roster, 'see'> | undefined
+  readonly links?: Pick<Links, 'see' | 'forget'> | undefined
   readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' }>) => void
 }
 
 /** Coming and going: the addresses below `/oauth2/`. */
-export const makeLoginPages = ({ options, url, sessions, signIn, signIns, provider, roster, note }: Parts) => ({
+export const makeLoginPages = ({ options, url, sessions, signIn, signIns, provider, roster, links, note }: Parts) => ({
   start: (response: ServerResponse, target: URL): Promise<void> => signIn.start(response, target),
 
   stepUp: (request: IncomingMessage, response: ServerResponse, target: URL): Promise<void> => signIn.stepUp(request, response, target),
@@ -30,6 +32,7 @@ export const makeLoginPages = ({ options, url, sessions, signIn, signIns, provid
     const { caller, how } = await signIn.callback(request, response, target)
     roster?.see(caller)
     note({ type: 'signed-in', caller: callerRecord(caller), ...(how === 'step-up' && { steppedUp: true }) })
+    await links?.see(caller)
   },
 
   /** Ends the session here. The page that follows leads on to the issuer, whose own session this does not end. */
@@ -58,6 +61,8 @@ export const makeLoginPages = ({ options, url, sessions, signIn, signIns, provid
     })
     const ended = await sessions.endAll(login, id)
     if (ended === undefined) throw new Refusal('malformed', 'This logout token was used before.')
+    // Without a session of its own it means all logins of the account: it may be there no more.
+    if (login.session === undefined && login.subject !== undefined) await links?.forget({ issuer: login.issuer, subject: login.subject })
     if (ended > 0) note({ type: 'session-ended', session: id.slice(0, 64), cause: `the identity provider ended the login: ${ended} ${ended === 1 ? 'session' : 'sessions'}` })
     response.writeHead(200).end()
   },
