@@ -25,5 +25,11 @@ export const isNamed = (voter: Principal, { users, groups, automations = [] }: C
  */
 export const leastAssurance = ({ requirements }: Terms): Assurance => requirements.map(asked).reduce((a, b) => (strength[a] <= strength[b] ? a : b), 'passkey')
 
+/** The requirements that name this person, now or once they have escalated. */
+const naming = ({ requirements }: Terms, voter: Principal): readonly Requirement[] => requirements.filter(({ escalation, ...requirement }) => isNamed(voter, requirement) || (escalation !== undefined && isNamed(voter, escalation)))
+
+/** At most so long ago they must have logged in afresh, for their yes to count for every requirement that names them. */
+export const freshLoginFor = (terms: Terms, voter: Principal): number | undefined => naming(terms, voter).map(({ freshLoginMs }) => freshLoginMs).reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a), undefined)
+
 /** With this the yes of this person counts for every requirement that names them. */
-export const fullAssurance = ({ requirements }: Terms, voter: Principal): Assurance => requirements.filter(({ escalation, ...requirement }) => isNamed(voter, requirement) || (escalation !== undefined && isNamed(voter, escalation))).map(asked).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')
+export const fullAssurance = (terms: Terms, voter: Principal): Assurance => naming(terms, voter).map(asked).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')

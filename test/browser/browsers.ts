@@ -22,7 +22,7 @@ export const visitorOf = async (browser: Browser, url: string, user: string, opt
   const known = logins.get(key)
   const context = await browser.newContext({ ...options, ...(known ? { storageState: known } : {}) })
   context.setDefaultTimeout(8_000)
-  await context.route((address) => address.hostname !== '127.0.0.1', (route) => route.abort()) // the identity provider's page asks for a font
+  await context.route((address) => !['127.0.0.1', 'localhost'].includes(address.hostname), (route) => route.abort()) // the identity provider's page asks for a font
   const page = await context.newPage()
   const complaints: string[] = []
   await page.goto(url)

@@ -7,6 +7,7 @@ import { makeIdentity } from '../../src/identity/make-identity.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { visibleRaw } from '../../src/lib/visible.ts'
 import type { Action } from '../../src/model/action.ts'
+import type { AuditEvent } from '../../src/model/audit-event.ts'
 import type { Approval } from '../../src/model/approval.ts'
 import type { Caller } from '../../src/model/caller.ts'
 import type { Decision, Terms } from '../../src/model/decision.ts'
@@ -33,10 +34,10 @@ export const sqlAction = (sql: string, values: readonly string[] = [], over: Par
 }
 
 /** The whole console before real holds, with a real identity provider: alice, bob, carol and dave, of whom alice owns the agent. */
-export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}) => {
+export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, host: 'localhost' | '127.0.0.1' = '127.0.0.1') => {
   await using making = new AsyncDisposableStack()
   const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
+  const url = `http://${host}:${port}`
   console.warn = () => {} // the identity provider's notices that it is for development
   const idp = making.use(await startIdp({ consoleUrl: url }))
   const world = making.use(await makeWorld(over))
@@ -47,7 +48,8 @@ export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}) =
   const identity = making.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'], emailDomains: ['example.org'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
   const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000, stepUp: { acrValues: [], withinMs: 300_000 } }
   const log = { info() {}, warn() {}, error: (detail: object, text: string) => void process.stderr.write(`${text} ${JSON.stringify(detail)}\n`) }
-  const site = { store, passkeys, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: () => {}, markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
+  const notes: AuditEvent[] = []
+  const site = { store, passkeys, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: (event: AuditEvent) => void notes.push(event), markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
   const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site }))
   await listener.listen()
 
@@ -70,7 +72,7 @@ export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}) =
   }
 
   const ends = making.move()
-  return { url, idp, world, party, agent, ask, hold: (id: string) => world.a.life.show(id, party('bob', { groups: ['dba'] })), [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() }
+  return { url, idp, world, notes, party, agent, ask, hold: (id: string) => world.a.life.show(id, party('bob', { groups: ['dba'] })), [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() }
 }
 
 export { action, requirement, terms }

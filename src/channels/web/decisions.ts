@@ -6,15 +6,16 @@ import type { Caller } from '../../model/caller.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
 import { Refusal, type RefusalCode } from '../../model/refusal.ts'
 import { headline, stateText, targetText } from '../words.ts'
-import { readForm } from './form-body.ts'
 import { parseInboxQuery, parseVoteForm, type VoteForm } from './forms.ts'
 import { isOwnPerson } from './hold-view.ts'
+import { readSessionForm } from './login/session-form.ts'
 import type { Session, Sessions } from './login/sessions.ts'
 import { holdPage, type HoldPage } from './pages/hold-page.ts'
 import type { Html } from './pages/html.ts'
 import { inboxPage, isTab, type Tab } from './pages/inbox-page.ts'
 import type { MarkText } from './pages/marked-text.ts'
 import { makeStatement } from './pages/statement.ts'
+import type { Signing, Yes } from './passkeys/signing.ts'
 import { statusOf } from './problem.ts'
 
 export interface Shown {
@@ -26,7 +27,7 @@ export interface Shown {
 type Alert = NonNullable<HoldPage['alert']>
 
 /** Holds that are looked through at one time for a page of the inbox, how often at most, and with how many it is full enough. */
-const looked = 200
+const lookedAt = 200
 const mostLooks = 4
 const enough = 50
 
@@ -38,6 +39,7 @@ const conflicts: Partial<Record<RefusalCode, string>> = {
   'hold-expired': 'Your decision came too late',
   'not-eligible': 'You may not decide this',
   'self-approval': 'You may not decide this',
+  'assurance-too-low': 'It takes more to approve this',
   'reason-required': 'A reason is missing',
   'malformed': 'The reason cannot be taken',
 }
@@ -45,13 +47,15 @@ const conflicts: Partial<Record<RefusalCode, string>> = {
 const changed = (hold: Hold): Refusal => new Refusal('hold-changed', 'Somebody may have voted, or it was asked for anew. Below is how it stands now: look at it again, and decide.', { hold })
 
 /** The inbox, holds, and what people decide about them. */
-export const makeDecisions = ({ approvals, sessions, url, markSql, now }: { readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly now: () => number }) => {
+export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now }: { readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly signing: Signing; readonly now: () => number }) => {
   const personOf = (hold: Hold, viewer: Caller) => hold.votes.findLast(({ by }) => by.issuer === viewer.issuer && by.subject === viewer.subject)
 
-  const render = async (hold: Hold, { viewer, csrf }: Session, more: { readonly status?: number; readonly alert?: Alert; readonly typed?: string | undefined } = {}): Promise<Shown> => {
+  const render = async (hold: Hold, session: Session, more: { readonly status?: number; readonly alert?: Alert; readonly typed?: string | undefined } = {}): Promise<Shown> => {
+    const { viewer, csrf } = session
     const obstacle = isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : 'not-eligible'
     const statement = await makeStatement(hold, markSql)
-    const main = holdPage({ hold, statement, viewer, csrf, obstacle, own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed })
+    const lack = obstacle === undefined && hold.state === 'pending' ? await signing.lack(hold, session) : undefined
+    const main = holdPage({ lack, hold, statement, viewer, csrf, obstacle, own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed })
     return { status: more.status ?? 200, title: `${stateText(hold.state)}: ${headline(hold)} ${targetText(hold)}`, main }
   }
 
@@ -63,21 +67,23 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, now }: { read
     }
   }
 
-  /** The session behind a form, or a refusal: its cookie alone is not enough. */
-  const formOf = async (request: IncomingMessage): Promise<{ readonly session: Session; readonly form: ReadonlyMap<string, string> }> => {
-    const form = await readForm(request)
-    const session = await sessions.of(request, true)
-    if (session === undefined) throw new Refusal('no-identity', 'Your session has ended, so nothing was decided. Sign in and look at it again.')
-    if (!sessions.isCsrf(request, form.get('csrf') ?? '')) throw new Refusal('denied', 'This form is of another session, so nothing was decided. Load the page again and repeat it.')
-    return { session, form }
-  }
+  const formOf = (request: IncomingMessage) => readSessionForm(sessions, request, 'nothing was decided')
 
-  const cast = async (hold: Hold, ballot: VoteForm, viewer: Caller): Promise<void> => {
+  /** The ballot as it was on the page, of a page that shows what is there now. */
+  const looked = async (hold: Hold, ballot: VoteForm, viewer: Caller): Promise<Yes> => {
     if (!isOwnPerson(viewer)) throw new Refusal('not-eligible', obstacles['not-eligible'])
     const { shown } = await makeStatement(hold, markSql)
     if (isOpen(hold.state) && ballot.digest === hold.action.digest && (ballot.revision !== hold.revision || ballot.shown !== shown)) throw changed(hold)
     if (ballot.verdict === 'approve' && hold.action.textCut) throw new Refusal('not-eligible', 'More will run than can be shown here. Look at it whole, and approve it on the command line by its digest.')
-    await approvals.vote(hold.id, { verdict: ballot.verdict, digest: ballot.digest, by: viewer, channel: 'console', assurance: 'console', shown, ...defined({ reason: ballot.reason }) })
+    return { digest: ballot.digest, shown, ...defined({ reason: ballot.reason }) }
+  }
+
+  const cast = async (hold: Hold, ballot: VoteForm, session: Session): Promise<void> => {
+    const yes = await looked(hold, ballot, session.viewer)
+    // What cannot count any more is refused for that, and nobody reaches for a passkey for it.
+    const mayCount = ballot.verdict === 'approve' && hold.state === 'pending' && hold.deadline > now() && ballot.digest === hold.action.digest && approvals.obstacle(hold, session.viewer) === undefined
+    const proof = mayCount ? await signing.proof(hold, session, yes, ballot) : { assurance: 'console' as const }
+    await approvals.vote(hold.id, { verdict: ballot.verdict, ...yes, by: session.viewer, channel: 'console', ...proof })
   }
 
   /** What became of a decision that was not counted, on the page of the hold as it is now. */
@@ -97,7 +103,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, now }: { read
     const holds: Hold[] = []
     let next = after
     for (let looks = 0; looks < mostLooks && (looks === 0 || (next !== undefined && holds.length < enough)); looks++) {
-      const page = await approvals.list({ limit: tab === 'all' ? enough : looked, ...(tab === 'needs' ? { states: ['pending'] as const } : {}), ...defined({ after: next }) }, viewer)
+      const page = await approvals.list({ limit: tab === 'all' ? enough : lookedAt, ...(tab === 'needs' ? { states: ['pending'] as const } : {}), ...defined({ after: next }) }, viewer)
       holds.push(...page.holds.filter((hold) => belongs(hold) && (tab !== 'needs' || hold.deadline > now())))
       next = page.next
     }
@@ -113,12 +119,25 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, now }: { read
       const { session, form } = await formOf(request)
       try {
         const hold = await show(id, session.viewer) // who may not see it hears the same as for an id that does not exist
-        await cast(hold, parseVoteForm(form), session.viewer)
+        await cast(hold, parseVoteForm(form), session)
       } catch (error) {
         if (!(error instanceof Refusal) || conflicts[error.code] === undefined) throw error
         return { session, shown: await refused(error, id, session, form.get('reason')) }
       }
       return void response.writeHead(303, { location: `/holds/${id}` }).end()
+    },
+
+    /** What a passkey is to sign, for a yes that is about to be sent. */
+    async challenge(request: IncomingMessage, response: ServerResponse, id: string): Promise<void> {
+      const { session, form } = await formOf(request)
+      const hold = await show(id, session.viewer)
+      const yes = await looked(hold, parseVoteForm(form), session.viewer)
+      const obstacle = approvals.obstacle(hold, session.viewer)
+      if (obstacle !== undefined) throw new Refusal(obstacle, obstacles[obstacle])
+      if (hold.state !== 'pending') throw new Refusal('already-settled', 'This is decided already.')
+      if ((await signing.lack(hold, session))?.lacks !== 'signature') throw new Refusal('assurance-too-low', 'A passkey is not what is lacking.')
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(await signing.begin(hold, session, yes)))
     },
 
     async withdraw(request: IncomingMessage, response: ServerResponse, id: string): Promise<{ readonly session: Session; readonly shown: Shown } | undefined> {

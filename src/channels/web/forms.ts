@@ -24,6 +24,9 @@ const voteForm = z.strictObject({
   revision: z.string().regex(/^\d{1,9}$/).transform(Number),
   shown: z.string().max(200),
   reason: words.transform((text) => text.trim() || undefined).optional(),
+  /** What a passkey said to a yes, and what it was asked. */
+  ceremony: z.string().max(8_000).optional(),
+  credential: z.string().max(16_000).optional(),
 })
 
 const withdrawal = z.strictObject({})
@@ -43,6 +46,8 @@ export interface VoteForm extends BallotForm {
   readonly revision: number
   /** What the page showed. */
   readonly shown: string
+  readonly ceremony?: string | undefined
+  readonly credential?: string | undefined
 }
 
 export interface BallotForm {

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Approvals } from '../../approval/approvals.ts'
 import type { Roster } from '../../approval/roster.ts'
 import type { Identity } from '../../identity/identity.ts'
+import type { PasskeyStore } from '../../identity/passkey-store.ts'
 import type { SessionStore } from '../../identity/session-store.ts'
 import type { SignIns } from '../../identity/sign-in.ts'
 import { makeSealing } from '../../lib/sealing.ts'
@@ -19,12 +20,17 @@ import type { ConsoleOptions, SignInOptions } from './options.ts'
 import { html, type Html } from './pages/html.ts'
 import type { MarkText } from './pages/marked-text.ts'
 import { notice, page, type Frame } from './pages/layout.ts'
+import { makeCeremonies } from './passkeys/ceremonies.ts'
+import { makePasskeyDesk } from './passkeys/passkey-desk.ts'
+import { makePasskeyRegister } from './passkeys/register.ts'
+import { makeSigning } from './passkeys/signing.ts'
 import { problemOf, WrongMethod } from './problem.ts'
 
 export interface SiteParts {
   readonly store: SessionStore
+  readonly passkeys: PasskeyStore
   readonly signIns: SignIns
-  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' | 'linked' | 'unlinked' }>) => void
+  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' | 'passkey-added' | 'passkey-removed' | 'vote-refused' | 'linked' | 'unlinked' }>) => void
   /** 32 bytes each, the same on all replicas. */
   readonly keys: readonly Uint8Array[]
   readonly deployment: string
@@ -89,7 +95,12 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     await work(visit, session)
   }
 
-  const decisions = makeDecisions({ approvals, sessions, url: options.url, markSql: parts.markSql, now })
+  const { url } = options
+  const { deployment, note } = parts
+  const register = makePasskeyRegister({ store: parts.passkeys, sealing, now })
+  const ceremonies = makeCeremonies({ store: parts.store, sealing, now })
+  const passkeys = makePasskeyDesk({ register, ceremonies, sessions, sealing, url, deployment, stepUp: options.signIn.stepUp, note, now })
+  const decisions = makeDecisions({ approvals, sessions, url, markSql: parts.markSql, signing: makeSigning({ register, ceremonies, url, deployment, note, now }), now })
   const sendShown = (response: ServerResponse, session: Session, { status, title, main }: Shown): void => send(response, status, frame(title, { session, current: 'inbox' }), main)
   const inbox = withSession(async ({ response, target }, session) => sendShown(response, session, await decisions.inbox(session, target)))
   const hold = withSession(async ({ response, id }, session) => sendShown(response, session, await decisions.hold(session, id)))
@@ -97,6 +108,8 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     const refused = await decisions[how](request, response, id)
     if (refused !== undefined) sendShown(response, refused.session, refused.shown)
   }
+
+  const passkeyPage = withSession(async ({ response }, session) => send(response, 200, frame('Passkeys', { session, current: 'passkeys' }), await passkeys.page(session)))
 
   const signedOut: Answer = async ({ response }) => {
     const ends = (await provider().catch(() => undefined))?.serverMetadata().end_session_endpoint !== undefined
@@ -121,6 +134,10 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: hold },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/vote$/, POST: decide('vote') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: decide('withdraw') },
+    { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/challenge$/, POST: ({ request, response, id }) => decisions.challenge(request, response, id) },
+    { path: /^\/passkeys$/, GET: passkeyPage, POST: ({ request, response }) => passkeys.add(request, response) },
+    { path: /^\/passkeys\/begin$/, POST: ({ request, response }) => passkeys.begin(request, response) },
+    { path: /^\/passkeys\/remove$/, POST: ({ request, response }) => passkeys.remove(request, response) },
     { path: /^(\/assets\/.*)$/, GET: async ({ response, id }) => assets.send(response, id) },
     { path: /^\/oauth2\/start$/, GET: ({ response, target }) => login.start(response, target) },
     { path: /^\/oauth2\/step-up$/, GET: ({ request, response, target }) => login.stepUp(request, response, target) },

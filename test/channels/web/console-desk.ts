@@ -11,6 +11,7 @@ import { makeSealing } from '../../../src/lib/sealing.ts'
 import { Secret } from '../../../src/lib/secret.ts'
 import type { AuditEvent } from '../../../src/model/audit-event.ts'
 import { openEmbeddedLinkStore } from '../../../src/stores/embedded/link-store.ts'
+import { openEmbeddedPasskeyStore } from '../../../src/stores/embedded/passkey-store.ts'
 import { openEmbeddedSessionStore } from '../../../src/stores/embedded/session-store.ts'
 import { issuerOptions } from '../../identity/world.ts'
 import { makeBrowser, startIdp } from '../../support/idp.ts'
@@ -28,6 +29,7 @@ export const startConsoleDesk = async ({ acrValues = [] }: { readonly acrValues?
   const time = { skewMs: 0 }
   const now = () => Date.now() + time.skewMs
   const store = making.use(openEmbeddedSessionStore({ kind: 'embedded', path: join(folder, 'holds.db') }, { clockSkewMs: () => time.skewMs }))
+  const passkeys = making.use(openEmbeddedPasskeyStore({ kind: 'embedded', path: join(folder, 'holds.db') }))
   const identity = making.use(makeIdentity({ issuers: [issuerOptions({ from: 'discovery', url: `${idp.issuer}/.well-known/openid-configuration` }, { issuers: [idp.issuer], audiences: [idp.audience], tokenTypes: ['at+jwt'] })], agents: [], cache: { entries: 10, maxAgeMs: 1_000 }, maxTokenBytes: 16_384 }, { events: () => {} }))
   const { desk, approvals } = makeDesk(idp.issuer)
   const events: AuditEvent[] = []
@@ -38,7 +40,7 @@ export const startConsoleDesk = async ({ acrValues = [] }: { readonly acrValues?
   const linkStore = making.use(openEmbeddedLinkStore({ kind: 'embedded', path: join(folder, 'holds.db') }, { clockSkewMs: () => time.skewMs }))
   const sealing = makeSealing([randomBytes(32)])
   const linking = { links: makeLinks({ store: linkStore, sealing, identity, now }), tickets: makeLinkTickets(sealing, now), workspaces: [{ chat: 'slack' as const, workspace: 'T0HOME' }] }
-  const site = { store, linking, signIns: identity, keys: [randomBytes(32)], deployment: 'test', note: (event: AuditEvent) => void events.push(event), now }
+  const site = { store, passkeys, linking, signIns: identity, keys: [randomBytes(32)], deployment: 'test', note: (event: AuditEvent) => void events.push(event), now }
   const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 10, perViewer: 2 }, signIn }, { approvals, identity: { ...identity, standing: (caller) => state.standing ?? identity.standing(caller) }, roster, log: silent, site }))
   await listener.listen()
 

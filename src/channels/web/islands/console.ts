@@ -3,6 +3,7 @@ import { localTimes, startCountdown } from './countdown.ts'
 import { startKeys } from './keys.ts'
 import { makeRefresh } from './live-page.ts'
 import { setClock } from './page.ts'
+import { startPasskeys } from './passkey.ts'
 import { startSearch } from './search.ts'
 import { followChanges, type Liveness } from './stream.ts'
 
@@ -26,6 +27,7 @@ setClock(document)
 localTimes()
 startCountdown()
 startKeys()
+startPasskeys()
 startSearch()
 const refresh = makeRefresh()
 followChanges(refresh.on, (liveness) => {

@@ -1,7 +1,8 @@
 import type { Caller } from '../../../model/caller.ts'
 import { isOpen, type Hold, type Vote } from '../../../model/hold.ts'
-import { endOf, headline, impactText, personText, said, stateText, targetText, votesOf } from '../../words.ts'
+import { endOf, headline, impactText, personText, said, spanText, stateText, targetText, votesOf } from '../../words.ts'
 import { historyCard } from './history.ts'
+import type { Lack } from '../passkeys/signing.ts'
 import { html, type Html } from './html.ts'
 import type { Statement } from './statement.ts'
 import { runText } from './statement.ts'
@@ -17,6 +18,8 @@ export interface HoldPage {
   /** It is the viewer's own request. */
   readonly own: boolean
   readonly mine: Vote | undefined
+  /** What the viewer still needs for a yes. */
+  readonly lack: Lack | undefined
   readonly url: string
   readonly now: number
   /** What happened to a decision that was just sent. */
@@ -50,7 +53,7 @@ ${record(about)}
 }
 
 const decision = (about: HoldPage): Html => {
-  const { hold, statement, csrf, obstacle, own, mine, url, typed } = about
+  const { hold, statement, csrf, obstacle, own, mine, lack, url, typed } = about
   if (!isOpen(hold.state)) return html`<section class="card decided"><h2>Decided</h2><p>${closing(hold)}</p>${yours(mine)}</section>`
   const withdraw = own && html`<form method="post" action="/holds/${hold.id}/withdraw"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Take it back</button></form>`
   const mayDeny = obstacle === undefined || (obstacle === 'already-voted' && mine?.verdict === 'approve') || (hold.state === 'approved' && obstacle !== 'self-approval' && obstacle !== 'not-eligible')
@@ -65,11 +68,18 @@ ${mayDeny && html`<form method="post" action="/holds/${hold.id}/vote" class="vot
 <label for="reason">Reason${hold.terms.askReason ? ' (the rule asks for one)' : ' (optional)'}</label>
 <textarea id="reason" name="reason" rows="3" maxlength="2000"${hold.terms.askReason && html` required`} aria-describedby="reads">${typed}</textarea>
 <p class="hint" id="reads">The requester, also an agent, reads it.</p>
-<div class="buttons">${mayApprove && html`<button name="verdict" value="approve" class="approve">Approve <span class="code">${hold.code}</span></button>`}<button name="verdict" value="deny" class="deny">Deny</button></div>
+${mayApprove && lack && lacking(hold, lack)}
+<div class="buttons">${mayApprove && (lack === undefined || lack.lacks === 'signature') && html`<button name="verdict" value="approve" class="approve"${lack && html` data-passkey="/holds/${hold.id}/challenge"`}>Approve${lack && ' with a passkey'} <span class="code">${hold.code}</span></button>`}<button name="verdict" value="deny" class="deny">Deny</button></div>
 ${mayApprove && html`<p class="hint">${runText(hold)}</p>`}
 </form>`}
 ${withdraw}
 </section>`
+}
+
+const lacking = ({ id }: Hold, lack: Lack): Html => {
+  if (lack.lacks === 'login') return html`<p class="warn">To approve this you must have signed in again within ${spanText(lack.withinMs)} before. <a class="button" href="/oauth2/step-up?rd=%2Fholds%2F${id}">Sign in again</a></p>`
+  if (lack.lacks === 'passkey') return html`<p class="warn">A yes to this is signed with a passkey, and you have none here. <a href="/passkeys">Add one</a>, then come back.</p>`
+  return html`<p class="warn" role="alert" data-problem hidden></p><noscript><p class="warn">A yes to this is signed with a passkey, and a browser uses one only with scripts, which are switched off. Denying works without.</p></noscript>`
 }
 
 const yours = (mine: Vote | undefined): Html | undefined => mine && html`<p class="yours"><span aria-hidden="true">${mine.verdict === 'approve' ? '✓' : '✕'}</span> You ${mine.verdict === 'approve' ? 'approved' : 'denied'} this, ${clock(mine.at)}.</p>`
