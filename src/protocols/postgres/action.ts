@@ -1,8 +1,10 @@
 import { hash } from 'node:crypto'
 import type { Cut } from '../../lib/visible.ts'
-import type { Action, ActionPart, Digest, Impact, Place as ShownPlace, Resource } from '../../model/action.ts'
+import type { Action, ActionPart, ActionPattern, Digest, Impact, Place as ShownPlace, Resource } from '../../model/action.ts'
+import { patternFor } from './action-pattern.ts'
 import { actionText, valuesOf } from './action-text.ts'
 import type { Bound } from './namespace.ts'
+import type { SqlPattern } from './sql/pattern.ts'
 import type { TransactionState } from './state.ts'
 
 /** A relation as it was found when the statement was judged. */
@@ -55,6 +57,8 @@ export interface Occasion {
   readonly estimatedRows?: number
   /** What names lead to, as the server itself has said. */
   readonly resolved?: readonly unknown[]
+  /** Of the one statement, where its rows are counted and the server was asked what its names lead to. */
+  readonly pattern?: SqlPattern
 }
 
 /**
@@ -98,6 +102,7 @@ class SqlAction implements Action {
   readonly shape: string
   declare readonly parts?: readonly ActionPart[]
   declare readonly impact?: Impact
+  declare readonly pattern?: ActionPattern
   readonly #understood: Understood
   readonly #occasion: Occasion
   #shown: Cut | undefined
@@ -120,6 +125,8 @@ class SqlAction implements Action {
     this.#occasion = occasion
     if (understood.pieces.length > 1) this.parts = Object.freeze(understood.pieces.map((piece) => this.#part(piece)))
     if (occasion.impact !== undefined) this.impact = occasion.impact
+    const pattern = patternFor(understood, occasion)
+    if (pattern !== undefined) this.pattern = pattern
     Object.freeze(this)
   }
 

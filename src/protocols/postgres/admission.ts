@@ -160,7 +160,7 @@ export class Admission {
           return inspected
         },
         recheck: () => this.#recheck(request, action),
-        run: (permit) => (permit.hold === undefined ? send(permit) : this.#approved(request, permit).then(() => send(permit))),
+        run: (permit) => (permit.hold === undefined && permit.grant === undefined ? send(permit) : this.#approved(request, permit).then(() => send(permit))),
         replay: async () => {
           throw new Refusal('hold-spent', 'NOT EXECUTED. This approval has been used. Send the statement again to ask anew.')
         },

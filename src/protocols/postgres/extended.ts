@@ -5,7 +5,7 @@ import { aborted, deniedText, type ServerCode, serverError } from './answer.ts'
 import { readParameterDescription } from './codec/backend.ts'
 import type { Frame } from './codec/frame.ts'
 import { type Bind, type FrontendMessage, frontend } from './codec/frontend.ts'
-import { cstring, message } from './codec/writing.ts'
+import { cstring, int16, int32, message } from './codec/writing.ts'
 import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Begun, Bound, Portal, Prepared } from './namespace.ts'
@@ -208,6 +208,28 @@ export class Extended {
     if (watch?.masks === true) this.#describeFor(watch, name)
     const effects = this.#statements.sent([reading], permit.action)
     this.#dialogue.send({ ...running(execution, maxRows, effects, notRun(portal)), copyIn: reading.answers === 'copy-in', ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
+  }
+
+  /**
+   * A text of the simple protocol that changes rows by a grant: as a portal without a name, so that nothing stands before its rows are known.
+   * `finishText` ends it.
+   */
+  runText(sql: string, reading: StatementReading, execution: Execution, permit: Permit): Watching | undefined {
+    const quiet = 'answers' as const
+    const name = cstring('')
+    const watch = this.#statements.watch([reading], execution, permit, { inBatch: true })
+    const effects = this.#statements.sent([reading], permit.action)
+    this.#dialogue.send({ kind: 'parse', quiet }, message(frontend.parse, name, cstring(sql), int16(0)))
+    this.#dialogue.send({ kind: 'bind', quiet }, message(frontend.bind, name, name, int16(0), int16(0), int16(0)))
+    if (reading.answers === 'rows') this.#dialogue.send({ kind: 'describe', described: (frame) => { if (watch !== undefined) watch.description = frame } }, message(frontend.describe, 'P', name))
+    this.#dialogue.send({ ...running(execution, 0, effects, () => {}), ...(watch === undefined ? {} : { rows: watch }) }, message(frontend.execute, name, int32(0)))
+    return watch
+  }
+
+  async finishText(watch: Watching | undefined): Promise<void> {
+    await this.#dialogue.settled()
+    if (watch?.exceeded === true && !this.#dialogue.pipeline.skipping) this.#refuse(watch.limitError)
+    this.#dialogue.send({ kind: 'sync', ended: this.#statements.forgetUnnamed() }, message(frontend.sync))
   }
 
   /** The same permission, as long as it would be given again. */

@@ -3,11 +3,13 @@ import { Refusal } from '../../model/refusal.ts'
 import type { Occasion } from './action.ts'
 import { knownValues } from './action-text.ts'
 import { drifted, type Numbers } from './catalog/estimate.ts'
-import { resolveFunctions, resolvePlace, resolveRelations } from './catalog/resolve.ts'
+import type { Relation } from './catalog/catalog.ts'
+import { resolveFunctions, resolvePlace, resolveRelations, spreads } from './catalog/resolve.ts'
 import type { SessionNames } from './catalog/session-names.ts'
 import type { Dialogue, Rows } from './dialogue.ts'
 import type { EstimateQuestion } from './estimates.ts'
 import type { Bound } from './namespace.ts'
+import type { SqlPattern } from './sql/pattern.ts'
 import type { StatementReading } from './sql/reading.ts'
 import type { TransactionState } from './state.ts'
 
@@ -16,6 +18,7 @@ export interface InspectionParts {
   readonly names: SessionNames
   readonly role: string
   readonly estimate: (statements: readonly StatementReading[], question: EstimateQuestion) => Promise<Numbers>
+  readonly pattern: (text: string) => SqlPattern | undefined
   /** Learns anew what names mean. */
   readonly renew: () => Promise<void>
   readonly transaction: () => TransactionState
@@ -33,6 +36,7 @@ export interface Inspected {
 }
 
 const askMs = 5_000
+const mostTables = 1_000
 
 /** A word with letters of several alphabets: some of them look the same. */
 const MIXED = /\p{Script=Latin}[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{Script=Latin}/u
@@ -71,7 +75,22 @@ export class Inspection {
     const numbers = await this.numbers(what)
     const { estimatedRows } = numbers
     const action = what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }) })
-    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])], numbers, locksMs) })
+    const pattern = await this.#pattern(what, numbers, resolved)
+    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), ...(pattern === undefined ? {} : { pattern }), impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])], numbers, locksMs) })
+  }
+
+  /**
+   * Others of its kind are bounded by how many rows are counted: so it must change no others than those. A statement whose names could not be asked
+   * about, or that sets off a trigger, a rule or a foreign key that goes on to other rows, has no others of its kind.
+   */
+  async #pattern({ statements: [statement, ...more] }: Inspected, { exactRows }: Numbers, resolved: readonly unknown[]): Promise<SqlPattern | undefined> {
+    const { names, pattern } = this.#parts
+    if (statement === undefined || more.length > 0 || exactRows === undefined || resolved.length < 2 || !this.#parts.dialogue.mayAsk) return undefined
+    const written = statement.relations.filter(({ access }) => access === 'write').map((ref) => names.find(ref))
+    const oids = new Set<number>()
+    for (const relation of written) if (relation === undefined || !addAll(relation, oids, (oid) => names.catalog.byOid(oid))) return undefined
+    const found = pattern(statement.text)
+    return found === undefined || (await spreads(this.#ask, [...oids], statement.kinds.includes('delete') ? 'delete' : 'update')) ? undefined : found
   }
 
   /** Throws where a name stands for something else than when it was approved. */
@@ -129,6 +148,16 @@ export class Inspection {
       notes: [...(facts.notes ?? []), ...(action.verbs.includes('sql.copy.in') ? ['The rows that it writes are sent after the approval: nobody has seen them.'] : []), ...(keepsLocks ? [`Its transaction has changed something before this: others wait for its locks, and it waits for ${Math.ceil(locksMs / 1_000)} s at most.`] : []), ...notes],
     }
   }
+}
+
+/** The relation and what inherits from it. False: something of it is not known, is no table, or does more than what it is told. */
+const addAll = (relation: Relation, oids: Set<number>, byOid: (oid: number) => Relation | undefined): boolean => {
+  if (relation.kind !== 'table' || relation.fires || relation.rules || oids.size > mostTables) return false
+  oids.add(relation.oid)
+  return relation.children.every((oid) => {
+    const child = byOid(oid)
+    return oids.has(oid) || (child !== undefined && addAll(child, oids, byOid))
+  })
 }
 
 const bodyOf = ({ control }: StatementReading, names: SessionNames): readonly StatementReading[] => {

@@ -93,6 +93,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
   const inspection = new Inspection({
     dialogue, names, role,
     estimate: (read, question) => estimates.of(read, question),
+    pattern: (text) => parts.reader.pattern(text),
     renew: () => statements.renew(),
     transaction: () => state.transaction(dialogue.pipeline),
     knowsSettings: () => state.knowsSettings(dialogue.pipeline),

@@ -21,6 +21,7 @@ import type { Reading } from './sql/reading.ts'
 import { hasFailed } from './state.ts'
 import type { Statements } from './statements.ts'
 import type { Expecting } from './replies.ts'
+import type { Watching } from './watching.ts'
 
 export interface SessionParts {
   readonly arrival: Arrival
@@ -276,10 +277,12 @@ export class Session {
     return statements.fresh(reading.statements, async () => {
       let sent: Execution | undefined
       let limited = false
+      let granted: { readonly watch: Watching | undefined } | undefined
       await this.#parts.admission.admit({
         what: statements.inspectedText(sql, reading.statements),
         check: (obligations, effect) => statements.check(reading.statements, obligations, effect),
         send: (execution, permit) => {
+          if (permit.grant?.rows !== undefined) return void (granted = { watch: this.#extended.runText(sql, first, execution, permit) })
           const watch = statements.watch(reading.statements, execution, permit, { inBatch: false })
           const running = this.#running(reading, permit.action, execution)
           dialogue.send(watch === undefined ? running : { ...running, rows: watch }, frame.bytes)
@@ -288,6 +291,7 @@ export class Session {
         },
         refuse: (refusal) => this.#refuse(deniedText(refusal, reading)),
       })
+      if (granted !== undefined) return await this.#extended.finishText(granted.watch)
       if (sent !== undefined && reading.statements.some(({ answers }) => answers === 'copy-in')) await this.#copyBegins(sent)
       // What follows is not sent into a cancelling.
       if (limited) await dialogue.settled()

@@ -3,15 +3,15 @@ import type { Obligations } from '../../model/decision.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { SessionNames } from './catalog/session-names.ts'
-import { backend } from './codec/backend.ts'
+import { backend, readCommandComplete, rowsOf } from './codec/backend.ts'
 import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Bound, Portal } from './namespace.ts'
-import { limitError } from './rows/diagnostics.ts'
+import { grantError, limitError } from './rows/diagnostics.ts'
 import { exposureOf } from './rows/exposure.ts'
 import { columnMasks, type TagsOf } from './rows/column-masks.ts'
 import { isMasking, PASS, planRows, type RowPlan, type Watch } from './rows/plan.ts'
-import { CursorAllowance, type RowWriter } from './rows/writer.ts'
+import { CountingWriter, CursorAllowance, type RowWriter } from './rows/writer.ts'
 import { storesMask } from './rows/write-back.ts'
 import type { RowWatch } from './replies.ts'
 import type { StatementReading } from './sql/reading.ts'
@@ -56,14 +56,17 @@ export class Watching implements RowWatch {
   readonly #watch: Watch
   readonly #parts: WatchingParts
   readonly #execution: Execution
-  readonly #error: Buffer
+  #error: Buffer
   readonly #inBatch: boolean
+  /** Rows that it may change by a grant. */
+  readonly #changes: number | undefined
 
-  constructor(watch: Watch, parts: WatchingParts, execution: Execution, rows: number | undefined, writes: boolean, inBatch: boolean) {
+  constructor(watch: Watch, parts: WatchingParts, execution: Execution, { rows, changes, writes, inBatch }: { readonly rows: number | undefined; readonly changes: number | undefined; readonly writes: boolean; readonly inBatch: boolean }) {
     this.#watch = watch
     this.#parts = parts
     this.#execution = execution
-    this.limited = rows !== undefined
+    this.limited = rows !== undefined || changes !== undefined
+    this.#changes = changes
     this.masks = watch.masks
     this.#inBatch = inBatch
     this.#error = limitError(rows ?? 0, writes)
@@ -85,11 +88,23 @@ export class Watching implements RowWatch {
 
   end(writer: RowWriter | undefined, last: Buffer): Buffer {
     if (writer !== undefined) this.#execution.maskedValues += writer.masked
+    if (this.#changes !== undefined && last[0] === backend.commandComplete) this.#count(this.#changes, last)
     if (!this.exceeded) return last
     // In a batch only an error of the server's own ends it: it is brought about as soon as this is answered.
     return this.#inBatch && last[0] !== backend.error ? nothing : this.#error
   }
+
+  #count(most: number, last: Buffer): void {
+    const rows = rowsOf(readCommandComplete({ type: backend.commandComplete, bytes: last }))
+    if (rows !== undefined && rows <= most) return
+    this.exceeded = true
+    this.#error = grantError(most)
+    this.#execution.end({ result: 'failed', status: '53400', cause: `it changed ${rows ?? 'nobody knows how many'} rows and was rolled back: a grant let ${most} be changed` })
+  }
 }
+
+/** Rows that nobody masks or limits. */
+const passing: Watch = { does: 'watch', guarded: false, masks: false, begin: () => new CountingWriter({ left: Infinity }) }
 
 /** What is to be done with the rows. Throws a `Refusal` where what is asked of them cannot be done, or where a mask would be stored: then nothing may be sent. */
 export const planFor = ({ names, digest, tagsOf, masksOf }: WatchingParts, statements: readonly StatementReading[], obligations: Obligations, { bound, cursor, writes }: Planned): Exclude<RowPlan, { readonly does: 'refuse' }> => {
@@ -123,7 +138,7 @@ const allowanceOf = (cursor: Portal | undefined, rows: number): CursorAllowance 
 }
 
 /** What the decision asks of what is about to be sent. Throws as `planFor` does. */
-export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action }: Permit, { bound, cursor, keeps, inBatch }: Circumstances): Watching | undefined => {
+export const watchRows = (parts: WatchingParts, statements: readonly StatementReading[], execution: Execution, { decision, action, grant }: Permit, { bound, cursor, keeps, inBatch }: Circumstances): Watching | undefined => {
   const { obligations } = decision
   const writes = action.effect === 'write' || keeps === true
   const plan = planFor(parts, statements, obligations, { bound, cursor, writes })
@@ -131,6 +146,9 @@ export const watchRows = (parts: WatchingParts, statements: readonly StatementRe
   if (ms !== undefined) execution.limit = new TimeLimit(parts.dialogue, execution, ms)
   const { replies } = parts.dialogue
   if (!replies.guarded && ((plan.does === 'watch' && plan.guarded) || reachesMasked(parts, statements))) replies.guardTexts()
-  if (plan.does === 'pass') return undefined
-  return new Watching(plan, parts, execution, rows, writes, inBatch)
+  const changes = grant?.rows
+  // Only where the change has not ended by then can it be taken back.
+  if (changes !== undefined && !inBatch) throw new Error('a change by a grant was sent as one that nobody can take back')
+  if (plan.does === 'pass' && changes === undefined) return undefined
+  return new Watching(plan.does === 'pass' ? passing : plan, parts, execution, { rows, changes, writes, inBatch })
 }

@@ -67,6 +67,13 @@ export const resolvePlace = async (ask: Ask): Promise<{ readonly database: strin
   return { database, cluster: cluster?.[0] ?? '' }
 }
 
+/** Whether a change of these tables makes the server change others of itself: foreign keys that cascade, or set what refers to them. */
+export const spreads = async (ask: Ask, oids: readonly number[], by: 'update' | 'delete'): Promise<boolean> => {
+  const rows = await ask(`SELECT 1 FROM pg_catalog.pg_constraint c WHERE c.contype OPERATOR(pg_catalog.=) 'f' AND c.confrelid IN (${oids.map((oid) => `${Math.trunc(oid)}::pg_catalog.oid`).join(', ')})
+    AND c.${by === 'delete' ? 'confdeltype' : 'confupdtype'} OPERATOR(pg_catalog.<>) ALL (ARRAY['a', 'r']::pg_catalog."char"[]) LIMIT 1`)
+  return rows.length > 0
+}
+
 /** Whether all names mean now what they meant when they were approved. */
 export const sameMeaning = (then: readonly (Resolved | undefined)[], now: readonly (Resolved | undefined)[]): boolean =>
   then.length === now.length &&

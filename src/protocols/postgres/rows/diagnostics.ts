@@ -96,6 +96,18 @@ export const limitError = (rows: number, writes: boolean): Buffer =>
     ]),
   )
 
+/** In the place of the server's word that a change by a grant is done, where it was a larger one than was counted. It is rolled back. */
+export const grantError = (rows: number): Buffer =>
+  errorResponse(
+    new Map([
+      ['S', 'ERROR'],
+      ['V', 'ERROR'],
+      ['C', '53400'],
+      ['M', `NOT EXECUTED. It would have changed more than the ${rows} rows that were counted when a grant let it run, and is rolled back.`],
+      ['H', 'Send it again to ask for approval.'],
+    ]),
+  )
+
 /** In the place of the server's word that the statement was cancelled, where the time that a policy gives it was over. */
 export const timeError = (ms: number): Buffer =>
   errorResponse(

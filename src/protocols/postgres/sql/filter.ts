@@ -7,7 +7,7 @@ const places: ReadonlySet<string> = new Set(['location', 'list_start', 'list_end
 export const withoutPlaces = (value: unknown, each: (value: unknown) => unknown = (same) => same): string =>
   JSON.stringify(value, (field, inner: unknown) => (places.has(field) ? undefined : each(inner))) ?? ''
 
-const operatorOf = (expression: A_Expr): string => {
+export const operatorOf = (expression: A_Expr): string => {
   const [name, more] = expression.name ?? []
   return name !== undefined && more === undefined && 'String' in name ? (name.String.sval ?? '') : ''
 }

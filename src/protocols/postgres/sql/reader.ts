@@ -1,6 +1,7 @@
 import { ReadingCache } from './cache.ts'
 import { LongTexts, type Turn } from './long-texts.ts'
 import { makeParser } from './parser.ts'
+import { patternIn, type SqlPattern } from './pattern.ts'
 import type { Reading } from './reading.ts'
 import { readWith, unread } from './read.ts'
 
@@ -19,6 +20,8 @@ export interface Reader extends Disposable {
   read(text: string): Reading
   /** Any text; a long one in its turn. Never fails: what cannot be read is one unknown statement. */
   readLater(text: string, turn?: Turn): Promise<Reading>
+  /** What statements of its kind have in common; `undefined` for what has none, and for texts that are not read at once. */
+  pattern(text: string): SqlPattern | undefined
 }
 
 /** It needs a moment: the parser has to be compiled. */
@@ -40,5 +43,6 @@ export const makeReader = async ({ longest = 4 * 1024 * 1024, cache: cacheBytes 
     if (text.length > longest) return unread(text, `it is longer than ${longest} characters`)
     return cache.get(text) ?? kept(text, await longTexts.read(text, turn))
   }
-  return { read, readLater, [Symbol.dispose]: () => longTexts.close() }
+  const pattern = (text: string): SqlPattern | undefined => (text.length > shortText ? undefined : patternIn(text, parser))
+  return { read, readLater, pattern, [Symbol.dispose]: () => longTexts.close() }
 }

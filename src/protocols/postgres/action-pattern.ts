@@ -1,0 +1,24 @@
+import { canonicalJson } from '../../lib/canonical-json.ts'
+import { visible } from '../../lib/visible.ts'
+import type { ActionPattern } from '../../model/action.ts'
+import type { Occasion, Understood } from './action.ts'
+import { knownValues } from './action-text.ts'
+import { readsAsTruth } from './sql/pattern.ts'
+
+const bool = 16
+
+/**
+ * What this statement has in common with others of its kind: where and as whom it runs, what its names lead to and by which settings it is read,
+ * its tree with what is open left open, and the value of every parameter that stands nowhere open, or whose value is no mere value.
+ */
+export const patternFor = (understood: Understood, { pattern, resolved, bound, types = understood.types }: Occasion): ActionPattern | undefined => {
+  if (pattern === undefined || resolved === undefined || understood.pieces.length > 1) return undefined
+  const { place: { service, upstream, database, role }, protocol, relations } = understood
+  const values = bound === undefined ? [] : knownValues(bound, types)
+  if (values.includes(undefined)) return undefined
+  const kept = values.map((value, at) => (pattern.open.includes(at + 1) && typeof value === 'string' && isMereValue(value, types[at] ?? 0) ? undefined : (value ?? null)))
+  const same = canonicalJson(['sql v1', service, upstream, database, role, protocol, understood.types, relations.map(({ schema, name, oid }) => [schema, name, oid ?? null]), JSON.stringify(resolved), pattern.same, kept.map((value) => (value === undefined ? ['open'] : ['is', value]))])
+  return { same, text: () => [pattern.text, ...kept.map((value, at) => `$${at + 1} = ${value === undefined ? '<any value>' : value === null ? 'NULL' : visible(JSON.stringify(value))}`)].join('\n') }
+}
+
+const isMereValue = (value: string, type: number): boolean => value !== '' && type !== bool && !(type === 0 && readsAsTruth(value))
