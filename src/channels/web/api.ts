@@ -10,7 +10,8 @@ import type { Claim } from '../../model/claim.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
-import { parseBallot, parseHoldQuery, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { parseBallot, parseHoldQuery, parsePageQuery, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { grantDetail } from './grant-view.ts'
 import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
 import type { ConsoleOptions } from './options.ts'
@@ -116,7 +117,7 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     const hold = await show(id, by) // who may not see it hears the same as for an id that does not exist
     if (ballot.revision !== undefined && ballot.revision !== hold.revision && isOpen(hold.state)) throw new Refusal('hold-changed', 'The hold has changed since it was shown. Look at it again.', { hold })
     const channel = by.kind === 'workload' ? 'automation' : by.clientId !== undefined && by.clientId === options.login?.clientId ? 'cli' : 'api'
-    const voted = await approvals.vote(id, { verdict: ballot.verdict, digest: ballot.digest, by, channel, assurance: 'console', ...defined({ reason: ballot.reason }) })
+    const voted = await approvals.vote(id, { verdict: ballot.verdict, digest: ballot.digest, by, channel, assurance: 'console', ...defined({ reason: ballot.reason, grant: ballot.grant }) })
     return { status: 200, body: holdDetail(voted, by, approvals) }
   }
 
@@ -126,6 +127,21 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     const by = await deciderOf(claim)
     await show(id, by)
     return { status: 200, body: holdDetail(await approvals.withdraw(id, by), by, approvals) }
+  }
+
+  const grants = async ({ request, query }: Visit): Promise<Answer> => {
+    const viewer = await viewerOf(request)
+    const { after, limit } = parsePageQuery(query)
+    const page = await approvals.grants.list({ limit: limit ?? 50, ...defined({ after }) }, viewer)
+    return { status: 200, body: { grants: page.grants.map((view) => grantDetail(view)), ...defined({ next: page.next }) } }
+  }
+
+  const grant = async ({ request, id }: Visit): Promise<Answer> => ({ status: 200, body: grantDetail(await approvals.grants.show(id, await viewerOf(request))) })
+
+  const revoke = async ({ request, id }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    parseWithdrawal(await readJson(request))
+    return { status: 200, body: grantDetail(await approvals.grants.revoke(id, await deciderOf(claim))) }
   }
 
   const events = async ({ request, response, query }: Visit): Promise<Answer> => {
@@ -159,6 +175,9 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: detail },
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/votes$/, POST: vote },
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: withdraw },
+    { path: /^\/api\/grants$/, GET: grants },
+    { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})$/, GET: grant },
+    { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: revoke },
     { path: /^\/api\/whoami$/, GET: whoami },
     { path: /^\/api\/login-info$/, GET: loginInfo },
     { path: /^\/openapi\.json$/, GET: document },

@@ -1,5 +1,8 @@
 import { z } from 'zod'
+import { defined } from '../../lib/defined.ts'
+import { parseDuration } from '../../lib/duration.ts'
 import type { Digest } from '../../model/action.ts'
+import type { GrantBounds } from '../../model/decision.ts'
 import type { HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 
@@ -9,12 +12,22 @@ const states = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'runnin
 // A reason is shown to agents, in chats and in terminals.
 const words = z.string().max(2_000).refine((text) => text.isWellFormed() && !/[\p{Cc}\p{Cf}]/u.test(text.replaceAll(/[\n\t]/g, '')), 'must not contain control or invisible characters')
 
+/** What else a yes lets through. */
+const wish = z
+  .strictObject({ times: z.int(), rows: z.int().optional(), within: z.string().max(40) })
+  .transform(({ within, ...bounds }, context): GrantBounds => {
+    const withinMs = parseDuration(within)
+    if (withinMs === undefined) context.addIssue({ code: 'custom', path: ['within'], message: 'a duration such as 30m' })
+    return { times: bounds.times, withinMs: withinMs ?? 0, ...defined({ rows: bounds.rows }) }
+  })
+
 const ballot = z.strictObject({
   verdict: z.enum(['approve', 'deny']),
   digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   reason: words.optional(),
   /** The revision of the hold that was on the screen. */
   revision: z.int().min(0).optional(),
+  grant: wish.optional(),
 })
 
 const voteForm = z.strictObject({
@@ -38,6 +51,8 @@ const query = z.strictObject({
   limit: z.string().regex(/^[1-9]\d{0,2}$/).transform(Number).pipe(z.int().max(100)).optional(),
 })
 
+const pageQuery = query.pick({ after: true, limit: true })
+
 const streamQuery = z.strictObject({ after: z.string().regex(/^[\x21-\x7e]{1,128}$/).optional() })
 
 const inboxQuery = z.strictObject({ tab: z.string().max(20).optional(), after: z.string().regex(/^[\x21-\x7e]{1,256}$/).optional() })
@@ -55,12 +70,14 @@ export interface BallotForm {
   readonly digest: Digest
   readonly reason?: string | undefined
   readonly revision?: number | undefined
+  readonly grant?: GrantBounds | undefined
 }
 
 export const parseBallot = (value: unknown): BallotForm => checked(ballot, value) as BallotForm
 export const parseVoteForm = (fields: ReadonlyMap<string, string>): VoteForm => checked(voteForm, Object.fromEntries(fields)) as VoteForm
 export const parseInboxQuery = (parameters: URLSearchParams) => checked(inboxQuery, single(parameters))
 export const parseWithdrawal = (value: unknown): void => void checked(withdrawal, value)
+export const parsePageQuery = (parameters: URLSearchParams) => checked(pageQuery, single(parameters))
 export const parseHoldQuery = (parameters: URLSearchParams) => checked(query, single(parameters))
 export const parseStreamQuery = (parameters: URLSearchParams) => checked(streamQuery, single(parameters))
 

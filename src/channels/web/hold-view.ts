@@ -6,18 +6,18 @@ import type { History, Hold, Vote } from '../../model/hold.ts'
 /** Longest part of an action's text in a list; the whole stands in the hold itself. */
 const previewLength = 300
 
-const time = (at: number): string => new Date(at).toISOString()
+export const time = (at: number): string => new Date(at).toISOString()
 const timeOf = (at: number | undefined): string | undefined => (at === undefined ? undefined : time(at))
 
-const party = ({ issuer, subject }: Party) => ({ issuer, subject })
+export const party = ({ issuer, subject }: Party) => ({ issuer, subject })
 
-const principal = (who: Principal) => ({
+export const principal = (who: Principal) => ({
   ...party(who),
   kind: who.kind,
   ...defined({ name: who.name, email: who.email, clientId: who.clientId, groups: who.groups, owner: who.owner && party(who.owner) }),
 })
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, at }: Vote) => ({ verdict, by: { ...party(by), ...defined({ name: by.name, email: by.email }) }, channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence }) })
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, grant, at }: Vote) => ({ verdict, by: { ...party(by), ...defined({ name: by.name, email: by.email }) }, channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence, grant }) })
 
 const history = ({ since, last, denied, ...counts }: History) => ({
   ...counts,
@@ -65,13 +65,15 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
       askReason: terms.askReason,
       run: terms.run,
       runWithinMs: terms.runWithinMs,
-      ...defined({ drift: terms.drift }),
+      ...defined({ drift: terms.drift, irreversible: terms.irreversible }),
     },
     votes: hold.votes.map(vote),
     openedAt: time(hold.openedAt),
     deadline: time(hold.deadline),
     mayVote: obstacle === undefined,
     ...defined({ waiting: hold.waiting, history: hold.history && history(hold.history), reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
+    ...(terms.grant === undefined || hold.pattern === undefined ? {} : { grantable: { ...terms.grant, pattern: hold.pattern.text } }),
+    ...(hold.granted === undefined ? {} : { granted: { ...hold.granted, until: time(hold.granted.until) } }),
     ...(outcome ? { outcome: { result: outcome.result, ms: outcome.ms, ...defined({ status: outcome.status, rows: outcome.rows, bytes: outcome.bytes, maskedValues: outcome.maskedValues }) } } : {}),
   }
 }

@@ -1,4 +1,5 @@
 import type { Approvals } from '../../../src/approval/approvals.ts'
+import type { GrantView } from '../../../src/approval/grants.ts'
 import type { Identity } from '../../../src/identity/identity.ts'
 import { makeConsoleListener } from '../../../src/channels/web/listener.ts'
 import type { ConsoleOptions } from '../../../src/channels/web/options.ts'
@@ -31,6 +32,7 @@ export const makeHold = (more: Partial<Hold> = {}): Hold => ({
 
 export interface Desk {
   readonly holds: Map<string, Hold>
+  readonly grants: Map<string, GrantView>
   /** Tokens that are good, by their text. */
   readonly tokens: Map<string, Caller>
   /** Every call that could have changed something. */
@@ -45,6 +47,7 @@ export const makeDesk = (from = issuer) => {
   tokens.set('delegated', { ...agent, onBehalfOf: [person('alice', 'security')] })
   tokens.set('deputy', { ...person('alice', 'security'), onBehalfOf: [person('carol', 'security') as Principal] })
   const calls: string[] = []
+  const grants = new Map<string, GrantView>()
   const log: { cursor: string; id: string; state: HoldState }[] = []
   const wakers = new Set<() => void>()
 
@@ -65,8 +68,8 @@ export const makeDesk = (from = issuer) => {
       return { holds: visible.slice(0, filter.limit), ...(visible.length > filter.limit ? { next: 'n1' } : {}) }
     },
     obstacle,
-    async vote(id, { verdict, digest: seen, by, channel, assurance, reason }) {
-      calls.push(`vote ${verdict} ${by.subject} ${channel}`)
+    async vote(id, { verdict, digest: seen, by, channel, assurance, reason, grant }) {
+      calls.push(`vote ${verdict} ${by.subject} ${channel}${grant === undefined ? '' : ` grant ${JSON.stringify(grant)}`}`)
       const hold = find(id, by)
       if (hold.state === 'expired' || hold.deadline < Date.now()) throw new Refusal('hold-expired', 'Too late.', { hold })
       if (hold.state !== 'pending') throw new Refusal('already-settled', `It is ${hold.state}.`, { hold })
@@ -96,6 +99,22 @@ export const makeDesk = (from = issuer) => {
         })
       }
     },
+    grants: {
+      list: async ({ limit }, viewer) => ({ grants: [...grants.values()].filter(({ hold }) => isEligible(hold, viewer)).slice(0, limit) }),
+      async show(id, viewer) {
+        const view = grants.get(id)
+        if (view === undefined || !isEligible(view.hold, viewer)) throw new Refusal('not-found', 'There is no such grant.')
+        return view
+      },
+      async revoke(id, by) {
+        const view = await approvals.grants.show(id, by)
+        calls.push(`revoke ${id} ${by.subject}`)
+        if (view.grant.ended !== undefined) throw new Refusal('already-settled', 'It had ended before.')
+        const ended = { ...view, grant: { ...view.grant, ended: { why: 'revoked' as const, at: Date.now(), by: { issuer: by.issuer, subject: by.subject } } } }
+        grants.set(id, ended)
+        return ended
+      },
+    },
   } as Partial<Approvals> as Approvals
 
   const change = (id: string, state: HoldState): void => {
@@ -110,7 +129,7 @@ export const makeDesk = (from = issuer) => {
     return caller
   }
   const identity: Identity = { standing: () => undefined, authenticate, recheck: async (caller, claim) => (calls.push(`recheck ${caller.subject}`), authenticate(claim)) }
-  const desk: Desk = { holds, tokens, calls, change }
+  const desk: Desk = { holds, grants, tokens, calls, change }
   return { desk, approvals, identity }
 }
 
