@@ -1,6 +1,9 @@
+import type { Occasion } from '../approval/channel.ts'
+import { escalatedTo, marksOf, reviewWithinMs } from '../approval/marks.ts'
 import { visibleRaw } from '../lib/visible.ts'
 import type { Party, Principal } from '../model/caller.ts'
 import type { Impact } from '../model/action.ts'
+import type { Circle } from '../model/decision.ts'
 import { isOpen, type Hold, type HoldState } from '../model/hold.ts'
 
 /* What a hold is called, the same on pages and on cards of chats. */
@@ -61,6 +64,21 @@ export const impactText = (impact: Impact | undefined): string | undefined => {
 }
 
 export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
+
+const circleText = ({ groups, users }: Circle): string => [...groups, ...users.map(({ subject }) => subject)].map(said).join(', ')
+
+/** What an occasion is about, in a line of our own; `undefined` for a change, which the state tells. */
+export const occasionText = (hold: Hold, occasion: Occasion): string | undefined => {
+  if (occasion === 'change') return undefined
+  if (occasion === 'reminder') return 'Nobody has decided, and half of the time is over.'
+  const mark = marksOf(hold).findLast(({ what }) => what === occasion)
+  if (mark === undefined) return undefined
+  if (mark.what === 'escalated') return `Nobody has decided. Now ${circleText(escalatedTo(hold, mark.at))} may decide as well.`
+  if (mark.what === 'handed-over') return `${personText(mark.by)} asks ${said('group' in mark.to ? mark.to.group : mark.to.subject)} to look at it.`
+  if (mark.what === 'broke-glass') return `GLASS BROKEN: ${personText(mark.by)} released it without ${circleText(mark.skipped)}. Somebody else reviews it by ${timeText(mark.at + reviewWithinMs)}.`
+  if (mark.what === 'review-overdue') return 'Nobody has reviewed how the glass was broken.'
+  return `${personText(mark.by)} has reviewed how the glass was broken.`
+}
 
 /** What comes next, and when, for a hold that is not settled. */
 export const endOf = (hold: Hold): number | undefined => (isOpen(hold.state) ? (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline) : undefined)

@@ -48,9 +48,9 @@ export const adoptKeys = (set: unknown, before: readonly VerificationKey[]): rea
   return [...kept]
 }
 
-const members = ['kty', 'crv', 'x', 'y', 'n', 'e', 'kid', 'alg', 'use', 'key_ops'] as const
+const members = ['kty', 'crv', 'x', 'y', 'n', 'e', 'kid', 'alg', 'use', 'key_ops', 'endorsements'] as const
 
-/** Only what a public key consists of: no private half, no certificate, no address to fetch more from. */
+/** Only what a public key consists of, and what it is said to be good for: no private half, no certificate, no address to fetch more from. */
 const publicMembers = (entry: unknown): Readonly<Record<string, unknown>> | undefined => {
   if (typeof entry !== 'object' || entry === null) return undefined
   const jwk = entry as Record<string, unknown>

@@ -1,3 +1,4 @@
+import { makeTeamsBot } from '../../src/channels/teams/bot.ts'
 import { makeTeamsWebhook } from '../../src/channels/teams/workflow.ts'
 import { makeOutgoing } from '../../src/channels/webhook/outgoing.ts'
 import { readSigningKey } from '../../src/channels/webhook/signing.ts'
@@ -6,6 +7,8 @@ import { Secret } from '../../src/lib/secret.ts'
 import type { Channel } from '../../src/approval/channel.ts'
 import type { Hold, HoldState } from '../../src/model/hold.ts'
 import { cardProblems, textsOf } from '../channels/teams/card-rules.ts'
+import { startTeams } from '../channels/teams/fake-teams.ts'
+import { silent } from '../channels/web/hold-desk.ts'
 import { startReceiver, type Received } from '../channels/webhook/receiver.ts'
 import { channelContract, type Place } from './channel-contract.ts'
 
@@ -90,3 +93,27 @@ channelContract('teams-webhook', messages({
   secrets: ['s1gnature'],
   showsText: true,
 }))
+
+channelContract('teams-bot', async () => {
+  const teams = await startTeams()
+  const about = ({ id }: Hold): readonly string[] => [...teams.messages.keys()].filter((message) => JSON.stringify(teams.cardOf(message)).includes(id))
+  return {
+    connect: () => makeTeamsBot(teams.options(), consoleUrl, silent).channel,
+    stands: (hold) => about(hold).map((message) => (textsOf(teams.cardOf(message)).find(({ where }) => where === 'TextRun.text')?.text ?? '').slice(2)).at(-1),
+    word: stateText,
+    count: (hold) => about(hold).length,
+    sent: teams.sent,
+    wrong: teams.wrong,
+    busyOnce: () => void teams.answers.push([429, { 'retry-after': '1' }]),
+    get down() {
+      return teams.state.down
+    },
+    set down(value) {
+      teams.state.down = value
+    },
+    secrets: [teams.appSecret],
+    showsText: true,
+    mostBytes: 28_000,
+    [Symbol.asyncDispose]: () => teams[Symbol.asyncDispose](),
+  }
+})

@@ -1,12 +1,14 @@
 import { hash } from 'node:crypto'
 import { leastAssurance } from '../../approval/assurance.ts'
+import type { Occasion } from '../../approval/channel.ts'
+import { marksOf } from '../../approval/marks.ts'
 import { plainView } from '../../lib/plain-view.ts'
 import { cutAt, visibleRaw } from '../../lib/visible.ts'
 import { approversIn, type Assurance } from '../../model/decision.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
-import { endOf, headline, impactText, stateText, targetText, timeText, votesOf } from '../words.ts'
+import { endOf, headline, impactText, occasionText, stateText, targetText, timeText, votesOf } from '../words.ts'
 
 /*
  * Adaptive Cards 1.5. A `TextBlock` or a fact reads markdown, so there is none here: every text stands in a `TextRun`, which
@@ -136,11 +138,18 @@ export interface CardOf {
   readonly consoleUrl: string
   /** Whether answers can come back from where it is shown. */
   readonly decides: boolean
-  readonly reminds?: boolean
+  /** What it is shown for, where that is more than that it has changed. */
+  readonly occasion?: Occasion
 }
 
 /** A yes comes only from where all that will run is seen, and where the rule takes the word of a chat for it. */
 const mayApprove = (hold: Hold, payload: Payload): boolean => hold.state === 'pending' && payload === 'full' && leastAssurance(hold.terms) === 'chat' && exact(hold).isWhole
+
+/** What has been marked on it, and what it is shown for. */
+const notices = ({ hold, occasion = 'change' }: CardOf): readonly Part[] => {
+  const texts = [...marksOf(hold).map(({ what }) => what), occasion].flatMap((one) => occasionText(hold, one) ?? [])
+  return [...new Set(texts)].slice(-3).map((text) => warning(cutAt(text, 500).text))
+}
 
 const hint = (hold: Hold, payload: Payload): readonly Part[] => {
   const least = leastAssurance(hold.terms)
@@ -149,7 +158,7 @@ const hint = (hold: Hold, payload: Payload): readonly Part[] => {
 }
 
 export const cardOf = (about: CardOf): Card => {
-  const { hold, payload, consoleUrl, decides, reminds = false } = about
+  const { hold, payload, consoleUrl, decides } = about
   const end = endOf(hold)
   const card: Card = {
     type: 'AdaptiveCard',
@@ -159,7 +168,7 @@ export const cardOf = (about: CardOf): Card => {
     fallbackText: `${stateText(hold.state)}: ${hold.code}`,
     body: [
       header(hold, payload),
-      ...(reminds ? [warning('Half of the time to decide is over.')] : []),
+      ...notices(about),
       ...(payload === 'none' ? [] : facts(hold)),
       ...(payload === 'full' ? exact(hold).parts : []),
       ...(end === undefined ? [] : fact(hold.state === 'approved' ? 'Must run by' : 'Decide by', timeText(end))),

@@ -36,7 +36,7 @@ describe('teams workflow hook', () => {
     assert.deepEqual(receiver.refused, [])
     const cards = contentOf(receiver)
     assert.deepEqual(cards.map((card) => /"text":"[^"]*?(Waiting|Approved|Executed)"/.exec(card)?.[1]), ['Waiting', 'Waiting', 'Approved', 'Executed'])
-    assert.match(cards[1] ?? '', /Half of the time/)
+    assert.match(cards[1] ?? '', /half of the time/)
     assert.match(cards[3] ?? '', /executed, 204, 3 rows, 41 ms/)
     for (const card of cards) assert.match(card, /https:\/\/approvals\.example\.org\/holds\/hold_a{26}/)
   })

@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import type { Channel, Showing } from '../../approval/channel.ts'
+import type { Log } from '../../lib/log.ts'
+import { isOpen, type Hold } from '../../model/hold.ts'
+import { Declined, makeDelivery } from '../delivery.ts'
+import { concerns } from '../interest.ts'
+import { occasionText, stateText } from '../words.ts'
+import { cardOf } from './card.ts'
+import { makeConnector, type Connector, type Copy, type Message } from './connector.ts'
+import type { TeamsBotOptions } from './options.ts'
+import { chatRetriesMs } from './workflow.ts'
+
+const copyShape = z.object({ conversation: z.string().min(1), activity: z.string().min(1) })
+
+/** A conversation and the way out to it. */
+export interface TeamsBot {
+  readonly options: TeamsBotOptions
+  readonly connector: Connector
+  readonly channel: Channel
+  /** The card of a hold as it is now. */
+  messageOf(hold: Hold): Message
+}
+
+/** One message for each hold, brought up to date until its result stands in it. */
+export const makeTeamsBot = (options: TeamsBotOptions, consoleUrl: () => string, log: Log): TeamsBot => {
+  const delivery = makeDelivery(options)
+  const connector = makeConnector(options, delivery)
+  const messageOf = (hold: Hold): Message => ({ card: cardOf({ hold, payload: options.payload, consoleUrl: consoleUrl(), decides: true }), summary: `${stateText(hold.state)}: ${hold.code}` })
+
+  const post = async (hold: Hold, signal: AbortSignal): Promise<string> => JSON.stringify(await connector.post(options.conversation, messageOf(hold), signal))
+
+  /** Whether the message is still there. */
+  const update = async (copy: Copy, hold: Hold, signal: AbortSignal): Promise<boolean> => {
+    try {
+      await connector.update(copy, messageOf(hold), signal)
+      return true
+    } catch (error) {
+      if (!(error instanceof Declined) || error.status !== 404) throw error
+      log.warn({ channel: options.name, hold: hold.id, conversation: copy.conversation }, 'the message of a hold is not there any more')
+      return false
+    }
+  }
+
+  const show = async ({ hold, occasion, memory }: Showing, signal: AbortSignal): Promise<string | undefined> => {
+    const copy = readCopy(memory)
+    const said = occasionText(hold, occasion)
+    if (copy === undefined) return isOpen(hold.state) || said !== undefined ? await post(hold, signal) : memory
+    // Whoever deletes the message must not hide the hold.
+    if (!(await update(copy, hold, signal))) return hold.state === 'pending' || said !== undefined ? await post(hold, signal) : memory
+    // A message that changes tells nobody that it has.
+    if (said !== undefined) await connector.reply(copy, `${hold.code}: ${said}`, signal)
+    return memory
+  }
+
+  const channel: Channel = {
+    name: options.name,
+    kind: options.kind,
+    retriesMs: chatRetriesMs,
+    timeoutMs: options.timeoutMs,
+    concerns: (hold) => concerns(options.interest, hold),
+    show,
+    [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),
+  }
+  return { options, connector, channel, messageOf }
+}
+
+const readCopy = (memory: string | undefined): Copy | undefined => {
+  const read = memory === undefined ? undefined : copyShape.safeParse(JSON.parse(memory))
+  return read?.success === true ? read.data : undefined
+}
