@@ -16,10 +16,10 @@ export interface Visitor {
 /** Who has logged in where, so that not every test does it again. */
 const logins = new Map<string, Awaited<ReturnType<BrowserContext['storageState']>>>()
 
-/** A browser of its own in which this person has logged in. */
-export const visitorOf = async (browser: Browser, url: string, user: string, options: BrowserContextOptions = {}): Promise<Visitor> => {
+/** A browser of its own in which this person has logged in; `afresh`: by a login that nobody else uses, because it will be ended. */
+export const visitorOf = async (browser: Browser, url: string, user: string, options: BrowserContextOptions = {}, how: 'known' | 'afresh' = 'known'): Promise<Visitor> => {
   const key = `${user} ${url}`
-  const known = logins.get(key)
+  const known = how === 'known' ? logins.get(key) : undefined
   const context = await browser.newContext({ ...options, ...(known ? { storageState: known } : {}) })
   context.setDefaultTimeout(8_000)
   await context.route((address) => !['127.0.0.1', 'localhost'].includes(address.hostname), (route) => route.abort()) // the identity provider's page asks for a font
@@ -32,7 +32,7 @@ export const visitorOf = async (browser: Browser, url: string, user: string, opt
     await page.click('button[type=submit]')
     await page.click('button[type=submit]')
     await page.waitForURL((at) => at.href.startsWith(url))
-    logins.set(key, await context.storageState())
+    if (how === 'known') logins.set(key, await context.storageState())
   }
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
   page.on('pageerror', (error) => complaints.push(error.message))

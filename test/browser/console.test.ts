@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createRequire } from 'node:module'
 import { gzipSync } from 'node:zlib'
 import { after, before, describe, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { until } from '../support/until.ts'
+import { barriersIn } from './barriers.ts'
 import { startChromium, visitorOf } from './browsers.ts'
 import { requirement, sqlAction, startConsole, terms } from './world.ts'
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let at: Awaited<ReturnType<typeof startConsole>>
 let browser: Browser
@@ -27,21 +24,6 @@ let count = 0
 const ask = (more: Parameters<typeof at.ask>[1] = {}) => at.ask(sqlAction(`DELETE FROM orders WHERE id = ${++count}`), { needs: terms([requirement()], { withinMs: 600_000, runWithinMs: 60_000 }), ...more })
 const alertOn = (page: Page) => page.locator('.alert:visible h2').textContent()
 const state = async (id: string) => (await at.hold(id)).state
-
-/** Barriers that axe finds, each with where. The policy of the page lets nobody add scripts, so it is run from outside of the page's world. */
-const barriers = async (page: Page): Promise<readonly string[]> => {
-  const session = await page.context().newCDPSession(page)
-  const { executionContextId: contextId } = (await session.send('Page.createIsolatedWorld', { frameId: ((await session.send('Page.getFrameTree')) as { frameTree: { frame: { id: string } } }).frameTree.frame.id, worldName: 'axe' })) as { executionContextId: number }
-  const run = async (expression: string) => {
-    const { result, exceptionDetails } = (await session.send('Runtime.evaluate', { expression, contextId, awaitPromise: true, returnByValue: true })) as { result: { value?: unknown }; exceptionDetails?: { text: string; exception?: { description?: string } } }
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text)
-    return result.value
-  }
-  await run(axe)
-  const found = (await run(`axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ' ' + target)))`)) as string[]
-  await session.detach()
-  return found
-}
 
 for (const javaScriptEnabled of [false, true]) {
   describe(javaScriptEnabled ? 'with scripts' : 'without scripts', () => {
@@ -110,14 +92,14 @@ for (const colorScheme of ['light', 'dark'] as const)
     const found: string[] = []
     const look = async (path: string) => {
       await page.goto(`${at.url}${path}`)
-      found.push(...(await barriers(page)).map((each) => `${path} ${each}`))
+      found.push(...(await barriersIn(page)).map((each) => `${path} ${each}`))
     }
     for (const path of ['/', '/?tab=mine', '/?tab=all', `/holds/${hold.id}`, '/holds/hold_aaaaaaaaaaaaaaaaaaaaaaaaaa', '/oauth2/signed-out']) await look(path)
     await page.goto(`${at.url}/holds/${hold.id}`)
     await page.fill('textarea', 'Looks right.')
     await page.click('.approve')
     await page.locator('.yours').waitFor()
-    found.push(...(await barriers(page)))
+    found.push(...(await barriersIn(page)))
     const all = await at.world.a.life.list({ limit: 100 }, at.party('bob', { groups: ['dba'] }))
     for (const one of new Map(all.holds.map((each) => [each.state, each])).values()) await look(`/holds/${one.id}`)
     assert.deepEqual([...new Set(found)], [])
@@ -177,7 +159,7 @@ describe('live', () => {
     await page.locator('#live[data-state=live]').waitFor() // of the page after it
     await page.keyboard.press('?')
     await page.locator('dialog[open]').waitFor()
-    assert.deepEqual(await barriers(page), [])
+    assert.deepEqual(await barriersIn(page), [])
     await page.uncheck('#keys-on')
     await page.keyboard.press('Escape')
     await page.keyboard.press('i')
