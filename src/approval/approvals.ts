@@ -52,6 +52,8 @@ export interface Ballot {
 export interface HoldFilter {
   readonly states?: readonly HoldState[]
   readonly service?: string
+  /** Only those released in an emergency that nobody has reviewed yet. */
+  readonly unreviewed?: true
   readonly after?: string
   readonly limit: number
 }

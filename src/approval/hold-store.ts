@@ -27,6 +27,8 @@ export interface HoldQuery {
   readonly states?: readonly HoldState[]
   readonly service?: string
   readonly callerKey?: string
+  /** Only those that have not been given an end: open, running, or settled and kept all the same. Few, and found without looking at the others. */
+  readonly live?: true
   /** Newest first; from `next` of the page before. */
   readonly after?: string
   readonly limit: number
@@ -84,7 +86,7 @@ export interface HoldStore extends AsyncDisposable {
   revisions(ids: readonly string[]): Promise<readonly (number | undefined)[]>
   /**
    * Compare and set: writes `entry` if the stored one is at `revision` and the store's clock has not passed `notAfter` (or has passed `notBefore`).
-   * `keepMs`: when the entry is settled for good, how long it is kept from now on.
+   * `keepMs`: when the entry is settled for good, how long it is kept from now on. Without it a settled one is kept until a later revision says.
    * `result` is attached in the same step, so that whoever sees the entry finds it.
    * An entry that becomes `running` is only reported as replaced once as many copies of the store as configured have acknowledged it.
    */

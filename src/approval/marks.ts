@@ -1,3 +1,4 @@
+import { sameParty, type Principal } from '../model/caller.ts'
 import type { Circle, Terms } from '../model/decision.ts'
 import type { Hold, Mark } from '../model/hold.ts'
 
@@ -27,6 +28,10 @@ export const escalatedTo = ({ terms, openedAt }: Pick<Hold, 'terms' | 'openedAt'
 
 /** Who is asked by now: by the rules, and whom they have escalated to. */
 export const groupsAsked = (hold: Pick<Hold, 'marks' | 'terms' | 'openedAt'>): readonly string[] => [...new Set([...hold.terms.requirements.flatMap(({ groups }) => groups), ...escalatedTo(hold, escalatedAt(hold) ?? -Infinity).groups])]
+
+/** Who asked this person last to look at it, themselves or their group. */
+export const askedBy = (hold: Pick<Hold, 'marks'>, viewer: Principal): Extract<Mark, { what: 'handed-over' }> | undefined =>
+  marksOf(hold).findLast((mark) => mark.what === 'handed-over' && ('group' in mark.to ? (viewer.groups?.includes(mark.to.group) ?? false) && !sameParty(mark.by, viewer) : sameParty(mark.to, viewer))) as Extract<Mark, { what: 'handed-over' }> | undefined
 
 /** By when somebody else is to have looked at it; `undefined`: nothing is owed. */
 export const reviewDue = (hold: Pick<Hold, 'marks'>): number | undefined => {

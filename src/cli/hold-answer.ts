@@ -11,6 +11,8 @@ const impactShape = z.looseObject({ estimatedRows: z.number().optional(), exactR
 const summaryShape = z.looseObject({ id: z.string(), code: z.string(), state: z.string(), service: z.string(), verb: z.string(), preview: z.string(), digest: z.string(), caller: principal, deadline: z.string(), approvals: z.object({ given: z.number(), needed: z.number() }), impact: impactShape.optional(), mayVote: z.boolean() })
 const pageShape = z.looseObject({ holds: z.array(summaryShape), next: z.string().optional() })
 
+const someone = z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() })
+
 const detailShape = z.looseObject({
   id: z.string(),
   code: z.string(),
@@ -19,8 +21,12 @@ const detailShape = z.looseObject({
   action: z.looseObject({ protocol: z.string(), service: z.string(), place: z.looseObject({ database: z.string(), role: z.string() }).optional(), verb: z.string(), verbs: z.array(z.string()).optional(), tags: z.array(z.string()), impact: impactShape.optional(), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string(), tags: z.array(z.string()) })) }),
   caller: principal.extend({ address: z.string(), onBehalfOf: z.array(principal) }),
   matched: z.array(z.looseObject({ policy: z.string(), rule: z.string(), verdict: z.string(), because: z.string().optional() })),
-  terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), automations: z.array(z.looseObject({ subject: z.string() })).optional(), count: z.number() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean() }),
-  votes: z.array(z.looseObject({ verdict: z.string(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
+  terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), automations: z.array(z.looseObject({ subject: z.string() })).optional(), count: z.number(), escalation: z.looseObject({ afterMs: z.number(), groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })) }).optional() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean() }),
+  marks: z.array(z.looseObject({ what: z.string(), at: z.string(), by: someone.optional(), to: z.looseObject({ group: z.string().optional(), subject: z.string().optional() }).optional(), reason: z.string().optional(), note: z.string().optional(), skipped: z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })) }).optional() })).default([]),
+  offers: z.array(z.string()).default([]),
+  reviewBy: z.string().optional(),
+  votes: z.array(z.looseObject({ verdict: z.string(), brokeGlass: z.boolean().optional(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
+  openedAt: z.string(),
   deadline: z.string(),
   history: z.looseObject({ alike: z.record(z.string(), z.number()), others: z.record(z.string(), z.number()), complete: z.boolean(), last: z.looseObject({ code: z.string(), state: z.string() }).optional(), denied: z.looseObject({ code: z.string(), by: z.looseObject({ subject: z.string(), name: z.string().optional() }), reason: z.string().optional() }).optional() }).optional(),
   waiting: z.boolean().optional(),
@@ -55,7 +61,7 @@ export const listHolds = async (client: ApiClient, query: Readonly<Record<string
 
 export const getHold = async (client: ApiClient, id: string): Promise<HoldDetail> => checked(detailShape, await client.get(`/api/holds/${id}`))
 
-export const postHold = async (client: ApiClient, id: string, what: 'votes' | 'withdraw', body: unknown): Promise<HoldDetail> => checked(detailShape, await client.post(`/api/holds/${id}/${what}`, body))
+export const postHold = async (client: ApiClient, id: string, what: 'votes' | 'withdraw' | 'break-glass' | 'review' | 'hand-over', body: unknown): Promise<HoldDetail> => checked(detailShape, await client.post(`/api/holds/${id}/${what}`, body))
 
 /** The id that was meant: an id itself, or a short code if only one open hold (or else only one hold at all) has it. */
 export const resolveHold = async (client: ApiClient, text: string): Promise<string> => {

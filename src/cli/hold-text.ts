@@ -77,10 +77,24 @@ const tallyText = (tally: Readonly<Record<string, number>>): string => Object.en
 const historyText = ({ alike, others, last, denied }: NonNullable<HoldDetail['history']>): string =>
   `${denied === undefined ? '' : `${who(denied.by)} said no to the same, ${terminalText(denied.code)}${denied.reason === undefined ? '' : `: ${terminalText(denied.reason)}`}; `}like this: ${tallyText(alike) || 'never'}${last === undefined ? '' : ` (the last ${terminalText(last.code)})`}; other: ${tallyText(others) || 'nothing'}`
 
+const escalationText = ({ openedAt }: HoldDetail, escalation: HoldDetail['terms']['requirements'][number]['escalation']): string =>
+  escalation === undefined ? '' : ` (from ${new Date(Date.parse(openedAt) + escalation.afterMs).toISOString().slice(0, 16)}Z on also ${approversIn(escalation).map(terminalText).join(', ')})`
+
+const markText = ({ what, by, to, reason, note, skipped }: HoldDetail['marks'][number]): string => {
+  const said = reason ?? note
+  const words = said === undefined ? '' : `: ${terminalText(said)}`
+  const somebody = by === undefined ? 'somebody' : who(by)
+  if (what === 'escalated') return 'escalated: others may decide, too'
+  if (what === 'handed-over') return `${somebody} asks ${to?.group === undefined ? terminalText(to?.subject ?? '') : `the group ${terminalText(to.group)}`} to look${words}`
+  if (what === 'broke-glass') return `${somebody} broke the glass, past ${approversIn(skipped ?? { groups: [], users: [] }).map(terminalText).join(', ')}${words}`
+  if (what === 'reviewed') return `${somebody} has reviewed it${words}`
+  return what === 'review-overdue' ? 'nobody has reviewed it in time' : terminalText(what)
+}
+
 /** Everything there is to decide on, with the texts of strangers fenced off. */
 export const holdText = (hold: HoldDetail, io: Io): string => {
   const { action, caller } = hold
-  const wanted = hold.terms.requirements.map((requirement) => `${requirement.count} of ${approversIn(requirement).map(terminalText).join(', ')}`).join('; and ')
+  const wanted = hold.terms.requirements.map((requirement) => `${requirement.count} of ${approversIn(requirement).map(terminalText).join(', ')}${escalationText(hold, requirement.escalation)}`).join('; and ')
   const open = hold.state === 'pending' || hold.state === 'approved'
   return [
     row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),
@@ -93,7 +107,9 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
     hold.waiting === undefined || !open ? '' : row('Client', clientText(hold.waiting)),
     ...hold.matched.filter(({ verdict }) => verdict === 'hold').map(({ policy, rule, because }) => row('Rule', `${terminalText(policy)}/${terminalText(rule)}${because === undefined ? '' : `: ${terminalText(because)}`}`)),
     row('Needs', wanted),
-    ...hold.votes.map(({ verdict, by, channel, reason }) => row('Vote', `${terminalText(verdict)} by ${who(by)} (${terminalText(channel)})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
+    ...hold.votes.map(({ verdict, by, channel, reason, brokeGlass }) => row('Vote', `${brokeGlass ? 'released alone' : terminalText(verdict)} by ${who(by)} (${terminalText(channel)})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
+    ...hold.marks.map((mark) => row('Noted', `${terminalText(mark.at)}: ${markText(mark)}`)),
+    hold.reviewBy === undefined ? '' : row('Review', `somebody else has to look at it by ${terminalText(hold.reviewBy)}`),
     hold.history === undefined ? '' : row('Before', historyText(hold.history)),
     row('Decide by', `${terminalText(hold.deadline)}${hold.state === 'pending' ? ` (${timeLeft(hold.deadline)} left)` : ''}`),
     hold.runBy === undefined ? '' : row('Run by', terminalText(hold.runBy)),

@@ -11,6 +11,7 @@ const lsOptions = {
   ...serverOptions,
   state: { type: 'string', short: 's', value: 'STATES', help: 'only these states, with commas between them, or all (pending when not given)' },
   service: { type: 'string', value: 'NAME', help: 'only this service' },
+  review: { type: 'boolean', help: 'what was released in an emergency and nobody has reviewed yet' },
   limit: { type: 'string', short: 'n', value: 'COUNT', help: 'at most so many, newest first (50 when not given)' },
   output: outputOption('table', 'json', 'yaml', 'jsonl', 'name'),
 } as const satisfies Options
@@ -19,14 +20,14 @@ const ls = async (args: readonly string[], io: Io): Promise<number> => {
   const { values } = parseOptions(args, lsOptions)
   const limit = values.limit === undefined ? 50 : /^[1-9]\d{0,3}$/.test(values.limit) ? Number(values.limit) : undefined
   if (limit === undefined) throw new Failure('--limit is a number from 1 to 9999', exit.usage)
-  const state = values.state ?? 'pending'
-  const holds = await listHolds(await connect(values, io), { ...(state === 'all' ? {} : { state }), ...(values.service === undefined ? {} : { service: values.service }) }, limit)
+  const state = values.state ?? (values.review ? 'all' : 'pending')
+  const holds = await listHolds(await connect(values, io), { ...(state === 'all' ? {} : { state }), ...(values.service === undefined ? {} : { service: values.service }), ...(values.review ? { review: 'due' } : {}) }, limit)
   if (values.output === 'json') io.stdout.write(toJson({ holds }))
   else if (values.output === 'yaml') io.stdout.write(toYaml({ holds }))
   else if (values.output === 'jsonl') for (const hold of holds) io.stdout.write(toJsonLine(hold))
   else if (values.output === 'name') for (const hold of holds) io.stdout.write(`${cell(hold.id, 100)}\n`)
   else if (holds.length > 0) io.stdout.write(holdTable(holds, io))
-  else io.stderr.write(`No ${state === 'all' ? '' : `${state} `}holds that you may see.\n`)
+  else io.stderr.write(values.review ? 'Nothing to review.\n' : `No ${state === 'all' ? '' : `${state} `}holds that you may see.\n`)
   return exit.ok
 }
 
@@ -103,7 +104,7 @@ const watchLine = (code: string, state: string, { caller, service, ...action }: 
   `${new Date().toISOString().slice(11, 19)}  ${cell(code, 10)}  ${stateText(state, io, 9)}  ${cell(caller.name ?? caller.subject, 20)}  ${cell(service, 16)}  ${cell(actionText(action), 80)}\n`
 
 export const holdCommands: readonly Command[] = [
-  { path: ['holds', 'ls'], summary: 'List holds that you may see', usage: '[--state STATES] [--service NAME] [-o FORMAT]', options: lsOptions, examples: ['countersign holds ls', 'countersign holds ls --state all -o json', 'countersign holds ls -o name | xargs -n 1 countersign holds show'], run: ls },
+  { path: ['holds', 'ls'], summary: 'List holds that you may see', usage: '[--state STATES] [--service NAME] [--review] [-o FORMAT]', options: lsOptions, examples: ['countersign holds ls', 'countersign holds ls --state all -o json', 'countersign holds ls -o name | xargs -n 1 countersign holds show'], run: ls },
   { path: ['holds', 'show'], summary: 'Show one hold with the whole action', usage: 'ID|CODE [-o FORMAT]', options: showOptions, examples: ['countersign holds show CS-7F3K'], run: show },
   { path: ['holds', 'watch'], summary: 'Show holds as they come and change', usage: '[-o jsonl]', options: watchOptions, examples: ['countersign holds watch', "countersign holds watch -o jsonl | jq 'select(.state == \"pending\")'"], run: watch },
 ]

@@ -119,6 +119,52 @@ test('who is behind an action hears why they may not approve it, at a terminal a
   assert.match(asked.err, /\ncountersign: You are behind this action yourself: .+ Somebody else has to decide\.\n$/)
 })
 
+test('breaking the glass names exactly what it releases, and asks for a reason', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  const release = async (...args: string[]) => (await shell.run(['holds', 'break-glass', ...args])).code
+  assert.equal(await release('hold_1', '--reason', 'Down.'), 2)
+  assert.equal(await release('CS-7F3K', '--yes', '--code', 'CS-7F3K', '--reason', 'Down.'), 2)
+  assert.equal(await release('hold_1', '--digest', `sha256:${'00'.repeat(32)}`), 1)
+  const unasked = await shell.run(['holds', 'break-glass', 'hold_1'], { terminal: true, type: ['Down.', 'CS-7F3K'] })
+  assert.deepEqual([unasked.code, desk.holds.get('hold_1')?.state], [5, 'pending'])
+  assert.match(unasked.err, /You may not release this alone/)
+  desk.offers.add('break-glass')
+  const other = await shell.run(['holds', 'break-glass', 'hold_1'], { terminal: true, type: ['Down.', 'yes'] })
+  assert.deepEqual([other.code, desk.holds.get('hold_1')?.state], [1, 'pending'])
+  const done = await shell.run(['holds', 'break-glass', 'hold_1'], { terminal: true, type: ['Incident 4711.', 'cs-7f3k'] })
+  assert.deepEqual([done.code, done.out, desk.calls.at(-1)], [0, 'CS-7F3K is approved\n', 'break-glass alice api'])
+  assert.match(done.err, /All approvers are told/)
+  assert.equal(desk.holds.get('hold_1')?.votes[0]?.reason, 'Incident 4711.')
+  desk.holds.set('hold_1', makeHold())
+  assert.equal(await release('hold_1', '--digest', digest, '--reason', 'Incident 4711.'), 0)
+})
+
+test('handing over and reviewing say to whom, and what', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  for (const args of [[], ['--group', 'a', '--to', 'b'], ['--group', 'a', '--issuer', 'b']]) assert.equal((await shell.run(['holds', 'hand-over', 'hold_1', ...args])).code, 2)
+  assert.equal((await shell.run(['holds', 'hand-over', 'CS-7F3K', '--group', 'security', '--note', 'Is this new?'])).out, 'CS-7F3K is handed over\n')
+  assert.equal((await shell.run(['holds', 'hand-over', 'hold_1', '--to', 'carol'])).code, 0)
+  assert.deepEqual(desk.calls.filter((call) => call.startsWith('hand-over')), ['hand-over alice {"group":"security"}', `hand-over alice {"issuer":"${person('alice').issuer}","subject":"carol"}`])
+  assert.equal((await shell.run(['holds', 'review', 'hold_1'])).code, 2)
+  assert.equal((await shell.run(['holds', 'review', 'hold_1', '--note', 'In order.'])).code, 1)
+  desk.holds.set('hold_1', makeHold({ state: 'executed' }))
+  assert.equal((await shell.run(['holds', 'review', 'hold_1', '--note', 'In order.'])).out, 'CS-7F3K is reviewed\n')
+  assert.deepEqual([(await shell.run(['holds', 'ls', '--review'])).code, desk.calls.includes('list unreviewed')], [0, true])
+})
+
+test('show says what happened beside the votes', async () => {
+  await using at = await begin()
+  const ira = person('ira', 'incident')
+  const { terms } = makeHold()
+  at.desk.holds.set('hold_1', makeHold({ openedAt: Date.parse('2026-01-14T10:00:00Z'), state: 'executed', terms: { ...terms, requirements: terms.requirements.map((one) => ({ ...one, escalation: { afterMs: 600_000, groups: ['managers'], users: [] } })) }, votes: [{ verdict: 'approve', by: ira, channel: 'cli', assurance: 'console', digest, reason: 'Down \u001b[2J.', brokeGlass: true, at: 3 }], marks: [
+    { what: 'escalated', at: 1 }, { what: 'handed-over', at: 2, by: ira, to: { group: 'security' }, note: 'Look \u202e.' }, { what: 'broke-glass', at: Date.parse('2026-01-14T10:05:00Z'), by: ira, reason: 'Down.', skipped: { groups: ['security'], users: [] } }, { what: 'review-overdue', at: 4 },
+  ] }))
+  const { out } = await at.shell.run(['holds', 'show', 'hold_1'])
+  for (const line of ['1 of security (from 2026-01-14T10:10Z on also managers)', 'released alone by ira (ira) (cli): Down \\u{1b}[2J.', 'others may decide, too', 'asks the group security to look: Look \\u{202e}.', 'broke the glass, past security: Down.', 'nobody has reviewed it in time', 'somebody else has to look at it by 2026-01-17T10:05:00.000Z']) assert.ok(out.includes(line), `${line} in\n${out}`)
+})
+
 test('what is longer than can be shown is not approved by its text', async () => {
   await using at = await begin()
   const { desk, shell } = at

@@ -153,6 +153,23 @@ export const holdStoreContract = (name: string, start: () => Promise<StoreFixtur
       assert.equal((await b.open({ ...entry(), openKey: one.openKey }, limits)).result, 'opened')
     })
 
+    it('keeps what is settled without an end, and finds it among those that live, until a later revision gives it one', async () => {
+      const service = `service-${randomUUID()}`
+      const all = Array.from({ length: 4 }, () => entry({ service }))
+      for (const each of all) await a.open(each, limits)
+      const [kept, over, running] = all as [HoldEntry, HoldEntry, HoldEntry]
+      await a.replace({ ...kept, revision: 2, state: 'running' }, { revision: 1 })
+      await a.replace({ ...kept, revision: 3, state: 'executed' }, { revision: 2 })
+      await a.replace({ ...over, revision: 2, state: 'executed' }, { revision: 1 }, 60_000)
+      await a.replace({ ...running, revision: 2, state: 'running' }, { revision: 1 })
+      const live = async (states?: readonly HoldEntry['state'][]): Promise<readonly string[]> => (await b.list({ service, live: true, limit: 10, ...(states === undefined ? {} : { states }) })).entries.map(({ id }) => id)
+      assert.deepEqual(await live(), [all[3]!.id, running.id, kept.id])
+      assert.deepEqual(await live(['executed']), [kept.id])
+      await a.replace({ ...kept, revision: 4, state: 'executed' }, { revision: 3 }, 60_000)
+      assert.deepEqual(await live(['executed']), [])
+      assert.equal((await b.read(kept.id))?.revision, 4)
+    })
+
     it('lists newest first, filtered, in pages that neither skip nor repeat', async () => {
       const service = randomUUID()
       const all = Array.from({ length: 7 }, (_, i) => entry({ service, state: i % 2 ? 'approved' : 'pending' }))

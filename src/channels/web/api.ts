@@ -10,7 +10,7 @@ import type { Claim } from '../../model/claim.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
-import { parseBallot, parseHoldQuery, parsePageQuery, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { parseBallot, parseBreakGlass, parseHandOver, parseHoldQuery, parsePageQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
 import { grantDetail } from './grant-view.ts'
 import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
@@ -89,6 +89,12 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     return decider
   }
 
+  const channelOf = (by: Caller): 'cli' | 'api' => (by.clientId !== undefined && by.clientId === options.login?.clientId ? 'cli' : 'api')
+
+  const stillShown = (hold: Hold, revision: number | undefined): void => {
+    if (revision !== undefined && revision !== hold.revision && isOpen(hold.state)) throw new Refusal('hold-changed', 'The hold has changed since it was shown. Look at it again.', { hold })
+  }
+
   const show = async (id: string, viewer: Caller): Promise<Hold> => {
     try {
       return await approvals.show(id, viewer)
@@ -99,8 +105,8 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
 
   const list = async ({ request, query }: Visit): Promise<Answer> => {
     const viewer = await viewerOf(request)
-    const { state, service, after, limit } = parseHoldQuery(query)
-    const page = await approvals.list({ limit: limit ?? 50, ...defined({ states: state, service, after }) }, viewer)
+    const { state, service, review, after, limit } = parseHoldQuery(query)
+    const page = await approvals.list({ limit: limit ?? 50, ...defined({ states: state, service, unreviewed: review && (true as const), after }) }, viewer)
     return { status: 200, body: { holds: page.holds.map((hold) => holdSummary(hold, viewer, approvals)), ...defined({ next: page.next }) } }
   }
 
@@ -115,10 +121,40 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     const by = await deciderOf(claim)
     if (!mayVoteAtAll(by)) throw new Refusal('not-eligible', waitForAPerson)
     const hold = await show(id, by) // who may not see it hears the same as for an id that does not exist
-    if (ballot.revision !== undefined && ballot.revision !== hold.revision && isOpen(hold.state)) throw new Refusal('hold-changed', 'The hold has changed since it was shown. Look at it again.', { hold })
-    const channel = by.kind === 'workload' ? 'automation' : by.clientId !== undefined && by.clientId === options.login?.clientId ? 'cli' : 'api'
+    stillShown(hold, ballot.revision)
+    const channel = by.kind === 'workload' ? 'automation' : channelOf(by)
     const voted = await approvals.vote(id, { verdict: ballot.verdict, digest: ballot.digest, by, channel, assurance: 'console', ...defined({ reason: ballot.reason, grant: ballot.grant }) })
     return { status: 200, body: holdDetail(voted, by, approvals) }
+  }
+
+  /** In an emergency, alone. Whatever comes of it is on record, where there is such a hold. */
+  const breakGlass = async ({ request, id }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    const { digest, reason, revision } = parseBreakGlass(await readJson(request))
+    const by = await deciderOf(claim)
+    const release = (): Promise<Hold> => approvals.vote(id, { verdict: 'approve', brokeGlass: true, digest, by, channel: channelOf(by), assurance: 'console', ...defined({ reason }) })
+    if (!isOwnPerson(by)) {
+      await release().catch(() => {}) // never anything but refused
+      throw new Refusal('not-eligible', waitForAPerson)
+    }
+    stillShown(await show(id, by), revision)
+    return { status: 200, body: holdDetail(await release(), by, approvals) }
+  }
+
+  const handOver = async ({ request, id }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    const { to, note } = parseHandOver(await readJson(request))
+    const by = await deciderOf(claim)
+    await show(id, by)
+    return { status: 200, body: holdDetail(await approvals.handOver(id, by, 'group' in to ? to : { issuer: to.issuer ?? by.issuer, subject: to.subject }, note), by, approvals) }
+  }
+
+  const review = async ({ request, id }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    const { note } = parseReview(await readJson(request))
+    const by = await deciderOf(claim)
+    await show(id, by)
+    return { status: 200, body: holdDetail(await approvals.review(id, by, note), by, approvals) }
   }
 
   const withdraw = async ({ request, id }: Visit): Promise<Answer> => {
@@ -174,6 +210,9 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     { path: /^\/api\/holds\/events$/, GET: events },
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: detail },
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/votes$/, POST: vote },
+    { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/break-glass$/, POST: breakGlass },
+    { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/hand-over$/, POST: handOver },
+    { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/review$/, POST: review },
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: withdraw },
     { path: /^\/api\/grants$/, GET: grants },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})$/, GET: grant },

@@ -30,6 +30,12 @@ const ballot = z.strictObject({
   grant: wish.optional(),
 })
 
+/** Whether the reason is long enough is for the rules to say. */
+const breaking = z.strictObject({ digest: z.string().regex(/^sha256:[0-9a-f]{64}$/), reason: words.optional(), revision: z.int().min(0).optional() })
+const account = z.string().min(1).max(1_000)
+const handing = z.strictObject({ to: z.union([z.strictObject({ group: account }), z.strictObject({ issuer: account.optional(), subject: account })]), note: words.optional() })
+const reviewing = z.strictObject({ note: words })
+
 const voteForm = z.strictObject({
   csrf: z.string(),
   verdict: z.enum(['approve', 'deny']),
@@ -47,6 +53,7 @@ const withdrawal = z.strictObject({})
 const query = z.strictObject({
   state: z.string().transform((list) => list.split(',')).pipe(z.array(z.enum(states)).min(1).max(states.length)).optional(),
   service: z.string().min(1).max(200).optional(),
+  review: z.literal('due').optional(),
   after: z.string().regex(/^[\x21-\x7e]{1,256}$/).optional(),
   limit: z.string().regex(/^[1-9]\d{0,2}$/).transform(Number).pipe(z.int().max(100)).optional(),
 })
@@ -65,6 +72,12 @@ export interface VoteForm extends BallotForm {
   readonly credential?: string | undefined
 }
 
+export interface BreakGlassForm {
+  readonly digest: Digest
+  readonly reason?: string | undefined
+  readonly revision?: number | undefined
+}
+
 export interface BallotForm {
   readonly verdict: 'approve' | 'deny'
   readonly digest: Digest
@@ -75,6 +88,9 @@ export interface BallotForm {
 
 export const parseBallot = (value: unknown): BallotForm => checked(ballot, value) as BallotForm
 export const parseVoteForm = (fields: ReadonlyMap<string, string>): VoteForm => checked(voteForm, Object.fromEntries(fields)) as VoteForm
+export const parseBreakGlass = (value: unknown): BreakGlassForm => checked(breaking, value) as BreakGlassForm
+export const parseHandOver = (value: unknown) => checked(handing, value)
+export const parseReview = (value: unknown) => checked(reviewing, value)
 export const parseInboxQuery = (parameters: URLSearchParams) => checked(inboxQuery, single(parameters))
 export const parseWithdrawal = (value: unknown): void => void checked(withdrawal, value)
 export const parsePageQuery = (parameters: URLSearchParams) => checked(pageQuery, single(parameters))

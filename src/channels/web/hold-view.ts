@@ -1,7 +1,9 @@
 import type { Approvals } from '../../approval/approvals.ts'
+import { askedBy, marksOf, reviewDue } from '../../approval/marks.ts'
 import { defined } from '../../lib/defined.ts'
 import type { Caller, Party, Principal } from '../../model/caller.ts'
-import type { History, Hold, Vote } from '../../model/hold.ts'
+import type { Circle } from '../../model/decision.ts'
+import type { History, Hold, Mark, Vote } from '../../model/hold.ts'
 
 /** Longest part of an action's text in a list; the whole stands in the hold itself. */
 const previewLength = 300
@@ -17,7 +19,25 @@ export const principal = (who: Principal) => ({
   ...defined({ name: who.name, email: who.email, clientId: who.clientId, groups: who.groups, owner: who.owner && party(who.owner) }),
 })
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, grant, at }: Vote) => ({ verdict, by: { ...party(by), ...defined({ name: by.name, email: by.email }) }, channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence, grant }) })
+const person = (by: Principal) => ({ ...party(by), ...defined({ name: by.name, email: by.email }) })
+
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, grant, brokeGlass, at }: Vote) => ({ verdict, by: person(by), channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence, grant, brokeGlass }) })
+
+const circle = ({ groups, users }: Circle) => ({ groups, users: users.map(party) })
+
+const mark = (one: Mark) => ({
+  what: one.what,
+  at: time(one.at),
+  ...('by' in one ? { by: person(one.by) } : {}),
+  ...(one.what === 'broke-glass' ? { reason: one.reason, skipped: circle(one.skipped) } : {}),
+  ...(one.what === 'handed-over' ? { to: 'group' in one.to ? one.to : party(one.to), ...defined({ note: one.note }) } : {}),
+  ...(one.what === 'reviewed' ? { note: one.note } : {}),
+})
+
+const asked = (hold: Hold, viewer: Caller) => {
+  const found = askedBy(hold, viewer)
+  return found && { by: person(found.by), at: time(found.at), ...defined({ note: found.note }) }
+}
 
 const history = ({ since, last, denied, ...counts }: History) => ({
   ...counts,
@@ -41,14 +61,14 @@ export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approval
   deadline: time(hold.deadline),
   approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) },
   mayVote: obstacleOf(hold, viewer, approvals) === undefined,
-  ...defined({ impact: hold.action.impact, waiting: hold.waiting }),
+  ...defined({ impact: hold.action.impact, waiting: hold.waiting, asked: asked(hold, viewer), reviewBy: timeOf(reviewDue(hold)) }),
 })
 
 /**
  * Everything a person needs to decide, and nothing else of the record: no session, no claims, no header that the action's text does not show,
  * no cause of a failure.
  */
-export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle'>) => {
+export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals, 'obstacle' | 'offers'>) => {
   const { action, caller, terms, outcome } = hold
   const obstacle = obstacleOf(hold, viewer, approvals)
   return {
@@ -61,17 +81,19 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     matched: hold.matched.map(({ policy, rule, then, at, observed, because, instead }) => ({ policy, rule, verdict: then, at, observed, ...defined({ because, instead }) })),
     policyVersion: hold.policyVersion,
     terms: {
-      requirements: terms.requirements.map(({ policy, rule, groups, users, automations, count, assurance, freshLoginMs, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), ...defined({ automations: automations?.map(party), freshLoginMs }), count, assurance, sharesPeople })),
+      requirements: terms.requirements.map(({ policy, rule, groups, users, automations, count, assurance, freshLoginMs, escalation, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), ...defined({ automations: automations?.map(party), freshLoginMs, escalation: escalation && { afterMs: escalation.afterMs, ...circle(escalation) } }), count, assurance, sharesPeople })),
       askReason: terms.askReason,
       run: terms.run,
       runWithinMs: terms.runWithinMs,
-      ...defined({ drift: terms.drift, irreversible: terms.irreversible }),
+      ...defined({ drift: terms.drift, irreversible: terms.irreversible, breakGlass: terms.breakGlass?.map(({ policy, rule, reason, ...who }) => ({ policy, rule, ...circle(who), reason })) }),
     },
     votes: hold.votes.map(vote),
+    marks: marksOf(hold).map(mark),
+    offers: [...approvals.offers(hold, viewer)],
     openedAt: time(hold.openedAt),
     deadline: time(hold.deadline),
     mayVote: obstacle === undefined,
-    ...defined({ waiting: hold.waiting, history: hold.history && history(hold.history), reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
+    ...defined({ waiting: hold.waiting, asked: asked(hold, viewer), reviewBy: timeOf(reviewDue(hold)), history: hold.history && history(hold.history), reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
     ...(terms.grant === undefined || hold.pattern === undefined ? {} : { grantable: { ...terms.grant, pattern: hold.pattern.text } }),
     ...(hold.granted === undefined ? {} : { granted: { ...hold.granted, until: time(hold.granted.until) } }),
     ...(outcome ? { outcome: { result: outcome.result, ms: outcome.ms, ...defined({ status: outcome.status, rows: outcome.rows, bytes: outcome.bytes, maskedValues: outcome.maskedValues }) } } : {}),

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
  *
  * holds    id → sealed record          meta   id → what the store searches by, JSON
  * asked    id → what never changes
- * open     open key → id               index  all ids by order of opening · live: those not yet settled
+ * open     open key → id               index  all ids by order of opening · live: those without an end
  * due      ids by when they are due    gone   settled ids by the end of their keeping
  * changes  stream of (id, state)       open-of-caller:…, open-of-service:…  open ids by their end, for the limits
  */
@@ -75,7 +75,7 @@ for i = 9, 10 do redis.call('ZADD', KEYS[i], due, ARGV[2]) end
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[11], '*', 'id', ARGV[2], 'state', ARGV[12])
 return {'opened'}`)
 
-/** KEYS holds meta open index live due gone changes caller service result asked. ARGV skew id meta sealed openKey dueAt revision notAfter notBefore keepMs state phase changesKept result resultKeepMs; phase: open, running, settled; an empty result: none */
+/** KEYS holds meta open index live due gone changes caller service result asked. ARGV skew id meta sealed openKey dueAt revision notAfter notBefore keepMs state phase changesKept result resultKeepMs; phase: open, live, settled; an empty result: none */
 export const replaceScript = script(`${purge(12)}
 local meta = redis.call('HGET', KEYS[2], ARGV[2])
 if not meta then return 'missing' end

@@ -37,6 +37,8 @@ export interface Desk {
   readonly tokens: Map<string, Caller>
   /** Every call that could have changed something. */
   readonly calls: string[]
+  /** What everybody can do beside voting. */
+  readonly offers: Set<'break-glass' | 'review' | 'hand-over'>
   change(id: string, state: HoldState): void
 }
 
@@ -48,6 +50,8 @@ export const makeDesk = (from = issuer) => {
   tokens.set('deputy', { ...person('alice', 'security'), onBehalfOf: [person('carol', 'security') as Principal] })
   const calls: string[] = []
   const grants = new Map<string, GrantView>()
+  /** To everybody. */
+  const offers = new Set<'break-glass' | 'review' | 'hand-over'>()
   const log: { cursor: string; id: string; state: HoldState }[] = []
   const wakers = new Set<() => void>()
 
@@ -64,22 +68,37 @@ export const makeDesk = (from = issuer) => {
       return find(id, viewer)
     },
     async list(filter, viewer) {
+      if (filter.unreviewed) calls.push('list unreviewed')
       const visible = [...holds.values()].filter((hold) => (filter.states?.includes(hold.state) ?? true) && (isEligible(hold, viewer) || sameParty(hold.caller, viewer)))
       return { holds: visible.slice(0, filter.limit), ...(visible.length > filter.limit ? { next: 'n1' } : {}) }
     },
     obstacle,
-    async vote(id, { verdict, digest: seen, by, channel, assurance, reason, grant }) {
-      calls.push(`vote ${verdict} ${by.subject} ${channel}${grant === undefined ? '' : ` grant ${JSON.stringify(grant)}`}`)
+    offers: () => offers,
+    async vote(id, { verdict, digest: seen, by, channel, assurance, reason, grant, brokeGlass }) {
+      calls.push(`${brokeGlass ? 'break-glass' : `vote ${verdict}`} ${by.subject} ${channel}${grant === undefined ? '' : ` grant ${JSON.stringify(grant)}`}`)
       const hold = find(id, by)
       if (hold.state === 'expired' || hold.deadline < Date.now()) throw new Refusal('hold-expired', 'Too late.', { hold })
       if (hold.state !== 'pending') throw new Refusal('already-settled', `It is ${hold.state}.`, { hold })
       if (seen !== hold.action.digest) throw new Refusal('wrong-digest', 'Another action than you saw.', { hold })
       const no = obstacle(hold, by)
       if (no) throw new Refusal(no, 'You may not.')
-      const voted: Hold = { ...hold, revision: hold.revision + 1, state: verdict === 'approve' ? 'approved' : 'denied', votes: [...hold.votes, { verdict, by, channel, assurance, digest: seen, at: Date.now(), ...(reason === undefined ? {} : { reason }) }] }
+      const voted: Hold = { ...hold, revision: hold.revision + 1, state: verdict === 'approve' ? 'approved' : 'denied', votes: [...hold.votes, { verdict, by, channel, assurance, digest: seen, at: Date.now(), ...(reason === undefined ? {} : { reason }), ...(brokeGlass ? { brokeGlass } : {}) }] }
       holds.set(id, voted)
       change(id, voted.state)
       return voted
+    },
+    async handOver(id, by, to, note) {
+      calls.push(`hand-over ${by.subject} ${JSON.stringify(to)}`)
+      const hold = find(id, by)
+      const given: Hold = { ...hold, marks: [{ what: 'handed-over', at: Date.now(), by, to, ...(note === undefined ? {} : { note }) }] }
+      holds.set(id, given)
+      return given
+    },
+    async review(id, by, note) {
+      calls.push(`review ${by.subject}`)
+      const hold = find(id, by)
+      if (hold.state === 'pending') throw new Refusal('already-settled', 'Nothing to review.', { hold })
+      return { ...hold, marks: [...hold.marks ?? [], { what: 'reviewed', at: Date.now(), by, note }] }
     },
     async withdraw(id, by) {
       calls.push(`withdraw ${by.subject}`)
@@ -129,7 +148,7 @@ export const makeDesk = (from = issuer) => {
     return caller
   }
   const identity: Identity = { standing: () => undefined, authenticate, recheck: async (caller, claim) => (calls.push(`recheck ${caller.subject}`), authenticate(claim)) }
-  const desk: Desk = { holds, grants, tokens, calls, change }
+  const desk: Desk = { holds, grants, tokens, calls, offers, change }
   return { desk, approvals, identity }
 }
 

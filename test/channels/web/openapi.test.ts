@@ -33,7 +33,11 @@ const check = (path: string, method: string, answer: { readonly status: number; 
 
 test('every answer is one that the document describes', async () => {
   await using desk = await startDesk({}, document)
-  const full = makeHold({ id: 'hold_2', state: 'executed', runBy: Date.now(), settledAt: Date.now(), statedReason: 'Month end.', outcome: { result: 'executed', status: '200', rows: 1, bytes: 2, maskedValues: 0, ms: 3, cause: 'private' }, votes: [{ verdict: 'approve', by: { ...person('alice'), email: 'alice@example.org' }, channel: 'cli', assurance: 'console', digest, reason: 'Yes.', at: Date.now() }], caller: { ...makeHold().caller, email: 'a@example.org', clientId: 'c', onBehalfOf: [person('bob')] } })
+  const ira = person('ira', 'incident')
+  const circle = { groups: ['incident'], users: [{ issuer: ira.issuer, subject: 'ira' }] }
+  const usual = makeHold().terms
+  const full = makeHold({ id: 'hold_2', terms: { ...usual, requirements: usual.requirements.map((requirement) => ({ ...requirement, escalation: { afterMs: 9, ...circle } })), breakGlass: [{ policy: 'p', rule: 'exports', ...circle, reason: 20 }] },
+    marks: [{ what: 'escalated', at: 1 }, { what: 'handed-over', at: 2, by: ira, to: { group: 'security' }, note: 'Look.' }, { what: 'handed-over', at: 2, by: ira, to: { issuer: ira.issuer, subject: 'alice' } }, { what: 'broke-glass', at: 3, by: ira, reason: 'Down.', skipped: circle }, { what: 'review-overdue', at: 4 }, { what: 'reviewed', at: 5, by: ira, note: 'Well.' }, { what: 'broke-glass', at: 6, by: ira, reason: 'Down.', skipped: circle }], state: 'executed', runBy: Date.now(), settledAt: Date.now(), statedReason: 'Month end.', outcome: { result: 'executed', status: '200', rows: 1, bytes: 2, maskedValues: 0, ms: 3, cause: 'private' }, votes: [{ verdict: 'approve', by: { ...person('alice'), email: 'alice@example.org' }, channel: 'cli', assurance: 'console', digest, reason: 'Yes.', at: Date.now() }], caller: { ...makeHold().caller, email: 'a@example.org', clientId: 'c', onBehalfOf: [person('bob')] } })
   desk.holds.set('hold_2', full)
   const call = async (method: 'get' | 'post', path: string, id: string, options: Parameters<typeof desk.call>[2] = {}, query = '') => {
     const answer = await desk.call(method.toUpperCase(), path.replace('{id}', id) + query, options)
@@ -53,6 +57,14 @@ test('every answer is one that the document describes', async () => {
   await call('post', '/api/holds/{id}/votes', 'hold_1', { ...alice, body: { verdict: 'approve', digest, revision: 9 } })
   await call('post', '/api/holds/{id}/votes', 'hold_1', { ...alice, body: { verdict: 'approve', digest } })
   await call('post', '/api/holds/{id}/votes', 'hold_1', { ...alice, body: { verdict: 'approve', digest } })
+  for (const [path, body] of [['/api/holds/{id}/hand-over', { to: { group: 'security' }, note: 'Look.' }], ['/api/holds/{id}/review', { note: 'In order.' }]] as const) {
+    await call('post', path, 'hold_2', { ...alice, body })
+    await call('post', path, 'hold_3', { ...alice, body })
+  }
+  desk.holds.set('hold_4', makeHold({ id: 'hold_4' }))
+  await call('post', '/api/holds/{id}/break-glass', 'hold_4', { token: 'agent', body: { digest, reason: 'Production is down, ticket 4711.' } })
+  await call('post', '/api/holds/{id}/break-glass', 'hold_4', { ...alice, body: { digest, reason: 'Production is down, ticket 4711.' } })
+  await call('get', '/api/holds', '', alice, '?review=due')
   await call('post', '/api/holds/{id}/withdraw', 'hold_1', { ...alice, body: {} })
   await call('post', '/api/holds/{id}/withdraw', 'hold_1', { token: 'agent', body: {} })
   const bounds = { times: 5, rows: 100, withinMs: 60_000 }
