@@ -5,23 +5,29 @@ import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
 import type { HoldStore } from './approval/hold-store.ts'
 import { makeRoster } from './approval/roster.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
+import { makeSlackDesk } from './channels/slack/desk.ts'
+import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
 import { makeTeamsWebhook } from './channels/teams/workflow.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
 import { makeOutgoing } from './channels/webhook/outgoing.ts'
 import type { ChannelConfig } from './config/channels.ts'
 import type { Config } from './config/config.ts'
-import { assertionKey, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
+import { assertionKey, linkKeys, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
 import { sameness } from './config/restart.ts'
 import { makeStaticVault } from './credentials/static-vault.ts'
 import { makeGate } from './gate.ts'
 import type { Fetch } from './identity/bounded-fetch.ts'
 import type { Identity } from './identity/identity.ts'
+import { makeLinkTickets } from './identity/link-ticket.ts'
+import { makeLinks } from './identity/links.ts'
+import type { LinkStore } from './identity/link-store.ts'
 import { makeIdentity, type TokenIdentity } from './identity/make-identity.ts'
 import type { SessionStore } from './identity/session-store.ts'
 import type { SignIns } from './identity/sign-in.ts'
 import { defined } from './lib/defined.ts'
 import { formatProblem, type Problem } from './lib/problem.ts'
+import { makeSealing } from './lib/sealing.ts'
 import { version } from './lib/version.ts'
 import type { AuditEvent } from './model/audit-event.ts'
 import { causeText } from './model/refusal.ts'
@@ -36,9 +42,11 @@ import { makeHighlight } from './protocols/postgres/sql/highlight.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
+import { openEmbeddedLinkStore } from './stores/embedded/link-store.ts'
 import { openEmbeddedPasskeyStore } from './stores/embedded/passkey-store.ts'
 import { openEmbeddedSessionStore } from './stores/embedded/session-store.ts'
 import type { StoreOptions } from './stores/options.ts'
+import { openRedisLinkStore } from './stores/redis/link-store.ts'
 import { openRedisPasskeyStore } from './stores/redis/passkey-store.ts'
 import { openRedisStore } from './stores/redis/redis-store.ts'
 import { openRedisSessionStore } from './stores/redis/session-store.ts'
@@ -100,7 +108,8 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
 
   const identity: Identity = { authenticate: (claim) => current.identity.authenticate(claim), recheck: (caller, claim) => current.identity.recheck(caller, claim), standing: (caller) => current.identity.standing(caller) }
   const roster = makeRoster(now)
-  const channels = config.channels.map((options) => makeChannel(options, () => current.config.console.url, config))
+  const consoleUrl = (): string => current.config.console.url
+  const channels = config.channels.map((options) => makeChannel(options, consoleUrl, config, log))
   const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, channels, pinnedOf: (caller, action) => current.policies.pinned(caller, action, now()), warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
   await reconcile(approvals, journal, log)
 
@@ -130,7 +139,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
         policy: { version: current.policies.version, generation, ...lastReload(parts) },
         issuers: current.identity.state(),
         sinks: sinks.state(),
-        channels: announcer.state(),
+        channels: announcer.state().map((state) => ({ ...state, ...slack?.state().get(state.channel) })),
         waiting: approvals.waiting(),
         eventLoop: sinceLastLook(loop),
       },
@@ -140,7 +149,6 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions, note }))
   const openPostgres = async (first: PostgresListenerOptions): Promise<PostgresListener> => {
     const catalogs = started.use(makeCatalogs(log, note))
-    const consoleUrl = (): string => current.config.console.url
     const serve = makeServe({ gate, identity, approvals, policies: () => current.policies, log, reader: await makeReader(), catalogs, consoleUrl, note, digestFor: maskDigests(config) })
     const listener = makePostgresListener(first, { identity, note, serve, log })
     const reconfigure: PostgresListener['reconfigure'] = (options) => {
@@ -150,6 +158,8 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     return started.use({ ...listener, reconfigure })
   }
   const postgres = config.postgres && (await openPostgres(config.postgres))
+  const chats = config.console.signIn && config.channels.some(isChat) ? openChats(started.use(openLinkStore(config.store, parts.storeSkewMs)), config, identity, now) : undefined
+  const slack = chats && started.use(makeSlackDesk(channels.filter(isSlackChannel), { ...chats, approvals, consoleUrl, note, log, lease: store.lease.bind(store), replica: config.replica, now }))
   const site = config.console.signIn && {
     store: started.use(openSessionStore(config.store, parts.storeSkewMs)),
     passkeys: started.use(config.store.kind === 'embedded' ? openEmbeddedPasskeyStore(config.store) : openRedisPasskeyStore(config.store)),
@@ -157,10 +167,11 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     keys: sessionKeys(config),
     deployment: config.deployment,
     markSql: makeHighlight(),
+    ...(chats && { linking: chats }),
     note,
     now,
   }
-  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi, ...defined({ site }) }))
+  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi, hooks: slack?.hooks ?? [], ...defined({ site, links: chats?.links }) }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
@@ -194,7 +205,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     async drain(graceMs) {
       draining = true
       approvals.drain()
-      await Promise.all([unattended.drain(graceMs), http.drain(graceMs), postgres?.drain(graceMs), web.drain(AbortSignal.timeout(graceMs))])
+      await Promise.all([unattended.drain(graceMs), http.drain(graceMs), postgres?.drain(graceMs), slack?.[Symbol.asyncDispose](), web.drain(AbortSignal.timeout(graceMs))])
     },
     async [Symbol.asyncDispose]() {
       await journal.append({ type: 'replica-stopped', cause: draining ? 'drained' : 'stopped' }, 'synced').catch(() => {})
@@ -204,7 +215,8 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   }
 }
 
-const makeChannel = (options: ChannelConfig, consoleUrl: () => string, config: Config): Channel => {
+const makeChannel = (options: ChannelConfig, consoleUrl: () => string, config: Config, log: Logger): Channel => {
+  if (options.kind === 'slack') return makeSlack(options, consoleUrl, log)
   if (options.kind === 'teams-webhook') return makeTeamsWebhook(options, consoleUrl)
   if (options.kind === 'teams-bot') throw new Error('not yet')
   return makeOutgoing(options, consoleUrl, { kind: 'ed25519', key: webhookKey(config) })
@@ -213,6 +225,20 @@ const makeChannel = (options: ChannelConfig, consoleUrl: () => string, config: C
 const openStore = async (options: StoreOptions, clockSkewMs: (() => number) | undefined): Promise<HoldStore> => {
   const test = clockSkewMs ? { clockSkewMs } : {}
   return options.kind === 'embedded' ? openEmbeddedStore(options, test) : await openRedisStore(options, test)
+}
+
+/** Whether people decide in it, so that it has to be known who they are. */
+const isChat = (options: ChannelConfig): boolean => options.kind === 'slack' && options.interactivity !== undefined
+
+const openChats = (store: LinkStore, config: Config, identity: Identity, now: () => number) => {
+  const sealing = makeSealing(linkKeys(config))
+  const workspaces = new Set(config.channels.flatMap((options) => (options.kind === 'slack' ? options.workspaces : [])))
+  return { links: makeLinks({ store, sealing, identity, now }), tickets: makeLinkTickets(sealing, now), workspaces: [...workspaces].map((workspace) => ({ chat: 'slack' as const, workspace })) }
+}
+
+const openLinkStore = (options: StoreOptions, clockSkewMs: (() => number) | undefined): LinkStore => {
+  const test = defined({ clockSkewMs })
+  return options.kind === 'embedded' ? openEmbeddedLinkStore(options, test) : openRedisLinkStore(options, test)
 }
 
 const openSessionStore = (options: StoreOptions, clockSkewMs: (() => number) | undefined): SessionStore => {

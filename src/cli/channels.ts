@@ -33,6 +33,7 @@ const describe = (config: Config, channel: ChannelConfig): Described => {
   if (channel.kind === 'teams-bot') return { name, kind, host: new URL(channel.serviceUrl).host, payload: channel.payload }
   const { host } = new URL(channel.url)
   if (channel.kind === 'pagerduty') return { name, kind, host }
+  if (channel.kind === 'slack') return { name, kind, host, payload: channel.payload }
   const keys = signingKeys(channel, { kind: 'ed25519', key: webhookKey(config) })
   return { name, kind, host, payload: channel.payload, publicKeys: keys.filter((key) => key.kind === 'ed25519').map(({ key }) => publicKeyText(key)) }
 }

@@ -1,3 +1,4 @@
+import type { SlackOptions } from '../channels/slack/options.ts'
 import type { TeamsOptions } from '../channels/teams/options.ts'
 import type { OutgoingOptions } from '../channels/webhook/options.ts'
 import { readSigningKey } from '../channels/webhook/signing.ts'
@@ -9,12 +10,13 @@ import { type Checks, missing } from './checks.ts'
 import { ms } from './issuers.ts'
 import { outboundProblem } from './outbound.ts'
 import type { ConfigSource } from './schema.ts'
+import { makeSlackOptions } from './slack-channel.ts'
 
 type ChannelSource = ConfigSource['channels'][string]
 
-export type ChannelConfig = OutgoingOptions | TeamsOptions
+export type ChannelConfig = OutgoingOptions | SlackOptions | TeamsOptions
 
-export const makeChannels = ({ channels, services, groups }: ConfigSource, checks: Checks): readonly ChannelConfig[] =>
+export const makeChannels = ({ channels, services, groups, listeners }: ConfigSource, checks: Checks): readonly ChannelConfig[] =>
   Object.entries(channels).map(([name, source]): ChannelConfig => {
     const path: Path = ['channels', name]
     for (const [index, service] of (source.only.services ?? []).entries()) checks.known([...path, 'only', 'services', index], service, Object.keys(services), 'service')
@@ -22,6 +24,7 @@ export const makeChannels = ({ channels, services, groups }: ConfigSource, check
     const common = { name, interest: defined({ services: source.only.services, tags: source.only.tags, groups: source.only.groups }), timeoutMs: ms(source.timeout), privateAddresses: source['private-addresses'] }
     if (source.kind === 'teams-webhook') return { kind: 'teams-webhook', ...common, url: makeSecretUrl(path, source, checks), payload: source.payload }
     const url = checkedUrl(path, source.url, source, checks)
+    if (source.kind === 'slack') return makeSlackOptions(path, source, { ...common, url }, listeners.console['sign-in'] !== undefined, checks)
     if (source.kind === 'pagerduty') return { kind: 'pagerduty', ...common, url, severity: source.severity, routingKey: checks.secret([...path, 'routing-key'], source['routing-key'], source['routing-key-file'], true) ?? missing }
     const secrets = [makeSecret(path, 'secret', source.secret, source['secret-file'], checks), makeSecret(path, 'previous-secret', source['previous-secret'], source['previous-secret-file'], checks)]
     return { kind: 'webhook', ...common, url, payload: source.payload, secrets: secrets.filter((secret) => secret !== undefined) }

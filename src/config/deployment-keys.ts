@@ -24,5 +24,8 @@ export const maskDigests = (config: Keyed): ((service: string) => (value: Uint8A
   return (value) => createHmac('sha256', secret).update(value).digest('hex')
 }
 
+/** Seals whose accounts of chats are. Older approval keys still open. */
+export const linkKeys = ({ approval, deployment }: Keyed): readonly Uint8Array[] => approval.keys.map((key) => new Uint8Array(hkdfSync('sha256', key.reveal(), deployment, 'countersign link key', 32)))
+
 /** Seals what browsers and the store keep of logins, so that neither can write any. Older approval keys still open. */
 export const sessionKeys = ({ approval, deployment }: Keyed): readonly Uint8Array[] => approval.keys.map((key) => new Uint8Array(hkdfSync('sha256', key.reveal(), deployment, 'countersign session key', 32)))

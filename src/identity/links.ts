@@ -30,6 +30,11 @@ export interface Links {
   unlink(account: ChatAccount, party: Party): Promise<boolean>
   whose(account: ChatAccount): Promise<Party | undefined>
   accountOf(party: Party, where: Pick<ChatAccount, 'chat' | 'workspace'>): Promise<ChatAccount | undefined>
+  /**
+   * Does the work unless it has been done under this name within `keepMs`, by whichever replica. What rejects is not done, and may come again;
+   * two at the very same moment may both be done.
+   */
+  once<T>(name: string, keepMs: number, work: () => Promise<T>): Promise<T | undefined>
   /** Whether this name comes for the first time within `keepMs`, to whichever replica. */
   first(name: string, keepMs: number): Promise<boolean>
 }
@@ -114,6 +119,13 @@ export const makeLinks = ({ store, sealing, identity, now }: Parts): Links => {
       const name = personName(where, who)
       const link = read(await store.byPerson(name), { person: name })
       return link && { chat: link.chat, workspace: link.workspace, user: link.user }
+    },
+    async once(name, keepMs, work) {
+      const key = nameOf('once', name)
+      if ((await store.known(key)) !== undefined) return undefined
+      const result = await work()
+      await store.know(key, 'done', keepMs)
+      return result
     },
     first: (name, keepMs) => store.first(name, keepMs),
   }

@@ -23,6 +23,53 @@ test('channels, with what is said and what is not', async () => {
   assert.deepEqual((await folder.config(configText())).channels, [])
 })
 
+const slack = 'kind: slack, channel: C0123456789, token: "${env:BOT}"'
+const signIn = `listeners: { console: { url: "https://approvals.example.org", sign-in: { issuer: corp, client-id: console } } }\n`
+
+test('slack, with clicks by a socket, by HTTP, and without', async () => {
+  using folder = makeFolder()
+  folder.write('policies/orders.yaml', policyText)
+  const env = { BOT: 'xoxb-1', APP: 'xapp-1', NEW: 'n3w', OLD: '0ld' }
+  const one = async (members: string) => {
+    const [channel] = (await folder.config(withChannel(`${slack}${members}`, signIn), env)).channels
+    assert.ok(channel?.kind === 'slack')
+    return channel
+  }
+  const plain = await one('')
+  assert.deepEqual([plain.url, plain.payload, plain.interactivity, plain.sharedChannel, plain.linkMaxAgeMs, plain.groupsMaxAgeMs, plain.token.reveal()], ['https://slack.com/api', 'summary', undefined, false, 30 * 86_400_000, 86_400_000, 'xoxb-1'])
+  const socket = await one(', workspaces: [T0123456789], app-token: "${env:APP}"')
+  assert.ok(socket.interactivity?.by === 'socket' && socket.interactivity.appToken.reveal() === 'xapp-1')
+  const http = await one(', workspaces: [T0123456789], signing-secret: "${env:NEW}", previous-signing-secret: "${env:OLD}", payload: full')
+  assert.ok(http.interactivity?.by === 'http')
+  assert.deepEqual(http.interactivity.signingSecrets.map((secret) => secret.reveal()), ['n3w', '0ld'])
+})
+
+test('slack: what cannot be meant does not load', async () => {
+  using folder = makeFolder()
+  folder.write('policies/orders.yaml', policyText)
+  const env = { BOT: 'xoxb-h1dden', APP: 'xapp-h1dden', WRONG: 'h1dden' }
+  const cases: readonly (readonly [string, RegExp, string?])[] = [
+    ['kind: slack, token: "${env:BOT}"', /channel/],
+    ['kind: slack, channel: approvals, token: "${env:BOT}"', /no id of a conversation/],
+    ['kind: slack, channel: C0123456789', /token/],
+    ['kind: slack, channel: C0123456789, token: "${env:WRONG}"', /begins with xoxb-/],
+    [`${slack}, workspaces: [T0123456789], app-token: "\${env:WRONG}"`, /begins with xapp-/],
+    [`${slack}, workspaces: [home], app-token: "\${env:APP}"`, /no id of a workspace/],
+    [`${slack}, app-token: "\${env:APP}"`, /workspaces whose members decide/],
+    [`${slack}, workspaces: [T0123456789], app-token: "\${env:APP}"`, /sign-in is missing/, ''],
+    [`${slack}, workspaces: [T0123456789], app-token: "\${env:APP}", signing-secret: "\${env:WRONG}"`, /one of them/],
+    [`${slack}, previous-signing-secret: "\${env:WRONG}"`, /belongs to "signing-secret"/],
+    [`${slack}, groups-max-age: 31d`, /not be more than 30d/],
+    [`${slack}, url: "http://slack.com/api"`, /must be https/],
+  ]
+  for (const [members, expected, more = signIn] of cases) {
+    const [problem = '', ...others] = await folder.problems(withChannel(members, more), env)
+    assert.match(problem, expected, members)
+    assert.ok(!problem.includes('h1dden'), problem)
+    assert.deepEqual(others, [], members)
+  }
+})
+
 test('what cannot be meant does not load, and says nothing of a secret or of the address of a hook', async () => {
   using folder = makeFolder()
   folder.write('policies/orders.yaml', policyText)

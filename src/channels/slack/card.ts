@@ -52,6 +52,9 @@ const shortened = (text: string): string => {
   return `${head}\n\\{here ${text.length - head.length - tail.length} of ${text.length} characters are left out}\n${tail}`
 }
 
+/** The exact action as it is shown. */
+export const actionText = (hold: Hold): string => shownText(hold).text
+
 /** Whether this card may be decided on where it stands: somebody who sees all of it, in a chat, is who the terms ask for. */
 export const isDecidable = (hold: Hold, { payload, interactive }: Pick<CardStyle, 'payload' | 'interactive'>): boolean =>
   interactive && payload === 'full' && hold.state === 'pending' && isSureEnough('chat', leastAssurance(hold.terms)) && shownText(hold).whole

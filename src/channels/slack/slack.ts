@@ -3,7 +3,7 @@ import type { Channel, Showing } from '../../approval/channel.ts'
 import type { Log } from '../../lib/log.ts'
 import { Busy } from '../../lib/receiver.ts'
 import { isOpen } from '../../model/hold.ts'
-import { makeDelivery } from '../delivery.ts'
+import { makeDelivery, type Delivery } from '../delivery.ts'
 import { concerns } from '../interest.ts'
 import { makeCard, type Card } from './card.ts'
 import type { SlackOptions } from './options.ts'
@@ -27,8 +27,17 @@ const gone: ReadonlySet<string> = new Set(['message_not_found', 'cant_update_mes
 
 const [second, minute] = [1_000, 60_000]
 
+/** A channel, and the way to its conversation for whoever answers clicks there. */
+export interface SlackChannel extends Channel {
+  readonly options: SlackOptions
+  readonly api: SlackApi
+  readonly delivery: Delivery
+}
+
+export const isSlackChannel = (channel: Channel): channel is SlackChannel => channel.kind === 'slack'
+
 /** One message for each hold, kept up to date until its result stands in it. */
-export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: Log, pacedMs = apartMs): Channel => {
+export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: Log, pacedMs = apartMs): SlackChannel => {
   const delivery = makeDelivery(options)
   const api = makeSlackApi(options, options.token, delivery)
   const pace = makePace(pacedMs)
@@ -82,6 +91,9 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
   return {
     name: options.name,
     kind: options.kind,
+    options,
+    api,
+    delivery,
     retriesMs: [5 * second, 15 * second, 30 * second, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute, 60 * minute],
     timeoutMs: options.timeoutMs,
     concerns: (hold) => concerns(options.interest, hold),
