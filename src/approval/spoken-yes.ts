@@ -53,15 +53,22 @@ export const readStatement = (statement: string): SpokenYes => {
   return yes as unknown as SpokenYes
 }
 
+type Voted = Pick<Vote, 'verdict' | 'digest' | 'reason' | 'grant' | 'shown'> & { readonly by: Party }
+
+/** In what the vote on this hold is not the yes that was signed. */
+export const differingFrom = (yes: SpokenYes, hold: string, { verdict, by, digest, reason, grant, shown }: Voted): readonly string[] =>
+  [
+    yes.hold === hold ? '' : 'hold', yes.action === digest ? '' : 'action', yes.verdict === verdict ? '' : 'verdict', yes.reason === reasonDigest(reason) ? '' : 'reason',
+    canonicalJson(yes.grant ?? {}) === canonicalJson(grant ?? {}) ? '' : 'grant', yes.shown === shown ? '' : 'shown', sameParty(yes.voter, by) ? '' : 'voter',
+  ].filter((member) => member !== '')
+
 /**
  * Whether this vote on this hold is what was signed, by nothing but what is in it. Throws `PasskeyProblem`.
  * Whose the passkey is, and whether its counter goes on, only its register knows.
  */
-export const checkEvidence = (evidence: PasskeyEvidence, hold: string, { verdict, by, digest, reason, grant, shown }: Pick<Vote, 'verdict' | 'by' | 'digest' | 'reason' | 'grant' | 'shown'>): { readonly yes: SpokenYes; readonly counter: number } => {
+export const checkEvidence = (evidence: PasskeyEvidence, hold: string, vote: Voted): { readonly yes: SpokenYes; readonly counter: number } => {
   const yes = readStatement(evidence.statement)
-  const differing = [
-    yes.hold === hold ? '' : 'hold', yes.action === digest ? '' : 'action', yes.verdict === verdict ? '' : 'verdict', yes.reason === reasonDigest(reason) ? '' : 'reason', canonicalJson(yes.grant ?? {}) === canonicalJson(grant ?? {}) ? '' : 'grant', yes.shown === shown ? '' : 'shown', sameParty(yes.voter, by) ? '' : 'voter',
-  ].filter((member) => member !== '')
+  const differing = differingFrom(yes, hold, vote)
   if (differing.length > 0) throw new PasskeyProblem(`another ${differing.join(', ')} was signed than is in the vote`)
   return { yes, counter: checkSigned(evidence, yes) }
 }

@@ -1,4 +1,5 @@
 import { protocolEnforces } from '../config/policies.ts'
+import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
 import { caseAction } from './case-action.ts'
 import { channelCommands } from './channels.ts'
@@ -26,6 +27,7 @@ export const commands: readonly Command[] = [
   ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),
   ...identityCommands,
   ...auditCommands,
+  ...approvalCommands,
   healthcheckCommand,
   versionCommand,
   makeCompletionCommand(() => commands),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { checkEvidence } from '../../../src/approval/spoken-yes.ts'
+import { readVotes, verifyVote } from '../../../src/cli/signed-votes.ts'
 import type { Hold } from '../../../src/model/hold.ts'
 import { requirement, sqlAction, startConsole, terms } from '../../browser/world.ts'
 import { softPasskey, type How, type SoftPasskey } from '../../support/authenticator.ts'
@@ -155,6 +156,9 @@ describe('a yes that is signed', () => {
     assert.deepEqual([after.state, vote.assurance, vote.reason], ['approved', 'passkey', 'Agreed.'])
     const { yes, counter } = checkEvidence(vote.evidence, hold.id, vote)
     assert.deepEqual([yes.console, yes.deployment, yes.voter.subject, counter], [at.url, 'production', 'bob', 2])
+    const shown = await fetch(`${at.url}/api/holds/${hold.id}`, { headers: { authorization: `Bearer ${await at.idp.userToken('bob')}` } })
+    const { votes: [given] } = readVotes(await shown.text())
+    assert.deepEqual([given?.by.subject, given?.vote.evidence && verifyVote(given, given.vote.evidence, []).reason], ['bob', 'signed'])
     const voted = at.world.events.find(({ type }) => type === 'voted')
     assert.deepEqual(voted?.type === 'voted' && voted.vote.evidence, vote.evidence)
     assert.match((await bob.get('/passkeys')).text, /last used/)
