@@ -41,6 +41,10 @@ export interface FakeSlack extends AsyncDisposable {
   readonly views: { readonly trigger: string; readonly view: View }[]
   /** Everything that was refused, and why. */
   readonly refused: string[]
+  /** What was to be shown to people, taken or not. */
+  readonly said: { readonly text: string; readonly at: number }[]
+  /** Whether it answers everything with a failure. */
+  down: boolean
   /** Methods that were called, in order. */
   readonly calls: string[]
   /** The next answers of a method, before it does anything: an error code, a status with headers, or a time to wait. */
@@ -203,11 +207,14 @@ export const startFakeSlack = async (): Promise<FakeSlack> => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const name = request.url?.slice('/api/'.length) ?? ''
+    const body = Buffer.concat(chunks).toString()
     slack.calls.push(name)
+    if (name.startsWith('chat.')) slack.said.push({ text: [...new URLSearchParams(body).values()].join('\n'), at: performance.now() })
+    if (slack.down) return void response.writeHead(500).end()
     const next = slack.answers.get(name)?.shift()
     if (typeof next === 'object' && 'status' in next) return void response.writeHead(next.status, next.headers).end('{"ok":false,"error":"ratelimited"}')
     if (typeof next === 'object') await pause(next.ms, undefined, { ref: false })
-    const told = typeof next === 'string' ? { ok: false, error: next } : answer(request, Buffer.concat(chunks).toString())
+    const told = typeof next === 'string' ? { ok: false, error: next } : answer(request, body)
     response.writeHead(200, { 'content-type': 'application/json; charset=utf-8', 'x-oauth-scopes': slack.scopes }).end(JSON.stringify(told))
   }
 
@@ -232,7 +239,8 @@ export const startFakeSlack = async (): Promise<FakeSlack> => {
   const { port } = server.address() as AddressInfo
   const slack: FakeSlack = {
     url: `http://127.0.0.1:${port}/api`,
-    messages: [], whispers: [], views: [], refused: [], calls: [],
+    messages: [], whispers: [], views: [], refused: [], calls: [], said: [],
+    down: false,
     answers: new Map(),
     users: new Map(),
     scopes: 'chat:write,users:read,channels:read',
