@@ -7,6 +7,8 @@ import { makeRoster } from './approval/roster.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
 import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
+import { makeActivities } from './channels/teams/activities.ts'
+import { isTeamsBot, makeTeamsBot } from './channels/teams/bot.ts'
 import { makeTeamsWebhook } from './channels/teams/workflow.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
@@ -160,6 +162,8 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   const postgres = config.postgres && (await openPostgres(config.postgres))
   const chats = config.console.signIn && config.channels.some(isChat) ? openChats(started.use(openLinkStore(config.store, parts.storeSkewMs)), config, identity, now) : undefined
   const slack = chats && started.use(makeSlackDesk(channels.filter(isSlackChannel), { ...chats, approvals, consoleUrl, note, log, lease: store.lease.bind(store), replica: config.replica, now }))
+  const bots = channels.filter(isTeamsBot)
+  const teams = chats && bots.length > 0 ? started.use(makeActivities(bots, { approvals, links: chats.links, consoleUrl, note, log, now, ...defined({ fetch: parts.fetch }) })) : undefined
   const site = config.console.signIn && {
     store: started.use(openSessionStore(config.store, parts.storeSkewMs)),
     passkeys: started.use(config.store.kind === 'embedded' ? openEmbeddedPasskeyStore(config.store) : openRedisPasskeyStore(config.store)),
@@ -171,7 +175,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     note,
     now,
   }
-  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi, hooks: slack?.hooks ?? [], ...defined({ site, links: chats?.links }) }))
+  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
@@ -218,7 +222,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
 const makeChannel = (options: ChannelConfig, consoleUrl: () => string, config: Config, log: Logger): Channel => {
   if (options.kind === 'slack') return makeSlack(options, consoleUrl, log)
   if (options.kind === 'teams-webhook') return makeTeamsWebhook(options, consoleUrl)
-  if (options.kind === 'teams-bot') throw new Error('not yet')
+  if (options.kind === 'teams-bot') return makeTeamsBot(options, consoleUrl, log)
   return makeOutgoing(options, consoleUrl, { kind: 'ed25519', key: webhookKey(config) })
 }
 
@@ -228,7 +232,7 @@ const openStore = async (options: StoreOptions, clockSkewMs: (() => number) | un
 }
 
 /** Whether people decide in it, so that it has to be known who they are. */
-const isChat = (options: ChannelConfig): boolean => options.kind === 'slack' && options.interactivity !== undefined
+const isChat = (options: ChannelConfig): boolean => options.kind === 'teams-bot' || (options.kind === 'slack' && options.interactivity !== undefined)
 
 const openChats = (store: LinkStore, config: Config, identity: Identity, now: () => number) => {
   const sealing = makeSealing(linkKeys(config))

@@ -14,6 +14,7 @@ import { loginCommands } from './login.ts'
 import { policyCommands } from './policy.ts'
 import { serveCommand } from './serve.ts'
 import { sqlCaseAction } from './sql-case-action.ts'
+import { teamsCommands } from './teams.ts'
 import { versionCommand } from './version.ts'
 
 /** Everything that `countersign` can do. */
@@ -24,6 +25,7 @@ export const commands: readonly Command[] = [
   ...loginCommands,
   ...configCommands,
   ...channelCommands,
+  ...teamsCommands,
   ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),
   ...identityCommands,
   ...auditCommands,

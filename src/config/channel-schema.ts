@@ -60,5 +60,28 @@ export const channel = z
       payload: payload('none'),
       ...common,
     }),
+    z.strictObject({
+      kind: z.literal('teams-bot').describe('A card in Microsoft Teams for each hold, on which people decide: by a bot of your own, which posts clicks to `/teams/activities` of the console.'),
+      'app-id': text('Id of the bot, registered in this one tenant.'),
+      'app-secret': secret('Its client secret.').optional(),
+      'app-secret-file': secretFile('app-secret').optional(),
+      tenant: text('Id of the tenant: its members decide, and nobody else.'),
+      issuer: text('Short name of the Entra issuer whose people they are.'),
+      conversation: text('Id of the channel or chat, such as `19:…@thread.tacv2`.'),
+      'service-url': text('Of the Bot Connector.').default('https://smba.trafficmanager.net/teams/'),
+      payload: payload('summary'),
+      'groups-max-age': duration('Whoever has not come to the console, or with a token to the API, for so long does not decide in the chat.', '24h'),
+      connector: z
+        .strictObject({
+          issuer: text('Of its tokens. Default: https://api.botframework.com.').optional(),
+          'jwks-url': text('Keys that sign them. Default: https://login.botframework.com/v1/.well-known/keys.').optional(),
+          'token-url': text('Where the bot gets its own. Default: that of the tenant at login.microsoftonline.com.').optional(),
+          scope: text('Of its own. Default: https://api.botframework.com/.default.').optional(),
+          'service-hosts': texts('Hosts that get the bot\'s token; `*.` in front stands for any name. Default: smba.trafficmanager.net, *.botframework.com.').min(1).optional(),
+        })
+        .prefault({})
+        .describe('For sovereign clouds: where the Bot Connector is.'),
+      ...common,
+    }),
   ])
   .describe('Where news of holds goes. A message decides nothing, and one that does not arrive changes nothing.')

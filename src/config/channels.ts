@@ -2,6 +2,7 @@ import type { SlackOptions } from '../channels/slack/options.ts'
 import type { TeamsOptions } from '../channels/teams/options.ts'
 import type { OutgoingOptions } from '../channels/webhook/options.ts'
 import { readSigningKey } from '../channels/webhook/signing.ts'
+import type { IssuerOptions } from '../identity/options.ts'
 import { defined } from '../lib/defined.ts'
 import { isLoopbackHost } from '../lib/outbound-address.ts'
 import type { Secret } from '../lib/secret.ts'
@@ -11,17 +12,19 @@ import { ms } from './issuers.ts'
 import { outboundProblem } from './outbound.ts'
 import type { ConfigSource } from './schema.ts'
 import { makeSlackOptions } from './slack-channel.ts'
+import { makeTeamsBotOptions } from './teams-channel.ts'
 
 type ChannelSource = ConfigSource['channels'][string]
 
 export type ChannelConfig = OutgoingOptions | SlackOptions | TeamsOptions
 
-export const makeChannels = ({ channels, services, groups, listeners }: ConfigSource, checks: Checks): readonly ChannelConfig[] =>
+export const makeChannels = ({ channels, services, groups, listeners }: ConfigSource, issuers: readonly IssuerOptions[], checks: Checks): readonly ChannelConfig[] =>
   Object.entries(channels).map(([name, source]): ChannelConfig => {
     const path: Path = ['channels', name]
     for (const [index, service] of (source.only.services ?? []).entries()) checks.known([...path, 'only', 'services', index], service, Object.keys(services), 'service')
     if (groups !== undefined) for (const [index, group] of (source.only.groups ?? []).entries()) checks.known([...path, 'only', 'groups', index], group, groups, 'group')
     const common = { name, interest: defined({ services: source.only.services, tags: source.only.tags, groups: source.only.groups }), timeoutMs: ms(source.timeout), privateAddresses: source['private-addresses'] }
+    if (source.kind === 'teams-bot') return makeTeamsBotOptions(path, source, common, issuers, listeners.console['sign-in'] !== undefined, checks)
     if (source.kind === 'teams-webhook') return { kind: 'teams-webhook', ...common, url: makeSecretUrl(path, source, checks), payload: source.payload }
     const url = checkedUrl(path, source.url, source, checks)
     if (source.kind === 'slack') return makeSlackOptions(path, source, { ...common, url }, listeners.console['sign-in'] !== undefined, checks)

@@ -89,7 +89,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       minFreeBytes: bytes(value.journal['min-free']),
     },
     sinks: makeSinks(value.sinks, checks),
-    channels: makeChannels(value, checks),
+    channels: makeChannels(value, issuers, checks),
     policyFiles: readPolicyFiles(value.policies, checks),
     policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat', ...(console.signIn !== undefined && canHavePasskeys(console.url) ? ['passkey' as const] : [])], signIn: console.signIn !== undefined, ...(value.groups === undefined ? {} : { groups: value.groups }) },
     ...(value.outbound === undefined ? {} : { outboundHosts: value.outbound.hosts }),

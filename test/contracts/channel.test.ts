@@ -98,7 +98,7 @@ channelContract('teams-bot', async () => {
   const teams = await startTeams()
   const about = ({ id }: Hold): readonly string[] => [...teams.messages.keys()].filter((message) => JSON.stringify(teams.cardOf(message)).includes(id))
   return {
-    connect: () => makeTeamsBot(teams.options(), consoleUrl, silent).channel,
+    connect: () => makeTeamsBot(teams.options(), consoleUrl, silent),
     stands: (hold) => about(hold).map((message) => (textsOf(teams.cardOf(message)).find(({ where }) => where === 'TextRun.text')?.text ?? '').slice(2)).at(-1),
     word: stateText,
     count: (hold) => about(hold).length,

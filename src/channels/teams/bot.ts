@@ -13,10 +13,9 @@ import { chatRetriesMs } from './workflow.ts'
 const copyShape = z.object({ conversation: z.string().min(1), activity: z.string().min(1) })
 
 /** A conversation and the way out to it. */
-export interface TeamsBot {
+export interface TeamsBot extends Channel {
   readonly options: TeamsBotOptions
   readonly connector: Connector
-  readonly channel: Channel
   /** The card of a hold as it is now. */
   messageOf(hold: Hold): Message
 }
@@ -52,7 +51,10 @@ export const makeTeamsBot = (options: TeamsBotOptions, consoleUrl: () => string,
     return memory
   }
 
-  const channel: Channel = {
+  return {
+    options,
+    connector,
+    messageOf,
     name: options.name,
     kind: options.kind,
     retriesMs: chatRetriesMs,
@@ -61,8 +63,9 @@ export const makeTeamsBot = (options: TeamsBotOptions, consoleUrl: () => string,
     show,
     [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),
   }
-  return { options, connector, channel, messageOf }
 }
+
+export const isTeamsBot = (channel: Channel): channel is TeamsBot => channel.kind === 'teams-bot'
 
 const readCopy = (memory: string | undefined): Copy | undefined => {
   const read = memory === undefined ? undefined : copyShape.safeParse(JSON.parse(memory))

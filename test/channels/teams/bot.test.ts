@@ -10,7 +10,7 @@ import { held } from './holds.ts'
 import { bob } from '../../approval/world.ts'
 
 const make = (teams: FakeTeams) => {
-  const { channel } = makeTeamsBot(teams.options(), () => 'https://approvals.example.org', silent)
+  const channel = makeTeamsBot(teams.options(), () => 'https://approvals.example.org', silent)
   const show = (hold: Hold, memory: string | undefined, occasion: Parameters<typeof channel.show>[0]['occasion'] = 'change') => channel.show({ hold, occasion, memory }, new AbortController().signal)
   return { channel, show }
 }

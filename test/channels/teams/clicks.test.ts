@@ -38,7 +38,7 @@ describe('clicks in Teams', () => {
   const open = async (over: Partial<TeamsBotOptions> = {}): Promise<void> => {
     bot = makeTeamsBot(teams.options(over), () => 'https://approvals.example.org', silent)
     hook = makeActivities([bot], { approvals: world.a.life, links, consoleUrl: () => 'https://approvals.example.org', note: (event) => void noted.push(event), log: silent, now: Date.now })
-    ends.defer(() => bot.channel[Symbol.asyncDispose]())
+    ends.defer(() => bot[Symbol.asyncDispose]())
     ends.use(hook)
   }
   beforeEach(async () => {
@@ -59,7 +59,7 @@ describe('clicks in Teams', () => {
   afterEach(() => ends.disposeAsync())
 
   /** Shows a hold in the conversation, and says where. */
-  const shown = async (hold: Hold): Promise<string> => (JSON.parse((await bot.channel.show({ hold, occasion: 'change', memory: undefined }, new AbortController().signal)) ?? '{}') as { activity: string }).activity
+  const shown = async (hold: Hold): Promise<string> => (JSON.parse((await bot.show({ hold, occasion: 'change', memory: undefined }, new AbortController().signal)) ?? '{}') as { activity: string }).activity
   const press = async (by: Person, verb: 'approve' | 'deny', hold: Hold, over: Readonly<Record<string, unknown>> = {}, more: Readonly<Record<string, unknown>> = {}) =>
     (await teams.post(hook, teams.click(by, verb, { hold: hold.id, digest: hold.action.digest, ...more }, over))).body as { statusCode: number; type: string; value: unknown }
   const now = (hold: Hold) => world.a.life.show(hold.id, whoIs(bob, ['dba']))

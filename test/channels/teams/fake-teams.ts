@@ -136,16 +136,18 @@ export const startTeams = async () => {
     return new SignJWT({ iss: connectorIssuer, aud: appId, serviceurl: `${url}/teams/`, nbf: now - 10, exp: now + 3_600, ...claims }).setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: key, ...header }).sign(keys[key].privateKey)
   }
 
+  const cardOf = (message: string): unknown => (messages.get(message)?.activity['attachments'] as { content: unknown }[] | undefined)?.[0]?.content
+
   /** The button of that verb on the message that is there. */
   const buttonOf = (message: string, verb: string): { readonly data: Tree } | undefined => {
-    const text = JSON.stringify((messages.get(message)?.activity['attachments'] as { content: unknown }[])[0]?.content)
+    const text = JSON.stringify(cardOf(message)) ?? ''
     const found = new RegExp(`"verb":"${verb}","style":"[a-z]+","fallback":"drop","data":(\\{[^}]*\\})`).exec(text)
     return found === null ? undefined : { data: JSON.parse(found[1] ?? '{}') as Tree }
   }
 
   return {
     url, messages, people, sent, wrong, answers, tokens, state, options, click, token, buttonOf, appSecret,
-    cardOf: (message: string): unknown => (messages.get(message)?.activity['attachments'] as { content: unknown }[] | undefined)?.[0]?.content,
+    cardOf,
     /** As the Connector would, with a token of its own. */
     post: async (to: { answer(post: { headers(name: string): readonly string[]; readonly body: Buffer; readonly address: string }): Promise<{ readonly status: number; readonly body?: unknown }> }, activity: Tree, bearer?: string) => {
       const authorization = `Bearer ${bearer ?? (await token())}`
