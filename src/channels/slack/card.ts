@@ -142,7 +142,8 @@ export const actionIds = { approve: 'countersign.approve', deny: 'countersign.de
 
 const foot = (hold: Hold, style: CardStyle): readonly Block[] => {
   const open = button(actionIds.open, isOpen(hold.state) ? 'Open full review' : 'Open', { url: holdUrl(style.consoleUrl, hold) })
-  if (!isDecidable(hold, style)) return [actions(open)]
+  const needsPasskey = hold.state === 'pending' && leastAssurance(hold.terms) === 'passkey'
+  if (!isDecidable(hold, style)) return [...(needsPasskey ? [context('Needs a passkey: open the console.')] : []), actions(open)]
   const value = buttonValue(hold)
   // Where a reason is asked for, a window asks for it, and is the confirmation.
   const sure = hold.terms.askReason ? {} : { confirm: { title: `Approve ${hold.code}?`, text: `${headline(hold)} at ${said(hold.action.service)}. You answer for what the card shows.` } }

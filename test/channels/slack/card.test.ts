@@ -66,6 +66,13 @@ describe('slack cards', () => {
     for (const state of ['approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const) assert.ok(!decides({ state }))
   })
 
+  test('one that asks for a passkey says where there is one', () => {
+    const card = cardOf(sampleHold({ terms: terms([requirement({ assurance: 'passkey' })]) }))
+    assert.match(JSON.stringify(card.blocks), /Needs a passkey: open the console\./)
+    assert.deepEqual(buttons(card), ['Open full review'])
+    assert.doesNotMatch(JSON.stringify(cardOf(sampleHold()).blocks), /passkey/)
+  })
+
   test('a text that is too long shows its head, its tail, its length, and what it touches', () => {
     const card = cardOf(sampleHold({ action: { ...sampleHold().action, text: `SELECT 'begin'; ${'a'.repeat(100_000)}; DROP TABLE t` } }))
     const shown = JSON.stringify(card)

@@ -248,6 +248,18 @@ describe('what is lacking', () => {
     assert.equal((await at.hold(hold.id)).state, 'denied')
   })
 
+  test('a text that is not shown whole is signed by nobody', async () => {
+    await using at = await startConsole({}, 'localhost')
+    const bob = await person(at, 'bob')
+    await bob.equipped()
+    const long = { textCut: true }
+    const [here, anywhere] = [await at.ask(sqlAction('delete from a', [], long), { needs: signed }), await at.ask(sqlAction('delete from b', [], long))]
+    assert.match((await bob.get(`/holds/${here.id}`)).text, /nobody can approve it/)
+    assert.match((await bob.get(`/holds/${anywhere.id}`)).text, /holds approve/)
+    assert.equal((await bob.challenge(here, await bob.yes(here))).status, 403)
+    assert.match(alertIn((await bob.post(`/holds/${here.id}/vote`, await bob.yes(here))).text), /More will run than can be shown/)
+  })
+
   test('a fresh login, where the rule asks for one, at most so long ago', async () => {
     await using at = await startConsole({}, 'localhost')
     const bob = await person(at, 'bob')

@@ -62,7 +62,7 @@ const decision = (about: HoldPage): Html => {
   return html`<section class="card decide" id="decide"><h2>${mayApprove ? 'Your decision' : 'Decision'}</h2>
 ${yours(mine)}
 ${words !== undefined && html`<p>${words}</p>`}
-${hold.action.textCut && obstacle === undefined && html`<p class="warn">The action is longer than can be shown. Approve it, once you have looked at it whole, by its digest:</p><pre class="cli" tabindex="0">countersign holds approve ${hold.id} --server ${url} --digest ${hold.action.digest}</pre>`}
+${hold.action.textCut && obstacle === undefined && cutText(hold, url)}
 ${mayDeny && html`<form method="post" action="/holds/${hold.id}/vote" class="vote">
 <input type="hidden" name="csrf" value="${csrf}"><input type="hidden" name="digest" value="${hold.action.digest}"><input type="hidden" name="revision" value="${hold.revision}"><input type="hidden" name="shown" value="${statement.shown}">
 <label for="reason">Reason${hold.terms.askReason ? ' (the rule asks for one)' : ' (optional)'}</label>
@@ -75,6 +75,12 @@ ${mayApprove && html`<p class="hint">${runText(hold)}</p>`}
 ${withdraw}
 </section>`
 }
+
+/** Nobody approves what they do not see whole: by its digest, where that is enough. */
+const cutText = ({ id, action, terms }: Hold, url: string): Html =>
+  terms.requirements.every(({ assurance, freshLoginMs }) => assurance === 'passkey' || freshLoginMs !== undefined)
+    ? html`<p class="warn">The action is longer than can be shown, and what the rule asks of a yes is given only here, for what is shown: nobody can approve it. Deny it, and let it be asked for in smaller parts.</p>`
+    : html`<p class="warn">The action is longer than can be shown. Approve it, once you have looked at it whole, by its digest:</p><pre class="cli" tabindex="0">countersign holds approve ${id} --server ${url} --digest ${action.digest}</pre>`
 
 const lacking = ({ id }: Hold, lack: Lack): Html => {
   if (lack.lacks === 'login') return html`<p class="warn">To approve this you must have signed in again within ${spanText(lack.withinMs)} before. <a class="button" href="/oauth2/step-up?rd=%2Fholds%2F${id}">Sign in again</a></p>`
