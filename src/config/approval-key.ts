@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 
 /**
  * The configuration with a key for the records of holds: its own, or the one that the first start made beside the data.
- * Whoever loses that file loses the open holds, nothing else. Called at boot and at reload, never by `config check`.
+ * Whoever loses that file loses the open holds, logins and passkeys, nothing else. Called at boot and at reload, never by `config check`.
  */
 export const withApprovalKey = (config: Config): Config => {
   const { approvalKeyFile: file, approval } = config

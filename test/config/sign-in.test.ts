@@ -34,3 +34,19 @@ test('what cannot be meant does not load', async () => {
     assert.deepEqual(more, [])
   }
 })
+
+test('rules can ask for passkeys and fresh logins where people sign in, and for passkeys only under a name', async () => {
+  using folder = makeFolder()
+  folder.write('policies/orders.yaml', policyText)
+  const facts = async (listeners: string) => {
+    const { policyFacts } = await folder.config(configText(`listeners: { console: { ${listeners} } }\n`))
+    return [policyFacts.channels.includes('passkey'), policyFacts.signIn]
+  }
+  const signIn = 'sign-in: { issuer: corp, client-id: console }'
+  assert.deepEqual(await facts('address: "127.0.0.1:8081"'), [false, false])
+  assert.deepEqual(await facts(signIn), [false, true])
+  assert.deepEqual(await facts(`url: "http://localhost:8081", ${signIn}`), [true, true])
+  assert.deepEqual(await facts(`url: "https://approvals.example.org", ${signIn}`), [true, true])
+  assert.deepEqual(await facts(`url: "https://10.0.0.7", ${signIn}`), [false, true])
+  assert.deepEqual(await facts('url: "https://approvals.example.org"'), [false, false])
+})
