@@ -49,6 +49,7 @@ export const compileRule = (source: RuleSource, matched: MatchedRule, world: Rul
     ...(source.tools === undefined ? [] : [toolsMatcher(source.tools, strict)]),
     ...(source.query === undefined ? [] : [queryMatcher(source.query, strict)]),
   ]
+  if (source['break-glass'] !== undefined && source.approval?.assurance === 'passkey') report(['break-glass'], 'who breaks the glass is known by a login, and this rule asks for a passkey: nobody could')
   const breakGlass = source['break-glass'] && compileBreakGlass(source['break-glass'], matched, world, (path, message) => report(['break-glass', ...path], message))
   const terms = source.approval && { ...compileTerms(source.approval, { policy: matched.policy, rule: matched.rule, callers: source.callers }, world, (path, message) => report(['approval', ...path], message)), breakGlass }
   const needsEstimate = condition?.needsEstimate === true || terms?.drift !== undefined

@@ -64,6 +64,7 @@ test('a hold that nobody could approve does not load', () => {
   refused(hold('from: { groups: [oncall] }', 'break-glass: { who: { users: [] } },'), /names no group and no user/)
   refused(hold('from: { groups: [oncall] }', 'break-glass: { who: { users: [{ issuer: cj, subject: a }] } },'), /no issuer is called "cj"; did you mean "ci"/)
   refused(hold('from: { groups: [oncall] }', 'break-glass: { who: { groups: [dba] }, reason: 0 },'), /a reason of 0 characters/)
+  refused(hold('from: { groups: [oncall] }, assurance: passkey', 'break-glass: { who: { groups: [dba] } },'), /this rule asks for a passkey: nobody could|no channel is configured/)
   refused('- { name: r, then: deny, break-glass: { who: { groups: [oncall] } } }', /"break-glass" has no meaning in a rule that says deny/)
   refused('- { name: r, then: allow, approval: { from: { groups: [oncall] } } }', /no meaning in a rule that says allow/)
   assert.deepEqual(problemsOf(policy(hold('from: { groups: [oncall] }, assurance: chat'))), [])

@@ -6,7 +6,7 @@ import type { Caller } from '../../model/caller.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
 import { Refusal, type RefusalCode } from '../../model/refusal.ts'
 import { headline, stateText, targetText } from '../words.ts'
-import { parseInboxQuery, parseVoteForm, type VoteForm } from './forms.ts'
+import { parseBreakGlassForm, parseHandOverForm, parseInboxQuery, parseReviewForm, parseVoteForm, type VoteForm } from './forms.ts'
 import { isOwnPerson } from './hold-view.ts'
 import { readSessionForm } from './login/session-form.ts'
 import type { Session, Sessions } from './login/sessions.ts'
@@ -41,7 +41,8 @@ const conflicts: Partial<Record<RefusalCode, string>> = {
   'self-approval': 'You may not decide this',
   'assurance-too-low': 'It takes more to approve this',
   'reason-required': 'A reason is missing',
-  'malformed': 'The reason cannot be taken',
+  'malformed': 'This cannot be taken as it is',
+  'too-many-holds': 'This was handed over often enough',
 }
 
 const changed = (hold: Hold): Refusal => new Refusal('hold-changed', 'Somebody may have voted, or it was asked for anew. Below is how it stands now: look at it again, and decide.', { hold })
@@ -55,7 +56,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
     const obstacle = isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : 'not-eligible'
     const statement = await makeStatement(hold, markSql)
     const lack = obstacle === undefined && hold.state === 'pending' ? await signing.lack(hold, session) : undefined
-    const main = holdPage({ lack, hold, statement, viewer, csrf, obstacle, own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed })
+    const main = holdPage({ lack, hold, statement, viewer, csrf, obstacle, offers: approvals.offers(hold, viewer), own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed })
     return { status: more.status ?? 200, title: `${stateText(hold.state)}: ${headline(hold)} ${targetText(hold)}`, main }
   }
 
@@ -107,25 +108,44 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
       holds.push(...page.holds.filter((hold) => belongs(hold) && (tab !== 'needs' || hold.deadline > now())))
       next = page.next
     }
-    return { status: 200, title: tab === 'needs' && holds.length > 0 ? `(${holds.length}) Approvals` : 'Approvals', main: inboxPage({ tab, holds: tab === 'needs' ? holds.toSorted((a, b) => a.deadline - b.deadline) : holds, next, first: after === undefined, now: now() }) }
+    const reviews = tab === 'needs' && after === undefined ? (await approvals.list({ limit: enough, unreviewed: true }, viewer)).holds.filter((hold) => approvals.offers(hold, viewer).has('review')) : []
+    const count = holds.length + reviews.length
+    return { status: 200, title: tab === 'needs' && count > 0 ? `(${count}) Approvals` : 'Approvals', main: inboxPage({ tab, viewer, reviews, holds: tab === 'needs' ? holds.toSorted((a, b) => a.deadline - b.deadline) : holds, next, first: after === undefined, now: now() }) }
+  }
+
+  /** Answers with a redirect to what it made of the hold, or with the page that says why it did not count. */
+  const decide = (work: (hold: Hold, session: Session, form: ReadonlyMap<string, string>) => Promise<void>) => async (request: IncomingMessage, response: ServerResponse, id: string): Promise<{ readonly session: Session; readonly shown: Shown } | undefined> => {
+    const { session, form } = await formOf(request)
+    try {
+      const hold = await show(id, session.viewer) // who may not see it hears the same as for an id that does not exist
+      await work(hold, session, form)
+    } catch (error) {
+      if (!(error instanceof Refusal) || conflicts[error.code] === undefined) throw error
+      return { session, shown: await refused(error, id, session, form.get('reason')) }
+    }
+    return void response.writeHead(303, { location: `/holds/${id}` }).end()
   }
 
   return {
     inbox,
     hold: async (session: Session, id: string): Promise<Shown> => render(await show(id, session.viewer), session),
 
-    /** Answers with a redirect to what the decision made of the hold, or with the page that says why it was not counted. */
-    async vote(request: IncomingMessage, response: ServerResponse, id: string): Promise<{ readonly session: Session; readonly shown: Shown } | undefined> {
-      const { session, form } = await formOf(request)
-      try {
-        const hold = await show(id, session.viewer) // who may not see it hears the same as for an id that does not exist
-        await cast(hold, parseVoteForm(form), session)
-      } catch (error) {
-        if (!(error instanceof Refusal) || conflicts[error.code] === undefined) throw error
-        return { session, shown: await refused(error, id, session, form.get('reason')) }
-      }
-      return void response.writeHead(303, { location: `/holds/${id}` }).end()
-    },
+    vote: decide(async (hold, session, form) => cast(hold, parseVoteForm(form), session)),
+
+    withdraw: decide(async ({ id }, { viewer }) => void (await approvals.withdraw(id, viewer))),
+
+    breakGlass: decide(async (hold, session, form) => {
+      const yes = await looked(hold, { ...parseBreakGlassForm(form), verdict: 'approve' }, session.viewer)
+      await approvals.vote(hold.id, { verdict: 'approve', brokeGlass: true, ...yes, by: session.viewer, channel: 'console', assurance: 'console', ...defined({ loggedInAt: session.raisedAt }) })
+    }),
+
+    review: decide(async ({ id }, { viewer }, form) => void (await approvals.review(id, viewer, parseReviewForm(form).note))),
+
+    handOver: decide(async ({ id }, { viewer }, form) => {
+      const { group, subject, note } = parseHandOverForm(form)
+      if ((group === '') === (subject === '')) throw new Refusal('malformed', 'Name either a group or a person. Nobody was asked.')
+      await approvals.handOver(id, viewer, group === '' ? { issuer: viewer.issuer, subject } : { group }, note)
+    }),
 
     /** What a passkey is to sign, for a yes that is about to be sent. */
     async challenge(request: IncomingMessage, response: ServerResponse, id: string): Promise<void> {
@@ -138,18 +158,6 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
       if ((await signing.lack(hold, session))?.lacks !== 'signature') throw new Refusal('assurance-too-low', 'A passkey is not what is lacking.')
       response.writeHead(200, { 'content-type': 'application/json' })
       response.end(JSON.stringify(await signing.begin(hold, session, yes)))
-    },
-
-    async withdraw(request: IncomingMessage, response: ServerResponse, id: string): Promise<{ readonly session: Session; readonly shown: Shown } | undefined> {
-      const { session } = await formOf(request)
-      try {
-        await show(id, session.viewer)
-        await approvals.withdraw(id, session.viewer)
-      } catch (error) {
-        if (!(error instanceof Refusal) || conflicts[error.code] === undefined) throw error
-        return { session, shown: await refused(error, id, session, undefined) }
-      }
-      return void response.writeHead(303, { location: `/holds/${id}` }).end()
     },
   }
 }

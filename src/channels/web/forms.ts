@@ -64,6 +64,10 @@ const streamQuery = z.strictObject({ after: z.string().regex(/^[\x21-\x7e]{1,128
 
 const inboxQuery = z.strictObject({ tab: z.string().max(20).optional(), after: z.string().regex(/^[\x21-\x7e]{1,256}$/).optional() })
 
+const breakGlassForm = voteForm.pick({ csrf: true, digest: true, revision: true, shown: true, reason: true })
+const reviewForm = z.strictObject({ csrf: z.string(), note: words })
+const handOverForm = z.strictObject({ csrf: z.string(), group: z.string().max(1_000), subject: z.string().max(1_000).transform((text) => text.trim()), note: words.transform((text) => text.trim() || undefined).optional() })
+
 export interface VoteForm extends BallotForm {
   readonly revision: number
   /** What the page showed. */
@@ -89,6 +93,9 @@ export interface BallotForm {
 export const parseBallot = (value: unknown): BallotForm => checked(ballot, value) as BallotForm
 export const parseVoteForm = (fields: ReadonlyMap<string, string>): VoteForm => checked(voteForm, Object.fromEntries(fields)) as VoteForm
 export const parseBreakGlass = (value: unknown): BreakGlassForm => checked(breaking, value) as BreakGlassForm
+export const parseBreakGlassForm = (fields: ReadonlyMap<string, string>) => checked(breakGlassForm, Object.fromEntries(fields)) as Omit<VoteForm, 'verdict'>
+export const parseReviewForm = (fields: ReadonlyMap<string, string>) => checked(reviewForm, Object.fromEntries(fields))
+export const parseHandOverForm = (fields: ReadonlyMap<string, string>) => checked(handOverForm, Object.fromEntries(fields))
 export const parseHandOver = (value: unknown) => checked(handing, value)
 export const parseReview = (value: unknown) => checked(reviewing, value)
 export const parseInboxQuery = (parameters: URLSearchParams) => checked(inboxQuery, single(parameters))

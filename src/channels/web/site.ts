@@ -104,7 +104,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const sendShown = (response: ServerResponse, session: Session, { status, title, main }: Shown): void => send(response, status, frame(title, { session, current: 'inbox' }), main)
   const inbox = withSession(async ({ response, target }, session) => sendShown(response, session, await decisions.inbox(session, target)))
   const hold = withSession(async ({ response, id }, session) => sendShown(response, session, await decisions.hold(session, id)))
-  const decide = (how: 'vote' | 'withdraw'): Answer => async ({ request, response, id }) => {
+  const decide = (how: 'vote' | 'withdraw' | 'breakGlass' | 'review' | 'handOver'): Answer => async ({ request, response, id }) => {
     const refused = await decisions[how](request, response, id)
     if (refused !== undefined) sendShown(response, refused.session, refused.shown)
   }
@@ -134,6 +134,9 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: hold },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/vote$/, POST: decide('vote') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: decide('withdraw') },
+    { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/break-glass$/, POST: decide('breakGlass') },
+    { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/review$/, POST: decide('review') },
+    { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/hand-over$/, POST: decide('handOver') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/challenge$/, POST: ({ request, response, id }) => decisions.challenge(request, response, id) },
     { path: /^\/passkeys$/, GET: passkeyPage, POST: ({ request, response }) => passkeys.add(request, response) },
     { path: /^\/passkeys\/begin$/, POST: ({ request, response }) => passkeys.begin(request, response) },

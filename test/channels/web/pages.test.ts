@@ -97,7 +97,7 @@ describe('deciding without scripts', () => {
     await conflict(bob, { ...yes, revision: '7' }, 409, /This changed while you looked at it/)
     await conflict(bob, { ...yes, shown: 'console/1 sha256:other' }, 409, /This changed while you looked at it/)
     await conflict(bob, { ...yes, reason: ' ' }, 422, /A reason is missing/)
-    await conflict(bob, { ...yes, reason: 'a\u202eb' }, 400, /The reason cannot be taken/)
+    await conflict(bob, { ...yes, reason: 'a\u202eb' }, 400, /This cannot be taken as it is/)
     await conflict(alice, { ...yes, csrf: (await alice.form(hold.id))['csrf'] ?? '' }, 403, /You may not decide this/)
     const other = fieldIn((await alice.get('/')).text, 'csrf')
     assert.equal((await alice.post(`/holds/${hold.id}/withdraw`, { csrf: other })).status, 303) // it is her agent's
@@ -134,7 +134,7 @@ describe('deciding without scripts', () => {
     assert.match((await dave.get('/')).text, /Nothing waits for you/)
     const alice = await visitor(at, 'alice')
     const own = await alice.get(`/holds/${hold.id}`)
-    assert.match(own.text, /This is your own action[^]*Take it back/)
+    assert.match(own.text, /You are responsible for invoice-agent[^]*Take it back/)
     assert.doesNotMatch(own.text, /value="approve"/)
     assert.match((await alice.get('/?tab=mine')).text, /public\.orders/)
     assert.doesNotMatch((await alice.get('/?tab=needs')).text, /public\.orders/)

@@ -82,7 +82,7 @@ const renewHold = (page: Document): void => {
   if (mine === null || theirs === null) return
   const same = mine.dataset['revision'] === theirs.dataset['revision']
   if (same) return
-  const typed = mine.querySelector('textarea')?.value !== (mine.querySelector('textarea')?.defaultValue ?? undefined)
+  const typed = Array.from(mine.querySelectorAll('textarea'), ({ value, defaultValue }) => value !== defaultValue).includes(true)
   if (!mine.contains(document.activeElement) && !typed) {
     mine.replaceWith(theirs)
     document.title = page.title

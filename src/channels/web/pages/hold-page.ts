@@ -2,10 +2,13 @@ import type { Caller } from '../../../model/caller.ts'
 import { isOpen, type Hold, type Vote } from '../../../model/hold.ts'
 import { endOf, headline, impactText, personText, said, spanText, stateText, targetText, votesOf } from '../../words.ts'
 import { historyCard } from './history.ts'
+import { marksOf } from '../../../approval/marks.ts'
 import type { Lack } from '../passkeys/signing.ts'
 import { html, type Html } from './html.ts'
+import { besidesVoting, markText, notices, type Offers } from './people.ts'
 import type { Statement } from './statement.ts'
 import { runText } from './statement.ts'
+import { whyNot } from './why-not.ts'
 import { clock, stateBadge, timeLeft } from './words.ts'
 
 export interface HoldPage {
@@ -18,6 +21,8 @@ export interface HoldPage {
   /** It is the viewer's own request. */
   readonly own: boolean
   readonly mine: Vote | undefined
+  /** What the viewer can do beside voting. */
+  readonly offers: Offers
   /** What the viewer still needs for a yes. */
   readonly lack: Lack | undefined
   readonly url: string
@@ -36,6 +41,7 @@ export const holdPage = (about: HoldPage): Html => {
 <nav class="crumbs"><a href="/"><span aria-hidden="true">←</span> Approvals</a></nav>
 ${alert && html`<div class="alert" role="alert"><h2>${alert.heading}</h2><p>${alert.text}</p></div>`}
 <div class="alert" id="changed" hidden><h2>This changed while you looked at it</h2><p><a href="/holds/${hold.id}">Load it again</a> before you decide.</p></div>
+${notices(about)}
 <header class="head"><div class="states">${stateBadge(hold.state)} <span class="code" title="Short code of this action">${hold.code}</span>${end !== undefined && timeLeft(end, now)}</div>
 <h1><span class="verb">${headline(hold)}</span> <span class="target">${targetText(hold)}</span></h1>
 <p class="lead">${personText(hold.caller)}${hold.caller.onBehalfOf[0] && html` for ${personText(hold.caller.onBehalfOf[0])}`} asks at <b>${said(hold.action.service)}</b>${impact !== undefined && html`: <b${hold.action.impact?.unfiltered === true && html` class="every"`}>${impact}</b>`}</p>${about.obstacle === undefined && hold.state === 'pending' && html`<a class="jump" href="#decide">Decide <span aria-hidden="true">↓</span></a>`}</header>
@@ -43,6 +49,7 @@ ${alert && html`<div class="alert" role="alert"><h2>${alert.heading}</h2><p>${al
 <div class="statement">${statement.markup}${historyCard(hold)}</div>
 <aside aria-label="Decision and record">
 ${decision(about)}
+${besidesVoting({ ...about, shown: statement.shown })}
 ${result(hold)}
 ${votes(about)}
 ${timeline(hold)}
@@ -58,10 +65,9 @@ const decision = (about: HoldPage): Html => {
   const withdraw = own && html`<form method="post" action="/holds/${hold.id}/withdraw"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Take it back</button></form>`
   const mayDeny = obstacle === undefined || (obstacle === 'already-voted' && mine?.verdict === 'approve') || (hold.state === 'approved' && obstacle !== 'self-approval' && obstacle !== 'not-eligible')
   const mayApprove = obstacle === undefined && hold.state === 'pending' && !hold.action.textCut
-  const words = obstacle === 'self-approval' ? 'This is your own action, or that of an agent that is yours. Somebody else decides.' : obstacle === 'not-eligible' ? 'You may look at this and not decide it.' : undefined
   return html`<section class="card decide" id="decide"><h2>${mayApprove ? 'Your decision' : 'Decision'}</h2>
 ${yours(mine)}
-${words !== undefined && html`<p>${words}</p>`}
+${whyNot(hold, about.viewer, obstacle)}
 ${hold.action.textCut && obstacle === undefined && cutText(hold, url)}
 ${mayDeny && html`<form method="post" action="/holds/${hold.id}/vote" class="vote">
 <input type="hidden" name="csrf" value="${csrf}"><input type="hidden" name="digest" value="${hold.action.digest}"><input type="hidden" name="revision" value="${hold.revision}"><input type="hidden" name="shown" value="${statement.shown}">
@@ -101,12 +107,13 @@ const result = ({ outcome }: Hold): Html | undefined =>
 
 const votes = ({ hold }: HoldPage): Html => {
   const { given, needed } = votesOf(hold)
-  return html`<section class="card"><h2>Votes <span class="count">${given} of ${needed}</span></h2>${hold.votes.length === 0 ? html`<p class="hint">Nobody has voted.</p>` : html`<ul class="votes">${hold.votes.map(({ verdict, by, channel, at, reason }) => html`<li><span class="v-${verdict}"><span aria-hidden="true">${verdict === 'approve' ? '✓' : '✕'}</span> ${verdict === 'approve' ? 'Yes' : 'No'}</span> <b>${personText(by)}</b> <small>${channel === 'automation' ? 'decided by an automation' : html`by ${channel}`}, ${clock(at)}</small>${reason !== undefined && html`<blockquote>${said(reason)}</blockquote>`}</li>`)}</ul>`}</section>`
+  return html`<section class="card"><h2>Votes <span class="count">${given} of ${needed}</span></h2>${hold.votes.length === 0 ? html`<p class="hint">Nobody has voted.</p>` : html`<ul class="votes">${hold.votes.map(({ verdict, by, channel, at, reason, brokeGlass }) => html`<li><span class="v-${brokeGlass ? 'deny' : verdict}"><span aria-hidden="true">${brokeGlass ? '▲' : verdict === 'approve' ? '✓' : '✕'}</span> ${brokeGlass ? 'Released alone' : verdict === 'approve' ? 'Yes' : 'No'}</span> <b>${personText(by)}</b> <small>${channel === 'automation' ? 'decided by an automation' : html`by ${channel}`}, ${clock(at)}</small>${reason !== undefined && html`<blockquote>${said(reason)}</blockquote>`}</li>`)}</ul>`}</section>`
 }
 
 const timeline = (hold: Hold): Html => {
   const steps: { readonly at: number; readonly text: string }[] = [{ at: hold.openedAt, text: 'Asked for' }]
-  for (const { verdict, by, at } of hold.votes) steps.push({ at, text: `${personText(by)} ${verdict === 'approve' ? 'approved' : 'denied'}` })
+  for (const mark of marksOf(hold)) steps.push({ at: mark.at, text: markText(mark) })
+  for (const { verdict, by, at, brokeGlass } of hold.votes) if (!brokeGlass) steps.push({ at, text: `${personText(by)} ${verdict === 'approve' ? 'approved' : 'denied'}` })
   if (hold.spent !== undefined) steps.push({ at: hold.spent.at, text: 'Released to run' })
   if (hold.settledAt !== undefined) steps.push({ at: hold.settledAt, text: stateText(hold.state) })
   const end = endOf(hold)

@@ -77,6 +77,6 @@ const rules = ({ matched, policyVersion }: Hold): Html =>
 
 const assurances = { chat: '', console: '', passkey: ' with a passkey' } as const
 
-const needText = (requirement: Requirement): Html => html`<b>${requirement.count}</b> of ${approversIn(requirement).map(said).join(', ')}${assurances[requirement.assurance]}${requirement.freshLoginMs !== undefined && `, signed in again within ${spanText(requirement.freshLoginMs)}`}`
+const needText = (requirement: Requirement): Html => html`<b>${requirement.count}</b> of ${approversIn(requirement).map(said).join(', ')}${assurances[requirement.assurance]}${requirement.freshLoginMs !== undefined && `, signed in again within ${spanText(requirement.freshLoginMs)}`}${requirement.escalation && ` (${spanText(requirement.escalation.afterMs)} after it was asked for, also ${approversIn(requirement.escalation).map(said).join(', ')})`}`
 
 export const runText = ({ terms }: Hold): string => (terms.run === 'when-approved' ? 'It runs as soon as it is approved.' : `Once approved, whoever asked has ${spanText(terms.runWithinMs)} to run it, once.`)
