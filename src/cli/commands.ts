@@ -6,6 +6,7 @@ import { channelCommands } from './channels.ts'
 import type { Command } from './command.ts'
 import { makeCompletionCommand } from './completion.ts'
 import { configCommands, readWorld } from './config.ts'
+import { grantCommands } from './grants.ts'
 import { decisionCommands } from './hold-decision.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { holdCommands } from './holds.ts'
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   serveCommand,
   ...holdCommands,
   ...decisionCommands,
+  ...grantCommands,
   ...loginCommands,
   ...configCommands,
   ...channelCommands,

@@ -20,18 +20,42 @@ const approveOptions = {
   output,
 } as const satisfies Options
 
+const grantOptions = {
+  ...approveOptions,
+  'grant-times': { type: 'string', value: 'COUNT', help: 'also let so many more of the same kind through' },
+  'grant-rows': { type: 'string', value: 'COUNT', help: 'with --grant-times, at databases: so many rows together' },
+  'grant-within': { type: 'string', value: 'TIME', help: 'with --grant-times: for so long, such as 30m' },
+} as const satisfies Options
+
+type Released = ReturnType<typeof parseOptions<typeof approveOptions>>['values'] & { readonly [Name in 'grant-times' | 'grant-rows' | 'grant-within']?: string }
+
+interface Wish {
+  readonly times: number
+  readonly rows?: number
+  readonly within: string
+}
+
+/** What else a yes is to let through. Whether the rule lets it, the server says. */
+const wishOf = ({ 'grant-times': times, 'grant-rows': rows, 'grant-within': within }: Released): Wish | undefined => {
+  if (times === undefined && rows === undefined && within === undefined) return undefined
+  if (times === undefined || within === undefined) throw new Failure('a grant takes --grant-times and --grant-within, and --grant-rows at databases', exit.usage)
+  const count = (text: string): number => (/^[1-9]\d{0,6}$/.test(text) ? Number(text) : NaN)
+  if (Number.isNaN(count(times)) || (rows !== undefined && Number.isNaN(count(rows)))) throw new Failure('--grant-times and --grant-rows are numbers from 1 on', exit.usage)
+  return { times: count(times), ...(rows === undefined ? {} : { rows: count(rows) }), within }
+}
+
 /** Two ways to let an action run: with everybody else who has to agree, or alone in an emergency. Either names exactly what it lets run. */
 interface Way {
   readonly done: string
-  readonly question: (code: string) => string
+  readonly question: (code: string, wish: Wish | undefined) => string
   readonly needsReason: (hold: HoldDetail) => boolean
   readonly obstacle: (hold: HoldDetail) => string | undefined
-  readonly send: (client: ApiClient, hold: HoldDetail, ballot: { readonly digest: string; readonly revision: number; readonly reason?: string }) => Promise<HoldDetail>
+  readonly send: (client: ApiClient, hold: HoldDetail, ballot: { readonly digest: string; readonly revision: number; readonly reason?: string; readonly grant?: Wish }) => Promise<HoldDetail>
 }
 
 const approving: Way = {
   done: 'approved',
-  question: (code) => `Type ${code} to approve exactly this, anything else to leave it: `,
+  question: (code, wish) => `Type ${code} to approve ${wish === undefined ? 'exactly this' : `this, and ${wish.times} more like it for ${terminalText(wish.within)}`}, anything else to leave it: `,
   needsReason: ({ terms }) => terms.askReason,
   obstacle: ({ obstacle }) => obstacle && obstacleText(obstacle),
   send: (client, { id }, ballot) => postHold(client, id, 'votes', { verdict: 'approve', ...ballot }),
@@ -45,8 +69,9 @@ const breaking: Way = {
   send: (client, { id }, ballot) => postHold(client, id, 'break-glass', ballot),
 }
 
-const release = (way: Way) => async (args: readonly string[], io: Io): Promise<number> => {
-  const { values, positionals } = parseOptions(args, approveOptions, { min: 1, max: 1 })
+const release = (way: Way, options: typeof approveOptions) => async (args: readonly string[], io: Io): Promise<number> => {
+  const { values, positionals }: { readonly values: Released; readonly positionals: readonly string[] } = parseOptions(args, options, { min: 1, max: 1 })
+  const wish = wishOf(values)
   const interactive = io.stdin.isTTY === true && io.stderr.isTTY === true
   if (values.digest !== undefined && !/^sha256:[0-9a-f]{64}$/.test(values.digest)) throw new Failure('--digest is sha256: and 64 hex digits', exit.usage)
   if (values.yes && values.code === undefined) throw new Failure(`--yes needs --code, so that it is clear what is ${way.done}`, exit.usage)
@@ -60,13 +85,13 @@ const release = (way: Way) => async (args: readonly string[], io: Io): Promise<n
   let given = values.reason
   if (values.digest === undefined) {
     if (hold.action.textCut) throw new Failure(`the action is longer than can be shown here, so it cannot be ${way.done} by its text alone. Look at it whole and give its --digest.`)
-    if (!values.yes) given = await confirm(way, hold, given, io)
+    if (!values.yes) given = await confirm(way, hold, wish, given, io)
   }
-  return settled(await way.send(client, hold, { digest: values.digest ?? hold.action.digest, revision: hold.revision, ...(given === undefined ? {} : { reason: given }) }), values.output, io)
+  return settled(await way.send(client, hold, { digest: values.digest ?? hold.action.digest, revision: hold.revision, ...(given === undefined ? {} : { reason: given }), ...(wish === undefined ? {} : { grant: wish }) }), values.output, io)
 }
 
 /** The code must be typed: a habit of pressing Enter approves nothing. */
-const confirm = async (way: Way, hold: HoldDetail, given: string | undefined, io: Io): Promise<string | undefined> => {
+const confirm = async (way: Way, hold: HoldDetail, wish: Wish | undefined, given: string | undefined, io: Io): Promise<string | undefined> => {
   io.stderr.write(`${holdText(hold, io)}\n`)
   const obstacle = way.obstacle(hold)
   if (obstacle !== undefined) throw new Failure(obstacle, exit.denied)
@@ -79,7 +104,7 @@ const confirm = async (way: Way, hold: HoldDetail, given: string | undefined, io
   }
   try {
     const why = given ?? (way.needsReason(hold) ? await ask('Why? ') : undefined)
-    if ((await ask(way.question(terminalText(hold.code)))).toUpperCase() !== hold.code) throw new Failure(`nothing was ${way.done}`)
+    if ((await ask(way.question(terminalText(hold.code), wish))).toUpperCase() !== hold.code) throw new Failure(`nothing was ${way.done}`)
     return why === '' ? undefined : why
   } finally {
     lines.close()
@@ -145,11 +170,11 @@ export const decisionCommands: readonly Command[] = [
   {
     path: ['holds', 'approve'],
     summary: 'Approve a held action',
-    usage: 'ID|CODE [--reason TEXT] [--digest sha256:…] | ID --yes --code CS-XXXX',
-    details: 'At a terminal it shows the whole action and asks for its code. In a script it needs the digest (or the id and the code) of the action that was looked at; if another action hides behind the id, nothing is approved.',
-    options: approveOptions,
-    examples: ['countersign holds approve CS-7F3K', 'countersign holds approve hold_9f2c --digest sha256:…', 'countersign holds approve hold_9f2c --yes --code CS-7F3K'],
-    run: release(approving),
+    usage: 'ID|CODE [--reason TEXT] [--digest sha256:…] [--grant-times COUNT --grant-within TIME] | ID --yes --code CS-XXXX',
+    details: 'At a terminal it shows the whole action and asks for its code. In a script it needs the digest (or the id and the code) of the action that was looked at; if another action hides behind the id, nothing is approved. Where the rule lets it, --grant-times lets more of the same kind through; `holds show` says what that is.',
+    options: grantOptions,
+    examples: ['countersign holds approve CS-7F3K', 'countersign holds approve hold_9f2c --digest sha256:…', 'countersign holds approve hold_9f2c --yes --code CS-7F3K', 'countersign holds approve CS-7F3K --grant-times 5 --grant-within 1h'],
+    run: release(approving, grantOptions),
   },
   { path: ['holds', 'deny'], summary: 'Deny a held action', usage: 'ID|CODE --reason TEXT', options: denyOptions, examples: ["countersign holds deny CS-7F3K --reason 'Use the masked view.'"], run: deny },
   {
@@ -159,7 +184,7 @@ export const decisionCommands: readonly Command[] = [
     details: 'For those whom the rules name for that, and never for an action of their own. Everybody who would have had to agree is told, and one of them has to review it within 72 hours.',
     options: approveOptions,
     examples: ["countersign holds break-glass CS-7F3K --reason 'Incident 4711: the shop is down, nobody answers.'"],
-    run: release(breaking),
+    run: release(breaking, approveOptions),
   },
   { path: ['holds', 'review'], summary: 'Review what was released in an emergency', usage: 'ID|CODE --note TEXT', options: reviewOptions, examples: ["countersign holds ls --review", "countersign holds review CS-7F3K --note 'In order; see the incident report.'"], run: review },
   { path: ['holds', 'hand-over'], summary: 'Ask somebody else to look at a held action', usage: 'ID|CODE --group NAME | --to SUBJECT [--issuer ISSUER] [--note TEXT]', details: 'They find it in their inbox, and the channels tell it. Who may decide stays what the rules say.', options: handOverOptions, examples: ["countersign holds hand-over CS-7F3K --group security --note 'Is this the new tenant?'", 'countersign holds hand-over CS-7F3K --to carol'], run: handOver },

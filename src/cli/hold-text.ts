@@ -91,6 +91,8 @@ const markText = ({ what, by, to, reason, note, skipped }: HoldDetail['marks'][n
   return what === 'review-overdue' ? 'nobody has reviewed it in time' : terminalText(what)
 }
 
+const grantText = ({ times, rows, withinMs }: NonNullable<HoldDetail['grantable']>): string => `${times} more${rows === undefined ? '' : `, ${rows} rows together,`} within ${Math.floor(withinMs / 60_000)} minutes`
+
 /** Everything there is to decide on, with the texts of strangers fenced off. */
 export const holdText = (hold: HoldDetail, io: Io): string => {
   const { action, caller } = hold
@@ -113,10 +115,13 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
     hold.history === undefined ? '' : row('Before', historyText(hold.history)),
     row('Decide by', `${terminalText(hold.deadline)}${hold.state === 'pending' ? ` (${timeLeft(hold.deadline)} left)` : ''}`),
     hold.runBy === undefined ? '' : row('Run by', terminalText(hold.runBy)),
+    hold.terms.irreversible === true ? row('Undo', 'the rule says that it cannot be undone') : '',
+    hold.granted === undefined ? '' : row('Granted', `${hold.granted.times} more like it until ${terminalText(hold.granted.until)}, ${terminalText(hold.granted.ended ?? 'open')}: ${terminalText(hold.granted.id)}`),
     hold.outcome === undefined ? '' : row('Outcome', terminalText([hold.outcome.result, hold.outcome.status].filter(Boolean).join(' '))),
     row('Digest', terminalText(action.digest)),
     hold.statedReason === undefined ? '' : `\nThe requester says (nobody has checked it):\n${quotedText(hold.statedReason)}`,
     `\nWhat will run:\n${quotedText(action.text)}`,
+    hold.grantable === undefined || hold.state !== 'pending' ? '' : `\nWith a yes, up to ${grantText(hold.grantable)} can be let through of everything like this:\n${quotedText(hold.grantable.pattern)}`,
     action.textCut ? '\nThe text is cut: there is more to this action than is shown.\n' : '',
   ].join('')
 }
