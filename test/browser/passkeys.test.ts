@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { checkEvidence } from '../../src/approval/spoken-yes.ts'
 import { until } from '../support/until.ts'
 import { barriersIn } from './barriers.ts'
 import { startChromium, visitorOf } from './browsers.ts'
+import { addPasskey, deviceFor, ready, signInAgain } from './device.ts'
 import { requirement, sqlAction, startConsole, terms } from './world.ts'
 
 let at: Awaited<ReturnType<typeof startConsole>>
@@ -22,38 +23,6 @@ let count = 0
 const ask = (needs = terms([requirement({ assurance: 'passkey' })], { withinMs: 600_000 })) => at.ask(sqlAction(`DELETE FROM orders WHERE id = ${++count}`), { needs })
 const state = async (id: string) => (await at.hold(id)).state
 
-/** A device in front of this page that keeps passkeys and knows who is there. */
-const deviceFor = async (page: Page) => {
-  const session = await page.context().newCDPSession(page)
-  await session.send('WebAuthn.enable')
-  const { authenticatorId } = (await session.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } })) as { readonly authenticatorId: string }
-  return {
-    verifies: (isUserVerified: boolean) => session.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified }),
-    clear: () => session.send('WebAuthn.clearCredentials', { authenticatorId }),
-    credentials: async () => ((await session.send('WebAuthn.getCredentials', { authenticatorId })) as { readonly credentials: readonly { readonly signCount: number }[] }).credentials,
-  }
-}
-
-/** A browser without scripts sends the form as it is, and so does one that has not loaded them yet. */
-const ready = (page: Page): Promise<void> => page.locator('#live[data-state=live]').waitFor()
-
-const signInAgain = async (page: Page, user: string, then: string): Promise<void> => {
-  await page.click('text=Sign in again')
-  await page.fill('input[name=login]', user)
-  await page.fill('input[name=password]', 'any')
-  await page.click('button[type=submit]')
-  await page.waitForURL(`${at.url}${then}`)
-}
-
-const add = async (page: Page, user: string, name: string): Promise<void> => {
-  await page.goto(`${at.url}/passkeys`)
-  await signInAgain(page, user, '/passkeys')
-  await ready(page)
-  await page.fill('input[name=name]', name)
-  await page.click('.approve')
-  await page.locator('.passkeys li', { hasText: name }).waitFor()
-}
-
 test('a passkey is added, signs a yes, and is removed', async () => {
   const { page, complaints } = await visitorOf(browser, at.url, 'bob', {}, 'afresh')
   const device = await deviceFor(page)
@@ -62,7 +31,7 @@ test('a passkey is added, signs a yes, and is removed', async () => {
   await page.locator('.warn', { hasText: 'you have none here' }).waitFor()
   assert.deepEqual(await barriersIn(page), [])
   assert.equal(await page.locator('.approve').count(), 0)
-  await add(page, 'bob', 'Work laptop')
+  await addPasskey(page, at.url, 'bob', 'Work laptop')
   assert.deepEqual(await barriersIn(page), [])
   assert.equal((await device.credentials()).length, 1)
   await ready(page)
@@ -92,7 +61,7 @@ test('a passkey is added, signs a yes, and is removed', async () => {
 test('who is not known to the device, or has no passkey on it, signs nothing', async () => {
   const { page } = await visitorOf(browser, at.url, 'bob', {}, 'afresh')
   const device = await deviceFor(page)
-  await add(page, 'bob', 'Phone')
+  await addPasskey(page, at.url, 'bob', 'Phone')
   const hold = await ask()
   await page.goto(`${at.url}/holds/${hold.id}`)
   await ready(page)
@@ -112,7 +81,7 @@ test('who is not known to the device, or has no passkey on it, signs nothing', a
 test('a page that shows what is not there any more says so, and nothing is signed', async () => {
   const { page } = await visitorOf(browser, at.url, 'bob', {}, 'afresh')
   const device = await deviceFor(page)
-  await add(page, 'bob', 'Key on the ring')
+  await addPasskey(page, at.url, 'bob', 'Key on the ring')
   const before = (await device.credentials())[0]?.signCount
   const hold = await ask(terms([requirement({ count: 2, assurance: 'passkey' })], { withinMs: 600_000 }))
   await page.goto(`${at.url}/holds/${hold.id}`)
@@ -142,7 +111,7 @@ test('a rule that asks for a fresh login sends there and back', async () => {
   const { page } = await visitorOf(browser, at.url, 'bob', {}, 'afresh')
   const hold = await ask(terms([requirement({ freshLoginMs: 60_000 })], { withinMs: 600_000 }))
   await page.goto(`${at.url}/holds/${hold.id}`)
-  await signInAgain(page, 'bob', `/holds/${hold.id}`)
+  await signInAgain(page, 'bob', `${at.url}/holds/${hold.id}`)
   await page.click('.approve')
   await page.locator('.yours').waitFor()
   assert.equal(await state(hold.id), 'approved')

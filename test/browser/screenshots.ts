@@ -1,4 +1,4 @@
-/** `npm run screenshots`: the pictures in docs/console.md, from the console of the tour (`npm start`) and nothing else. */
+/** `npm run screenshots`: the pictures in docs/console.md, from the console of the tour (`npm start`) and, for passkeys, which take a name, from one at localhost. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -8,6 +8,7 @@ import pg from 'pg'
 import type { Page } from 'playwright-core'
 import { until } from '../support/until.ts'
 import { startChromium, visitorOf } from './browsers.ts'
+import { takePasskeys } from './passkey-screenshots.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
 const folder = join(root, 'docs', 'images')
@@ -61,6 +62,7 @@ try {
   await page.click('.approve')
   await page.locator('.result').waitFor()
   await take(page, 'executed', true)
+  await takePasskeys(browser, folder)
 } finally {
   over = true
   await browser.close()

@@ -37,5 +37,5 @@ const add = ({ passkeys, csrf, raisedUntil, now }: PasskeysPage): Html =>
 <p class="warn" role="alert" data-problem hidden></p>
 <div class="buttons"><button class="approve" data-passkey="/passkeys/begin">Add a passkey</button></div>
 <noscript><p class="warn">Your browser makes a passkey only with scripts, and they are switched off.</p></noscript>
-<p class="hint">Your fresh login is good for this for ${timeLeft(raisedUntil, now)}.</p>
+<p class="hint">Your fresh login is good for this: ${timeLeft(raisedUntil, now)}.</p>
 </form></section>`
