@@ -1,4 +1,5 @@
 import { lookup as resolveName, type LookupAddress } from 'node:dns'
+import type { IncomingHttpHeaders } from 'node:http'
 import { isIP, type LookupFunction } from 'node:net'
 import { Agent, request } from 'undici'
 import { Closed } from '../approval/channel.ts'
@@ -28,9 +29,10 @@ export interface Message {
 export interface Delivery extends AsyncDisposable {
   /**
    * Resolves when the receiver has taken it: with the whole text of a 2xx answer. Redirects are not followed.
+   * `heard` is told the headers of such an answer.
    * Rejects with `Busy` where it names a time, with `Closed` for 410, with `Declined` for every other status.
    */
-  send(message: Message, signal: AbortSignal): Promise<string>
+  send(message: Message, signal: AbortSignal, heard?: (headers: IncomingHttpHeaders) => void): Promise<string>
 }
 
 /** Calls receivers. What a name resolves to is looked at each time a connection is made, and that very address is connected to. */
@@ -39,14 +41,17 @@ export const makeDelivery = ({ privateAddresses, timeoutMs }: { readonly private
   const agent = new Agent({ connections: 4, pipelining: 1, connect: { timeout: timeoutMs, lookup: guarded(wrong) }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
 
   return {
-    send: async ({ method, url, headers = {}, body }, signal) => {
+    send: async ({ method, url, headers = {}, body }, signal, heard) => {
       const target = new URL(url)
       const literal = target.hostname.replace(/^\[|\]$/g, '')
       if (isIP(literal) !== 0 && wrong(literal)) throw new Error(`${literal} is an address that we do not call`)
       const kind = body === undefined ? {} : { 'content-type': 'application/json' }
       const { statusCode, headers: answered, body: answer } = await request(target, { method, headers: { ...kind, 'user-agent': 'countersign', ...headers }, ...(body === undefined ? {} : { body }), dispatcher: agent, signal })
       const text = await readText(answer)
-      if (statusCode >= 200 && statusCode < 300) return text
+      if (statusCode >= 200 && statusCode < 300) {
+        heard?.(answered)
+        return text
+      }
       if (statusCode === 410) throw new Closed(`HTTP ${statusCode}`)
       const wait = passing.has(statusCode) ? retryAfter(answered['retry-after'], waits) : undefined
       throw wait === undefined ? new Declined(statusCode) : new Busy(`HTTP ${statusCode}`, wait)

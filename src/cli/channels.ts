@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { checkSlack, type Finding } from '../channels/slack/check.ts'
 import { publicKeyText } from '../channels/webhook/signing.ts'
 import { signingKeys } from '../channels/webhook/webhook.ts'
 import { withApprovalKey } from '../config/approval-key.ts'
@@ -7,6 +8,7 @@ import type { Config } from '../config/config.ts'
 import { webhookKey } from '../config/deployment-keys.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../lib/problem.ts'
+import { visible } from '../lib/visible.ts'
 import { type Command, type Options, parseOptions } from './command.ts'
 import type { ConfigIo } from './config.ts'
 import { exit } from './io.ts'
@@ -15,6 +17,7 @@ import { configFileOf } from './serve.ts'
 const options = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the configuration (COUNTERSIGN_CONFIG, or countersign.yaml here)' },
   json: { type: 'boolean', help: 'one JSON array on standard output' },
+  check: { type: 'boolean', help: 'ask the chats whether each would work, without posting anything' },
 } as const satisfies Options
 
 interface Described {
@@ -25,6 +28,8 @@ interface Described {
   readonly payload?: string
   /** What its receiver checks signatures with; those of HMAC have the secret. */
   readonly publicKeys?: readonly string[]
+  /** Of `--check`. */
+  readonly findings?: readonly Finding[]
 }
 
 const describe = (config: Config, channel: ChannelConfig): Described => {
@@ -38,6 +43,11 @@ const describe = (config: Config, channel: ChannelConfig): Described => {
   return { name, kind, host, payload: channel.payload, publicKeys: keys.filter((key) => key.kind === 'ed25519').map(({ key }) => publicKeyText(key)) }
 }
 
+const textOf = ({ name, kind, host, payload, publicKeys = [], findings = [] }: Described): string =>
+  [[name, kind, host, ...(payload === undefined ? [] : [`payload ${payload}`]), ...publicKeys].join('  '), ...findings.map(({ ok, text }) => `  ${ok ? 'ok  ' : 'FAIL'} ${visible(text)}`)].map((line) => `${line}\n`).join('')
+
+const checkWithinMs = 20_000
+
 const showChannels = async (args: readonly string[], io: ConfigIo): Promise<number> => {
   const { values } = parseOptions(args, options)
   const { config, problems } = await loadConfig(resolve(io.cwd, configFileOf(values.config, io)), io.env)
@@ -45,13 +55,13 @@ const showChannels = async (args: readonly string[], io: ConfigIo): Promise<numb
     for (const problem of problems) io.stderr.write(`${formatProblem(problem)}\n`)
     return exit.invalid
   }
-  const described = config.channels.length === 0 ? [] : config.channels.map((channel) => describe(withApprovalKey(config), channel))
+  const described = config.channels.length === 0 ? [] : await Promise.all(config.channels.map(async (channel) => ({ ...describe(withApprovalKey(config), channel), ...(values.check === true && channel.kind === 'slack' ? { findings: await checkSlack(channel, AbortSignal.timeout(checkWithinMs)) } : {}) })))
   if (values.json === true) io.stdout.write(`${JSON.stringify(described)}\n`)
   else if (described.length === 0) io.stderr.write('No channels are configured.\n')
-  else for (const { name, kind, host, payload, publicKeys = [] } of described) io.stdout.write(`${[name, kind, host, ...(payload === undefined ? [] : [`payload ${payload}`]), ...publicKeys].join('  ')}\n`)
-  return exit.ok
+  else for (const one of described) io.stdout.write(textOf(one))
+  return described.some(({ findings = [] }) => findings.some(({ ok }) => !ok)) ? exit.failure : exit.ok
 }
 
 export const channelCommands: readonly Command[] = [
-  { path: ['channels'], summary: 'Show the configured channels and the public keys of their signatures', usage: '', details: 'Reads the configuration of this machine. Give the public key to whoever receives the messages.', options, examples: ['countersign channels', 'countersign channels --json'], run: showChannels },
+  { path: ['channels'], summary: 'Show the configured channels and the public keys of their signatures', usage: '', details: 'Reads the configuration of this machine. With --check it also asks Slack what its tokens are good for, and whether the conversation is there. Give the public key to whoever receives the messages.', options, examples: ['countersign channels', 'countersign channels --check', 'countersign channels --json'], run: showChannels },
 ]

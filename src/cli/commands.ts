@@ -14,6 +14,7 @@ import { identityCommands } from './identity.ts'
 import { loginCommands } from './login.ts'
 import { policyCommands } from './policy.ts'
 import { serveCommand } from './serve.ts'
+import { slackCommands } from './slack.ts'
 import { sqlCaseAction } from './sql-case-action.ts'
 import { teamsCommands } from './teams.ts'
 import { versionCommand } from './version.ts'
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   ...loginCommands,
   ...configCommands,
   ...channelCommands,
+  ...slackCommands,
   ...teamsCommands,
   ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),
   ...identityCommands,

@@ -1,12 +1,13 @@
 import { hash } from 'node:crypto'
 import { isSureEnough, leastAssurance } from '../../approval/assurance.ts'
+import { marksOf } from '../../approval/marks.ts'
 import { plainView, type PlainView, type Ruse } from '../../lib/plain-view.ts'
 import { approversIn } from '../../model/decision.ts'
 import { isOpen, type Hold, type Vote } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
-import { accountText, endOf, headline, impactText, personText, said, stateText, timeText, votesOf } from '../words.ts'
-import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block, type Button } from './blocks.ts'
+import { accountText, endOf, headline, impactText, occasionText, personText, said, stateText, timeText, votesOf } from '../words.ts'
+import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block } from './blocks.ts'
 
 /** Named in every vote beside the hash of what was shown. To be raised with every change of what this file renders. */
 const rendering = 'slack/1'
@@ -119,7 +120,7 @@ const exactly = (hold: Hold): readonly Block[] => {
   const { text, whole, ruses } = shownText(hold)
   const remark = [whole ? '' : 'Not all of it is shown here: open the full review.', ...ruses.map((ruse) => `⚠ ${warnings[ruse]}`)].filter(Boolean).join(' ')
   const resources = hold.action.resources.filter(({ kind }) => kind !== 'column')
-  const list = resources.slice(0, mostResources).map(({ kind, access, name }) => `${kind === 'function' ? 'calls ' : access === 'write' ? 'writes' : 'reads '} ${nameView(name)}`)
+  const list = resources.slice(0, mostResources).map(({ kind, access, name }) => `${kind === 'function' ? 'calls ' : access === 'write' ? 'writes' : 'reads '} ${nameView(name).replaceAll('\n', '\\u{a}')}`)
   return [
     preformatted('The exact action', text, remark === '' ? undefined : remark),
     ...(list.length === 0 ? [] : [preformatted('What it touches', [...list, ...(resources.length > mostResources ? [`and ${resources.length - mostResources} more`] : [])].join('\n'))]),
@@ -134,7 +135,8 @@ const nameView = (text: string, longest = longestName): string => {
 
 const verdicts = (hold: Hold): readonly Block[] => {
   const lines = hold.votes.slice(-9).map(({ verdict, by, channel, at }: Vote) => `${verdict === 'approve' ? '✓' : '✕'} ${personText(by)} ${verdict === 'approve' ? 'approved' : 'denied'}${channel === 'automation' ? ', an automation' : ` by ${channel}`}, ${timeText(at)}`)
-  return lines.length === 0 ? [] : [context(...lines)]
+  const marks = [...new Set(marksOf(hold).map(({ what }) => what))].flatMap((what) => occasionText(hold, what) ?? [])
+  return [...(marks.length === 0 ? [] : [context(...marks)]), ...(lines.length === 0 ? [] : [context(...lines)])]
 }
 
 /** What Slack calls a click on each of them. */
@@ -142,13 +144,19 @@ export const actionIds = { approve: 'countersign.approve', deny: 'countersign.de
 
 const foot = (hold: Hold, style: CardStyle): readonly Block[] => {
   const open = button(actionIds.open, isOpen(hold.state) ? 'Open full review' : 'Open', { url: holdUrl(style.consoleUrl, hold) })
-  const needsPasskey = hold.state === 'pending' && leastAssurance(hold.terms) === 'passkey'
-  if (!isDecidable(hold, style)) return [...(needsPasskey ? [context('Needs a passkey: open the console.')] : []), actions(open)]
+  if (!style.interactive || style.payload === 'none' || hold.state !== 'pending') return [actions(open)]
   const value = buttonValue(hold)
+  const deny = button(actionIds.deny, 'Deny', { value, style: 'danger' })
+  if (!isDecidable(hold, style)) return [context(`${elsewhere(hold)} open the console.`), actions(deny, open)]
   // Where a reason is asked for, a window asks for it, and is the confirmation.
   const sure = hold.terms.askReason ? {} : { confirm: { title: `Approve ${hold.code}?`, text: `${headline(hold)} at ${said(hold.action.service)}. You answer for what the card shows.` } }
-  const decisions: readonly Button[] = [button(actionIds.approve, 'Approve', { value, style: 'primary', ...sure }), button(actionIds.deny, 'Deny', { value, style: 'danger' })]
-  return [actions(...decisions, open)]
+  return [actions(button(actionIds.approve, 'Approve', { value, style: 'primary', ...sure }), deny, open)]
+}
+
+/** Why it is not approved here. */
+const elsewhere = ({ terms }: Hold): string => {
+  const least = leastAssurance(terms)
+  return least === 'passkey' ? 'Needs a passkey:' : least === 'console' ? 'Needs more than a click in a chat:' : 'Not all of it is shown here:'
 }
 
 /** A message that only one person sees. */

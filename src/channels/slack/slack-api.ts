@@ -41,7 +41,7 @@ export const makeSlackApi = ({ url }: { readonly url: string }, token: Secret, d
     if (code === 'ratelimited') throw new Busy(`Slack answered ${method} with ${code}`, 30_000)
     const needed = word(answer['needed'])
     const no = new SlackNo(method, code, needed === undefined ? '' : ` (it needs ${needed})`)
-    throw fatal.has(code) ? new Closed(no.message, { cause: no }) : no
+    throw fatal.has(code) ? new Closed(no.message) : no
   },
 })
 

@@ -2,9 +2,11 @@ import { z } from 'zod'
 import type { Channel, Showing } from '../../approval/channel.ts'
 import type { Log } from '../../lib/log.ts'
 import { Busy } from '../../lib/receiver.ts'
-import { isOpen } from '../../model/hold.ts'
+import { isOpen, type Hold } from '../../model/hold.ts'
 import { makeDelivery, type Delivery } from '../delivery.ts'
 import { concerns } from '../interest.ts'
+import { occasionText } from '../words.ts'
+import { paragraph } from './blocks.ts'
 import { makeCard, type Card } from './card.ts'
 import type { SlackOptions } from './options.ts'
 import { makePace } from './pace.ts'
@@ -62,30 +64,35 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
     return JSON.stringify({ channel, ts } satisfies Copy)
   }
 
-  const remind = async ({ channel, ts }: Copy, signal: AbortSignal): Promise<void> => {
-    await call('chat.postMessage', { channel, thread_ts: ts, reply_broadcast: true, text: 'Nobody has decided, and half of the time is over.' }, signal).catch((error: unknown) => {
+  /** A message that changes tells nobody that it has. */
+  const reply = async ({ channel, ts }: Copy, { code }: Hold, said: string, signal: AbortSignal): Promise<void> => {
+    await call('chat.postMessage', { channel, thread_ts: ts, reply_broadcast: true, text: `News of ${code}`, blocks: [paragraph(`${code}: ${said}`)] }, signal).catch((error: unknown) => {
       if (!(error instanceof SlackNo)) throw error
-      log.warn({ channel: options.name, cause: error.message }, 'a reminder could not be posted')
+      log.warn({ channel: options.name, cause: error.message }, 'a reply to the message of a hold could not be posted')
     })
+  }
+
+  /** `false`: it is not there any more. */
+  const update = async (copy: Copy, showing: Showing, signal: AbortSignal): Promise<boolean> => {
+    try {
+      await call('chat.update', { ...copy, ...cardOf(showing) }, signal)
+      return true
+    } catch (error) {
+      if (!(error instanceof SlackNo) || !gone.has(error.code)) throw error
+      log.warn({ channel: options.name, hold: showing.hold.id, cause: error.message }, 'the message of a hold is not there any more')
+      return false
+    }
   }
 
   const show = async (showing: Showing, signal: AbortSignal): Promise<string | undefined> => {
     const { hold, memory, occasion } = showing
     const copy = readCopy(memory)
-    if (copy === undefined) return isOpen(hold.state) && occasion === 'change' ? await post(showing, signal) : memory
-    if (occasion === 'reminder') {
-      await remind(copy, signal)
-      return memory
-    }
-    try {
-      await call('chat.update', { ...copy, ...cardOf(showing) }, signal)
-      return memory
-    } catch (error) {
-      if (!(error instanceof SlackNo) || !gone.has(error.code)) throw error
-      log.warn({ channel: options.name, hold: hold.id, cause: error.message }, 'the message of a hold is not there any more')
-      // Deleting the message must not hide the hold.
-      return hold.state === 'pending' ? await post(showing, signal) : memory
-    }
+    const said = occasionText(hold, occasion)
+    if (copy === undefined) return isOpen(hold.state) || said !== undefined ? await post(showing, signal) : memory
+    // Whoever deletes the message must not hide the hold.
+    if (!(await update(copy, showing, signal))) return hold.state === 'pending' || said !== undefined ? await post(showing, signal) : memory
+    if (said !== undefined) await reply(copy, hold, said, signal)
+    return memory
   }
 
   return {

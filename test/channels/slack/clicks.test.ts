@@ -216,6 +216,16 @@ describe('who clicks in slack', () => {
 })
 
 describe('what a click in slack is not enough for', () => {
+  test('a no is enough, whatever a yes would need', async () => {
+    await using desk = await startDeskWorld({ payload: 'summary' })
+    const hold = await desk.opened('POST /no', terms([requirement({ assurance: 'passkey' })]))
+    await desk.click({ user: 'U0BOB' }, await desk.show(hold), 'Deny')
+    const { view } = await until('the window', () => desk.slack.views[0])
+    assert.match(wordsOf(view.blocks), /POST \/no/, 'what is denied is shown to the one who may')
+    await desk.submit({ user: 'U0BOB' }, view, 'No.')
+    assert.equal(await desk.stateOf(hold), 'denied')
+  })
+
   for (const [name, text, needs, over] of [
     ['a rule that wants a login at the console', 'POST /console', terms([requirement({ assurance: 'console' })]), {}],
     ['a text that is not shown whole', `POST /${'x'.repeat(3_000)}`, chatTerms(), {}],

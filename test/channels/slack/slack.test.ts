@@ -47,7 +47,8 @@ describe('slack', () => {
     const memory = await show(sampleHold())
     assert.equal(await show(sampleHold(), memory, 'reminder'), memory)
     assert.equal(slack.messages[1]?.thread, slack.messages[0]?.ts)
-    assert.equal(slack.messages[0]?.changes, 0)
+    assert.match(JSON.stringify(slack.messages[1]?.blocks), /half of the time is over/)
+    assert.equal(slack.messages[1]?.text, 'News of CS-7F3K')
   })
 
   test('a message that somebody deleted comes again while the hold waits, and not afterwards', async () => {

@@ -24,7 +24,7 @@ describe('socket mode', () => {
     await desk.slack.deliver(clickOf({ user: 'U0BOB' }, message, buttonOf(message, 'Deny')))
     const { view } = await until('the window', () => desk.slack.views[0])
     const wrong = await desk.slack.deliver(submissionOf({ user: 'U0BOB' }, view, 'bad \u202e'))
-    assert.equal((wrong?.payload as { response_action?: string }).response_action, 'errors')
+    assert.equal(wrong?.payload?.['response_action'], 'errors')
     const ack = await desk.slack.deliver(submissionOf({ user: 'U0BOB' }, view, 'No.'))
     assert.deepEqual([ack?.payload, await desk.stateOf(hold)], [undefined, 'denied'])
   })
@@ -99,7 +99,7 @@ describe('socket mode', () => {
   test('either of them takes any click', async () => {
     await using desk = await start(['a', 'b'])
     await until('both', () => desk.slack.sockets().length === 2)
-    for (const socket of [...desk.slack.sockets()]) {
+    for (const socket of desk.slack.sockets()) {
       const hold = await desk.opened(`POST /${Math.random()}`)
       const message = await desk.show(hold)
       assert.ok(await desk.slack.deliver(clickOf({ user: 'U0BOB' }, message, buttonOf(message, 'Approve')), { socket }))
