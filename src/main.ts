@@ -15,7 +15,7 @@ import { makeConsoleListener } from './channels/web/listener.ts'
 import { makeOutgoing } from './channels/webhook/outgoing.ts'
 import type { ChannelConfig } from './config/channels.ts'
 import type { Config } from './config/config.ts'
-import { assertionKey, linkKeys, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
+import { assertionKey, linkKeys, logSigner, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
 import { sameness } from './config/restart.ts'
 import { makeStaticVault } from './credentials/static-vault.ts'
 import { makeGate } from './gate.ts'
@@ -98,7 +98,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     journalIsDead = true
     log.error({ cause: causeText(cause) }, 'the journal cannot be written: nothing runs any more, restart after the cause is mended')
   }
-  const journal = started.use(await openJournal(config.journal, { now, failed }))
+  const journal = started.use(await openJournal(config.journal, { now, failed, signer: logSigner(config) }))
   const store = started.use(parts.store ?? (await openStore(config.store, parts.storeSkewMs)))
   const note = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
   const identityOf = ({ identity }: Config): TokenIdentity => makeIdentity(identity, { now, events: note, ...(parts.fetch ? { fetch: parts.fetch } : {}) })

@@ -74,11 +74,8 @@ const writeTokens = async (): Promise<void> => {
 await writeTokens()
 const renewal = setInterval(() => void writeTokens().catch((error: unknown) => say(`tokens could not be renewed: ${String(error)}`)), 30 * 60_000)
 
-const countersign = spawnTied(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], {
-  signal: 'SIGKILL',
-  output: 'inherit',
-  env: { ...process.env, NODE_ENV: 'development', CONSOLE_CLIENT_SECRET: 'countersign-console-secret', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn', ...(database === undefined ? {} : { CRM_DB_PASSWORD: database.password }) },
-})
+const env = { ...process.env, NODE_ENV: 'development', CONSOLE_CLIENT_SECRET: 'countersign-console-secret', COUNTERSIGN_LOG: process.env['COUNTERSIGN_LOG'] ?? 'warn', ...(database === undefined ? {} : { CRM_DB_PASSWORD: database.password }) }
+const countersign = spawnTied(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--config', configFile], { signal: 'SIGKILL', output: 'inherit', env })
 const ended = once(countersign, 'exit') as Promise<[number | null]>
 
 const ready = async (): Promise<boolean> => {
@@ -90,7 +87,12 @@ const ready = async (): Promise<boolean> => {
   return false
 }
 
+/** Whose signatures count in the log, for whoever checks it. */
+const auditKeys = join(place, 'audit.keys')
+const writeAuditKeys = (): void => writeFileSync(auditKeys, spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), 'audit', 'key', '--config', configFile], { env }).stdout)
+
 const tour = (): void => {
+  writeAuditKeys()
   const base = `http://127.0.0.1:${http}`
   say()
   say(styleText('bold', 'Countersign is running.'))
@@ -112,6 +114,7 @@ const tour = (): void => {
       afterwards: [
         'Alice cannot approve it: the agent is hers. Try alice.token to see.',
         `What happened: npx countersign audit tail --directory ${shown(join(place, 'data', 'journal'))}`,
+        `That nobody has changed it since: npx countersign audit verify --directory ${shown(join(place, 'data', 'journal'))} --key ${shown(auditKeys)}`,
         `The CLI logs in as well: npx countersign login --server http://127.0.0.1:${console_}`,
       ],
     }),

@@ -171,6 +171,7 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   columns: (columns) => list(columns.slice(0, mostColumns), quoted),
   problems: (problems) => plain(problems.map(freeText)),
   version: quoted,
+  signed: quoted,
   sink: quoted,
   count: plain,
 }

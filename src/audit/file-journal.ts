@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs'
-import { hashLeaf } from '../lib/leaf-hash.ts'
 import { defined } from '../lib/defined.ts'
+import { hashLeaf } from '../lib/leaf-hash.ts'
 import type { AuditEvent } from '../model/audit-event.ts'
 import { Refusal } from '../model/refusal.ts'
+import { signCheckpoint } from './checkpoint.ts'
 import { realDisk, replaceFile, syncDirectory, type Disk } from './disk.ts'
 import { eventText } from './event-text.ts'
 import type { Durability, Journal } from './journal.ts'
 import { makeJournalReader } from './journal-reader.ts'
 import { replicaName } from './line.ts'
+import { MerkleTree } from './merkle-tree.ts'
 import type { JournalOptions } from './options.ts'
 import { recover, type Recovery } from './recovery.ts'
 import { makeSegmentWriter, type SegmentWriter } from './segment-writer.ts'
 import { listSegments } from './segment.ts'
+import type { NoteSigner } from './signed-note.ts'
 import { lockWriter } from './writer-lock.ts'
 
 export interface JournalParts {
@@ -20,6 +23,9 @@ export interface JournalParts {
   /** Told once when the journal has failed for good, with the private cause. The program should stop taking work and end. */
   readonly failed?: (cause: Error) => void
   readonly syncDeadlineMs?: number
+  /** Signs what the log is, now and then, as a record of its own. Without one nothing is signed. */
+  readonly signer?: NoteSigner
+  readonly checkpointMs?: number
 }
 
 export interface RecoveredJournal extends Journal {
@@ -32,11 +38,13 @@ export interface RecoveredJournal extends Journal {
 const usualSyncDeadlineMs = 10_000
 /** Records that wait for the disk: far beyond what a working one lets pile up. */
 const mostWaiting = 50_000
+/** Nothing on record stays without a signature over it for longer. */
+const usualCheckpointMs = 1_000
 const spaceCheckMs = 1_000
 const spaceCheckBytes = 8 * 1024 * 1024
 
 /** These end what was begun. They are taken below the low mark too: refusing them frees nothing and loses the truth. */
-const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-unknown', 'hold-expired', 'hold-withdrawn', 'replica-stopped', 'records-lost', 'store-tampered'])
+const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-unknown', 'hold-expired', 'hold-withdrawn', 'replica-stopped', 'records-lost', 'store-tampered', 'checkpoint'])
 
 /*
  * {directory}/{replica}/lock            who writes
@@ -45,7 +53,7 @@ const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-u
  *                       torn/           what recovery cut
  *                       cursors/        how far each sink is (written by the sinks)
  */
-export const openJournal = async (options: JournalOptions, { now, disk = realDisk, failed, syncDeadlineMs = usualSyncDeadlineMs }: JournalParts): Promise<RecoveredJournal> => {
+export const openJournal = async (options: JournalOptions, { now, disk = realDisk, failed, syncDeadlineMs = usualSyncDeadlineMs, signer, checkpointMs = usualCheckpointMs }: JournalParts): Promise<RecoveredJournal> => {
   if (!replicaName.test(options.replica)) throw new Error(`replica name ${JSON.stringify(options.replica)}: letters, digits, dot, dash and underscore only, 64 at most`)
   const home = `${options.directory}/${options.replica}`
   const wal = `${home}/wal`
@@ -69,6 +77,8 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
     const made = (writer = makeSegmentWriter({ disk, directory: wal, epoch, segmentBytes: options.segmentBytes, syncDeadlineMs, failed: stop, wrote: reader.wrote }))
 
     const origin = `\0{"v":1,"id":"${options.replica}/${epoch}/`
+    const tree = new MerkleTree()
+    let due: NodeJS.Timeout | undefined
     let seq = 0
     let prev = recovery.prev
     let stampedAt = Number.NaN
@@ -115,7 +125,20 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       }
       prev = hashLeaf(leaf)
       sinceSpace += leaf.length
+      if (signer !== undefined) {
+        tree.append(Buffer.from(prev, 'base64'))
+        if (event.type !== 'checkpoint') due ??= setTimeout(checkpoint, checkpointMs).unref()
+      }
       return made.add(seq++, leaf, durability)
+    }
+
+    /** Covers all records before it, and leaves this machine with them. */
+    const checkpoint = (): void => {
+      if (due === undefined || signer === undefined) return
+      clearTimeout(due)
+      due = undefined
+      const signed = signCheckpoint({ origin: `${signer.name}/${options.replica}/${epoch}`, size: tree.size, root: tree.root() }, signer)
+      append({ type: 'checkpoint', signed }, 'queued').catch(() => {}) // who cannot write any more hears so by the next record that somebody waits for
     }
 
     const { unfinished, ended, since, tornBytes } = recovery
@@ -137,6 +160,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       more: reader.more,
       [Symbol.asyncDispose]: async () => {
         if (closed) return
+        checkpoint()
         closed = true
         try {
           await made.close()

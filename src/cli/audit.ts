@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseLine } from '../audit/line.ts'
 import { linesOf, listSegments } from '../audit/segment.ts'
+import { walsOf } from './audit-places.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { exit, Failure, type Io } from './io.ts'
 import { outputOption } from './rendering.ts'
@@ -16,15 +17,6 @@ const directoryOption = { directory: { type: 'string', short: 'd', value: 'DIR',
 interface Found {
   readonly text: string
   readonly time: string
-}
-
-const walsOf = (given: string | undefined, io: Io): readonly string[] => {
-  const directory = given ?? io.env['COUNTERSIGN_AUDIT_DIRECTORY']
-  if (directory === undefined || directory === '') throw new Failure('say where the journal lives: --directory DIR', exit.usage)
-  if (!existsSync(directory)) throw new Failure(`there is no ${directory}`)
-  const wals = readdirSync(directory).sort().map((replica) => `${directory}/${replica}/wal`).filter((wal) => existsSync(wal))
-  if (wals.length === 0) throw new Failure(`no journal in ${directory}`)
-  return wals
 }
 
 const found = (text: string): Found => ({ text, time: /"time":"([^"]{1,40})"/.exec(text.slice(0, 400))?.[1] ?? '' })

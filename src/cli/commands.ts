@@ -1,6 +1,7 @@
 import { protocolEnforces } from '../config/policies.ts'
 import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
+import { auditEvidenceCommands } from './audit-evidence.ts'
 import { caseAction } from './case-action.ts'
 import { channelCommands } from './channels.ts'
 import type { Command } from './command.ts'
@@ -33,6 +34,7 @@ export const commands: readonly Command[] = [
   ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),
   ...identityCommands,
   ...auditCommands,
+  ...auditEvidenceCommands,
   ...approvalCommands,
   healthcheckCommand,
   versionCommand,

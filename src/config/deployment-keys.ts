@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
+import { noteSigner, type NoteSigner } from '../audit/signed-note.ts'
 import { privateKeyOf } from '../lib/ed25519.ts'
 import type { Config } from './config.ts'
 
@@ -6,10 +7,13 @@ import type { Config } from './config.ts'
 
 type Keyed = Pick<Config, 'approval' | 'deployment'>
 
-const derive = ({ approval, deployment }: Keyed, use: string): Buffer => {
-  const [key] = approval.keys
-  if (key === undefined) throw new Error('no approval key')
-  return Buffer.from(hkdfSync('sha256', key.reveal(), deployment, `countersign ${use}`, 32))
+/** One of each approval key, in their order. */
+const deriveAll = ({ approval, deployment }: Keyed, use: string): readonly Buffer[] => approval.keys.map((key) => Buffer.from(hkdfSync('sha256', key.reveal(), deployment, `countersign ${use}`, 32)))
+
+const derive = (keyed: Keyed, use: string): Buffer => {
+  const [first] = deriveAll(keyed, use)
+  if (first === undefined) throw new Error('no approval key')
+  return first
 }
 
 /** Signs who the caller is, for upstreams. */
@@ -18,6 +22,12 @@ export const assertionKey = (config: Keyed): KeyObject => privateKeyOf(derive(co
 /** Signs webhooks that have no key of their own. */
 export const webhookKey = (config: Keyed): KeyObject => privateKeyOf(derive(config, 'webhook key'))
 
+/** Signs what the audit log is. */
+export const logSigner = (config: Keyed): NoteSigner => noteSigner(config.deployment, privateKeyOf(derive(config, 'log key')))
+
+/** Older approval keys have signed when they were the first. */
+export const logSigners = (config: Keyed): readonly NoteSigner[] => deriveAll(config, 'log key').map((key) => noteSigner(config.deployment, privateKeyOf(key)))
+
 /** Equal values of one service get equal masks on all replicas. Whoever knows the masks cannot find the values without the key. */
 export const maskDigests = (config: Keyed): ((service: string) => (value: Uint8Array) => string) => (service) => {
   const secret = createSecretKey(derive(config, `mask key ${service}`))
@@ -25,7 +35,7 @@ export const maskDigests = (config: Keyed): ((service: string) => (value: Uint8A
 }
 
 /** Seals whose accounts of chats are. Older approval keys still open. */
-export const linkKeys = ({ approval, deployment }: Keyed): readonly Uint8Array[] => approval.keys.map((key) => new Uint8Array(hkdfSync('sha256', key.reveal(), deployment, 'countersign link key', 32)))
+export const linkKeys = (config: Keyed): readonly Uint8Array[] => deriveAll(config, 'link key')
 
 /** Seals what browsers and the store keep of logins, so that neither can write any. Older approval keys still open. */
-export const sessionKeys = ({ approval, deployment }: Keyed): readonly Uint8Array[] => approval.keys.map((key) => new Uint8Array(hkdfSync('sha256', key.reveal(), deployment, 'countersign session key', 32)))
+export const sessionKeys = (config: Keyed): readonly Uint8Array[] => deriveAll(config, 'session key')

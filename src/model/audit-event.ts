@@ -101,6 +101,8 @@ export type AuditEvent =
   | { readonly type: 'config-rejected'; readonly problems: readonly string[]; readonly policyVersion: string }
   | { readonly type: 'replica-started'; readonly version: string; readonly policyVersion: string }
   | { readonly type: 'replica-stopped'; readonly cause: string }
+  /** All records of this start before it, by their number and the root over them, signed: a signed note of C2SP. */
+  | { readonly type: 'checkpoint'; readonly signed: string }
   | { readonly type: 'records-lost'; readonly sink: string; readonly count: number; readonly cause: string }
 
 export type AuditEventType = AuditEvent['type']

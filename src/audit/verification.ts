@@ -1,0 +1,206 @@
+import { emptyHash, leafHash } from '../lib/leaf-hash.ts'
+import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
+import { parseLine } from './line.ts'
+import { MerkleTree } from './merkle-tree.ts'
+import { BadNote, type NoteVerifier } from './signed-note.ts'
+
+/**
+ * changed    a record is not what the one after it, or a signature, says
+ * missing    records are not there that others prove
+ * moved      records are there, and not in their place
+ * repeated   a record is there twice
+ * inserted   a record is there that nothing vouches for
+ * unreadable a line is no record
+ * forked     a log has other records than a checkpoint from elsewhere says: there were two of them
+ * truncated  a log has fewer records than a checkpoint from elsewhere says
+ * forged     a signature is not of what it stands under, or of nobody who is known
+ */
+export type FindingKind = 'changed' | 'missing' | 'moved' | 'repeated' | 'inserted' | 'unreadable' | 'forked' | 'truncated' | 'forged'
+
+export interface Finding {
+  readonly kind: FindingKind
+  /** `{replica}/{epoch}/{seq}`: the first record that is not right. */
+  readonly at: string
+  readonly text: string
+}
+
+export interface LogReport {
+  readonly replica: string
+  readonly records: number
+  readonly first?: string
+  readonly last?: string
+  /** So many of them, from the first on, are what somebody known has signed. Nothing is claimed of the others. */
+  readonly signed: number
+  /** What came before the first was not given, so nothing is known of it. */
+  readonly beginsLate: boolean
+  /** The first thing that is wrong; nothing behind it was looked at. */
+  readonly finding?: Finding
+}
+
+export interface GivenLine {
+  readonly text: string
+  /** False for what stands behind the last newline. */
+  readonly whole: boolean
+}
+
+interface Record {
+  readonly id: string
+  readonly epoch: number
+  readonly seq: number
+  readonly prev: string
+  readonly hash: string
+  readonly text: string
+  readonly signed: string | undefined
+}
+
+const recordOf = ({ text, whole }: GivenLine): Record | undefined => {
+  const line = whole ? parseLine(text) : undefined
+  if (line === undefined) return undefined
+  const [, epoch = ''] = line.id.split('/')
+  return { id: line.id, epoch: Number(epoch), seq: line.seq, prev: line.prev, hash: leafHash(text), text, signed: line.type === 'checkpoint' ? String(line['signed']) : undefined }
+}
+
+export interface Evidence {
+  /** Whose signatures count. They come from whoever checks, never from what is checked. */
+  readonly keys: readonly NoteVerifier[]
+  /** Signed checkpoints that were kept elsewhere. */
+  readonly checkpoints: readonly Checkpoint[]
+}
+
+/** One replica's records in the order in which they were kept, checked against each other and against what was signed. */
+export const verifyLog = (replica: string, lines: Iterable<GivenLine>, evidence: Evidence): LogReport => new LogCheck(replica, evidence).run(lines)
+
+class LogCheck {
+  readonly #replica: string
+  readonly #evidence: Evidence
+  #finding: Finding | undefined
+  #first: Record | undefined
+  #before: Record | undefined
+  #earlier: Record | undefined
+  /** Of the current start. */
+  #tree = new MerkleTree()
+  /** Its records are there from the first on: only then there is a root to compare. */
+  #whole = false
+  /** So many of its records are signed. */
+  #good = 0
+  #records = 0
+  #signed = 0
+  /** How many records there are of each start. */
+  readonly #sizes = new Map<number, number>()
+
+  constructor(replica: string, evidence: Evidence) {
+    this.#replica = replica
+    this.#evidence = evidence
+  }
+
+  run(lines: Iterable<GivenLine>): LogReport {
+    let line: GivenLine | undefined
+    for (const next of lines) {
+      if (line !== undefined) this.#take(line, next)
+      line = next
+      if (this.#finding !== undefined) break
+    }
+    if (line !== undefined && this.#finding === undefined) this.#take(line, undefined)
+    if (this.#finding === undefined) this.#compareEnds()
+    return {
+      replica: this.#replica,
+      records: this.#records,
+      signed: this.#signed,
+      beginsLate: this.#first !== undefined && !(this.#first.seq === 0 && this.#first.epoch === 1),
+      ...(this.#first === undefined ? {} : { first: this.#first.id }),
+      ...(this.#before === undefined ? {} : { last: this.#before.id }),
+      ...(this.#finding === undefined ? {} : { finding: this.#finding }),
+    }
+  }
+
+  #id(epoch: number, seq: number): string {
+    return `${this.#replica}/${epoch}/${seq}`
+  }
+
+  #wrong(kind: FindingKind, at: string, text: string): void {
+    this.#finding ??= { kind, at, text }
+  }
+
+  #take(line: GivenLine, nextLine: GivenLine | undefined): void {
+    const record = recordOf(line)
+    if (record === undefined) return this.#wrong('unreadable', this.#before === undefined ? this.#id(1, 0) : this.#id(this.#before.epoch, this.#before.seq + 1), line.whole ? 'this line is no record' : 'the last line is cut off')
+    if (this.#before === undefined) this.#begin(record)
+    else {
+      this.#follow(record, this.#before, nextLine && recordOf(nextLine))
+      if (this.#finding === undefined && record.epoch !== this.#before.epoch) this.#begin(record)
+    }
+    if (this.#finding === undefined && record.signed !== undefined) this.#checkSignature(record, record.signed)
+    if (this.#finding !== undefined) return
+    this.#tree.append(Buffer.from(record.hash, 'base64'))
+    this.#records++
+    this.#sizes.set(record.epoch, record.seq + 1)
+    this.#first ??= record
+    this.#earlier = this.#before
+    this.#before = record
+    this.#compare(record)
+  }
+
+  #begin(record: Record): void {
+    this.#tree = new MerkleTree()
+    this.#whole = record.seq === 0
+    this.#good = 0
+    if (this.#before === undefined && record.seq === 0 && record.epoch === 1 && record.prev !== emptyHash) this.#wrong('changed', record.id, 'the first record of all has nothing before it, and says otherwise')
+  }
+
+  /** Says what is wrong if it does not belong behind the one before. What the record behind it says of it tells which of two is the false one. */
+  #follow(record: Record, before: Record, next: Record | undefined): void {
+    const expected = record.epoch === before.epoch ? before.seq + 1 : 0
+    const confirmed = next !== undefined && next.prev === record.hash
+    if (record.epoch < before.epoch) this.#wrong('moved', record.id, 'it is of an earlier start than the record before it')
+    else if (record.seq > expected) {
+      const at = this.#id(record.epoch, expected)
+      if (next?.epoch === record.epoch && next.seq === expected) this.#wrong('moved', at, 'it stands behind the one that followed it')
+      else this.#wrong('missing', at, record.seq - expected === 1 ? 'this record is missing' : `this record and those up to ${record.seq - 1} are missing`)
+    } else if (record.seq < expected) {
+      if (record.text === before.text || record.text === this.#earlier?.text) this.#wrong('repeated', this.#id(before.epoch, expected), `it is ${record.id} once more`)
+      else if (confirmed) this.#wrong('inserted', before.id, 'another record has its number, and the one after that vouches for the other')
+      else this.#wrong('inserted', record.id, 'there is another record of this number before it')
+    } else if (record.prev !== before.hash) {
+      if (confirmed || next === undefined) this.#wrong('changed', before.id, 'it is not what the record after it was written behind')
+      else this.#wrong('changed', record.id, 'it fits neither the record before it nor the one after it')
+    }
+  }
+
+  /** A signature in the log is of all records of its start before it, and by the chain of all that came before those. */
+  #checkSignature(record: Record, signed: string): void {
+    let checkpoint: Checkpoint
+    try {
+      checkpoint = openCheckpoint(signed, this.#evidence.keys)
+    } catch (error) {
+      if (!(error instanceof BadNote)) throw error
+      return this.#wrong('forged', record.id, error.message)
+    }
+    if (!isOf(checkpoint, this.#replica, record.epoch) || checkpoint.size !== record.seq) return this.#wrong('forged', record.id, `its signature is of ${checkpoint.size} records of ${checkpoint.origin}`)
+    if (!this.#whole) return
+    if (!this.#tree.root().equals(checkpoint.root)) return this.#wrong('changed', this.#id(record.epoch, this.#good), `the records from here to ${record.id} are not those that were signed, and have been chained anew`)
+    this.#good = record.seq
+    this.#signed = this.#records
+  }
+
+  #compare(record: Record): void {
+    for (const { size, root } of this.#whole ? this.#evidence.checkpoints.filter((one) => one.size === record.seq + 1 && isOf(one, this.#replica, record.epoch)) : []) {
+      if (!this.#tree.root().equals(root)) return this.#wrong('forked', this.#id(record.epoch, this.#good), `somewhere from here on these are not the ${size} records that a checkpoint from elsewhere is of`)
+      this.#good = size
+      this.#signed = this.#records
+    }
+  }
+
+  /** What was kept elsewhere is here as well. */
+  #compareEnds(): void {
+    for (const { origin, size } of this.#evidence.checkpoints) {
+      const [replica, epoch] = origin.split('/').slice(-2)
+      const here = this.#sizes.get(Number(epoch)) ?? 0
+      if (replica === this.#replica && here < size) this.#wrong('truncated', this.#id(Number(epoch), here), `there are ${here} records of this start, and a checkpoint from elsewhere is of ${size}`)
+    }
+  }
+}
+
+const isOf = ({ origin }: Checkpoint, replica: string, epoch: number): boolean => origin.endsWith(`/${replica}/${epoch}`)
+
+/** Logs that checkpoints from elsewhere speak of and that are not here at all. */
+export const missingLogs = (replicas: ReadonlySet<string>, checkpoints: readonly Checkpoint[]): readonly string[] => [...new Set(checkpoints.flatMap(({ origin, size }) => (size > 0 ? [origin.split('/').at(-2) ?? ''] : [])))].filter((replica) => !replicas.has(replica))

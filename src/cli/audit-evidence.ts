@@ -1,0 +1,211 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { openCheckpoint } from '../audit/checkpoint.ts'
+import { parseLine } from '../audit/line.ts'
+import { checkProof, proofText } from '../audit/proof.ts'
+import { linesOf, listSegments } from '../audit/segment.ts'
+import { BadNote, noteVerifier, type NoteVerifier } from '../audit/signed-note.ts'
+import { missingLogs, verifyLog, type FindingKind, type GivenLine, type LogReport } from '../audit/verification.ts'
+import { withApprovalKey } from '../config/approval-key.ts'
+import type { Config } from '../config/config.ts'
+import { logSigners } from '../config/deployment-keys.ts'
+import { loadConfig } from '../config/load.ts'
+import { leafHash } from '../lib/leaf-hash.ts'
+import { formatProblem } from '../lib/problem.ts'
+import { terminalText } from '../lib/terminal-text.ts'
+import { walsOf } from './audit-places.ts'
+import { parseOptions, type Command, type Options } from './command.ts'
+import type { ConfigIo } from './config.ts'
+import { exit, Failure } from './io.ts'
+import { outputOption, toJson } from './rendering.ts'
+import { configFileOf } from './serve.ts'
+
+/* Whether the audit log is what was written, and what is needed to see that. Nothing here talks to a server or a network. */
+
+const placeOptions = {
+  directory: { type: 'string', short: 'd', value: 'DIR', help: 'where the journal lives; COUNTERSIGN_AUDIT_DIRECTORY, or that of the configuration' },
+  config: { type: 'string', short: 'c', value: 'FILE', help: 'the configuration, for the place and the keys that are not given (COUNTERSIGN_CONFIG, or countersign.yaml here)' },
+} as const satisfies Options
+
+const keyOption = { key: { type: 'string', short: 'k', value: 'KEY|FILE', multiple: true, help: 'whose signatures count, as `audit key` prints them; a file has one on each line' } } as const satisfies Options
+
+/** Scripts tell by the exit code what is wrong; of several things, the first. */
+const codes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18 }
+const logMissing = 19
+const nothingSigned = 20
+
+const configOf = async (given: string | undefined, io: ConfigIo): Promise<Config> => {
+  const { config, problems } = await loadConfig(resolve(io.cwd, configFileOf(given, io)), io.env)
+  if (problems) throw new Failure(problems.map(formatProblem).join('\n'), exit.invalid)
+  return config
+}
+
+const keysOf = async (given: readonly string[] | undefined, config: string | undefined, io: ConfigIo): Promise<readonly NoteVerifier[]> => {
+  if (given === undefined) return logSigners(withApprovalKey(await configOf(config, io)))
+  const texts = given.flatMap((one) => (existsSync(resolve(io.cwd, one)) ? readFileSync(resolve(io.cwd, one), 'utf8').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')) : [one]))
+  try {
+    return texts.map((text) => noteVerifier(text.trim()))
+  } catch (error) {
+    if (error instanceof BadNote) throw new Failure(`--key: ${error.message}`, exit.usage)
+    throw error
+  }
+}
+
+const journalOf = async (values: { readonly directory?: string; readonly config?: string }, io: ConfigIo): Promise<readonly string[]> => {
+  if (values.directory !== undefined || io.env['COUNTERSIGN_AUDIT_DIRECTORY']) return walsOf(values.directory, io)
+  return walsOf((await configOf(values.config, io)).journal.directory, io)
+}
+
+const replicaOf = (wal: string): string => wal.split('/').at(-2) ?? ''
+
+function* walLines(wal: string): Generator<GivenLine> {
+  for (const { name } of listSegments(wal)) yield* linesOf(`${wal}/${name}`)
+}
+
+/** What left by a sink, in the order of each replica: lines of several replicas may stand in one file. */
+const exportedLogs = (files: readonly string[], io: ConfigIo): ReadonlyMap<string, readonly GivenLine[]> => {
+  const logs = new Map<string, GivenLine[]>()
+  for (const file of files) {
+    if (!existsSync(resolve(io.cwd, file))) throw new Failure(`there is no ${file}`)
+    let replica: string | undefined
+    for (const line of linesOf(resolve(io.cwd, file))) {
+      replica = /^\{"v":1,"id":"([A-Za-z0-9._-]{1,64})\//.exec(line.text)?.[1] ?? replica
+      if (replica === undefined) throw new Failure(`${file} has no records of an audit log`)
+      const lines = logs.get(replica) ?? []
+      if (!logs.has(replica)) logs.set(replica, lines)
+      lines.push({ text: line.text, whole: line.whole || line.text.endsWith('}') }) // a last line without its newline is usual in exports
+    }
+  }
+  return logs
+}
+
+const checkpointsOf = (files: readonly string[] | undefined, keys: readonly NoteVerifier[], io: ConfigIo) =>
+  (files ?? []).flatMap((file) => {
+    const text = readFileSync(resolve(io.cwd, file), 'utf8')
+    try {
+      // One after the other, as `audit checkpoint` prints them.
+      return text.split(/(?<=\n\u2014 [^\n]+\n)(?!\u2014)/).filter((note) => note.trim() !== '').map((note) => openCheckpoint(note, keys))
+    } catch (error) {
+      if (error instanceof BadNote) throw new Failure(`${file}: ${error.message}`, codes.forged)
+      throw error
+    }
+  })
+
+const verifyOptions = {
+  ...placeOptions,
+  ...keyOption,
+  checkpoint: { type: 'string', value: 'FILE', multiple: true, help: 'signed checkpoints that were kept elsewhere: what they are of must be here' },
+  proof: { type: 'string', value: 'FILE', help: 'a proof that `audit prove` made; FILE is then the one record that it is of' },
+  output: outputOption('table', 'json'),
+} as const satisfies Options
+
+const verify = async (args: readonly string[], io: ConfigIo): Promise<number> => {
+  const { values, positionals } = parseOptions(args, verifyOptions, { min: 0, max: 1_000 })
+  const keys = await keysOf(values.key, values.config, io)
+  if (values.proof !== undefined) return verifyProof(values.proof, positionals, keys, io)
+  const checkpoints = checkpointsOf(values.checkpoint, keys, io)
+  const logs = positionals.length > 0 ? exportedLogs(positionals, io) : new Map((await journalOf(values, io)).map((wal) => [replicaOf(wal), walLines(wal)]))
+  const reports = [...logs].map(([replica, lines]) => verifyLog(replica, lines, { keys, checkpoints }))
+  const missing = missingLogs(new Set(logs.keys()), checkpoints)
+  if (values.output === 'json') io.stdout.write(toJson({ logs: reports, missing }))
+  else {
+    for (const report of reports) io.stdout.write(reportText(report))
+    for (const replica of missing) io.stdout.write(`NOT OK  ${terminalText(replica)}: a checkpoint from elsewhere is of this log, and it is not here\n`)
+  }
+  const finding = reports.find((report) => report.finding !== undefined)?.finding
+  if (finding !== undefined) return codes[finding.kind]
+  if (missing.length > 0) return logMissing
+  return reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
+}
+
+const reportText = ({ replica, records, signed, first, last, beginsLate, finding }: LogReport): string => {
+  const name = terminalText(replica)
+  if (finding !== undefined) return `NOT OK  ${name}: ${finding.kind} at ${terminalText(finding.at)}: ${terminalText(finding.text)}. Nothing behind it was looked at.\n`
+  if (records === 0) return `empty   ${name}: no records\n`
+  const late = beginsLate ? `; begins at ${terminalText(first ?? '')}, what came before was not given` : ''
+  if (signed === 0) return `NOT OK  ${name}: ${records} records fit each other, and nobody has signed any of them${late}\n`
+  const rest = records - signed
+  return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${rest === 0 ? '' : `; ${rest} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n`
+}
+
+const verifyProof = (file: string, positionals: readonly string[], keys: readonly NoteVerifier[], io: ConfigIo): number => {
+  const [recordFile] = positionals
+  if (recordFile === undefined || positionals.length > 1) throw new Failure('--proof wants one FILE, with the record in it', exit.usage)
+  try {
+    const { id, origin, size } = checkProof(readFileSync(resolve(io.cwd, file), 'utf8'), readFileSync(resolve(io.cwd, recordFile), 'utf8').replace(/\n$/, ''), keys)
+    io.stdout.write(`ok      ${id} is one of the ${size} records of ${terminalText(origin)}\n`)
+    return exit.ok
+  } catch (error) {
+    if (!(error instanceof BadNote)) throw error
+    io.stdout.write(`NOT OK  ${terminalText(error.message)}\n`)
+    return codes.forged
+  }
+}
+
+const proveOptions = { ...placeOptions, record: { type: 'boolean', help: 'print the record itself in place of its proof' } } as const satisfies Options
+
+const prove = async (args: readonly string[], io: ConfigIo): Promise<number> => {
+  const { values, positionals } = parseOptions(args, proveOptions, { min: 1, max: 1 })
+  const [, replica, epochText, place] = /^([A-Za-z0-9._-]{1,64})\/(\d{1,15})\/(\d{1,15})$/.exec(positionals[0] ?? '') ?? []
+  if (replica === undefined) throw new Failure('a record is called by its id: REPLICA/EPOCH/SEQ', exit.usage)
+  const wal = (await journalOf(values, io)).find((one) => replicaOf(one) === replica)
+  if (wal === undefined) throw new Failure(`no log of ${replica} is here`)
+  const [epoch, index] = [Number(epochText), Number(place)]
+  const leaves: Buffer[] = []
+  for (const { name } of listSegments(wal).filter((segment) => segment.epoch === epoch)) {
+    for (const { text, whole } of linesOf(`${wal}/${name}`)) {
+      if (!whole) break
+      const record = parseLine(text)
+      if (record?.seq !== leaves.length) throw new Failure('the log is damaged; `audit verify` says where', codes.changed)
+      const found = values.record ? (leaves.length === index ? `${text}\n` : undefined) : record.type === 'checkpoint' && leaves.length > index ? proofText(leaves, index, String(record['signed'])) : undefined
+      if (found !== undefined) {
+        io.stdout.write(found)
+        return exit.ok
+      }
+      leaves.push(Buffer.from(leafHash(text), 'base64'))
+    }
+  }
+  throw new Failure(index < leaves.length ? 'nothing is signed behind this record yet; try again in a second' : 'there is no such record')
+}
+
+const checkpointOptions = { ...placeOptions } as const satisfies Options
+
+/** The last signature of each start that is on record: what a later check is made against. */
+const checkpoint = async (args: readonly string[], io: ConfigIo): Promise<number> => {
+  const { values } = parseOptions(args, checkpointOptions)
+  let found = 0
+  for (const wal of await journalOf(values, io)) {
+    const last = new Map<number, string>()
+    for (const segment of listSegments(wal)) for (const { text, whole } of linesOf(`${wal}/${segment.name}`)) if (whole && text.includes('"type":"checkpoint"')) last.set(segment.epoch, String(parseLine(text)?.['signed'] ?? ''))
+    for (const note of last.values()) {
+      found++
+      io.stdout.write(note)
+    }
+  }
+  if (found === 0) throw new Failure('nothing is signed here yet')
+  return exit.ok
+}
+
+const keyOptions = { config: placeOptions.config } as const satisfies Options
+
+const key = async (args: readonly string[], io: ConfigIo): Promise<number> => {
+  const { values } = parseOptions(args, keyOptions)
+  for (const { verifier } of logSigners(withApprovalKey(await configOf(values.config, io)))) io.stdout.write(`${verifier}\n`)
+  return exit.ok
+}
+
+export const auditEvidenceCommands: readonly Command[] = [
+  {
+    path: ['audit', 'verify'],
+    summary: 'Check that the audit log is what was written',
+    usage: '[FILE...] [--directory DIR] [--key KEY|FILE] [--checkpoint FILE]',
+    details:
+      'Without FILE the journal itself is checked, with FILE what left by a sink, as lines. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed.',
+    options: verifyOptions,
+    examples: ['countersign audit verify', 'countersign audit verify --directory copy/ --key auditor.keys --checkpoint last-week.txt', 'countersign audit verify --proof vote.tlog-proof vote.json --key auditor.keys'],
+    run: verify,
+  },
+  { path: ['audit', 'prove'], summary: 'Print the proof that one record is in the log', usage: 'ID [--record]', details: 'The proof is for somebody who has the record, this proof and the key, and nothing else: `audit verify --proof`.', options: proveOptions, examples: ['countersign audit prove proxy-0/12/4711 > vote.tlog-proof', 'countersign audit prove proxy-0/12/4711 --record > vote.json'], run: prove },
+  { path: ['audit', 'checkpoint'], summary: 'Print the last signed checkpoint of each log', usage: '[--directory DIR]', details: 'Keep it elsewhere: records that go missing later are found by `audit verify --checkpoint`.', options: checkpointOptions, examples: ['countersign audit checkpoint > last-week.txt'], run: checkpoint },
+  { path: ['audit', 'key'], summary: 'Print the public keys of the signatures in the audit log', usage: '[--config FILE]', details: 'Give them to whoever checks the log. An older approval key that is still configured has its own.', options: keyOptions, examples: ['countersign audit key > auditor.keys'], run: key },
+]

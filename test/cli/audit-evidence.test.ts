@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { openJournal } from '../../src/audit/file-journal.ts'
+import { noteSigner } from '../../src/audit/signed-note.ts'
+import { withApprovalKey } from '../../src/config/approval-key.ts'
+import { logSigner } from '../../src/config/deployment-keys.ts'
+import { finished, options, started, temporaryDirectory } from '../audit/audit-samples.ts'
+import { configText, makeFolder } from '../config/folder.ts'
+import { makeShell } from './shell.ts'
+
+const signer = noteSigner('prod', generateKeyPairSync('ed25519').privateKey)
+const stranger = noteSigner('prod', generateKeyPairSync('ed25519').privateKey)
+
+const fill = async (directory: string, tries: number, by = signer, replica = 'r1'): Promise<void> => {
+  await using journal = await openJournal(options(directory, { replica }), { now: Date.now, signer: by, checkpointMs: 3_600_000 })
+  for (let at = 0; at < tries; at++) {
+    await journal.append(started(`try-${at}`), 'queued')
+    await journal.append(finished(`try-${at}`), 'queued')
+  }
+}
+
+const change = (directory: string, edit: (text: string) => string): void => {
+  const wal = `${directory}/r1/wal`
+  for (const name of readdirSync(wal)) writeFileSync(`${wal}/${name}`, edit(readFileSync(`${wal}/${name}`, 'utf8')))
+}
+
+describe('evidence', () => {
+  test('verify says that all is well, up to the last signature, and where it is not', async () => {
+    using directory = temporaryDirectory()
+    await using shell = await makeShell()
+    await fill(directory.path, 10)
+    const verify = (...more: string[]) => shell.run(['audit', 'verify', '-d', directory.path, '-k', signer.verifier, ...more])
+    const good = await verify()
+    assert.deepEqual([good.code, good.out], [0, 'ok      r1: 20 records up to the last signature are what was written; 1 more fit, and are not signed yet: nothing is claimed of them (last r1/1/20)\n'])
+    assert.deepEqual(JSON.parse((await verify('-o', 'json')).out), { logs: [{ replica: 'r1', records: 21, signed: 20, beginsLate: false, first: 'r1/1/0', last: 'r1/1/20' }], missing: [] })
+
+    const other = await shell.run(['audit', 'verify', '-d', directory.path, '-k', stranger.verifier])
+    assert.deepEqual([other.code, /NOT OK {2}r1: forged at r1\/1\/20: nobody known has signed/.test(other.out)], [18, true])
+
+    change(directory.path, (text) => text.replace('"seq":7,', '"seq":7 ,').replace('"attempt":"try-4"', '"attempt":"try-X"'))
+    const bad = await verify()
+    assert.deepEqual([bad.code, bad.out.slice(0, 27)], [15, 'NOT OK  r1: unreadable at r'])
+    change(directory.path, (text) => text.replace('"seq":7 ,', '"seq":7,'))
+    const edited = await verify()
+    assert.deepEqual([edited.code, edited.out.slice(0, 30)], [10, 'NOT OK  r1: changed at r1/1/8:'])
+  })
+
+  test('a checkpoint that was kept finds what went missing; a log without signatures is not called good', async () => {
+    using directory = temporaryDirectory()
+    await using shell = await makeShell()
+    await fill(directory.path, 10)
+    await fill(directory.path, 5, signer, 'r2')
+    const kept = await shell.run(['audit', 'checkpoint', '-d', directory.path])
+    assert.match(kept.out, /^prod\/r1\/1\n20\n\S{44}\n\n\u2014 prod \S+\nprod\/r2\/1\n10\n/)
+    const file = join(shell.home, 'kept.txt')
+    writeFileSync(file, kept.out)
+    const verify = (...more: string[]) => shell.run(['audit', 'verify', '-k', signer.verifier, ...more])
+    assert.equal((await verify('-d', directory.path, '--checkpoint', file)).code, 0)
+    change(directory.path, (text) => `${text.split('\n').slice(0, 15).join('\n')}\n`)
+    assert.deepEqual([(await verify('-d', directory.path)).code, (await verify('-d', directory.path, '--checkpoint', file)).code], [20, 17])
+    assert.match((await verify('-d', directory.path)).out, /NOT OK {2}r1: 15 records fit each other, and nobody has signed any of them/)
+    const only = join(shell.home, 'export.ndjson')
+    writeFileSync(only, readFileSync(`${directory.path}/r2/wal/${readdirSync(`${directory.path}/r2/wal`)[0]}`))
+    const missing = await verify(only, '--checkpoint', file)
+    assert.deepEqual([missing.code, /NOT OK {2}r1: a checkpoint from elsewhere is of this log/.test(missing.out), /ok {6}r2: 10 records/.test(missing.out)], [19, true, true])
+    writeFileSync(file, kept.out.replace('\n20\n', '\n21\n'))
+    assert.equal((await verify('-d', directory.path, '--checkpoint', file)).code, 18)
+  })
+
+  test('an export is checked like the journal, several replicas in one file as they came', async () => {
+    using directory = temporaryDirectory()
+    await using shell = await makeShell()
+    await fill(directory.path, 10)
+    await fill(directory.path, 10, signer, 'r2')
+    const lines = ['r1', 'r2'].map((replica) => readFileSync(`${directory.path}/${replica}/wal/${readdirSync(`${directory.path}/${replica}/wal`)[0]}`, 'utf8').trimEnd().split('\n'))
+    const file = join(shell.home, 'export.ndjson')
+    const mixed = lines[0]!.flatMap((line, at) => [line, lines[1]![at]!])
+    const verify = () => shell.run(['audit', 'verify', '-k', signer.verifier, file])
+    writeFileSync(file, mixed.join('\n')) // no newline at the end
+    assert.deepEqual((await verify()).code, 0)
+    writeFileSync(file, mixed.toSpliced(10, 1).join('\n'))
+    const { code, out } = await verify()
+    assert.deepEqual([code, /r1: missing at r1\/1\/5/.test(out), /ok {6}r2/.test(out)], [11, true, true])
+  })
+
+  test('one record and its proof are enough for who has the key', async () => {
+    using directory = temporaryDirectory()
+    await using shell = await makeShell()
+    await fill(directory.path, 10)
+    const [proof, record] = [join(shell.home, 'x.tlog-proof'), join(shell.home, 'x.json')]
+    writeFileSync(proof, (await shell.run(['audit', 'prove', 'r1/1/7', '-d', directory.path])).out)
+    writeFileSync(record, (await shell.run(['audit', 'prove', 'r1/1/7', '--record', '-d', directory.path])).out)
+    const check = () => shell.run(['audit', 'verify', '--proof', proof, record, '-k', signer.verifier])
+    const { code, out } = await check()
+    assert.deepEqual([code, out], [0, 'ok      r1/1/7 is one of the 20 records of prod/r1/1\n'])
+    writeFileSync(record, readFileSync(record, 'utf8').replace('"executed"', '"failed"'))
+    assert.equal((await check()).code, 18)
+    for (const [id, says] of [['r1/1/20', /nothing is signed behind/], ['r1/1/99', /no such record/], ['r9/1/1', /no log of r9/], ['nonsense', /REPLICA\/EPOCH\/SEQ/]] as const) assert.match((await shell.run(['audit', 'prove', id, '-d', directory.path])).err, says, id)
+  })
+
+  test('without more, place and keys are those of the configuration', async () => {
+    using folder = makeFolder()
+    const config = await folder.config(configText())
+    await using shell = await makeShell({ COUNTERSIGN_CONFIG: join(folder.path, 'countersign.yaml') })
+    const keyed = withApprovalKey(config)
+    await fill(config.journal.directory, 3, logSigner(keyed))
+    assert.deepEqual((await shell.run(['audit', 'verify'])).code, 0)
+    assert.equal((await shell.run(['audit', 'key'])).out, `${logSigner(keyed).verifier}\n`)
+    assert.equal((await shell.run(['audit', 'verify', '-c', 'elsewhere.yaml'])).code, 3)
+    assert.equal((await shell.run(['audit', 'verify', '-k', 'nonsense'])).code, 2)
+  })
+})
