@@ -163,7 +163,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
   const chats = config.console.signIn && config.channels.some(isChat) ? openChats(started.use(openLinkStore(config.store, parts.storeSkewMs)), config, identity, now) : undefined
   const slack = chats && started.use(makeSlackDesk(channels.filter(isSlackChannel), { ...chats, approvals, consoleUrl, note, log, lease: store.lease.bind(store), replica: config.replica, now }))
   const bots = channels.filter(isTeamsBot)
-  const teams = chats && bots.length > 0 ? started.use(makeActivities(bots, { approvals, links: chats.links, consoleUrl, note, log, now, ...defined({ fetch: parts.fetch }) })) : undefined
+  const teams = chats && bots.length > 0 ? started.use(makeActivities(bots, { approvals, links: chats.links, consoleUrl, note, log, now })) : undefined
   const site = config.console.signIn && {
     store: started.use(openSessionStore(config.store, parts.storeSkewMs)),
     passkeys: started.use(config.store.kind === 'embedded' ? openEmbeddedPasskeyStore(config.store) : openRedisPasskeyStore(config.store)),

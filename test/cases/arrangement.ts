@@ -1,9 +1,11 @@
+import type { FakeTeams } from '../channels/teams/fake-teams.ts'
 import { startPair } from '../stores/sentinel-pair.ts'
 import { certificate } from './certificate.ts'
 import { isTree, list, type Run } from './loader.ts'
 import type { Profile } from './profile.ts'
 import { secretSource } from './secrets.ts'
 import { askAboutTokens, put } from './translate.ts'
+import { startTeamsFor } from './teams.ts'
 import type { WorldOptions } from './world.ts'
 
 /* What a run needs of its world before the world starts, beside rules and settings. */
@@ -12,6 +14,7 @@ export interface Arrangement extends AsyncDisposable {
   readonly options: Partial<WorldOptions>
   readonly change: (profile: Profile) => void
   readonly files: (folder: string) => void
+  readonly teams?: FakeTeams
 }
 
 export const tokenState = 'a service-account token of svc-a exists'
@@ -28,10 +31,13 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
   const secret = isTree(item['fault']) && item['fault']['target'] === 'secret' ? secretSource(String(item['fault']['kind'])) : undefined
   const processes = list(item['steps']).some((step) => isTree(step) && isTree(step['fault']) && String(step['fault']['target']).startsWith('proxy-'))
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
+  const teams = 'teams' in item ? begun.use(await startTeamsFor()) : undefined
   const life = begun.move()
   return {
-    options: { ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }) },
+    options: { ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }), ...(teams === undefined ? {} : { env: () => teams.env }) },
+    ...(teams === undefined ? {} : { teams: teams.fake }),
     change(profile) {
+      teams?.change(profile)
       if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })
       if (given['state'] === tokenState) askAboutTokens(profile)
       if (secret !== undefined) put(profile.config, ['services', 'app', 'credential'], secret.credential)

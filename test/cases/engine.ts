@@ -15,6 +15,7 @@ import { runAsCase } from './properties.ts'
 import { setUp } from './states.ts'
 import { swapDuring } from './swaps.ts'
 import { runStep } from './steps.ts'
+import { clickInTeams } from './teams.ts'
 import { checkThat } from './that.ts'
 import { applyConfigText, applyRules, applySettings, put } from './translate.ts'
 import { NotLoaded, startWorld, type World } from './world.ts'
@@ -56,6 +57,7 @@ const openWorld = async (run: Run, redisUrl: string | undefined): Promise<World>
   const life = begun.move()
   return {
     ...world,
+    ...(arranged.teams === undefined ? {} : { teams: arranged.teams }),
     async [Symbol.asyncDispose]() {
       await world[Symbol.asyncDispose]()
       await life.disposeAsync()
@@ -180,6 +182,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
       seen.ms = performance.now() - begin
       if (isTree(run.given['probe'])) await single(seen, { as: run.given['as'], ...run.given['probe'] })
     } else if (kind === 'policy_test') await runPolicyTest(seen, run.item['policy_test'] as Tree)
+    else if (kind === 'teams') await clickInTeams(seen, run.item['teams'] as Tree)
     else if (steps === undefined) await single(seen, run.item)
     else {
       const started = performance.now()

@@ -95,7 +95,6 @@ export const channelOf = (via: string): { readonly replica?: string } => {
 export const notYet: Readonly<Record<string, string>> = {
   mysql: 'MySQL is not spoken yet',
   login: 'the login cases are not driven by this runner: test/channels/web/login.test.ts and test/browser hold them',
-  channels: 'there are no chat channels yet',
   audit: 'the audit cases are not driven by this runner yet',
 }
 
@@ -105,7 +104,6 @@ export const notYetItem: Readonly<Record<string, string>> = {
   mysql_packets: 'MySQL is not spoken yet',
   mysql_hex: 'MySQL is not spoken yet',
   slack: 'Slack is not there as a channel yet',
-  teams: 'Teams is not there as a channel yet',
   h2: 'HTTP/2 is not spoken',
   render: 'pages are looked at by test/channels/web/pages.test.ts and test/browser, not by this runner',
   edit: 'a held action cannot be edited: a changed action is another action',

@@ -21,6 +21,7 @@ const tokenExists = async ({ world }: Observation): Promise<void> => {
 
 const states: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
   'approval 1 is held': async (seen) => void (await held(seen, '1', 'req-a', '/admin/users')),
+  'approval 1 is held; teams is configured with app id app-1, tenant tenant-1': async (seen) => void (await held(seen, '1', 'req-a', '/admin/users')),
   'approval other-1 exists for a different action of req-b and is approved': async (seen) => {
     const { hold } = await held(seen, 'other-1', 'req-b', '/admin/other')
     await vote(seen.world, 'appr-a', hold ?? '', 'approve')

@@ -15,6 +15,7 @@ import type { ExplainingPolicySet } from '../../src/policy/policy-set.ts'
 import { openEmbeddedStore } from '../../src/stores/embedded/embedded-store.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import type { FakeTeams } from '../channels/teams/fake-teams.ts'
 import type { SentinelPair } from '../stores/sentinel-pair.ts'
 import { makeIssuers, type Issuers } from './issuers.ts'
 import { fail, pending } from './outcome.ts'
@@ -33,6 +34,8 @@ export interface World extends AsyncDisposable {
   readonly folder: string
   readonly store: StoreFault
   readonly sentinel: SentinelPair | undefined
+  /** The chat, where the run has one. */
+  readonly teams?: FakeTeams
   /** Where the records are, for somebody who reaches them past us. */
   readonly storeAt: { readonly kind: 'embedded'; readonly path: string } | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }
   readonly replicas: ReadonlyMap<string, Running>

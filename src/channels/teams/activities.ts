@@ -1,5 +1,4 @@
 import { makeOutbound } from '../../identity/outbound.ts'
-import type { Fetch } from '../../identity/bounded-fetch.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
 import type { Hook } from '../hook.ts'
 import { makeActivityReader } from './activity.ts'
@@ -9,8 +8,6 @@ import { makeClicks, type Answer, type ClickParts } from './clicks.ts'
 export interface ActivitiesParts extends ClickParts {
   readonly note: (event: Extract<AuditEvent, { type: 'vote-refused' | 'authentication-failed' }>) => void
   readonly now: () => number
-  /** Stands in for requests of keys. */
-  readonly fetch?: Fetch
 }
 
 const mostBytes = 256 * 1024
@@ -23,7 +20,7 @@ const said = (answer: Answer): object =>
 export const makeActivities = (bots: readonly TeamsBot[], parts: ActivitiesParts): Hook & AsyncDisposable => {
   const stop = new AbortController()
   const outbound = makeOutbound(undefined)
-  const read = makeActivityReader(bots.map(({ options: { appId, connector } }) => ({ appId, connector })), { fetch: parts.fetch ?? outbound.fetch, now: parts.now, signal: stop.signal, note: parts.note })
+  const read = makeActivityReader(bots.map(({ options: { appId, connector } }) => ({ appId, connector })), { fetch: outbound.fetch, now: parts.now, signal: stop.signal, note: parts.note })
   const click = makeClicks(bots, parts)
   return {
     path: '/teams/activities',

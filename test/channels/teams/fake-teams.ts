@@ -7,6 +7,7 @@ import type { TeamsBotOptions } from '../../../src/channels/teams/options.ts'
 import { Secret } from '../../../src/lib/secret.ts'
 import { cardProblems } from './card-rules.ts'
 
+/** Of whom the bot is, unless another is named. */
 export const tenant = '11111111-2222-4333-8444-555555555555'
 export const appId = 'aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee'
 export const conversation = '19:0123456789abcdef@thread.tacv2'
@@ -45,7 +46,7 @@ const makeKey = async (kid: string, endorsements: readonly string[]): Promise<{ 
  * The Bot Connector as far as a bot meets it: tokens, conversations, members and keys. It takes nothing that the real one is known to turn away,
  * and it can fail, be slow to forgive, and forget messages.
  */
-export const startTeams = async () => {
+export const startTeams = async (home = tenant) => {
   const keys = { good: await makeKey('good', ['msteams', 'webchat']), other: await makeKey('other', ['directline']), unlisted: await makeKey('unlisted', ['msteams']) }
   const messages = new Map<string, { activity: Tree; readonly replies: Tree[] }>()
   const people = new Map<string, Person>()
@@ -68,7 +69,7 @@ export const startTeams = async () => {
     if (place !== conversation) return [404, { error: { code: 'ConversationNotFound' } }]
     if (kind === 'members' && method === 'GET') {
       const person = people.get(id ?? '')
-      return person === undefined ? [404] : [200, { id: person.id, objectId: person.object, aadObjectId: person.object, tenantId: person.tenant ?? tenant, userPrincipalName: person.principalName ?? 'somebody@example.org', userRole: person.role ?? 'user' }]
+      return person === undefined ? [404] : [200, { id: person.id, objectId: person.object, aadObjectId: person.object, tenantId: person.tenant ?? home, userPrincipalName: person.principalName ?? 'somebody@example.org', userRole: person.role ?? 'user' }]
     }
     if (kind !== 'activities') return [405]
     const problem = problemOf(body)
@@ -89,7 +90,7 @@ export const startTeams = async () => {
   const take = (request: IncomingMessage, text: string): readonly [status: number, answer?: Tree] => {
     const { method = '', url = '', headers } = request
     if (method === 'GET' && url === '/keys') return [200, { keys: [keys.other.jwk, keys.good.jwk] }]
-    if (url === `/${tenant}/token`) {
+    if (url === `/${home}/token`) {
       const form = new URLSearchParams(text)
       const asked = ['grant_type', 'client_id', 'client_secret', 'scope'].map((name) => form.get(name))
       if (method !== 'POST' || headers['content-type'] !== 'application/x-www-form-urlencoded' || String(asked) !== String(['client_credentials', appId, appSecret, 'https://api.botframework.com/.default'])) return [401, { error: 'invalid_client' }]
@@ -118,8 +119,8 @@ export const startTeams = async () => {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
   const options = (over: Partial<TeamsBotOptions> = {}): TeamsBotOptions => ({
-    kind: 'teams-bot', name: 'chat', interest: {}, timeoutMs: 2_000, privateAddresses: true, appId, appSecret: new Secret(appSecret), tenant, issuer: `https://login.microsoftonline.com/${tenant}/v2.0`, conversation, serviceUrl: `${url}/teams/`, payload: 'full', groupsMaxAgeMs: 60_000,
-    connector: { issuer: connectorIssuer, jwksUrl: `${url}/keys`, tokenUrl: `${url}/${tenant}/token`, scope: 'https://api.botframework.com/.default', serviceHosts: [new URL(url).host] },
+    kind: 'teams-bot', name: 'chat', interest: {}, timeoutMs: 2_000, privateAddresses: true, appId, appSecret: new Secret(appSecret), tenant: home, issuer: `https://login.microsoftonline.com/${home}/v2.0`, conversation, serviceUrl: `${url}/teams/`, payload: 'full', groupsMaxAgeMs: 60_000,
+    connector: { issuer: connectorIssuer, jwksUrl: `${url}/keys`, tokenUrl: `${url}/${home}/token`, scope: 'https://api.botframework.com/.default', serviceHosts: [new URL(url).host] },
     ...over,
   })
 
@@ -127,8 +128,8 @@ export const startTeams = async () => {
   /** What the Connector posts when somebody presses a button on a card. */
   const click = (by: Person, verb: string, data: Tree, over: Tree = {}): Tree => ({
     type: 'invoke', id: `f:${randomUUID()}-${++clicks}`, name: 'adaptiveCard/action', channelId: 'msteams', serviceUrl: `${url}/teams/`,
-    from: { id: by.id, name: 'Somebody', aadObjectId: by.object }, conversation: { id: `${conversation};messageid=1700000000000`, tenantId: by.tenant ?? tenant, conversationType: 'channel' },
-    recipient: { id: `28:${appId}` }, channelData: { tenant: { id: by.tenant ?? tenant }, team: { id: conversation } }, value: { action: { type: 'Action.Execute', verb, data }, trigger: 'manual' }, ...over,
+    from: { id: by.id, name: 'Somebody', aadObjectId: by.object }, conversation: { id: `${conversation};messageid=1700000000000`, tenantId: by.tenant ?? home, conversationType: 'channel' },
+    recipient: { id: `28:${appId}` }, channelData: { tenant: { id: by.tenant ?? home }, team: { id: conversation } }, value: { action: { type: 'Action.Execute', verb, data }, trigger: 'manual' }, ...over,
   })
 
   const token = ({ key = 'good', header = {}, ...claims }: Tree & { readonly key?: keyof typeof keys; readonly header?: Tree } = {}): Promise<string> => {
