@@ -4,7 +4,7 @@ import { terminalText } from '../lib/terminal-text.ts'
 import { connect, serverOptions, type ApiClient } from './api-client.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { getHold, postHold, resolveHold, type HoldDetail } from './hold-answer.ts'
-import { holdText } from './hold-text.ts'
+import { holdText, isConsoleOnly } from './hold-text.ts'
 import { exit, Failure, type Io } from './io.ts'
 import { outputOption, toJson, toYaml } from './rendering.ts'
 
@@ -57,7 +57,7 @@ const approving: Way = {
   done: 'approved',
   question: (code, wish) => `Type ${code} to approve ${wish === undefined ? 'exactly this' : `this, and ${wish.times} more like it for ${terminalText(wish.within)}`}, anything else to leave it: `,
   needsReason: ({ terms }) => terms.askReason,
-  obstacle: ({ obstacle }) => obstacle && obstacleText(obstacle),
+  obstacle: (hold) => (hold.obstacle ? obstacleText(hold.obstacle) : isConsoleOnly(hold) ? `A yes to this is given in the console alone, at /holds/${terminalText(hold.id)}: the rule asks for a passkey or a fresh login there.` : undefined),
   send: (client, { id }, ballot) => postHold(client, id, 'votes', { verdict: 'approve', ...ballot }),
 }
 

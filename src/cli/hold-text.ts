@@ -77,6 +77,12 @@ const tallyText = (tally: Readonly<Record<string, number>>): string => Object.en
 const historyText = ({ alike, others, last, denied }: NonNullable<HoldDetail['history']>): string =>
   `${denied === undefined ? '' : `${who(denied.by)} said no to the same, ${terminalText(denied.code)}${denied.reason === undefined ? '' : `: ${terminalText(denied.reason)}`}; `}like this: ${tallyText(alike) || 'never'}${last === undefined ? '' : ` (the last ${terminalText(last.code)})`}; other: ${tallyText(others) || 'nothing'}`
 
+const surenessText = ({ assurance, freshLoginMs }: HoldDetail['terms']['requirements'][number]): string =>
+  `${assurance === 'passkey' ? ', signed with a passkey' : ''}${freshLoginMs === undefined ? '' : `, signed in again at most ${Math.ceil(freshLoginMs / 60_000)} min before`}`
+
+/** Whether a yes to this counts only where there are passkeys and fresh logins. */
+export const isConsoleOnly = ({ terms }: HoldDetail): boolean => terms.requirements.every(({ assurance, freshLoginMs }) => assurance === 'passkey' || freshLoginMs !== undefined)
+
 const escalationText = ({ openedAt }: HoldDetail, escalation: HoldDetail['terms']['requirements'][number]['escalation']): string =>
   escalation === undefined ? '' : ` (from ${new Date(Date.parse(openedAt) + escalation.afterMs).toISOString().slice(0, 16)}Z on also ${approversIn(escalation).map(terminalText).join(', ')})`
 
@@ -96,7 +102,7 @@ const grantText = ({ times, rows, withinMs }: NonNullable<HoldDetail['grantable'
 /** Everything there is to decide on, with the texts of strangers fenced off. */
 export const holdText = (hold: HoldDetail, io: Io): string => {
   const { action, caller } = hold
-  const wanted = hold.terms.requirements.map((requirement) => `${requirement.count} of ${approversIn(requirement).map(terminalText).join(', ')}${escalationText(hold, requirement.escalation)}`).join('; and ')
+  const wanted = hold.terms.requirements.map((requirement) => `${requirement.count} of ${approversIn(requirement).map(terminalText).join(', ')}${surenessText(requirement)}${escalationText(hold, requirement.escalation)}`).join('; and ')
   const open = hold.state === 'pending' || hold.state === 'approved'
   return [
     row('Hold', `${terminalText(hold.code)}  ${terminalText(hold.id)}  ${stateText(hold.state, io)}`),

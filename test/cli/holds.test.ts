@@ -33,6 +33,16 @@ test('ls and show print for people and for programs', async () => {
   assert.equal((parse((await shell.run(['holds', 'show', 'hold_1', '-o', 'yaml'])).out) as { action: { text: string } }).action.text, 'POST /v1/exports\n\n{"all":true}')
 })
 
+test('what takes a passkey is shown as that, and approved elsewhere', async () => {
+  await using at = await begin()
+  const hold = makeHold()
+  at.desk.holds.set(hold.id, { ...hold, terms: { ...hold.terms, requirements: hold.terms.requirements.map((one) => ({ ...one, assurance: 'passkey' as const, freshLoginMs: 300_000 })) } })
+  assert.match((await at.shell.run(['holds', 'show', hold.id])).out, /1 of security, signed with a passkey, signed in again at most 5 min before/)
+  const { code, err } = await at.shell.run(['holds', 'approve', hold.id], { terminal: true, type: ['CS-7F3K'] })
+  assert.deepEqual([code, at.desk.calls], [5, []])
+  assert.match(err, /in the console alone, at \/holds\/hold_1/)
+})
+
 const statement = (more: Partial<Hold['action']> = {}): Hold => {
   const hold = makeHold()
   const resources: Hold['action']['resources'] = [
