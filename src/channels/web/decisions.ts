@@ -84,7 +84,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
     // What cannot count any more is refused for that, and nobody reaches for a passkey for it.
     const mayCount = ballot.verdict === 'approve' && hold.state === 'pending' && hold.deadline > now() && ballot.digest === hold.action.digest && approvals.obstacle(hold, session.viewer) === undefined
     const proof = mayCount ? await signing.proof(hold, session, yes, ballot) : { assurance: 'console' as const }
-    await approvals.vote(hold.id, { verdict: ballot.verdict, ...yes, by: session.viewer, channel: 'console', ...proof })
+    await approvals.vote(hold.id, { verdict: ballot.verdict, ...yes, by: session.viewer, channel: 'console', ...proof, ...defined({ grant: ballot.grant }) })
   }
 
   /** What became of a decision that was not counted, on the page of the hold as it is now. */

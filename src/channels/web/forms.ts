@@ -36,6 +36,9 @@ const account = z.string().min(1).max(1_000)
 const handing = z.strictObject({ to: z.union([z.strictObject({ group: account }), z.strictObject({ issuer: account.optional(), subject: account })]), note: words.optional() })
 const reviewing = z.strictObject({ note: words })
 
+/** A field of a form that was left empty says nothing. */
+const count = z.string().regex(/^\d{0,7}$/, 'a number').transform((text) => (text === '' || Number(text) === 0 ? undefined : Number(text))).optional()
+
 const voteForm = z.strictObject({
   csrf: z.string(),
   verdict: z.enum(['approve', 'deny']),
@@ -46,6 +49,9 @@ const voteForm = z.strictObject({
   /** What a passkey said to a yes, and what it was asked. */
   ceremony: z.string().max(8_000).optional(),
   credential: z.string().max(16_000).optional(),
+  'grant-times': count,
+  'grant-rows': count,
+  'grant-minutes': count,
 })
 
 const withdrawal = z.strictObject({})
@@ -91,7 +97,17 @@ export interface BallotForm {
 }
 
 export const parseBallot = (value: unknown): BallotForm => checked(ballot, value) as BallotForm
-export const parseVoteForm = (fields: ReadonlyMap<string, string>): VoteForm => checked(voteForm, Object.fromEntries(fields)) as VoteForm
+export const parseVoteForm = (fields: ReadonlyMap<string, string>): VoteForm => {
+  const { 'grant-times': times, 'grant-rows': rows, 'grant-minutes': minutes, ...form } = checked(voteForm, Object.fromEntries(fields))
+  return { ...form, digest: form.digest as Digest, ...defined({ grant: form.verdict === 'approve' ? wishIn(times, rows, minutes) : undefined }) }
+}
+
+/** How many more says whether there is a grant; then there is more to say. */
+const wishIn = (times: number | undefined, rows: number | undefined, minutes: number | undefined): GrantBounds | undefined => {
+  if (times === undefined && rows === undefined && minutes === undefined) return undefined
+  if (times === undefined || minutes === undefined) throw new Refusal('malformed', 'To let more like this through, say how many more and for how many minutes. Nothing was decided.')
+  return { times, withinMs: minutes * 60_000, ...defined({ rows }) }
+}
 export const parseBreakGlass = (value: unknown): BreakGlassForm => checked(breaking, value) as BreakGlassForm
 export const parseBreakGlassForm = (fields: ReadonlyMap<string, string>) => checked(breakGlassForm, Object.fromEntries(fields)) as Omit<VoteForm, 'verdict'>
 export const parseReviewForm = (fields: ReadonlyMap<string, string>) => checked(reviewForm, Object.fromEntries(fields))
@@ -100,6 +116,7 @@ export const parseHandOver = (value: unknown) => checked(handing, value)
 export const parseReview = (value: unknown) => checked(reviewing, value)
 export const parseInboxQuery = (parameters: URLSearchParams) => checked(inboxQuery, single(parameters))
 export const parseWithdrawal = (value: unknown): void => void checked(withdrawal, value)
+export const parseGrantsQuery = (parameters: URLSearchParams) => checked(pageQuery.pick({ after: true }), single(parameters))
 export const parsePageQuery = (parameters: URLSearchParams) => checked(pageQuery, single(parameters))
 export const parseHoldQuery = (parameters: URLSearchParams) => checked(query, single(parameters))
 export const parseStreamQuery = (parameters: URLSearchParams) => checked(streamQuery, single(parameters))

@@ -12,6 +12,7 @@ import { loadAssets } from './assets.ts'
 import { headerValues, type Boundary } from './boundary.ts'
 import { makeDecisions, type Shown } from './decisions.ts'
 import { makeLinkPages, type Linking } from './links.ts'
+import { makeGrantPages } from './grant-pages.ts'
 import { makeLoginPages } from './login/login-pages.ts'
 import { makeProvider } from './login/provider.ts'
 import { makeSessions, type Session, type Sessions } from './login/sessions.ts'
@@ -109,6 +110,14 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     if (refused !== undefined) sendShown(response, refused.session, refused.shown)
   }
 
+  const grantPages = makeGrantPages({ grants: approvals.grants, sessions, now })
+  const sendGrants = (response: ServerResponse, session: Session, { status, title, main }: Shown): void => send(response, status, frame(title, { session, current: 'grants' }), main)
+  const grantList = withSession(async ({ response, target }, session) => sendGrants(response, session, await grantPages.list(session, target)))
+  const grantEnd: Answer = async ({ request, response, id }) => {
+    const refused = await grantPages.revoke(request, response, id)
+    if (refused !== undefined) sendGrants(response, refused.session, refused.shown)
+  }
+
   const passkeyPage = withSession(async ({ response }, session) => send(response, 200, frame('Passkeys', { session, current: 'passkeys' }), await passkeys.page(session)))
 
   const signedOut: Answer = async ({ response }) => {
@@ -138,6 +147,8 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/review$/, POST: decide('review') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/hand-over$/, POST: decide('handOver') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/challenge$/, POST: ({ request, response, id }) => decisions.challenge(request, response, id) },
+    { path: /^\/grants$/, GET: grantList },
+    { path: /^\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: grantEnd },
     { path: /^\/passkeys$/, GET: passkeyPage, POST: ({ request, response }) => passkeys.add(request, response) },
     { path: /^\/passkeys\/begin$/, POST: ({ request, response }) => passkeys.begin(request, response) },
     { path: /^\/passkeys\/remove$/, POST: ({ request, response }) => passkeys.remove(request, response) },

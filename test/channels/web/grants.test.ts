@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { action, requirement, startConsole, terms } from '../../browser/world.ts'
+import { makeBrowser } from '../../support/idp.ts'
+import { fieldIn } from './console-desk.ts'
 import { digest, makeHold, person, startDesk } from './hold-desk.ts'
 
 const grantIn = (calls: readonly string[]): string | undefined => calls.find((call) => call.startsWith('vote'))?.split(' grant ')[1]
@@ -35,4 +38,60 @@ test('grants are listed, shown and ended with the rights of whoever asks', async
   assert.deepEqual([ended.status, ended.json['state']], [200, 'revoked'])
   assert.ok(desk.calls.includes('recheck alice'), 'who ends it is looked at afresh')
   assert.equal((await desk.call('POST', '/api/grants/grant_7/revoke', { token: 'alice', body: {} })).status, 409)
+})
+
+test('on the console: offered beside a yes with what it is for, listed with its budget, ended by a form, all without scripts', async () => {
+  await using at = await startConsole()
+  at.world.pinned = { policyVersion: `sha256:${'5e'.repeat(32)}`, path: '/v1/<b>/*', values: '' }
+  const like = (text: string) => action(text, { pattern: { same: 'one kind', text: (path) => `POST ${path}` } })
+  const needs = terms([requirement()], { grant: { times: 5, withinMs: 3_600_000 } })
+  const browser = makeBrowser()
+  await browser.logIn(`${at.url}/oauth2/start`, 'bob', (url) => url.startsWith(at.url) && !url.includes('/oauth2/'))
+  const get = async (path: string): Promise<string> => await (await browser.visit(`${at.url}${path}`)).text()
+  const post = async (path: string, fields: Record<string, string>) => {
+    const response = await browser.visit(`${at.url}${path}`, fields, { origin: at.url })
+    return { status: response.status, location: response.headers.get('location'), text: await response.text() }
+  }
+  const hold = await at.ask(like('POST /v1/a/1'), { needs })
+  const yes = async (grant: Record<string, string>) => {
+    const text = await get(`/holds/${hold.id}`)
+    return await post(`/holds/${hold.id}/vote`, { ...Object.fromEntries(['csrf', 'digest', 'revision', 'shown'].map((name) => [name, fieldIn(text, name)])), verdict: 'approve', ...grant })
+  }
+  const offered = await get(`/holds/${hold.id}`)
+  assert.ok(offered.includes('POST /v1/&lt;b&gt;/*') && offered.includes('The rule allows 5, 1 h at most.'), offered)
+  assert.ok(!offered.includes('name="grant-rows"'))
+  assert.ok((await get('/grants')).includes('There are none'))
+  for (const grant of [{ 'grant-times': '6', 'grant-minutes': '5' }, { 'grant-times': '5', 'grant-minutes': '61' }, { 'grant-times': '5' }, { 'grant-times': '5', 'grant-minutes': '' }, { 'grant-minutes': '5' }, { 'grant-times': '-1', 'grant-minutes': '5' }, { 'grant-times': '5', 'grant-rows': '1', 'grant-minutes': '5' }]) {
+    const refused = await yes(grant)
+    assert.ok(refused.status === 400 && refused.text.includes('This cannot be taken as it is'), `${refused.status} ${JSON.stringify(grant)}`)
+  }
+  assert.deepEqual((await at.hold(hold.id)).state, 'pending')
+  assert.equal((await yes({ 'grant-times': '3', 'grant-minutes': '30' })).status, 303)
+  assert.deepEqual([(await at.hold(hold.id)).granted?.times, (await at.hold(hold.id)).granted?.withinMs], [3, 1_800_000])
+  assert.match(await get(`/holds/${hold.id}`), /Granted with it<\/h2><p>3 more like it: <time/)
+  const id = hold.id.replace('hold_', 'grant_')
+  const page = await get('/grants')
+  assert.ok(page.includes('<b>0 of 3</b> used') && page.includes('POST /v1/&lt;b&gt;/*') && page.includes('Given by bob'), page)
+  const csrf = fieldIn(page, 'csrf')
+  const stranger = makeBrowser()
+  await stranger.logIn(`${at.url}/oauth2/start`, 'dave', (url) => url.startsWith(at.url) && !url.includes('/oauth2/'))
+  const theirs = await (await stranger.visit(`${at.url}/grants`)).text()
+  assert.ok(theirs.includes('There are none'))
+  assert.equal((await stranger.visit(`${at.url}/grants/${id}/revoke`, { csrf: fieldIn(theirs, 'csrf') }, { origin: at.url })).status, 404)
+  assert.equal((await post(`/grants/${id}/revoke`, { csrf: 'x' })).status, 403)
+  assert.ok((await get('/grants')).includes('End it'))
+  assert.deepEqual([(await post(`/grants/${id}/revoke`, { csrf })).status, (await post(`/grants/${id}/revoke`, { csrf })).status], [303, 409])
+  assert.ok((await get('/grants')).includes('Revoked'))
+  assert.match(await get(`/holds/${hold.id}`), /3 more like it: revoked/)
+})
+
+test('on the console: nothing is offered where the rule does not let it, and what cannot be undone is said', async () => {
+  await using at = await startConsole()
+  const browser = makeBrowser()
+  await browser.logIn(`${at.url}/oauth2/start`, 'bob', (url) => url.startsWith(at.url) && !url.includes('/oauth2/'))
+  const plain = await at.ask(action('POST /v1/a/1'))
+  assert.doesNotMatch(await (await browser.visit(`${at.url}/holds/${plain.id}`)).text(), /grant-times/)
+  const final = await at.ask(action('POST /v1/a/2'), { needs: terms([requirement()], { irreversible: true }) })
+  const text = await (await browser.visit(`${at.url}/holds/${final.id}`)).text()
+  assert.ok(text.includes('The rule says that this cannot be undone.') && !text.includes('grant-times'))
 })

@@ -4,6 +4,7 @@ import { endOf, headline, impactText, personText, said, spanText, stateText, tar
 import { historyCard } from './history.ts'
 import { marksOf } from '../../../approval/marks.ts'
 import type { Lack } from '../passkeys/signing.ts'
+import { grantedCard, grantFields } from './grants.ts'
 import { html, type Html } from './html.ts'
 import { besidesVoting, markText, notices, type Offers } from './people.ts'
 import type { Statement } from './statement.ts'
@@ -51,6 +52,7 @@ ${notices(about)}
 ${decision(about)}
 ${besidesVoting({ ...about, shown: statement.shown })}
 ${result(hold)}
+${grantedCard(hold, about.now)}
 ${votes(about)}
 ${timeline(hold)}
 ${record(about)}
@@ -74,6 +76,7 @@ ${mayDeny && html`<form method="post" action="/holds/${hold.id}/vote" class="vot
 <label for="reason">Reason${hold.terms.askReason ? ' (the rule asks for one)' : ' (optional)'}</label>
 <textarea id="reason" name="reason" rows="3" maxlength="2000"${hold.terms.askReason && html` required`} aria-describedby="reads">${typed}</textarea>
 <p class="hint" id="reads">The requester, also an agent, reads it.</p>
+${mayApprove && grantFields(hold)}
 ${mayApprove && lack && lacking(hold, lack)}
 <div class="buttons">${mayApprove && (lack === undefined || lack.lacks === 'signature') && html`<button name="verdict" value="approve" class="approve"${lack && html` data-passkey="/holds/${hold.id}/challenge"`}>Approve${lack && ' with a passkey'} <span class="code">${hold.code}</span></button>`}<button name="verdict" value="deny" class="deny">Deny</button></div>
 ${mayApprove && html`<p class="hint">${runText(hold)}</p>`}

@@ -13,7 +13,7 @@ export interface Frame {
   readonly assets: Assets
   /** Who is logged in, and the token of their session. */
   readonly session?: { readonly viewer: Caller; readonly csrf: string } | undefined
-  readonly current?: 'inbox' | 'passkeys' | undefined
+  readonly current?: 'inbox' | 'grants' | 'passkeys' | undefined
   readonly deployment: string
   readonly now: number
 }
@@ -37,7 +37,7 @@ ${session && assets.scripts.map((script) => html`<script type="module" src="${sc
 <header class="top">
 <a class="brand" href="/"><img src="${assets.mark}" alt="" width="24" height="24"> Countersign</a>
 <span class="deployment">${deployment}</span>
-${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a> <a href="/passkeys"${current === 'passkeys' && html` aria-current="page"`}>Passkeys</a></nav>
+${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a> <a href="/grants"${current === 'grants' && html` aria-current="page"`}>Grants</a> <a href="/passkeys"${current === 'passkeys' && html` aria-current="page"`}>Passkeys</a></nav>
 <span class="live" id="live" hidden></span>
 <form class="who" method="post" action="/oauth2/logout"><span title="${session.viewer.subject}">${personName(session.viewer)}</span><input type="hidden" name="csrf" value="${session.csrf}"><button class="quiet">Sign out</button></form>`}
 </header>
