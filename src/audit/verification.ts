@@ -31,6 +31,8 @@ export interface LogReport {
   readonly last?: string
   /** So many of them, from the first on, are what somebody known has signed. Nothing is claimed of the others. */
   readonly signed: number
+  /** Records behind the last signature, without the one that it stands in. */
+  readonly behind: number
   /** What came before the first was not given, so nothing is known of it. */
   readonly beginsLate: boolean
   /** The first thing that is wrong; nothing behind it was looked at. */
@@ -85,6 +87,7 @@ class LogCheck {
   #good = 0
   #records = 0
   #signed = 0
+  #behind = 0
   /** How many records there are of each start. */
   readonly #sizes = new Map<number, number>()
 
@@ -106,6 +109,7 @@ class LogCheck {
       replica: this.#replica,
       records: this.#records,
       signed: this.#signed,
+      behind: this.#behind,
       beginsLate: this.#first !== undefined && !(this.#first.seq === 0 && this.#first.epoch === 1),
       ...(this.#first === undefined ? {} : { first: this.#first.id }),
       ...(this.#before === undefined ? {} : { last: this.#before.id }),
@@ -133,6 +137,7 @@ class LogCheck {
     if (this.#finding !== undefined) return
     this.#tree.append(Buffer.from(record.hash, 'base64'))
     this.#records++
+    this.#behind++
     this.#sizes.set(record.epoch, record.seq + 1)
     this.#first ??= record
     this.#earlier = this.#before
@@ -180,6 +185,7 @@ class LogCheck {
     if (!this.#tree.root().equals(checkpoint.root)) return this.#wrong('changed', this.#id(record.epoch, this.#good), `the records from here to ${record.id} are not those that were signed, and have been chained anew`)
     this.#good = record.seq
     this.#signed = this.#records
+    this.#behind = -1 // the record that it stands in comes next
   }
 
   #compare(record: Record): void {
@@ -187,6 +193,7 @@ class LogCheck {
       if (!this.#tree.root().equals(root)) return this.#wrong('forked', this.#id(record.epoch, this.#good), `somewhere from here on these are not the ${size} records that a checkpoint from elsewhere is of`)
       this.#good = size
       this.#signed = this.#records
+      this.#behind = 0
     }
   }
 

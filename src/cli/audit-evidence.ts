@@ -118,14 +118,13 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   return reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
 }
 
-const reportText = ({ replica, records, signed, first, last, beginsLate, finding }: LogReport): string => {
+const reportText = ({ replica, records, signed, behind, first, last, beginsLate, finding }: LogReport): string => {
   const name = terminalText(replica)
   if (finding !== undefined) return `NOT OK  ${name}: ${finding.kind} at ${terminalText(finding.at)}: ${terminalText(finding.text)}. Nothing behind it was looked at.\n`
   if (records === 0) return `empty   ${name}: no records\n`
   const late = beginsLate ? `; begins at ${terminalText(first ?? '')}, what came before was not given` : ''
   if (signed === 0) return `NOT OK  ${name}: ${records} records fit each other, and nobody has signed any of them${late}\n`
-  const rest = records - signed
-  return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${rest === 0 ? '' : `; ${rest} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n`
+  return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${behind === 0 ? '' : `; ${behind} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n`
 }
 
 const verifyProof = (file: string, positionals: readonly string[], keys: readonly NoteVerifier[], io: ConfigIo): number => {

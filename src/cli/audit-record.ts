@@ -26,6 +26,7 @@ export const recordText = (record: Readonly<Record<string, unknown>>): string =>
   say('by', by['subject'])
   say('state', record['state'])
   say('reason', vote['reason'])
+  say('covers', /^[^\n]*\n(\d+)\n/.exec(typeof record['signed'] === 'string' ? record['signed'] : '')?.[1])
   for (const name of ['code', 'refusal', 'sink', 'count', 'step', 'issuer', 'policyVersion', 'problems']) say(name, record[name])
   say('cause', record['cause'] ?? outcome['cause'])
   say('attempt', record['attempt'])

@@ -52,8 +52,9 @@ test('what was written is what was written, over starts and segments, up to the 
 
 test('nothing is claimed of what is behind the last signature, or was never signed', async () => {
   const lines = await journalOf(1, 10)
+  assert.deepEqual([verify(lines).signed, verify(lines).behind], [10, 0])
   const unsigned = lines.slice(0, -1)
-  assert.deepEqual([verify(unsigned).finding, verify(unsigned).records, verify(unsigned).signed], [undefined, 10, 0])
+  assert.deepEqual([verify(unsigned).finding, verify(unsigned).records, verify(unsigned).signed, verify(unsigned).behind], [undefined, 10, 0, 10])
   // An edit of the last record, or all of an unsigned tail chained anew: nothing shows it, so nothing may be said of it.
   assert.deepEqual([found(edited(unsigned, 9)), verify(edited(unsigned, 9)).signed], [undefined, 0])
   assert.equal(verify(await journalOf(1, 10, () => undefined)).signed, 0)

@@ -34,8 +34,8 @@ describe('evidence', () => {
     await fill(directory.path, 10)
     const verify = (...more: string[]) => shell.run(['audit', 'verify', '-d', directory.path, '-k', signer.verifier, ...more])
     const good = await verify()
-    assert.deepEqual([good.code, good.out], [0, 'ok      r1: 20 records up to the last signature are what was written; 1 more fit, and are not signed yet: nothing is claimed of them (last r1/1/20)\n'])
-    assert.deepEqual(JSON.parse((await verify('-o', 'json')).out), { logs: [{ replica: 'r1', records: 21, signed: 20, beginsLate: false, first: 'r1/1/0', last: 'r1/1/20' }], missing: [] })
+    assert.deepEqual([good.code, good.out], [0, 'ok      r1: 20 records up to the last signature are what was written (last r1/1/20)\n'])
+    assert.deepEqual(JSON.parse((await verify('-o', 'json')).out), { logs: [{ replica: 'r1', records: 21, signed: 20, behind: 0, beginsLate: false, first: 'r1/1/0', last: 'r1/1/20' }], missing: [] })
 
     const other = await shell.run(['audit', 'verify', '-d', directory.path, '-k', stranger.verifier])
     assert.deepEqual([other.code, /NOT OK {2}r1: forged at r1\/1\/20: nobody known has signed/.test(other.out)], [18, true])
