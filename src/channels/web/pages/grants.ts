@@ -13,10 +13,10 @@ export const grantFields = ({ terms: { grant, irreversible }, pattern }: Hold): 
   return html`<details class="grant"><summary>Let more like this through</summary>
 <p class="hint">Everything that the same requester asks in this form, and nothing else. What stands in &lt; &gt; may be any other value.</p>
 <pre class="pattern" tabindex="0" aria-label="What may run without asking again">${pattern.text}</pre>
-<div class="fields"><p><label for="grant-times">How many more</label><input id="grant-times" name="grant-times" inputmode="numeric" pattern="[0-9]*" maxlength="7" placeholder="none" aria-describedby="grant-most"></p>
-${grant.rows !== undefined && html`<p><label for="grant-rows">Rows in all</label><input id="grant-rows" name="grant-rows" inputmode="numeric" pattern="[0-9]*" maxlength="7" aria-describedby="grant-most"></p>`}
+<div class="fields"><p><label for="grant-times">More</label><input id="grant-times" name="grant-times" inputmode="numeric" pattern="[0-9]*" maxlength="7" placeholder="none" aria-describedby="grant-most"></p>
+${grant.rows !== undefined && html`<p><label for="grant-rows">Rows</label><input id="grant-rows" name="grant-rows" inputmode="numeric" pattern="[0-9]*" maxlength="7" aria-describedby="grant-most"></p>`}
 <p><label for="grant-minutes">Minutes</label><input id="grant-minutes" name="grant-minutes" inputmode="numeric" pattern="[0-9]*" maxlength="7" aria-describedby="grant-most"></p></div>
-<p class="hint" id="grant-most">The rule allows ${grant.times}${grant.rows !== undefined && `, ${grant.rows} rows`}, ${spanText(grant.withinMs)} at most.</p></details>`
+<p class="hint" id="grant-most">The rule allows ${grant.times} more${grant.rows !== undefined && `, ${grant.rows} rows together`}, for ${spanText(grant.withinMs)} at most.</p></details>`
 }
 
 /** What was granted with this approval. */
@@ -56,5 +56,5 @@ const one = ({ grant, hold }: GrantView, { csrf, now }: GrantsPage): Html => {
 <p class="budget"><b>${uses.length} of ${bounds.times}</b> used${bounds.rows !== undefined && html`, <b>${rowsUsed(grant)} of ${bounds.rows}</b> rows`}${state === 'open' && html`, ${timeLeft(until, now)}`}</p>
 <p class="hint">Given by ${hold.votes.filter((vote) => vote.grant !== undefined).map(({ by }, at) => html`${at > 0 && ', '}${personText(by)}`)}, ${clock(grant.madeAt)}, with <a href="/holds/${hold.id}">${hold.code}</a>.${ended !== undefined && html` ${words[ended.why]} ${clock(ended.at)}${ended.by !== undefined && ` by ${said(ended.by.subject)}`}${ended.cause !== undefined && `: ${ended.cause}`}.`}</p>
 ${uses.length > 0 && html`<details><summary>Uses</summary><ol class="uses">${uses.map(({ at, digest, rows, outcome }) => html`<li>${clock(at)} ${outcome?.result ?? 'no end known'}${outcome?.status !== undefined && ` ${said(outcome.status)}`}${rows !== undefined && `, ${rows} rows`} <code>${digest.slice(0, 23)}…</code></li>`)}</ol></details>`}
-${state === 'open' && html`<form method="post" action="/grants/${id}/revoke"><input type="hidden" name="csrf" value="${csrf}"><div class="buttons"><button class="deny">End it <span class="heard">${hold.code}</span></button></div></form>`}</li>`
+${state === 'open' && html`<form method="post" action="/grants/${id}/revoke"><input type="hidden" name="csrf" value="${csrf}"><div><button class="quiet">End it <span class="heard">${hold.code}</span></button></div></form>`}</li>`
 }
