@@ -58,7 +58,7 @@ test('on the console: offered beside a yes with what it is for, listed with its 
     return await post(`/holds/${hold.id}/vote`, { ...Object.fromEntries(['csrf', 'digest', 'revision', 'shown'].map((name) => [name, fieldIn(text, name)])), verdict: 'approve', ...grant })
   }
   const offered = await get(`/holds/${hold.id}`)
-  assert.ok(offered.includes('POST /v1/&lt;b&gt;/*') && offered.includes('The rule allows 5, 1 h at most.'), offered)
+  assert.ok(offered.includes('POST /v1/&lt;b&gt;/*') && offered.includes('The rule allows 5 more, for 1 h at most.'), offered)
   assert.ok(!offered.includes('name="grant-rows"'))
   assert.ok((await get('/grants')).includes('There are none'))
   for (const grant of [{ 'grant-times': '6', 'grant-minutes': '5' }, { 'grant-times': '5', 'grant-minutes': '61' }, { 'grant-times': '5' }, { 'grant-times': '5', 'grant-minutes': '' }, { 'grant-minutes': '5' }, { 'grant-times': '-1', 'grant-minutes': '5' }, { 'grant-times': '5', 'grant-rows': '1', 'grant-minutes': '5' }]) {
