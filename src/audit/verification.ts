@@ -14,8 +14,9 @@ import { BadNote, type NoteVerifier } from './signed-note.ts'
  * forked     a log has other records than a checkpoint from elsewhere says: there were two of them
  * truncated  a log has fewer records than a checkpoint from elsewhere says
  * forged     a signature is not of what it stands under, or of nobody who is known
+ * unsigned   records have gone on without a signature for longer than any replica does
  */
-export type FindingKind = 'changed' | 'missing' | 'moved' | 'repeated' | 'inserted' | 'unreadable' | 'forked' | 'truncated' | 'forged'
+export type FindingKind = 'changed' | 'missing' | 'moved' | 'repeated' | 'inserted' | 'unreadable' | 'forked' | 'truncated' | 'forged' | 'unsigned'
 
 export interface Finding {
   readonly kind: FindingKind
@@ -45,11 +46,15 @@ export interface GivenLine {
   readonly whole: boolean
 }
 
+/** A replica signs each second. What goes on for so long without is not what a replica wrote. */
+const longestUnsignedMs = 60_000
+
 interface Record {
   readonly id: string
   readonly epoch: number
   readonly seq: number
   readonly prev: string
+  readonly time: number
   readonly hash: string
   readonly text: string
   readonly signed: string | undefined
@@ -59,7 +64,7 @@ const recordOf = ({ text, whole }: GivenLine): Record | undefined => {
   const line = whole ? parseLine(text) : undefined
   if (line === undefined) return undefined
   const [, epoch = ''] = line.id.split('/')
-  return { id: line.id, epoch: Number(epoch), seq: line.seq, prev: line.prev, hash: leafHash(text), text, signed: line.type === 'checkpoint' ? String(line['signed']) : undefined }
+  return { id: line.id, epoch: Number(epoch), seq: line.seq, prev: line.prev, time: Date.parse(line.time), hash: leafHash(text), text, signed: line.type === 'checkpoint' ? String(line['signed']) : undefined }
 }
 
 export interface Evidence {
@@ -88,6 +93,8 @@ class LogCheck {
   #records = 0
   #signed = 0
   #behind = 0
+  /** The first record behind the last signature. */
+  #firstBehind: Record | undefined
   /** How many records there are of each start. */
   readonly #sizes = new Map<number, number>()
 
@@ -105,6 +112,7 @@ class LogCheck {
     }
     if (line !== undefined && this.#finding === undefined) this.#take(line, undefined)
     if (this.#finding === undefined) this.#compareEnds()
+    if (this.#finding === undefined) this.#lookBehind()
     return {
       replica: this.#replica,
       records: this.#records,
@@ -137,7 +145,7 @@ class LogCheck {
     if (this.#finding !== undefined) return
     this.#tree.append(Buffer.from(record.hash, 'base64'))
     this.#records++
-    this.#behind++
+    if (++this.#behind === 1) this.#firstBehind = record
     this.#sizes.set(record.epoch, record.seq + 1)
     this.#first ??= record
     this.#earlier = this.#before
@@ -166,6 +174,7 @@ class LogCheck {
       else if (confirmed) this.#wrong('inserted', before.id, 'another record has its number, and the one after that vouches for the other')
       else this.#wrong('inserted', record.id, 'there is another record of this number before it')
     } else if (record.prev !== before.hash) {
+      if (record.epoch > before.epoch + 1) return this.#wrong('missing', this.#id(before.epoch + 1, 0), `the starts between ${before.epoch} and ${record.epoch} are missing, or the end of ${before.epoch} is`)
       if (confirmed || next === undefined) this.#wrong('changed', before.id, 'it is not what the record after it was written behind')
       else this.#wrong('changed', record.id, 'it fits neither the record before it nor the one after it')
     }
@@ -195,6 +204,14 @@ class LogCheck {
       this.#signed = this.#records
       this.#behind = 0
     }
+  }
+
+  /** Records without a signature are nobody's until there is one; so many that there should be one are somebody else's. */
+  #lookBehind(): void {
+    const [first, last] = [this.#firstBehind, this.#before]
+    if (this.#behind <= 0 || first === undefined || last === undefined) return
+    const span = last.time - first.time
+    if (!(span < longestUnsignedMs)) this.#wrong('unsigned', first.id, `from here on ${this.#behind} records of ${Math.round(span / 1_000)} s have no signature`)
   }
 
   /** What was kept elsewhere is here as well. */

@@ -30,7 +30,7 @@ const placeOptions = {
 const keyOption = { key: { type: 'string', short: 'k', value: 'KEY|FILE', multiple: true, help: 'whose signatures count, as `audit key` prints them; a file has one on each line' } } as const satisfies Options
 
 /** Scripts tell by the exit code what is wrong; of several things, the first. */
-const codes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18 }
+const codes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18, unsigned: 20 }
 const logMissing = 19
 const nothingSigned = 20
 

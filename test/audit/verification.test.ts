@@ -111,6 +111,16 @@ test('a checkpoint that was kept elsewhere finds an end that is missing, and a s
   assert.deepEqual([missingLogs(new Set(['r1']), [kept]), missingLogs(new Set(['r2']), [kept])], [[], ['r1']])
 })
 
+test('a start that is missing, and one that went on without signatures', async () => {
+  const lines = await journalOf(3, 10)
+  assert.equal(found(lines.filter((line) => !line.includes('"id":"r1/2/'))), 'missing r1/2/0')
+  const later = (line: string, ms: number): string => line.replace(/"time":"[^"]+"/, `"time":"${new Date(Date.now() + ms).toISOString()}"`)
+  const quiet = rechained([...lines, ...(await journalOf(1, 40, () => undefined)).map((line, at) => later(line.replace(/"id":"r1\/1\//, '"id":"r1/4/'), at * 1_000))])
+  assert.deepEqual([verify(quiet).finding, verify(quiet).behind], [undefined, 40], 'a replica that died in its first second has signed nothing')
+  const long = rechained([...lines, ...(await journalOf(1, 100, () => undefined)).map((line, at) => later(line.replace(/"id":"r1\/1\//, '"id":"r1/4/'), at * 1_000))])
+  assert.equal(found(long), 'unsigned r1/4/0')
+})
+
 test('what begins later than the log is checked from there, and said to', async () => {
   const lines = await journalOf(2, 20)
   const later = verify(lines.slice(5))
