@@ -10,6 +10,12 @@ export interface Interest {
 /** How much of a hold leaves the house. `none`: that there is one, and where to look at it. */
 export type Payload = 'none' | 'summary' | 'full'
 
+/** What somebody who sets a channel up wants to know of it. */
+export interface Finding {
+  readonly ok: boolean
+  readonly text: string
+}
+
 /** What each channel that calls somebody is configured with. */
 export interface ChannelOptions {
   readonly name: string

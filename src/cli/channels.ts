@@ -1,5 +1,7 @@
 import { resolve } from 'node:path'
-import { checkSlack, type Finding } from '../channels/slack/check.ts'
+import type { Finding } from '../channels/options.ts'
+import { checkSlack } from '../channels/slack/check.ts'
+import { checkTeams } from '../channels/teams/check.ts'
 import { publicKeyText } from '../channels/webhook/signing.ts'
 import { signingKeys } from '../channels/webhook/webhook.ts'
 import { withApprovalKey } from '../config/approval-key.ts'
@@ -7,6 +9,7 @@ import type { ChannelConfig } from '../config/channels.ts'
 import type { Config } from '../config/config.ts'
 import { webhookKey } from '../config/deployment-keys.ts'
 import { loadConfig } from '../config/load.ts'
+import { defined } from '../lib/defined.ts'
 import { formatProblem } from '../lib/problem.ts'
 import { visible } from '../lib/visible.ts'
 import { type Command, type Options, parseOptions } from './command.ts'
@@ -48,6 +51,13 @@ const textOf = ({ name, kind, host, payload, publicKeys = [], findings = [] }: D
 
 const checkWithinMs = 20_000
 
+/** `undefined`: nothing can be asked there without posting something. */
+const check = async (channel: ChannelConfig): Promise<readonly Finding[] | undefined> => {
+  const signal = AbortSignal.timeout(checkWithinMs)
+  if (channel.kind === 'slack') return await checkSlack(channel, signal)
+  return channel.kind === 'teams-bot' ? await checkTeams(channel, signal) : undefined
+}
+
 const showChannels = async (args: readonly string[], io: ConfigIo): Promise<number> => {
   const { values } = parseOptions(args, options)
   const { config, problems } = await loadConfig(resolve(io.cwd, configFileOf(values.config, io)), io.env)
@@ -55,7 +65,7 @@ const showChannels = async (args: readonly string[], io: ConfigIo): Promise<numb
     for (const problem of problems) io.stderr.write(`${formatProblem(problem)}\n`)
     return exit.invalid
   }
-  const described = config.channels.length === 0 ? [] : await Promise.all(config.channels.map(async (channel) => ({ ...describe(withApprovalKey(config), channel), ...(values.check === true && channel.kind === 'slack' ? { findings: await checkSlack(channel, AbortSignal.timeout(checkWithinMs)) } : {}) })))
+  const described = config.channels.length === 0 ? [] : await Promise.all(config.channels.map(async (channel) => ({ ...describe(withApprovalKey(config), channel), ...(values.check === true ? defined({ findings: await check(channel) }) : {}) })))
   if (values.json === true) io.stdout.write(`${JSON.stringify(described)}\n`)
   else if (described.length === 0) io.stderr.write('No channels are configured.\n')
   else for (const one of described) io.stdout.write(textOf(one))
@@ -63,5 +73,5 @@ const showChannels = async (args: readonly string[], io: ConfigIo): Promise<numb
 }
 
 export const channelCommands: readonly Command[] = [
-  { path: ['channels'], summary: 'Show the configured channels and the public keys of their signatures', usage: '', details: 'Reads the configuration of this machine. With --check it also asks Slack what its tokens are good for, and whether the conversation is there. Give the public key to whoever receives the messages.', options, examples: ['countersign channels', 'countersign channels --check', 'countersign channels --json'], run: showChannels },
+  { path: ['channels'], summary: 'Show the configured channels and the public keys of their signatures', usage: '', details: 'Reads the configuration of this machine. With --check it also asks Slack and Teams what their tokens are good for, and whether the conversation is there. Give the public key to whoever receives the messages.', options, examples: ['countersign channels', 'countersign channels --check', 'countersign channels --json'], run: showChannels },
 ]

@@ -1,15 +1,11 @@
 import { z } from 'zod'
 import { causeText } from '../../model/refusal.ts'
 import { makeDelivery } from '../delivery.ts'
+import type { Finding } from '../options.ts'
 import { neededScopes } from './manifest.ts'
 import type { SlackOptions } from './options.ts'
 import { makeSlackApi, type Answer } from './slack-api.ts'
 import { isSocketUrl } from './socket.ts'
-
-export interface Finding {
-  readonly ok: boolean
-  readonly text: string
-}
 
 const conversation = z.object({ name: z.string().optional(), is_member: z.boolean().optional(), is_archived: z.boolean().optional(), is_ext_shared: z.boolean().optional() })
 

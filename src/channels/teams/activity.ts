@@ -48,10 +48,13 @@ const toleranceSeconds = 300
 const mostTokenBytes = 8_192
 const keyLimits = { maxAgeMs: 3_600_000, maxStaleMs: 86_400_000, cooldownMs: 30_000, errorBackoffMs: 5_000, maxBytes: 524_288, timeoutMs: 5_000 }
 
+/** The keys that the Bot Connector signs with. */
+export const fetchKeys = (url: string, fetch: Fetch, signal: AbortSignal): Promise<Uint8Array> => fetchBytes(fetch, url, { method: 'GET', headers: { accept: 'application/json' } }, { ...keyLimits, signal })
+
 /** Reads what was posted, or throws a `Refusal`. The body is not looked at before its token is found good. */
 export const makeActivityReader = (bots: readonly Addressee[], { fetch, now, signal, note }: ActivityParts): ((post: Post) => Promise<Activity>) => {
   const keys = new Map<string, KeySet>()
-  for (const { connector: { jwksUrl } } of bots) keys.set(jwksUrl, keys.get(jwksUrl) ?? makeKeySet(() => fetchBytes(fetch, jwksUrl, { method: 'GET', headers: { accept: 'application/json' } }, { ...keyLimits, signal }), keyLimits, now))
+  for (const { connector: { jwksUrl } } of bots) keys.set(jwksUrl, keys.get(jwksUrl) ?? makeKeySet(() => fetchKeys(jwksUrl, fetch, signal), keyLimits, now))
 
   const verified = async (token: string): Promise<{ readonly claims: JWTPayload; readonly key: VerificationKey; readonly bots: readonly Addressee[] }> => {
     const { iss, aud } = takeApart(token)

@@ -28,6 +28,10 @@ export interface Connector {
   post(conversation: string, message: Message, signal: AbortSignal): Promise<Copy>
   update(copy: Copy, message: Message, signal: AbortSignal): Promise<void>
   reply(copy: Copy, text: string, signal: AbortSignal): Promise<void>
+  /** Whether a token can be had at all. */
+  authorize(signal: AbortSignal): Promise<void>
+  /** Whether the conversation is there, and the bot in it. */
+  reach(conversation: string, signal: AbortSignal): Promise<void>
   /** Somebody in a conversation, by the id that the chat calls them there. */
   member(serviceUrl: string, conversation: string, user: string, signal: AbortSignal): Promise<Member>
 }
@@ -58,9 +62,9 @@ export const makeConnector = ({ appId, appSecret, serviceUrl, connector: { token
     return await (asking ??= ask(signal).finally(() => (asking = undefined)))
   }
 
-  const call = async (method: 'GET' | 'POST' | 'PUT', at: string, path: readonly string[], body: unknown, signal: AbortSignal): Promise<unknown> => {
+  const call = async (method: 'GET' | 'POST' | 'PUT', at: string, path: readonly string[], body: unknown, signal: AbortSignal, query = ''): Promise<unknown> => {
     const authorization = `Bearer ${await bearer(signal)}`
-    const url = `${at.replace(/\/+$/, '')}/v3/conversations/${path.map(encodeURIComponent).join('/')}`
+    const url = `${at.replace(/\/+$/, '')}/v3/conversations/${path.map(encodeURIComponent).join('/')}${query}`
     try {
       const answer = await send({ method, url, headers: { authorization }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }, signal)
       return answer === '' ? {} : JSON.parse(answer)
@@ -82,6 +86,12 @@ export const makeConnector = ({ appId, appSecret, serviceUrl, connector: { token
     },
     async reply({ conversation, activity: id }, words, signal) {
       await call('POST', serviceUrl, [conversation, 'activities', id], { type: 'message', textFormat: 'plain', text: words, replyToId: id }, signal)
+    },
+    async authorize(signal) {
+      await bearer(signal)
+    },
+    async reach(conversation, signal) {
+      await call('GET', serviceUrl, [conversation, 'pagedmembers'], undefined, signal, '?pageSize=50')
     },
     async member(at, conversation, user, signal) {
       const { aadObjectId, objectId, tenantId, userPrincipalName, userRole } = memberShape.parse(await call('GET', at, [conversation, 'members', user], undefined, signal))

@@ -71,6 +71,7 @@ export const startTeams = async (home = tenant) => {
       const person = people.get(id ?? '')
       return person === undefined ? [404] : [200, { id: person.id, objectId: person.object, aadObjectId: person.object, tenantId: person.tenant ?? home, userPrincipalName: person.principalName ?? 'somebody@example.org', userRole: person.role ?? 'user' }]
     }
+    if (kind === 'pagedmembers?pageSize=50' && method === 'GET') return [200, { members: [] }]
     if (kind !== 'activities') return [405]
     const problem = problemOf(body)
     if (problem !== undefined) return [400, { error: { code: 'BadSyntax', message: problem } }]
