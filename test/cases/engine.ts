@@ -14,7 +14,9 @@ import { makePostgresRuns, speaksPostgres } from './postgres/pg-run.ts'
 import { runAsCase } from './properties.ts'
 import { setUp } from './states.ts'
 import { swapDuring } from './swaps.ts'
+import { runTampering } from './tampering-log.ts'
 import { runStep } from './steps.ts'
+import { clickInSlack } from './slack.ts'
 import { clickInTeams } from './teams.ts'
 import { checkThat } from './that.ts'
 import { applyConfigText, applyRules, applySettings, put } from './translate.ts'
@@ -57,6 +59,7 @@ const openWorld = async (run: Run, redisUrl: string | undefined): Promise<World>
   const life = begun.move()
   return {
     ...world,
+    ...(arranged.slack === undefined ? {} : { slack: arranged.slack }),
     ...(arranged.teams === undefined ? {} : { teams: arranged.teams }),
     async [Symbol.asyncDispose]() {
       await world[Symbol.asyncDispose]()
@@ -152,6 +155,7 @@ const stepsOf = (item: Tree): readonly Tree[] | undefined => {
 const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Shared): Promise<void> => {
   const kind = kindOf(run.item)
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
+  if ('tamper' in run.item) return await runTampering(run)
   if (theCase.area === 'masking') pending('answers of HTTP services are not masked yet')
   if ('property' in run.item) {
     await runAsCase(theCase, run)
@@ -182,6 +186,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
       seen.ms = performance.now() - begin
       if (isTree(run.given['probe'])) await single(seen, { as: run.given['as'], ...run.given['probe'] })
     } else if (kind === 'policy_test') await runPolicyTest(seen, run.item['policy_test'] as Tree)
+    else if (kind === 'slack') await clickInSlack(seen, run.item['slack'] as Tree, 'click')
     else if (kind === 'teams') await clickInTeams(seen, run.item['teams'] as Tree)
     else if (steps === undefined) await single(seen, run.item)
     else {

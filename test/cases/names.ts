@@ -95,7 +95,6 @@ export const channelOf = (via: string): { readonly replica?: string } => {
 export const notYet: Readonly<Record<string, string>> = {
   mysql: 'MySQL is not spoken yet',
   login: 'the login cases are not driven by this runner: test/channels/web/login.test.ts and test/browser hold them',
-  audit: 'the audit cases are not driven by this runner yet',
 }
 
 /** What kind of item is not driven, and why. */
@@ -103,7 +102,6 @@ export const notYetItem: Readonly<Record<string, string>> = {
   mysql: 'MySQL is not spoken yet',
   mysql_packets: 'MySQL is not spoken yet',
   mysql_hex: 'MySQL is not spoken yet',
-  slack: 'Slack is not there as a channel yet',
   h2: 'HTTP/2 is not spoken',
   render: 'pages are looked at by test/channels/web/pages.test.ts and test/browser, not by this runner',
   edit: 'a held action cannot be edited: a changed action is another action',
