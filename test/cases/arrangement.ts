@@ -5,6 +5,7 @@ import { isTree, list, type Run } from './loader.ts'
 import type { Profile } from './profile.ts'
 import { secretSource } from './secrets.ts'
 import { askAboutTokens, put } from './translate.ts'
+import { startSlackFor, type SlackPlace } from './slack.ts'
 import { startTeamsFor } from './teams.ts'
 import type { WorldOptions } from './world.ts'
 
@@ -15,11 +16,14 @@ export interface Arrangement extends AsyncDisposable {
   readonly change: (profile: Profile) => void
   readonly files: (folder: string) => void
   readonly teams?: FakeTeams
+  readonly slack?: SlackPlace
 }
 
 export const tokenState = 'a service-account token of svc-a exists'
 
 const usesTls = ({ item }: Run): boolean => isTree(item['http']) && item['http']['sni'] !== undefined
+
+const usesSlack = ({ item }: Run): boolean => 'slack' in item || list(item['steps']).some((step) => isTree(step) && isTree(step['send']) && 'slack' in step['send'])
 
 /** What of the arrangement is not in `given`: two runs with another one need two worlds. */
 export const arrangementKey = (run: Run): string => (usesTls(run) ? 'tls' : '')
@@ -32,12 +36,15 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
   const processes = list(item['steps']).some((step) => isTree(step) && isTree(step['fault']) && String(step['fault']['target']).startsWith('proxy-'))
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
   const teams = 'teams' in item ? begun.use(await startTeamsFor()) : undefined
+  const slack = usesSlack(run) ? begun.use(await startSlackFor(given['state'])) : undefined
   const life = begun.move()
   return {
-    options: { ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }), ...(teams === undefined ? {} : { env: () => teams.env }) },
+    options: { ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }), ...(teams === undefined ? {} : { env: () => teams.env }), ...(slack === undefined ? {} : { env: () => slack.env }) },
+    ...(slack === undefined ? {} : { slack }),
     ...(teams === undefined ? {} : { teams: teams.fake }),
     change(profile) {
       teams?.change(profile)
+      slack?.change(profile)
       if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })
       if (given['state'] === tokenState) askAboutTokens(profile)
       if (secret !== undefined) put(profile.config, ['services', 'app', 'credential'], secret.credential)

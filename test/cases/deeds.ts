@@ -134,6 +134,7 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     const terms = hold['terms'] as { requirements: { count: number }[] }
     for (const requirement of terms.requirements) requirement.count = 0
   })),
+  'U-REQ-B changes the Slack e-mail to the address of appr-a': async ({ world }) => void world.slack?.fake.users.set('U-REQ-B', { profile: { email: 'appr-a@corp.test' } }),
   'start proxy-a again': async ({ world }) => await (world.processes ?? pending('no replica is a process here')).start('proxy-a'),
   'approve all 100 on proxy-b during the drain': async (seen) => {
     const held = seen.sender.exchanges.filter(({ hold }) => hold !== undefined)

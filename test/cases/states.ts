@@ -3,14 +3,21 @@ import { allSeen, ask, openHold, statusText, vote, type Observation } from './ob
 import { settleOrHeld, type Exchange } from './exchange.ts'
 import { fail, pending } from './outcome.ts'
 import { opaqueOf } from './principals.ts'
+import { linkAccounts } from './slack.ts'
 
 /* `given.state` of the cases: what exists before the first step. */
 
-const held = async ({ sender }: Observation, ref: string, as: string, target: string): Promise<Exchange> => {
-  const exchange = openHold(sender, as, target, ref)
+const held = async ({ sender }: Observation, ref: string, as: string, target: string, how: 'async' | 'wait' = 'async'): Promise<Exchange> => {
+  const exchange = openHold(sender, as, target, ref, '{}', how)
   await settleOrHeld(sender, exchange, 3_000)
   if (exchange.hold === undefined) fail(`the hold that the case begins with was not opened`)
   return exchange
+}
+
+/** Its requester waits, so that what a click sets free is seen to run. */
+const heldForChat = async (seen: Observation): Promise<void> => {
+  await linkAccounts(seen)
+  await held(seen, '1', 'req-a', '/admin/users', 'wait')
 }
 
 /** The whole token must be good, or refusing a part of it would show nothing. */
@@ -20,7 +27,10 @@ const tokenExists = async ({ world }: Observation): Promise<void> => {
 }
 
 const states: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
-  'approval 1 is held': async (seen) => void (await held(seen, '1', 'req-a', '/admin/users')),
+  'approval 1 is held': (seen) => (seen.world.slack === undefined ? held(seen, '1', 'req-a', '/admin/users').then(() => {}) : heldForChat(seen)),
+  'approval 1 is held; slack is configured': heldForChat,
+  'approval 1 is held; U-REQ-B is a member of the approvals channel but not an approver': heldForChat,
+  'U-APPR-A was linked once through OIDC login': heldForChat,
   'approval 1 is held; teams is configured with app id app-1, tenant tenant-1': async (seen) => void (await held(seen, '1', 'req-a', '/admin/users')),
   'approval other-1 exists for a different action of req-b and is approved': async (seen) => {
     const { hold } = await held(seen, 'other-1', 'req-b', '/admin/other')

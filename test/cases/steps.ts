@@ -12,6 +12,7 @@ import { channelOf, notYetItem } from './names.ts'
 import { api, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { loseSecret } from './secrets.ts'
+import { clickInSlack, switchOff } from './slack.ts'
 import { applyRules, put, shiftOf } from './translate.ts'
 import type { Reply } from './wire-client.ts'
 import type { World } from './world.ts'
@@ -27,6 +28,7 @@ const itemsOf = (seen: Observation): Map<string, Tree> => items.get(seen) ?? ite
 const sendStep: Step = async (seen, given, number) => {
   const kind = kindOf(given)
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
+  if (isTree(given['slack'])) return (await clickInSlack(seen, given['slack'], String(given['ref'] ?? 'click'))).reply
   const ref = String(given['ref'] ?? `send-${seen.sender.exchanges.length}`)
   const over = { ...seen.sender, number }
   const message = messageOf(given, over)
@@ -157,6 +159,7 @@ const reloadStep = async (seen: Observation, given: Tree): Promise<void> => {
 const idpStep = async (seen: Observation, given: Tree): Promise<void> => {
   const { world } = seen
   const { issuer, publish_key: publish, remove_key: remove, user, remove_group: group, group: whole, members, revoke_session: session, ...rest } = given
+  if (rest['disable'] === true && Object.keys(rest).length === 1) return await switchOff(seen, String(user))
   if (session !== undefined) world.issuers.introspection = '{"active":false}'
   if (Object.keys(rest).length > 0) pending(`no way yet to change at the identity provider: ${Object.keys(rest).join()}`)
   const keys = world.issuers.keys

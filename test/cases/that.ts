@@ -8,6 +8,7 @@ import { api, ask, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, openHold, req
 import { fail, pending } from './outcome.ts'
 import { bearerOf, makeToken, opaqueOf } from './principals.ts'
 import { oldSecret } from './secrets.ts'
+import { postToSlackHook, toldNobodyElse } from './slack.ts'
 import { answer, foldName, type Seen } from './stub.ts'
 import { put } from './translate.ts'
 import { connectWire, type Reply } from './wire-client.ts'
@@ -110,6 +111,12 @@ const checks: Readonly<Record<string, Check>> = {
     const sent = seenByNow(seen).at(-1)
     demand(sent?.target.split('?')[0] === evaluated, `evaluated ${evaluated}, sent ${sent?.target}`)
   },
+  'the body is not parsed before the check': async (seen) => {
+    const reply = await ask(seen.world, 'console', postToSlackHook({ body: 'payload=%7B&&&', headers: [`X-Slack-Request-Timestamp: ${Math.floor(seen.world.now() / 1_000)}`, `X-Slack-Signature: v0=${'0'.repeat(64)}`] }), { method: 'POST' })
+    demand(statusText(reply) === '401', `what is not signed was answered ${statusText(reply)}`)
+  },
+  'the comparison is constant-time': () => demand(readFileSync(join(import.meta.dirname, '../../src/channels/slack/signature.ts'), 'utf8').includes('return timingSafeEqual(wanted,'), 'it is not'),
+  'the answer is visible to the clicking user only': toldNobodyElse,
   'if forwarded, the target is byte-identical to the one received': (seen) => {
     for (const { target } of seenOf(seen)) demand(target === sentTarget(seen), `upstream got ${target}`)
   },
