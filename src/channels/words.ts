@@ -63,7 +63,7 @@ export const impactText = (impact: Impact | undefined): string | undefined => {
   return rows
 }
 
-export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
+export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: hold.votes.filter(({ verdict, brokeGlass }) => verdict === 'approve' && !brokeGlass).length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
 
 const circleText = ({ groups, users }: Circle): string => [...groups, ...users.map(({ subject }) => subject)].map(said).join(', ')
 

@@ -59,7 +59,7 @@ export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approval
   onBehalfOf: hold.caller.onBehalfOf.map(principal),
   openedAt: time(hold.openedAt),
   deadline: time(hold.deadline),
-  approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) },
+  approvals: { given: hold.votes.filter(({ verdict, brokeGlass }) => verdict === 'approve' && !brokeGlass).length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) },
   mayVote: obstacleOf(hold, viewer, approvals) === undefined,
   ...defined({ impact: hold.action.impact, waiting: hold.waiting, asked: asked(hold, viewer), reviewBy: timeOf(reviewDue(hold)) }),
 })

@@ -62,7 +62,7 @@ export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string
         caller: who(caller),
         onBehalfOf: caller.onBehalfOf.map(who),
         rules: hold.matched.filter(({ then, observed }) => then === 'hold' && !observed).map(({ policy, rule, because }) => ({ policy, rule, ...defined({ because }) })),
-        approvals: { given: hold.votes.filter(({ verdict }) => verdict === 'approve').length, needed: terms.requirements.reduce((sum, { count }) => sum + count, 0), groups: groupsAsked(hold) },
+        approvals: { given: hold.votes.filter(({ verdict, brokeGlass }) => verdict === 'approve' && !brokeGlass).length, needed: terms.requirements.reduce((sum, { count }) => sum + count, 0), groups: groupsAsked(hold) },
         ...(action.impact === undefined ? {} : { impact: { ...action.impact, notes: action.impact.notes.map((note) => visibleRaw(note)) } }),
         ...(hold.outcome === undefined ? {} : { outcome: { result: hold.outcome.result, ms: hold.outcome.ms, ...defined({ status: hold.outcome.status, rows: hold.outcome.rows }) } }),
       }),

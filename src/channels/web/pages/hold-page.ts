@@ -99,8 +99,9 @@ const lacking = ({ id }: Hold, lack: Lack): Html => {
 
 const yours = (mine: Vote | undefined): Html | undefined => mine && html`<p class="yours"><span aria-hidden="true">${mine.verdict === 'approve' ? '✓' : '✕'}</span> You ${mine.verdict === 'approve' ? 'approved' : 'denied'} this, ${clock(mine.at)}.</p>`
 
-const closing = ({ state, settledAt, outcome }: Hold): Html => {
-  const words: Partial<Record<Hold['state'], string>> = { denied: 'Somebody said no. It does not run.', expired: 'Nobody decided in time, or it was not run in time. It does not run.', withdrawn: 'Whoever asked took it back. It does not run.', running: 'It was approved and runs now.', executed: 'It was approved and has run, once.', failed: 'It was approved, was started and failed.', unknown: 'It was approved and started, and nobody can say whether it had an effect. Look at the target itself.' }
+const closing = ({ state, settledAt, outcome, votes: cast }: Hold): Html => {
+  const yes = cast.some(({ brokeGlass }) => brokeGlass) ? 'It was released alone' : 'It was approved'
+  const words: Partial<Record<Hold['state'], string>> = { denied: 'Somebody said no. It does not run.', expired: 'Nobody decided in time, or it was not run in time. It does not run.', withdrawn: 'Whoever asked took it back. It does not run.', running: `${yes} and runs now.`, executed: `${yes} and has run, once.`, failed: `${yes}, was started and failed.`, unknown: `${yes} and started, and nobody can say whether it had an effect. Look at the target itself.` }
   return html`${words[state] ?? stateText(state)}${settledAt !== undefined && outcome === undefined && html` <small>${clock(settledAt)}</small>`}`
 }
 
