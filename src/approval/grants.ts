@@ -10,6 +10,7 @@ import type { Outcome } from '../model/outcome.ts'
 import { Refusal } from '../model/refusal.ts'
 import { holdSubject, isUnavailable, maySee, type Desk } from './desk.ts'
 import { grantedBy, patternOf } from './grant-pattern.ts'
+import { marksOf } from './marks.ts'
 import * as no from './no.ts'
 import { callerKey } from './seal.ts'
 import { resettle } from './settle.ts'
@@ -49,7 +50,7 @@ export const withGrant = ({ people }: Pick<Desk, 'people'>, hold: Hold, now: num
   if (hold.state !== 'approved' || hold.granted !== undefined || bounds === undefined || hold.pattern === undefined || hold.terms.grant === undefined) return hold
   const giving: Hold = { ...hold, votes: hold.votes.filter(({ grant }) => grant !== undefined) }
   const enough = resettle(giving, { terms: hold.terms, policyVersion: hold.policyVersion, caller: hold.caller }, people, now).hold.state === 'approved'
-  return enough ? { ...hold, granted: { ...bounds, id: grantIdOf(hold), until: now + bounds.withinMs } } : hold
+  return enough ? { ...hold, granted: { ...bounds, id: grantIdOf(hold), until: now + bounds.withinMs }, marks: [...marksOf(hold), { what: 'granted', at: now, bounds }] } : hold
 }
 
 /** Once the hold says that it is granted. Where the store fails in between, nothing is. */
@@ -168,14 +169,14 @@ const end = async (desk: Desk, id: string, hold: Hold | undefined, why: GrantEnd
 }
 
 /** On record, and in the hold, so that the channels hear of it. */
-const tellEnd = async (desk: Desk, { id, hold: holdId, ended }: Grant, hold: Hold): Promise<void> => {
+const tellEnd = async (desk: Desk, { id, hold: holdId, uses, ended }: Grant, hold: Hold): Promise<void> => {
   if (ended === undefined) return
   await desk.record({ type: 'grant-ended', grant: id, approval: hold.id, end: ended.why, ...defined({ by: ended.by, cause: ended.cause }) }, 'synced')
   const step = async (): Promise<void> => {
     for (let tries = 0; tries < maxTries; tries++) {
       const found = await desk.ledger.read(holdId)
       if (found?.granted === undefined || found.granted.ended !== undefined) return
-      if ((await desk.ledger.write({ ...found, revision: found.revision + 1, granted: { ...found.granted, ended: ended.why } })) !== 'conflict') return
+      if ((await desk.ledger.write({ ...found, revision: found.revision + 1, granted: { ...found.granted, ended: ended.why }, marks: [...marksOf(found), { what: 'grant-ended', at: ended.at, end: ended.why, used: uses.length }] })) !== 'conflict') return
     }
     throw no.busy()
   }

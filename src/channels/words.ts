@@ -4,6 +4,7 @@ import { visibleRaw } from '../lib/visible.ts'
 import type { Party, Principal } from '../model/caller.ts'
 import type { Impact } from '../model/action.ts'
 import type { Circle } from '../model/decision.ts'
+import type { GrantEnd } from '../model/grant.ts'
 import { isOpen, type Hold, type HoldState } from '../model/hold.ts'
 
 /* What a hold is called, the same on pages and on cards of chats. */
@@ -67,6 +68,8 @@ export const votesOf = (hold: Hold): { readonly given: number; readonly needed: 
 
 const circleText = ({ groups, users }: Circle): string => [...groups, ...users.map(({ subject }) => subject)].map(said).join(', ')
 
+const grantEnds: Readonly<Record<GrantEnd, string>> = { 'used-up': 'is used up', revoked: 'was revoked', ended: 'has ended' }
+
 /** What an occasion is about, in a line of our own; `undefined` for a change, which the state tells. */
 export const occasionText = (hold: Hold, occasion: Occasion): string | undefined => {
   if (occasion === 'change') return undefined
@@ -77,6 +80,8 @@ export const occasionText = (hold: Hold, occasion: Occasion): string | undefined
   if (mark.what === 'handed-over') return `${personText(mark.by)} asks ${said('group' in mark.to ? mark.to.group : mark.to.subject)} to look at it.`
   if (mark.what === 'broke-glass') return `GLASS BROKEN: ${personText(mark.by)} released it without ${circleText(mark.skipped)}. Somebody else reviews it by ${timeText(mark.at + reviewWithinMs)}.`
   if (mark.what === 'review-overdue') return 'Nobody has reviewed how the glass was broken.'
+  if (mark.what === 'granted') return `With it ${mark.bounds.times} more like it${mark.bounds.rows === undefined ? '' : `, ${mark.bounds.rows} rows together,`} may run until ${timeText(mark.at + mark.bounds.withinMs)}.`
+  if (mark.what === 'grant-ended') return `The grant given with it ${grantEnds[mark.end]}; ${mark.used} of ${hold.granted?.times ?? mark.used} were used.`
   return `${personText(mark.by)} has reviewed how the glass was broken.`
 }
 

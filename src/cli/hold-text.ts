@@ -93,6 +93,8 @@ const markText = ({ what, by, to, reason, note, skipped }: HoldDetail['marks'][n
   if (what === 'escalated') return 'escalated: others may decide, too'
   if (what === 'handed-over') return `${somebody} asks ${to?.group === undefined ? terminalText(to?.subject ?? '') : `the group ${terminalText(to.group)}`} to look${words}`
   if (what === 'broke-glass') return `${somebody} broke the glass, past ${approversIn(skipped ?? { groups: [], users: [] }).map(terminalText).join(', ')}${words}`
+  if (what === 'granted') return 'more like it was let through'
+  if (what === 'grant-ended') return 'the grant given with it has ended'
   if (what === 'reviewed') return `${somebody} has reviewed it${words}`
   return what === 'review-overdue' ? 'nobody has reviewed it in time' : terminalText(what)
 }

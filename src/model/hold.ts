@@ -51,6 +51,9 @@ export type Mark =
   | { readonly what: 'broke-glass'; readonly at: number; readonly by: Principal; readonly reason: string; readonly skipped: Circle }
   | { readonly what: 'review-overdue'; readonly at: number }
   | { readonly what: 'reviewed'; readonly at: number; readonly by: Principal; readonly note: string }
+  /** More of its kind was let through with it; and that has ended, after so many uses. */
+  | { readonly what: 'granted'; readonly at: number; readonly bounds: GrantBounds }
+  | { readonly what: 'grant-ended'; readonly at: number; readonly end: GrantEnd; readonly used: number }
 
 /** What a passkey signed for a vote, for anybody who wants to check it without us. All but the statement are bytes in base64url. */
 export interface PasskeyEvidence {

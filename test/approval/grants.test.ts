@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Ballot } from '../../src/approval/approvals.ts'
+import type { Channel } from '../../src/approval/channel.ts'
 import type { Action } from '../../src/model/action.ts'
 import type { Approval } from '../../src/model/approval.ts'
 import type { Caller } from '../../src/model/caller.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import { Refusal } from '../../src/model/refusal.ts'
+import { until } from '../support/until.ts'
 import { action, agent, alice, ballot, bob, caller, decision, makeWorld, refused, requirement, terms, type Replica, type World } from './world.ts'
 
 const hour = 3_600_000
@@ -63,7 +65,9 @@ describe('grants', () => {
     const grant = await grantOf(hold)
     assert.deepEqual(grant.uses.map(({ outcome }) => outcome?.status), ['200', '200'])
     assert.equal(grant.ended?.why, 'used-up')
-    assert.equal((await world.a.life.show(hold.id, alice)).granted?.ended, 'used-up')
+    const after = await world.a.life.show(hold.id, alice)
+    assert.equal(after.granted?.ended, 'used-up')
+    assert.deepEqual(after.marks?.map(({ what }) => what), ['granted', 'grant-ended'])
     const [used] = world.events.filter(({ type }) => type === 'grant-used')
     assert.ok(used?.type === 'grant-used' && used.durability === 'synced')
     assert.deepEqual([used.grant, used.approval, used.votes.map(({ by }) => by.subject), used.action.digest], [grant.id, hold.id, ['alice'], like('POST /invoices/2').digest])
@@ -216,5 +220,23 @@ describe('grants', () => {
     world.journalFails = undefined
     await use(like('POST /invoices/2'))
     await isHeld(like('POST /invoices/3'))
+  })
+
+  test('channels hear that it was given, and that it is used up', async () => {
+    const heard: string[] = []
+    const channel: Channel = {
+      name: 'chat', kind: 'test', retriesMs: [], timeoutMs: 1_000, concerns: () => true,
+      show: async ({ hold, occasion }) => { heard.push(occasion === 'change' ? hold.state : occasion); return undefined },
+      [Symbol.asyncDispose]: async () => {},
+    }
+    const told = await world.replica('told', {}, (store) => store, [channel])
+    await using _announcer = told.life.announce({ beatMs: 20, leaseMs: 500, storeRetryMs: 50 })
+    const { detail } = await refused(ask(like('POST /invoices/1')))
+    await until('the hold to be told', () => heard.includes('pending'))
+    await world.a.life.vote(detail.hold!.id, ballot(alice, detail.hold!, { grant: { times: 1, withinMs: hour } }))
+    await until('the approval to be told', () => heard.includes('approved'))
+    await use(like('POST /invoices/2'))
+    await until('the end of the grant to be told', () => heard.includes('grant-ended'))
+    assert.deepEqual(heard, ['pending', 'granted', 'approved', 'grant-ended'])
   })
 })

@@ -32,6 +32,8 @@ const mark = (one: Mark) => ({
   ...(one.what === 'broke-glass' ? { reason: one.reason, skipped: circle(one.skipped) } : {}),
   ...(one.what === 'handed-over' ? { to: 'group' in one.to ? one.to : party(one.to), ...defined({ note: one.note }) } : {}),
   ...(one.what === 'reviewed' ? { note: one.note } : {}),
+  ...(one.what === 'granted' ? { bounds: one.bounds } : {}),
+  ...(one.what === 'grant-ended' ? { end: one.end, used: one.used } : {}),
 })
 
 const asked = (hold: Hold, viewer: Caller) => {

@@ -31,6 +31,8 @@ const markOf = (hold: Hold, occasion: Occasion, words: boolean) => {
   const at = time(mark.at)
   if (mark.what === 'broke-glass') return { at, by: named(mark.by), skipped: { groups: mark.skipped.groups, users: mark.skipped.users.map(named) }, reviewBy: time(mark.at + reviewWithinMs), ...(words ? { reason: visibleRaw(mark.reason) } : {}) }
   if (mark.what === 'handed-over') return { at, by: named(mark.by), to: 'group' in mark.to ? mark.to : named(mark.to), ...(words && mark.note !== undefined ? { note: visibleRaw(mark.note) } : {}) }
+  if (mark.what === 'granted') return { at, grant: hold.granted?.id, ...mark.bounds, until: time(mark.at + mark.bounds.withinMs) }
+  if (mark.what === 'grant-ended') return { at, grant: hold.granted?.id, end: mark.end, used: mark.used }
   if (mark.what === 'reviewed') return { at, by: named(mark.by), ...(words ? { note: visibleRaw(mark.note) } : {}) }
   return { at }
 }

@@ -68,7 +68,7 @@ test('every answer is one that the document describes', async () => {
   await call('post', '/api/holds/{id}/withdraw', 'hold_1', { ...alice, body: {} })
   await call('post', '/api/holds/{id}/withdraw', 'hold_1', { token: 'agent', body: {} })
   const bounds = { times: 5, rows: 100, withinMs: 60_000 }
-  const giving = makeHold({ id: 'hold_4', state: 'executed', pattern: { key: 'k', text: 'POST /v1/*' }, granted: { ...bounds, id: 'grant_4', until: Date.now() + 60_000 }, votes: [{ verdict: 'approve', by: person('alice'), channel: 'cli', assurance: 'console', digest, grant: bounds, at: Date.now() }] })
+  const giving = makeHold({ id: 'hold_4', state: 'executed', marks: [{ what: 'granted', at: 1, bounds }, { what: 'grant-ended', at: 2, end: 'revoked', used: 1 }], pattern: { key: 'k', text: 'POST /v1/*' }, granted: { ...bounds, id: 'grant_4', until: Date.now() + 60_000 }, votes: [{ verdict: 'approve', by: person('alice'), channel: 'cli', assurance: 'console', digest, grant: bounds, at: Date.now() }] })
   desk.holds.set('hold_4', { ...giving, terms: { ...giving.terms, grant: bounds, irreversible: true } })
   desk.grants.set('grant_4', { hold: giving, grant: { id: 'grant_4', revision: 2, hold: 'hold_4', bounds, madeAt: Date.now(), until: Date.now() + 60_000, uses: [{ attempt: 'private', replica: 'private', digest, at: Date.now(), rows: 2, outcome: { result: 'executed', status: '200', ms: 1 } }, { attempt: 'private', replica: 'private', digest, at: Date.now() }] } })
   await call('get', '/api/holds/{id}', 'hold_4', alice)

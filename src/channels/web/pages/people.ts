@@ -23,6 +23,8 @@ interface About {
 export const markText = (mark: Mark): string => {
   if (mark.what === 'escalated') return 'Escalated: others may decide, too'
   if (mark.what === 'review-overdue') return 'Nobody has reviewed it in time'
+  if (mark.what === 'granted') return `${mark.bounds.times} more like it let through`
+  if (mark.what === 'grant-ended') return `The grant given with it has ended, ${mark.used} used`
   const by = personText(mark.by)
   if (mark.what === 'handed-over') return `${by} asked ${successorText(mark.to)} to look`
   return mark.what === 'broke-glass' ? `${by} broke the glass` : `${by} reviewed it`
