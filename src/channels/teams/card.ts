@@ -61,6 +61,18 @@ const who = ({ name, subject }: { readonly name?: string; readonly subject: stri
 const outcomeText = ({ outcome }: Hold): string | undefined =>
   outcome && [outcome.result === 'unknown' ? 'nobody can say whether it had an effect' : outcome.result, outcome.status, outcome.rows === undefined ? undefined : `${outcome.rows} rows`, `${Math.round(outcome.ms)} ms`].filter((part) => part !== undefined).map(word).join(', ')
 
+const mostResources = 12
+
+/** Tables, paths and functions, those that are changed first. */
+const touched = ({ action: { resources, place } }: Hold): readonly Part[] => {
+  const named = resources.filter(({ kind }) => kind !== 'column').toSorted((a, b) => Number(b.access === 'write') - Number(a.access === 'write'))
+  return [
+    ...fact('Database', place && `${word(place.database)}, as ${word(place.role)}`),
+    ...named.slice(0, mostResources).flatMap(({ kind, access, name, tags }) => fact(kind === 'function' ? 'Calls' : access === 'write' ? 'Writes' : 'Reads', `${word(name)}${tags.length > 0 ? ` (${word(tags.join(', '))})` : ''}`)),
+    ...fact('Touches', named.length > mostResources ? `${named.length - mostResources} more` : undefined),
+  ]
+}
+
 const facts = (hold: Hold): readonly Part[] => {
   const { action, caller, terms } = hold
   const rules = hold.matched.filter(({ then, observed }) => then === 'hold' && !observed)
@@ -120,13 +132,16 @@ const exact = ({ action, statedReason }: Hold): Exact => {
 
 const elsewhere: Readonly<Record<Exclude<Assurance, 'chat'>, string>> = { console: 'Approving this asks for a login at the console: open it there.', passkey: 'Approving this needs a passkey: open the console.' }
 
+/** What the reasons are called that go with clicks; one card has no name twice. */
+export const reasonIds = { approve: 'approve-reason', deny: 'deny-reason' } as const
+
 const execute = (hold: Hold, verdict: 'approve' | 'deny', style: string, label: string): Part => ({
   type: 'Action.ShowCard',
   title: verdict === 'approve' ? 'Approve…' : 'Deny…',
   card: {
     type: 'AdaptiveCard',
     version: '1.5',
-    body: [{ type: 'Input.Text', id: 'reason', label, isMultiline: true, maxLength: 1_000, ...(hold.terms.askReason ? { isRequired: true, errorMessage: 'The rule asks for a reason.' } : {}) }],
+    body: [{ type: 'Input.Text', id: reasonIds[verdict], label, isMultiline: true, maxLength: 1_000, ...(hold.terms.askReason ? { isRequired: true, errorMessage: 'The rule asks for a reason.' } : {}) }],
     // An old client that cannot do this has the link.
     actions: [{ type: 'Action.Execute', title: `${verdict === 'approve' ? 'Approve' : 'Deny'} ${hold.code}`, verb: verdict, style, fallback: 'drop', data: { hold: hold.id, digest: hold.action.digest } }],
   },
@@ -170,7 +185,7 @@ export const cardOf = (about: CardOf): Card => {
       header(hold, payload),
       ...notices(about),
       ...(payload === 'none' ? [] : facts(hold)),
-      ...(payload === 'full' ? exact(hold).parts : []),
+      ...(payload === 'full' ? [...touched(hold), ...exact(hold).parts] : []),
       ...(end === undefined ? [] : fact(hold.state === 'approved' ? 'Must run by' : 'Decide by', timeText(end))),
       ...(decides ? hint(hold, payload) : []),
       line([run(`${hold.action.digest.slice(0, 19)}  policy ${hold.policyVersion.slice(0, 19)}`, { isSubtle: true, size: 'Small', fontType: 'Monospace' })]),

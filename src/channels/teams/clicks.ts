@@ -11,7 +11,7 @@ import type { Hold } from '../../model/hold.ts'
 import { causeText, Refusal, type RefusalCode } from '../../model/refusal.ts'
 import type { Activity } from './activity.ts'
 import type { TeamsBot } from './bot.ts'
-import { offers, shownOn, type Card } from './card.ts'
+import { offers, reasonIds, shownOn, type Card } from './card.ts'
 
 export interface ClickParts {
   readonly approvals: Pick<Approvals, 'show' | 'vote'>
@@ -30,11 +30,12 @@ const lookWithinMs = 4_000
 const repeatsMs = 86_400_000
 const mostReason = 1_000
 
+const reasonShape = z.string().max(mostReason).optional()
 const clickShape = z.looseObject({
   action: z.looseObject({
     type: z.literal('Action.Execute'),
     verb: z.enum(['approve', 'deny']),
-    data: z.looseObject({ hold: z.string().refine(isHoldId), digest: z.string().regex(/^sha256:[0-9a-f]{64}$/), reason: z.string().max(mostReason).optional() }),
+    data: z.looseObject({ hold: z.string().refine(isHoldId), digest: z.string().regex(/^sha256:[0-9a-f]{64}$/), [reasonIds.approve]: reasonShape, [reasonIds.deny]: reasonShape }),
   }),
 })
 
@@ -117,7 +118,9 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
     const bot = botOf(activity)
     const read = clickShape.safeParse(activity.value)
     if (!read.success) throw new Refusal('malformed', 'This is no click on a card of ours.')
-    const { verb: verdict, data: { hold, digest, reason = '' } } = read.data.action
+    const { verb: verdict, data } = read.data.action
+    const { hold, digest } = data
+    const reason = data[reasonIds[verdict]] ?? ''
     if (isHidden(reason)) return { message: 'A reason holds no control or invisible characters.' }
     if (!(await links.first(`teams ${activity.app} ${activity.conversation.id} ${activity.id}`, repeatsMs))) return { message: 'This has arrived before. Nothing was done a second time.' }
     const { tenant, issuer } = bot.options

@@ -33,6 +33,7 @@ describe('cards', () => {
     const hold = { ...text('DELETE FROM s3cret'), statedReason: 's3cret', action: { ...text('DELETE FROM s3cret').action, resources: [{ kind: 'table' as const, name: 'public.s3cret', access: 'write' as const, tags: [] }] } }
     assert.doesNotMatch(JSON.stringify(cardFor(hold, 'none')), /s3cret|DELETE|invoice-agent|orders|dba/)
     assert.doesNotMatch(JSON.stringify(cardFor(hold, 'summary')), /s3cret/)
+    assert.ok(runs(cardFor(hold)).includes('public.s3cret'))
     assert.match(JSON.stringify(cardFor(hold, 'full')), /s3cret/)
   })
 

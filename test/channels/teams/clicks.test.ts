@@ -78,7 +78,7 @@ describe('clicks in Teams', () => {
     const message = await shown(hold)
     const button = teams.buttonOf(message, 'approve')
     assert.deepEqual(button?.data, { hold: hold.id, digest: hold.action.digest })
-    const said = await press(bob, 'approve', hold, {}, { reason: ' Looks right. ' })
+    const said = await press(bob, 'approve', hold, {}, { 'approve-reason': ' Looks right. ' })
     assert.equal(said.type, 'application/vnd.microsoft.card.adaptive')
     assert.match(JSON.stringify(said.value), /✓ Approved/)
     const { state, votes: [vote] } = await now(hold)
@@ -90,7 +90,7 @@ describe('clicks in Teams', () => {
   test('a no goes through with its reason, also where a yes would need more than a chat', async () => {
     const hold = await world.opened('POST /exports', agent, terms([requirement({ assurance: 'passkey' })]))
     assert.equal(teams.buttonOf(await shown(hold), 'approve'), undefined)
-    await press(bob, 'deny', hold, {}, { reason: 'Not today.' })
+    await press(bob, 'deny', hold, {}, { 'deny-reason': 'Not today.' })
     assert.deepEqual([(await now(hold)).state, (await now(hold)).votes[0]?.reason], ['denied', 'Not today.'])
   })
 
@@ -163,8 +163,8 @@ describe('clicks in Teams', () => {
   test('a rule that asks for a reason gets one; what hides in one is refused', async () => {
     const hold = await world.opened('POST /exports', agent, terms([requirement({ assurance: 'chat' })], { askReason: true }))
     assert.match(String((await press(bob, 'approve', hold)).value), /give a reason/)
-    assert.match(String((await press(bob, 'approve', hold, {}, { reason: 'ok\u202e' })).value), /no control or invisible/)
-    assert.equal((await press(bob, 'approve', hold, {}, { reason: 'ok' })).type, 'application/vnd.microsoft.card.adaptive')
+    assert.match(String((await press(bob, 'approve', hold, {}, { 'approve-reason': 'ok\u202e' })).value), /no control or invisible/)
+    assert.equal((await press(bob, 'approve', hold, {}, { 'approve-reason': 'ok' })).type, 'application/vnd.microsoft.card.adaptive')
   })
 
   test('of two that click at one time each counts once, and one decision comes of it', async () => {
