@@ -2,6 +2,7 @@ import type { FakeTeams } from '../channels/teams/fake-teams.ts'
 import { startPair } from '../stores/sentinel-pair.ts'
 import { certificate } from './certificate.ts'
 import { isTree, list, type Run } from './loader.ts'
+import { demandPasskey, passkeyState } from './passkeys.ts'
 import type { Profile } from './profile.ts'
 import { secretSource } from './secrets.ts'
 import { askAboutTokens, put } from './translate.ts'
@@ -45,6 +46,7 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
     change(profile) {
       teams?.change(profile)
       slack?.change(profile)
+      if (given['state'] === passkeyState) demandPasskey(profile)
       if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })
       if (given['state'] === tokenState) askAboutTokens(profile)
       if (secret !== undefined) put(profile.config, ['services', 'app', 'credential'], secret.credential)

@@ -10,6 +10,7 @@ import { startReplica } from '../../src/main.ts'
 import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
 import { exchangeOf, holdOf, openHold, statusText, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
+import { approveWithPasskey } from './passkeys.ts'
 import { makeToken } from './principals.ts'
 import { forge, reach } from './tampering.ts'
 import { connectWire } from './wire-client.ts'
@@ -135,6 +136,7 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     for (const requirement of terms.requirements) requirement.count = 0
   })),
   'U-REQ-B changes the Slack e-mail to the address of appr-a': async ({ world }) => void world.slack?.fake.users.set('U-REQ-B', { profile: { email: 'appr-a@corp.test' } }),
+  'open the link, approve in the console with a passkey assertion whose challenge is the digest of r1': async (seen) => await approveWithPasskey(seen, 'appr-a', holdOf(seen, 'r1')),
   'start proxy-a again': async ({ world }) => await (world.processes ?? pending('no replica is a process here')).start('proxy-a'),
   'approve all 100 on proxy-b during the drain': async (seen) => {
     const held = seen.sender.exchanges.filter(({ hold }) => hold !== undefined)

@@ -2,6 +2,7 @@ import { tokenState } from './arrangement.ts'
 import { allSeen, ask, openHold, statusText, vote, type Observation } from './observation.ts'
 import { settleOrHeld, type Exchange } from './exchange.ts'
 import { fail, pending } from './outcome.ts'
+import { passkeyState } from './passkeys.ts'
 import { opaqueOf } from './principals.ts'
 import { linkAccounts } from './slack.ts'
 
@@ -36,6 +37,7 @@ const states: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     const { hold } = await held(seen, 'other-1', 'req-b', '/admin/other')
     await vote(seen.world, 'appr-a', hold ?? '', 'approve')
   },
+  [passkeyState]: linkAccounts,
   [tokenState]: async (seen) => {
     await tokenExists(seen)
     for (const request of allSeen(seen.world)) seen.before.seen.add(request)

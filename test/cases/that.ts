@@ -6,6 +6,7 @@ import { outside } from './connect-log.ts'
 import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
 import { api, ask, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, openHold, requesterApi, seenByNow, seenOf, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
+import { signedOnRecord } from './passkeys.ts'
 import { bearerOf, makeToken, opaqueOf } from './principals.ts'
 import { oldSecret } from './secrets.ts'
 import { postToSlackHook, toldNobodyElse } from './slack.ts'
@@ -131,6 +132,16 @@ const checks: Readonly<Record<string, Check>> = {
   'the message says that an audience is mandatory': (seen) => tell(seen, /audience is mandatory/),
   'the message names the rule and the missing part': (seen) => (seen.load?.ok === false ? tell(seen, /case-1|admin/) : undefined),
   'no slack section is configured': pass,
+  'an assertion over another digest is refused': pass, // the step itself sends one first, and fails if it counts
+  'the audit event holds the assertion': (seen) => {
+    const problem = signedOnRecord(seen)
+    demand(problem === undefined, problem ?? '')
+  },
+  's1 records no vote and answers with a console link': (seen) => {
+    const voted = eventsOf(seen).flatMap((event) => (event.type === 'voted' ? [event.vote.channel] : []))
+    demand(voted.join() === 'console', `votes are on record by ${voted.join() || 'nobody'}`)
+    demand(seen.world.slack?.fake.whispers.some((said) => JSON.stringify(said).includes(`https://console.test/holds/${holdOf(seen, 'r1')}`)) === true, 'the click was not answered with a link to the console')
+  },
   'with the old configuration running, it keeps running': pass,
   'the value is the string no': (seen) => demand(seen.load?.ok === true, 'it did not load as text'),
   'documented; if merging is supported the explicit key wins': (seen) => demand(seen.load?.ok === false, 'merging keys are not supported, so they must not load'),

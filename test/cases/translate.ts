@@ -169,7 +169,7 @@ const approvalOf = (rule: Tree): Mutable => {
     return { ...('group' in one ? { groups: list(one['group']) } : {}), ...('users' in one ? { users: list(one['users']).map((user) => ({ issuer: 'idp-a', subject: people[String(user)] ? userOf(String(user)) : String(user) })) } : {}) }
   }
   if (factor !== undefined) pending('approval by passkey is not there yet')
-  const approval: Mutable = { from: Array.isArray(approvers) ? approvers.map(from) : approvers === undefined ? undefined : from(approvers), within: '15m', 'run-within': '10m' }
+  const approval: Mutable = { from: Array.isArray(approvers) ? approvers.map(from) : approvers === undefined ? undefined : from(approvers), within: '15m', 'run-within': '10m', ...(factor === undefined ? {} : { assurance: factor === 'webauthn' ? 'passkey' : pending(`no factor is called ${String(factor)} here`) }) }
   if (need !== undefined) approval['count'] = need
   // Slack can give the assurance of a chat only; a rule that wants just that is what stays of it here.
   if (channels !== undefined) return pending('a rule does not name its channels here: every configured channel that is sure enough may decide')
