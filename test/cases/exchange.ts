@@ -106,10 +106,16 @@ const httpMessage = (item: Tree, http: Tree, sender: Sender): Message => {
   const body = http['body'] === undefined ? undefined : bytesOf(http['body'], sender)
   const host = String(http['host'] ?? (wanted === 'console' ? 'console.test' : wanted === 'mcp' ? 'mcp.test' : wanted === 'admin' || wanted === 'health' ? '127.0.0.1' : 'app.test'))
   if (wanted !== 'console') return compose({ method, target, host, pairs: [...bearer, ...pairs], body, as, listener: wanted === 'admin' || wanted === 'health' ? 'admin' : 'http', ...(http['sni'] === undefined ? {} : { sni: String(http['sni']) }) })
-  const endpoint = endpointOf(method, target)
-  const ballot = endpoint.vote === undefined ? body : Buffer.from(sender.ballot(endpoint.target, endpoint.vote, body?.toString() ?? '{}'))
+  const endpoint = endpointOf(method, target, body?.toString())
+  const ballot = endpoint.glass !== undefined ? Buffer.from(glassBody(sender, endpoint.glass, body?.toString() ?? '')) : endpoint.vote === undefined ? body : Buffer.from(sender.ballot(endpoint.target, endpoint.vote, body?.toString() ?? '{}'))
   const typed = body === undefined || pairs.some(([name]) => name.toLowerCase() === 'content-type') ? pairs : ([['Content-Type', 'application/json'], ...pairs] as const)
   return compose({ method: endpoint.method, target: endpoint.target, host, pairs: [...bearer, ...typed], body: ballot, as, listener: 'console', absent: endpoint.absent === true })
+}
+
+/** The digest is what the cases leave out. */
+const glassBody = ({ world }: Sender, hold: string, body: string): string => {
+  const { request: _request, ...rest } = JSON.parse(body) as Tree
+  return JSON.stringify({ digest: digestOfHold(world, hold), ...rest })
 }
 
 const mcpMessage = (item: Tree, text: string, sender: Sender): Message => {

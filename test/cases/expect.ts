@@ -1,8 +1,9 @@
 import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { eventTest, isOurs, statesOf, tolerances } from './names.ts'
-import { eventsOf, exchangeOf, holdOf, type Observation, requesterApi, seenOf, statusText, jsonOf, viewOf } from './observation.ts'
+import { api, eventsOf, exchangeOf, holdOf, type Observation, requesterApi, seenOf, statusText, jsonOf, viewOf } from './observation.ts'
 import type { Message } from './exchange.ts'
 import { fail, Failed, pending } from './outcome.ts'
+import { people } from './principals.ts'
 import { foldName, type Seen } from './stub.ts'
 import { expand } from './text.ts'
 import { checkThat } from './that.ts'
@@ -69,7 +70,7 @@ const compareStatus = (seen: Observation, label: string, reply: Reply | 'closed'
   const listed = list(wanted)
   const got = typeof reply === 'object' ? reply.status : reply
   if (listed.includes(got)) return
-  if (typeof got === 'number' && got >= 400 && tolerances(listed, { absent: sent?.absent === true, listener: sent?.listener ?? 'http', mcp: sent?.bytes.includes('Host: mcp.test') === true, denial: list(seen.run.expect['decision']).includes('deny'), vote: sent === undefined && (label === 'approve' || label === 'reject') }).some(({ statuses }) => statuses.includes(got))) return
+  if (typeof got === 'number' && got >= 400 && tolerances(listed, { glass: sent?.bytes.includes('/break-glass HTTP/1.1') === true, absent: sent?.absent === true, listener: sent?.listener ?? 'http', mcp: sent?.bytes.includes('Host: mcp.test') === true, denial: list(seen.run.expect['decision']).includes('deny'), vote: sent === undefined && (label === 'approve' || label === 'reject') }).some(({ statuses }) => statuses.includes(got))) return
   const said = jsonOf(reply)?.['detail']
   fail(`${label} answered ${statusText(reply)}, not ${listed.join(' or ')}${typeof said === 'string' ? ` (${said.slice(0, 100)})` : ''}`)
 }
@@ -208,6 +209,18 @@ const votes: Check = async (seen, wanted) => {
   }
 }
 
+/** No channel belongs to one person: who is told finds it in the inbox, and channels name their group. */
+const notified: Check = async (seen, wanted) => {
+  const ref = seen.sender.exchanges[0]?.ref ?? ''
+  const broke = eventsOf(seen).find((event) => event.type === 'broke-glass')
+  for (const name of list(wanted)) {
+    const due = jsonOf(await api(seen.world, String(name), 'GET', '/api/holds?review=due'))
+    if (!list(due?.['holds']).some((hold) => isTree(hold) && hold['id'] === holdOf(seen, ref))) fail(`${String(name)} does not find it`)
+    const groups = people[String(name)]?.groups ?? []
+    if (broke?.type !== 'broke-glass' || !broke.skipped.groups.some((group) => groups.includes(group))) fail(`${String(name)} is not among those who were passed over`)
+  }
+}
+
 const audit: Check = (seen, wanted) =>
   eventually(() => {
     const events = eventsOf(seen)
@@ -245,6 +258,7 @@ const checks: Readonly<Record<string, Check>> = {
   shown,
   state,
   votes,
+  notified,
   audit,
   audit_count: auditCount,
   audit_count_per_request: auditCountPerRequest,

@@ -76,6 +76,9 @@ export const vote = (world: World, by: string, hold: string, verdict: 'approve' 
   return api(world, by, 'POST', `/api/holds/${hold}/votes`, { verdict, digest, ...rest }, replica)
 }
 
+/** Released alone, in an emergency. */
+export const breakGlass = (world: World, by: string, hold: string, reason: string): Promise<Reply | 'closed' | 'silent'> => api(world, by, 'POST', `/api/holds/${hold}/break-glass`, { digest: digestOfHold(world, hold), reason })
+
 export const jsonOf = (reply: Reply | 'closed' | 'silent' | undefined): Tree | undefined => {
   if (typeof reply !== 'object') return undefined
   try {

@@ -27,7 +27,7 @@ const person = (name: string, ...groups: string[]): readonly [string, Person] =>
 
 export const people: Readonly<Record<string, Person>> = Object.fromEntries([
   person('req-a', 'dev'), person('req-b', 'dev'), person('appr-a', 'approvers'), person('appr-b', 'approvers'), person('appr-a2', 'approvers'),
-  person('both-a', 'approvers', 'security'), person('sec-a', 'security'), person('appr-other', 'approvers-other'), person('root-a', 'admins', 'approvers'), person('svc-a'),
+  person('both-a', 'approvers', 'security'), person('sec-a', 'security'), person('appr-other', 'approvers-other'), person('root-a', 'admins', 'approvers'), person('root-b', 'admins'), person('svc-a'),
   ['agent-a', { sub: 'u-req-a', groups: ['dev'], act: 'u-agent-a' }],
   ['agent-appr-a', { sub: 'u-appr-a', groups: ['approvers'], act: 'u-agent-appr-a' }],
 ])

@@ -33,6 +33,7 @@ const states: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
   'approval 1 is held; U-REQ-B is a member of the approvals channel but not an approver': heldForChat,
   'U-APPR-A was linked once through OIDC login': heldForChat,
   'approval 1 is held; teams is configured with app id app-1, tenant tenant-1': async (seen) => void (await held(seen, '1', 'req-a', '/admin/users')),
+  'root-a may use break-glass on /admin/**; a reason of at least 20 characters is mandatory': async (seen) => void (await held(seen, '1', 'req-a', '/admin/users')),
   'approval other-1 exists for a different action of req-b and is approved': async (seen) => {
     const { hold } = await held(seen, 'other-1', 'req-b', '/admin/other')
     await vote(seen.world, 'appr-a', hold ?? '', 'approve')

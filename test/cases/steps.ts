@@ -9,7 +9,7 @@ import { doDeed } from './deeds.ts'
 import { finalReply, messageOf, send, settleOrHeld } from './exchange.ts'
 import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { channelOf, notYetItem } from './names.ts'
-import { api, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { api, breakGlass, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { loseSecret } from './secrets.ts'
 import { clickInSlack, switchOff } from './slack.ts'
@@ -61,6 +61,24 @@ const voteStep = (verdict: 'approve' | 'deny', name: string): Step => async (see
   seen.named.set(name, reply)
   // What a vote sets free runs at once where its requester waits.
   if (typeof reply === 'object' && reply.status === 200 && (exchange.reply === undefined || exchange.reply === 'silent') && !exchange.wire.closed()) exchange.reply = await exchange.wire.reply(exchange.index, 700, exchange.sent.method)
+  return reply
+}
+
+/** Where the case lets somebody release what they asked for themselves, the design does not: that is tried and must be refused, and somebody else with the same right does it. */
+const glassStep: Step = async (seen, given) => {
+  const ref = String(given['ref'])
+  const exchange = exchangeOf(seen.sender, ref) ?? pending(`nothing is called ${ref}`)
+  const hold = holdOf(seen, ref)
+  const by = String(given['by'])
+  const reason = String(given['reason'] ?? '')
+  const own = exchange.sent.as === by
+  if (own) {
+    const refused = await breakGlass(seen.world, by, hold, reason)
+    if (statusText(refused) !== '403') fail(`somebody released their own action: ${statusText(refused)}`)
+  }
+  const reply = await breakGlass(seen.world, own ? 'root-b' : by, hold, reason)
+  seen.named.set('break_glass', reply)
+  if (statusText(reply) === '200' && (exchange.reply === undefined || exchange.reply === 'silent') && !exchange.wire.closed()) exchange.reply = await exchange.wire.reply(exchange.index, 700, exchange.sent.method)
   return reply
 }
 
@@ -198,6 +216,7 @@ const steps: Readonly<Record<string, Step>> = {
   send: sendStep,
   approve: voteStep('approve', 'approve'),
   reject: voteStep('deny', 'reject'),
+  break_glass: glassStep,
   execute: executeStep,
   fetch_result: fetchStep,
   disconnect: disconnectStep,

@@ -4,14 +4,15 @@ import { caseAction } from '../../src/cli/case-action.ts'
 import { collect } from './memory.ts'
 import { outside } from './connect-log.ts'
 import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
-import { api, ask, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, openHold, requesterApi, seenByNow, seenOf, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { api, ask, breakGlass, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, openHold, requesterApi, seenByNow, seenOf, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { list } from './loader.ts'
 import { fail, pending } from './outcome.ts'
 import { signedOnRecord } from './passkeys.ts'
 import { bearerOf, makeToken, opaqueOf } from './principals.ts'
 import { oldSecret } from './secrets.ts'
 import { postToSlackHook, toldNobodyElse } from './slack.ts'
 import { answer, foldName, type Seen } from './stub.ts'
-import { put } from './translate.ts'
+import { applyRules, put } from './translate.ts'
 import { connectWire, type Reply } from './wire-client.ts'
 import { until } from '../support/until.ts'
 
@@ -95,7 +96,27 @@ const pass: Check = () => {}
 
 const docs = (sentence: string): Check => () => pending(`documentation is not read by this runner: ${sentence}`)
 
+/** A deny that comes between the release and the run. */
+const denyWins: Check = async (seen) => {
+  const opened = openHold(seen.sender, 'req-b', '/admin/users', 'deny-wins', '{"n":2}')
+  await settleOrHeld(seen.sender, opened, 3_000)
+  const reply = await breakGlass(seen.world, 'root-b', opened.hold ?? fail('it was not held'), 'production is down, ticket 4711')
+  demand(statusText(reply) === '200', `it was not released: ${statusText(reply)}`)
+  await seen.world.reload((profile) => applyRules(profile, [{ effect: 'deny', method: 'POST', path: '/admin/users' }]))
+  const again = send(seen.sender, opened.sent, { ref: 'deny-wins-again' })
+  const answered = await finalReply(again, 4_000)
+  demand(statusText(answered) === '403', `what is denied by then was answered ${statusText(answered)}`)
+  demand(!seenByNow(seen).some(({ body }) => body.toString() === '{"n":2}'), 'what is denied by then ran')
+}
+
 const checks: Readonly<Record<string, Check>> = {
+  'the audit event type differs from a normal approval': (seen) => demand(eventsOf(seen).some(({ type }) => type === 'broke-glass') && !eventsOf(seen).some(({ type }) => type === 'voted'), 'it is recorded as a vote'),
+  'a review task with a 72 h deadline exists': async (seen) => {
+    const broke = eventsOf(seen).find((event) => event.type === 'broke-glass')
+    const task = jsonOf(await api(seen.world, 'appr-a', 'GET', `/api/holds/${holdOf(seen, 'r1')}`))
+    demand(broke?.type === 'broke-glass' && broke.deadline === broke.vote.at + 72 * 3_600_000 && task?.['reviewBy'] === new Date(broke.deadline).toISOString() && list(task['offers']).includes('review'), `the task is ${JSON.stringify(task?.['reviewBy'])}`)
+  },
+  'deny rules still win over break-glass': denyWins,
   'when the action is held, the target shown, the target evaluated and the target later sent are the same bytes': async (seen) => {
     const exchange = last(seen)
     if (!exchange.wasHeld) return
