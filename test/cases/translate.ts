@@ -205,6 +205,7 @@ export const ruleOf = (source: Tree, name: string, profile: Profile, typos = fal
   else if (source['inspect_body'] === true) rule['if'] = 'http.bodyBytes >= 0'
   if (source['method_override'] === 'body') overrideRoute(profile, source)
   else if ('method_override' in source) pending('a method override of that kind')
+  if ('factor' in source) put(profile.config, ['listeners', 'console', 'sign-in'], { issuer: 'idp-a', 'client-id': 'countersign' }) // who signs does so there
   if (effect === 'approve' || 'approvers' in source) rule['approval'] = approvalOf(source)
   return rule as RuleSource
 }
