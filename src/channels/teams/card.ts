@@ -33,9 +33,13 @@ const mostBytes = 24_000
 
 /** Words of somebody else. What a renderer would replace (`{{DATE(…)}}`) is spelled out like all that misleads. */
 const view = (text: string): string => plainView(visibleRaw(text)).text.replaceAll('{{', '\\u{7b}{')
+/** What has no blank does not wrap everywhere, and would go out of view on a phone. */
+const broken = (text: string, mark: string): string => text.replaceAll(/\S{33,}/g, (run) => run.match(/.{1,32}/gu)?.join(mark) ?? run)
+/** Folded like this: no text has a single backslash at the end of a line, for its own are doubled. */
+const folded = (text: string): string => broken(text, '\\\n')
 const word = (text: string): string => {
   const { text: kept, cut } = cutAt(view(text), longestWord)
-  return cut ? `${kept}…` : kept
+  return broken(cut ? `${kept}…` : kept, '\u200b')
 }
 
 const run = (text: string, more: Part = {}): Part => ({ type: 'TextRun', text, ...more })
@@ -107,7 +111,7 @@ const code = (text: string): Part => ({
 /** What will run, whole or by its two ends. */
 const exact = ({ action, statedReason }: Hold): Exact => {
   const { ruses } = plainView(visibleRaw(action.text))
-  const text = view(action.text)
+  const text = folded(view(action.text))
   const lines = text.split('\n')
   const isWhole = !action.textCut && text.length <= whole.characters && lines.length <= whole.lines
   const head = cutAt(lines.slice(0, ends.head.lines).join('\n'), ends.head.characters).text
@@ -118,7 +122,7 @@ const exact = ({ action, statedReason }: Hold): Exact => {
     isWhole,
     parts: [
       ...(isWhole ? [code(text)] : [
-        warning(action.textCut ? 'There is more to this action than is kept of its text.' : `This is not all of it: ${text.length} characters, of which you see the first ${head.length} and the last ${tail.length}.`),
+        warning(action.textCut ? 'There is more to this action than is kept of its text.' : `This is not all of it: of ${action.text.length} characters you see the beginning and the end.`),
         ...fact('Parts', word(kinds.join(', '))),
         code(head),
         line([run('…')]),
