@@ -265,7 +265,7 @@ describe('what is lacking', () => {
     const bob = await person(at, 'bob')
     const hold = await ask(at, terms([requirement({ freshLoginMs: 30_000 })], { withinMs: 600_000 }))
     const { text } = await bob.get(`/holds/${hold.id}`)
-    assert.match(text, /signed in again within 30 s[^]*href="\/oauth2\/step-up\?rd=%2Fholds%2F/)
+    assert.match(text, /sign in again first; that is good for 30 s[^]*href="\/oauth2\/step-up\?rd=%2Fholds%2F/)
     assert.doesNotMatch(text, /value="approve"/)
     assert.match(alertIn((await bob.post(`/holds/${hold.id}/vote`, await bob.yes(hold))).text), /sign in again before you approve/)
     await bob.raise()
