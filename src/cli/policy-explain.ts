@@ -7,6 +7,7 @@ import { formatProblem } from '../lib/problem.ts'
 import { terminalText } from '../lib/terminal-text.ts'
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
+import { spanText } from '../channels/words.ts'
 import { approversIn, type Decision } from '../model/decision.ts'
 import { actionOf, callerOf, casesSchema, type CaseSource } from '../policy/cases.ts'
 import { loadPolicies, type PolicyWorld } from '../policy/load.ts'
@@ -144,7 +145,8 @@ const ruleText = ({ rule, matched, failed, error }: RuleExplanation): string => 
 }
 
 const obligationLines = ({ terms, obligations: { masks, limits } }: Decision): readonly string[] => [
-  ...(terms?.requirements.map((requirement) => `  needs ${requirement.count} of ${approversIn(requirement).join(', ')} by ${requirement.assurance}`) ?? []),
+  ...(terms?.requirements.map((requirement) => `  needs ${requirement.count} of ${approversIn(requirement).join(', ')} by ${requirement.assurance}${requirement.escalation === undefined ? '' : `, after ${spanText(requirement.escalation.afterMs)} also of ${approversIn(requirement.escalation).join(', ')}`}`) ?? []),
+  ...(terms?.breakGlass?.map((circle) => `  in an emergency released alone by one of ${approversIn(circle).join(', ')}`) ?? []),
   ...(terms?.drift === undefined ? [] : [`  unless it would by then change ${[terms.drift.factor === undefined ? '' : `${terms.drift.factor} times as many rows`, terms.drift.rows === undefined ? '' : `${terms.drift.rows} rows more`].filter(Boolean).join(', or ')}`]),
   ...Object.entries(masks).map(([what, mask]) => `  masks ${terminalText(what.slice(what.indexOf(':') + 1))}: ${mask}`),
   ...(limits.rows === undefined ? [] : [`  at most ${limits.rows} rows`]),

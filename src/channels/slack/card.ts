@@ -134,7 +134,7 @@ const nameView = (text: string, longest = longestName): string => {
 }
 
 const verdicts = (hold: Hold): readonly Block[] => {
-  const lines = hold.votes.slice(-9).map(({ verdict, by, channel, at }: Vote) => `${verdict === 'approve' ? '✓' : '✕'} ${personText(by)} ${verdict === 'approve' ? 'approved' : 'denied'}${channel === 'automation' ? ', an automation' : ` by ${channel}`}, ${timeText(at)}`)
+  const lines = hold.votes.slice(-9).map(({ verdict, by, channel, brokeGlass, at }: Vote) => `${brokeGlass ? '▲' : verdict === 'approve' ? '✓' : '✕'} ${personText(by)} ${brokeGlass ? 'released it alone' : verdict === 'approve' ? 'approved' : 'denied'}${channel === 'automation' ? ', an automation' : ` by ${channel}`}, ${timeText(at)}`)
   const marks = [...new Set(marksOf(hold).map(({ what }) => what))].flatMap((what) => occasionText(hold, what) ?? [])
   return [...(marks.length === 0 ? [] : [context(...marks)]), ...(lines.length === 0 ? [] : [context(...lines)])]
 }
