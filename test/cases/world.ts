@@ -229,7 +229,11 @@ const faultyStore = (store: HoldStore, fault: StoreFault): HoldStore => {
       throw away()
     }
   }
-  const wrapped = {} as Record<string, unknown>
+  const grants = Object.fromEntries(Object.entries(store.grants).map(([key, method]) => [key, async (...args: unknown[]) => {
+    await disturb()
+    return await (method as (...all: unknown[]) => unknown)(...args)
+  }]))
+  const wrapped: Record<string, unknown> = { grants }
   for (const [key, method] of Object.entries(store) as [string, unknown][]) {
     if (key === 'changes' || typeof method !== 'function') continue
     wrapped[key] = async (...args: unknown[]) => {

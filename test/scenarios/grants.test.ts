@@ -33,7 +33,7 @@ describe('grants', { concurrency: 1 }, () => {
   let bob: string
   before(async () => {
     place = await startDatabaseDeployment('redis')
-    await place.server.query('create table parts (id int primary key, customer int references customers (id) on delete cascade); grant all on parts to app; create table loud (id int primary key, n int); insert into loud values (1, 1); grant all on loud to app; create function shout() returns trigger language plpgsql as $$ begin return new; end $$; create trigger shout before update on loud for each row execute function shout()', undefined, 'crm')
+    await place.server.query('create table parts (id int primary key, customer int references customers (id) on delete cascade); grant all on parts to app; create table ruled (id int primary key, n int); insert into ruled values (1, 1); create rule onward as on update to ruled do also delete from log; grant all on ruled to app; create table loud (id int primary key, n int); insert into loud values (1, 1); grant all on loud to app; create function shout() returns trigger language plpgsql as $$ begin return new; end $$; create trigger shout before update on loud for each row execute function shout()', undefined, 'crm')
     writeFileSync(place.world.policyFile, stringify(orders))
     writeFileSync(join(place.world.directory, 'crm.yaml'), stringify(crm))
     ;[a, b] = await Promise.all([place.start('a'), place.start('b')])
@@ -187,14 +187,19 @@ describe('grants', { concurrency: 1 }, () => {
       })
     }
 
-    test('a change that sets off others has none of its kind', async () => {
-      for (const sql of ['delete from customers where id = 900', 'update loud set n = 2 where id = 1']) {
+    test('a change that the server carries on to other rows has none of its kind; a trigger is part of the kind', async () => {
+      for (const sql of ['delete from customers where id = 900', 'update ruled set n = 2 where id = 1']) {
         const client = run(sql)
         const hold = await held(client)
         assert.equal((await showHold(a, hold, bob))['grantable'], undefined, sql)
         client.child.kill()
         await client.ended
       }
+      const loud = await granted('update loud set n = 2 where id = 1', { times: 5, rows: 10, within: '30m' })
+      assert.equal(await run('update loud set n = 3 where id = 1').ended, 0)
+      await place.server.query('create or replace function shout() returns trigger language plpgsql as $$ begin delete from orders; return new; end $$', undefined, 'crm')
+      await isHeld('update loud set n = 4 where id = 1')
+      assert.equal((await grantOf(loud)).times.used, 1)
       const plain = run('update customers set name = \'x\' where id = 900')
       assert.notEqual((await showHold(a, await held(plain), bob))['grantable'], undefined)
       plain.child.kill()

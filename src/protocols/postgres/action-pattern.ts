@@ -13,11 +13,11 @@ const bool = 16
  */
 export const patternFor = (understood: Understood, { pattern, resolved, bound, types = understood.types }: Occasion): ActionPattern | undefined => {
   if (pattern === undefined || resolved === undefined || understood.pieces.length > 1) return undefined
-  const { place: { service, upstream, database, role }, protocol, relations } = understood
+  const { place: { service, upstream, database, role }, relations } = understood
   const values = bound === undefined ? [] : knownValues(bound, types)
   if (values.includes(undefined)) return undefined
   const kept = values.map((value, at) => (pattern.open.includes(at + 1) && typeof value === 'string' && isMereValue(value, types[at] ?? 0) ? undefined : (value ?? null)))
-  const same = canonicalJson(['sql v1', service, upstream, database, role, protocol, understood.types, relations.map(({ schema, name, oid }) => [schema, name, oid ?? null]), JSON.stringify(resolved), pattern.same, kept.map((value) => (value === undefined ? ['open'] : ['is', value]))])
+  const same = canonicalJson(['sql v1', service, upstream, database, role, understood.types, relations.map(({ schema, name, oid }) => [schema, name, oid ?? null]), JSON.stringify(resolved), pattern.same, kept.map((value) => (value === undefined ? ['open'] : ['is', value]))])
   return { same, text: () => [pattern.text, ...kept.map((value, at) => `$${at + 1} = ${value === undefined ? '<any value>' : value === null ? 'NULL' : visible(JSON.stringify(value))}`)].join('\n') }
 }
 

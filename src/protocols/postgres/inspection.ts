@@ -80,8 +80,8 @@ export class Inspection {
   }
 
   /**
-   * Others of its kind are bounded by how many rows are counted: so it must change no others than those. A statement whose names could not be asked
-   * about, or that sets off a trigger, a rule or a foreign key that goes on to other rows, has no others of its kind.
+   * Others of its kind are bounded by how many rows are counted. A statement whose names could not be asked about, or that a rule or a foreign key
+   * carries on to other rows, has no others of its kind. Triggers are told to the approvers, and what they do is part of what names lead to.
    */
   async #pattern({ statements: [statement, ...more] }: Inspected, { exactRows }: Numbers, resolved: readonly unknown[]): Promise<SqlPattern | undefined> {
     const { names, pattern } = this.#parts
@@ -152,7 +152,7 @@ export class Inspection {
 
 /** The relation and what inherits from it. False: something of it is not known, is no table, or does more than what it is told. */
 const addAll = (relation: Relation, oids: Set<number>, byOid: (oid: number) => Relation | undefined): boolean => {
-  if (relation.kind !== 'table' || relation.fires || relation.rules || oids.size > mostTables) return false
+  if (relation.kind !== 'table' || relation.rules || oids.size > mostTables) return false
   oids.add(relation.oid)
   return relation.children.every((oid) => {
     const child = byOid(oid)

@@ -1,6 +1,7 @@
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { fail, pending } from '../outcome.ts'
 import { makeDatabase, startFixture } from './fixture.ts'
+import { exhaustGrant } from './pg-grants.ts'
 import { message, valuesOf } from './messages.ts'
 import { decide, openSession, playOf, sendPlay, settle, type PgObservation } from './play.ts'
 import { errorsIn, type RawClient } from './raw-client.ts'
@@ -59,6 +60,7 @@ const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = 
     await r1.client.until(() => r1.client.closed, 3_000)
     await decide(seen, r1.holds.at(-1) ?? fail('r1 was not held'), 'approve')
   },
+  'exhaust the count; shift the clock by 61 minutes; send as req-b': exhaustGrant,
   'on the upstream session that will run r1: CREATE TEMP TABLE users (id int)': async (seen) => await seen.place.relay.inject(last(seen), 'CREATE TEMP TABLE users (id int)'),
   'approve what concerns the INSERT, reject what concerns the DELETE (when the proxy holds them as one plan: reject the plan)': async (seen) => {
     const exchange = seen.exchanges.at(-1) ?? fail('nothing was sent')

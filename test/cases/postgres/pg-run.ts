@@ -14,7 +14,8 @@ import { sendHttp, waitsOverHttp, watchHealth } from './pg-beside.ts'
 import { doPgDeed } from './pg-deeds.ts'
 import { checkPg } from './pg-expect.ts'
 import { notYetItem } from '../names.ts'
-import { unmade } from './pg-names.ts'
+import { makeGranted } from './pg-grants.ts'
+import { grantState, unmade } from './pg-names.ts'
 import { startPgWorld, type PgArrangement, type PgWorld } from './pg-world.ts'
 import { decide, isSingle, lastWritten, observePg, openSession, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
 import { connectRaw, logIn } from './raw-client.ts'
@@ -166,10 +167,12 @@ const play = async (seen: PgObservation, item: Tree, how: 'simple' | 'prepared')
   }
   if (isTree(item['options']) && item['options']['tls_after_ssl_request'] === true) return await withTls(seen, item)
   if (isStartup(item)) return await startup(seen, item)
+  if (typeof item['do'] === 'string') return await doPgDeed(seen, item['do'])
   await playOut(seen, await sendPlay(seen, playOf(seen, item, how), { ref: 'it', as: asOf(seen.run, item) }))
 }
 
 const observed = async (theCase: Case, run: Run, place: PgWorld, how: 'simple' | 'prepared'): Promise<void> => {
+  if (run.given['state'] === grantState) await makeGranted(await observePg(theCase, run, place))
   const seen = await observePg(theCase, run, place)
   try {
     await play(seen, run.item, how)
@@ -211,7 +214,7 @@ const configured = async (run: Run, text: string): Promise<void> => {
 const usesTls = ({ area }: Case, { item }: Run): boolean => (isTree(item['options']) && item['options']['tls_after_ssl_request'] === true) || (area === 'framing' && 'pg_hex' in item)
 
 /** What changes the world for everybody behind it gets a world of its own. */
-const needsOwn = ({ item }: Run): boolean => 'steps' in item || 'options' in item
+const needsOwn = ({ item }: Run): boolean => 'steps' in item || 'options' in item || 'do' in item
 
 /** What ends its server needs one of its own. */
 const movesServer = ({ item }: Run): boolean => list(item['steps']).some((step) => isTree(step) && /^(?:point|promote) .*pg-main/.test(String(step['do'])))
@@ -259,7 +262,7 @@ export const makePostgresRuns = (): PostgresRuns => {
   return {
     run: (theCase, run, redisUrl) =>
       runOne(theCase, run, redisUrl, (more) => {
-        const key = JSON.stringify([run.given['settings'], run.given['rules'], more])
+        const key = JSON.stringify([run.given['settings'], run.given['rules'], run.given['state'] === grantState, more])
         const known = worlds.get(key) ?? startPgWorld(run, more)
         worlds.set(key, known)
         return known
@@ -276,4 +279,4 @@ const speaks = (item: unknown): boolean =>
   isTree(item) && (kinds.some((kind) => kind in item) || [...list(item['steps']), item['send'], item['step'], item['parallel']].some(speaks))
 
 /** Whether PostgreSQL is spoken in a run. */
-export const speaksPostgres = ({ area }: Case, { item }: Run): boolean => area.startsWith('postgres-') || speaks(item)
+export const speaksPostgres = ({ area }: Case, { item, given }: Run): boolean => area.startsWith('postgres-') || given['state'] === grantState || speaks(item)

@@ -4,6 +4,7 @@ import { pending } from '../outcome.ts'
 import type { Profile, RuleSource } from '../profile.ts'
 import type { TestPostgres } from '../../support/postgres.ts'
 import { startWorld, type World, type WorldOptions } from '../world.ts'
+import { grantState } from './pg-names.ts'
 import { makeDatabase, proxyRole, type FixtureDatabase } from './fixture.ts'
 import { startRelay, type Relay } from './relay.ts'
 
@@ -109,6 +110,7 @@ const change = (run: Pick<Run, 'given'>, place: { readonly port: number; readonl
   const found = rules()
   applyPgSettings(profile, found, run.given['settings'])
   addRules(found, run.given['rules'])
+  if (run.given['state'] === grantState) for (const rule of found) if (rule.name === 'write') Object.assign(rule, { actions: ['sql.update'], approval: { ...approval, grant: { times: 5, rows: 10, within: '1h' } } })
   profile.classification['pg-main'] = { tables: { 'public.users': ['pii'] }, columns: { 'public.users.id': ['public'], 'public.users.name': ['public'] } }
   profile.policies.push({ policy: 'pg-main', services: ['pg-main'], rules: found })
   more.change?.(profile, { service })
