@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { defined } from '../lib/defined.ts'
 import { Busy } from '../lib/receiver.ts'
 import { isOpen, type Hold, type Mark } from '../model/hold.ts'
 import { causeText } from '../model/refusal.ts'
@@ -175,10 +176,11 @@ const occasionFor = (hold: Hold, notice: Notice | undefined, { concerned, now, h
   return hold.state === 'pending' && now >= half && now < hold.deadline && notice.reminded !== true ? 'reminder' : undefined
 }
 
-/** For whom it is none of their concern: that it happened, and to whom. */
-const withoutAction = ({ statedReason: _reason, ...hold }: Hold): Hold => {
-  const { impact: _impact, parts: _parts, ...action } = hold.action
-  return { ...hold, action: { ...action, text: '', textCut: true, resources: [], facts: {} } }
+/** For those whom the hold is no concern of: that it happened, at which service, and to whom. What is not named here is left out. */
+const withoutAction = ({ id, code, revision, state, caller, action, terms, policyVersion, marks, openedAt, deadline, runBy, settledAt }: Hold): Hold => {
+  const { protocol, service, verb, verbs, effect, digest } = action
+  const bare = { protocol, service, verb, verbs, effect, digest, resources: [], tags: [], text: '', textCut: true, facts: {}, shape: '' }
+  return { id, code, revision, state, caller, action: bare, terms, matched: [], policyVersion, votes: [], openedAt, deadline, ...defined({ marks, runBy, settledAt }) }
 }
 
 interface Lane {

@@ -215,7 +215,7 @@ describe('telling channels', () => {
     await until('all to hear of the review', () => ours.told.length === 4 && theirs.told.length === 2)
     assert.deepEqual(occasions(theirs.told), [['broke-glass', 'approved'], ['reviewed', 'approved']])
     assert.equal(theirs.told[1]?.memory, 'posted')
-    for (const { action, statedReason } of seen) assert.deepEqual([action.text, action.textCut, action.resources, action.impact, statedReason], ['', true, [], undefined, undefined])
+    for (const { action, statedReason } of seen) assert.deepEqual([action.text, action.textCut, action.resources, action.tags, action.shape, action.impact, statedReason], ['', true, [], [], '', undefined, undefined])
   })
 
   test('what is handed over is told', async () => {

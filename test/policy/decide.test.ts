@@ -172,6 +172,21 @@ test('a WebSocket is opened only by a rule that names it', () => {
   assert.deepEqual([upgrade('/ws/chat'), upgrade('/other'), upgrade('/internal/x')], ['allow', 'deny', 'deny'])
 })
 
+test('the glass is broken for all hold rules that match, or for none', () => {
+  const glass = (group: string) => `break-glass: { who: { groups: [${group}] } }`
+  const rules = load(policy(`
+- { name: wide, then: hold, methods: [POST], approval: { from: { groups: [oncall] } }, ${glass('security')} }
+- { name: narrow, then: hold, methods: [POST], paths: ["/a/**"], approval: { from: { groups: [dba] } }, ${glass('support')} }
+- { name: silent, then: hold, methods: [POST], paths: ["/a/b/**"], approval: { from: { groups: [dba] } } }
+`), policy(`
+- { name: watched, then: hold, methods: [POST], approval: { from: { groups: [dba] } } }
+`, 'policy: observing\nmode: observe'))
+  const groups = (path: string) => rules.decide(agent, http('POST', path), 0).terms?.breakGlass?.map((circle) => [circle.rule, circle.groups, circle.reason])
+  assert.deepEqual(groups('/x'), [['wide', ['security'], 20]])
+  assert.deepEqual(groups('/a/x'), [['narrow', ['support'], 20], ['wide', ['security'], 20]])
+  assert.equal(groups('/a/b/c'), undefined)
+})
+
 test('terms of all matching hold rules are combined, the more careful one wins', () => {
   const held = load(policy(`
 - { name: one, then: hold, methods: [POST], approval: { from: { groups: [oncall] }, within: 20m, run-within: 5m, run: when-approved } }

@@ -32,7 +32,7 @@ const ballot = z.strictObject({
 
 /** Whether the reason is long enough is for the rules to say. */
 const breaking = z.strictObject({ digest: z.string().regex(/^sha256:[0-9a-f]{64}$/), reason: words.optional(), revision: z.int().min(0).optional() })
-const account = z.string().min(1).max(1_000)
+const account = z.string().min(1).max(1_000).refine((text) => text.isWellFormed() && !/[\p{Cc}\p{Cf}]/u.test(text), 'must not contain control or invisible characters')
 const handing = z.strictObject({ to: z.union([z.strictObject({ group: account }), z.strictObject({ issuer: account.optional(), subject: account })]), note: words.optional() })
 const reviewing = z.strictObject({ note: words })
 
@@ -72,7 +72,7 @@ const inboxQuery = z.strictObject({ tab: z.string().max(20).optional(), after: z
 
 const breakGlassForm = voteForm.pick({ csrf: true, digest: true, revision: true, shown: true, reason: true })
 const reviewForm = z.strictObject({ csrf: z.string(), note: words })
-const handOverForm = z.strictObject({ csrf: z.string(), group: z.string().max(1_000), subject: z.string().max(1_000).transform((text) => text.trim()), note: words.transform((text) => text.trim() || undefined).optional() })
+const handOverForm = z.strictObject({ csrf: z.string(), group: z.union([z.literal(''), account]), subject: z.string().transform((text) => text.trim()).pipe(z.union([z.literal(''), account])), note: words.transform((text) => text.trim() || undefined).optional() })
 
 export interface VoteForm extends BallotForm {
   readonly revision: number
