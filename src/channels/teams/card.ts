@@ -32,7 +32,8 @@ const longestWord = 200
 const mostBytes = 24_000
 
 /** Words of somebody else. What a renderer would replace (`{{DATE(…)}}`) is spelled out like all that misleads. */
-const view = (text: string): string => plainView(visibleRaw(text)).text.replaceAll('{{', '\\u{7b}{')
+const unread = (text: string): string => text.replaceAll('{{', '\\u{7b}{')
+const view = (text: string): string => unread(plainView(visibleRaw(text)).text)
 /** What has no blank does not wrap everywhere, and would go out of view on a phone. */
 const broken = (text: string, mark: string): string => text.replaceAll(/\S{33,}/g, (run) => run.match(/.{1,32}/gu)?.join(mark) ?? run)
 /** Folded like this: no text has a single backslash at the end of a line, for its own are doubled. */
@@ -110,8 +111,9 @@ const code = (text: string): Part => ({
 
 /** What will run, whole or by its two ends. */
 const exact = ({ action, statedReason }: Hold): Exact => {
-  const { ruses } = plainView(visibleRaw(action.text))
-  const text = folded(view(action.text))
+  // Protocols have doubled its backslashes already.
+  const { text: seen, ruses } = plainView(action.text)
+  const text = folded(unread(seen))
   const lines = text.split('\n')
   const isWhole = !action.textCut && text.length <= whole.characters && lines.length <= whole.lines
   const head = cutAt(lines.slice(0, ends.head.lines).join('\n'), ends.head.characters).text
@@ -129,7 +131,7 @@ const exact = ({ action, statedReason }: Hold): Exact => {
         code(tail),
       ]),
       ...(ruses.length > 0 ? [warning('What could hide something in this text, or pass for something else, is spelled out.')] : []),
-      ...(said === undefined ? [] : [line([run('Words of the requester, which nobody has checked:', { isSubtle: true, weight: 'Bolder' })], { separator: true }), line([run(`${said.text}${said.cut ? '…' : ''}`, { italic: true })], { spacing: 'Small' })]),
+      ...(said === undefined ? [] : [line([run('Words of the requester, which nobody has checked:', { isSubtle: true, weight: 'Bolder' })], { separator: true }), line([run(broken(`${said.text}${said.cut ? '…' : ''}`, '\u200b'), { italic: true })], { spacing: 'Small' })]),
     ],
   }
 }
