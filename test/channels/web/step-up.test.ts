@@ -50,7 +50,8 @@ test('it is over when the session is over', async () => {
   const { url } = await bob.logIn(`${desk.url}${away}`, 'bob', (at) => at.includes('/oauth2/callback'))
   desk.standing = 'changed' // ends every session, as a changed configuration does
   const answer = await bob.visit(url)
-  assert.deepEqual([answer.status, sessionIn(answer)], [403, ''])
+  assert.deepEqual([answer.status, sessionIn(answer)], [401, ''])
+  assert.match(await answer.text(), /Your session ended before you came back/)
 })
 
 test('who is not logged in logs in as ever, and is not raised by it', async () => {

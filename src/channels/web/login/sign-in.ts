@@ -67,10 +67,13 @@ export const makeSignIn = (options: SignInOptions, { url, provider, sealing, ses
     }
   }
 
-  /** It is the browser of the person who was to log in again, and of nobody who logged in there since. */
-  const isStillHere = async (request: IncomingMessage, person: Party): Promise<boolean> => {
+  /** Whoever was to log in again has, in the browser in which they are logged in. */
+  const checkStillHere = async (request: IncomingMessage, person: Party, caller: Party): Promise<void> => {
+    const another = (): Refusal => new Refusal('not-eligible', 'Another person has signed in than the one who was to sign in again. Nothing happened.')
+    if (!sameParty(person, caller)) throw another()
     const session = await sessions.of(request, false)
-    return session !== undefined && sameParty(session.viewer, person)
+    if (session === undefined) throw new Refusal('no-identity', 'Your session ended before you came back. Nothing happened. Sign in and try it again.')
+    if (!sameParty(person, session.viewer)) throw another()
   }
 
   const send = async (response: ServerResponse, target: URL, raises?: Flow['raises'], more: Record<string, string> = {}): Promise<void> => {
@@ -97,7 +100,7 @@ export const makeSignIn = (options: SignInOptions, { url, provider, sealing, ses
       const { raises } = flow
       const { caller, login } = await signIns.person({ token, clientId: options.clientId, address: request.socket.remoteAddress ?? '', ...(raises && { fresh: { since: raises.since, acr: options.stepUp.acrValues } }) })
       if (caller.kind !== 'human' || caller.onBehalfOf.length > 0) throw new Refusal('not-eligible', 'This account is not a person’s own. Only people sign in here.')
-      if (raises !== undefined && !(sameParty(raises, caller) && (await isStillHere(request, raises)))) throw new Refusal('not-eligible', 'Another person has signed in than the one who was to sign in again. Nothing happened.')
+      if (raises !== undefined) await checkStillHere(request, raises, caller)
       const how = raises === undefined ? 'login' : 'step-up'
       response.setHeader('set-cookie', [cookie.clear(), await sessions.begin(request, caller, login, how)])
       response.writeHead(303, { location: flow.to }).end()

@@ -47,6 +47,19 @@ export const makePasskeyDesk = ({ register, ceremonies, sessions, sealing, url, 
     return name
   }
 
+  /** The passkey that the browser has just made for this session. */
+  const take = async (session: Session, form: ReadonlyMap<string, string>, name: string): Promise<Passkey> => {
+    try {
+      const made = readMade(form.get('credential'))
+      const { challenge } = await ceremonies.end('add', session, form.get('ceremony') ?? '')
+      const bytes = (text: string): Buffer => Buffer.from(text, 'base64url')
+      const { id, counter, synced } = checkRegistration({ clientData: bytes(made.clientData), authenticatorData: bytes(made.authenticatorData), publicKey: bytes(made.publicKey) }, { origin: url, challenge: bytes(challenge) })
+      return { id: Buffer.from(id).toString('base64url'), publicKey: made.publicKey, counter, name, synced, addedAt: now() }
+    } catch (error) {
+      throw error instanceof PasskeyProblem ? new Refusal('malformed', `The passkey was not accepted: ${error.message}. So ${unchanged}.`, { cause: error }) : error
+    }
+  }
+
   return {
     page: async (session: Session): Promise<Html> => passkeysPage({ passkeys: await register.of(session.viewer), csrf: session.csrf, raisedUntil: raisedUntil(session), possible: canHavePasskeys(url), now: now() }),
 
@@ -79,17 +92,5 @@ export const makePasskeyDesk = ({ register, ceremonies, sessions, sealing, url, 
       note({ type: 'passkey-removed', caller: callerRecord(session.viewer), passkey: recordOf(removed) })
       response.writeHead(303, { location: '/passkeys' }).end()
     },
-  }
-
-  async function take(session: Session, form: ReadonlyMap<string, string>, name: string): Promise<Passkey> {
-    try {
-      const made = readMade(form.get('credential'))
-      const { challenge } = await ceremonies.end('add', session, form.get('ceremony') ?? '')
-      const bytes = (text: string): Buffer => Buffer.from(text, 'base64url')
-      const { id, counter, synced } = checkRegistration({ clientData: bytes(made.clientData), authenticatorData: bytes(made.authenticatorData), publicKey: bytes(made.publicKey) }, { origin: url, challenge: bytes(challenge) })
-      return { id: Buffer.from(id).toString('base64url'), publicKey: made.publicKey, counter, name, synced, addedAt: now() }
-    } catch (error) {
-      throw error instanceof PasskeyProblem ? new Refusal('malformed', `The passkey was not accepted: ${error.message}. So ${unchanged}.`, { cause: error }) : error
-    }
   }
 }
