@@ -60,6 +60,7 @@ const expectation = z.strictObject({
       assurance: z.enum(['chat', 'console', 'passkey']).describe('Of every approver.').optional(),
       'ask-reason': z.boolean().describe('Approvers say why.').optional(),
       run: z.enum(['attached', 'when-approved']).describe('With or without its client.').optional(),
+      grant: z.strictObject({ times: z.int().describe('How many more.'), rows: z.int().describe('Rows in all.').optional(), within: duration.describe('For how long.') }).nullable().describe('The most that approvers may let through of the same kind; null: nothing.').optional(),
     })
     .describe('Terms of the hold; only those that are listed are compared.')
     .optional(),
@@ -234,6 +235,7 @@ const compare = ({ expect }: CaseSource, decision: Decision): string[] => {
   if (asked?.['run-within'] !== undefined) differences.push(...differs('terms.run-within', milliseconds(asked['run-within']), terms?.runWithinMs))
   if (asked?.['ask-reason'] !== undefined) differences.push(...differs('terms.ask-reason', asked['ask-reason'], terms?.askReason))
   if (asked?.run !== undefined) differences.push(...differs('terms.run', asked.run, terms?.run))
+  if (asked?.grant !== undefined) differences.push(...differs('terms.grant', asked.grant && [asked.grant.times, asked.grant.rows, milliseconds(asked.grant.within)], terms?.grant === undefined ? null : [terms.grant.times, terms.grant.rows, terms.grant.withinMs]))
   if (asked?.assurance !== undefined && !(terms?.requirements.every(({ assurance }) => assurance === asked.assurance) ?? false)) differences.push(`terms.assurance: expected ${asked.assurance}, got ${terms?.requirements.map(({ assurance }) => assurance).join(', ') ?? 'no terms'}`)
   return differences
 }
