@@ -24,7 +24,7 @@ export const tokenState = 'a service-account token of svc-a exists'
 
 const usesTls = ({ item }: Run): boolean => isTree(item['http']) && item['http']['sni'] !== undefined
 
-const usesSlack = ({ item }: Run): boolean => 'slack' in item || list(item['steps']).some((step) => isTree(step) && isTree(step['send']) && 'slack' in step['send'])
+const usesSlack = ({ item }: Run): boolean => 'slack' in item || list(item['steps']).some((step) => isTree(step) && ((isTree(step['send']) && 'slack' in step['send']) || (isTree(step['fault']) && step['fault']['target'] === 'slack')))
 
 /** What of the arrangement is not in `given`: two runs with another one need two worlds. */
 export const arrangementKey = (run: Run): string => (usesTls(run) ? 'tls' : '')
@@ -37,7 +37,7 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
   const processes = list(item['steps']).some((step) => isTree(step) && isTree(step['fault']) && String(step['fault']['target']).startsWith('proxy-'))
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
   const teams = 'teams' in item ? begun.use(await startTeamsFor()) : undefined
-  const slack = usesSlack(run) ? begun.use(await startSlackFor(given['state'])) : undefined
+  const slack = usesSlack(run) ? begun.use(await startSlackFor(given)) : undefined
   const life = begun.move()
   return {
     options: { ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }), ...(teams === undefined ? {} : { env: () => teams.env }), ...(slack === undefined ? {} : { env: () => slack.env }) },

@@ -5,14 +5,15 @@ import { makeLinks } from '../../src/identity/links.ts'
 import { makeSealing } from '../../src/lib/sealing.ts'
 import { openEmbeddedLinkStore } from '../../src/stores/embedded/link-store.ts'
 import { clickOf, startFakeSlack, tokens, type FakeSlack } from '../channels/slack/fake-slack.ts'
+import { startReceiver, type Receiver } from '../channels/webhook/receiver.ts'
 import { digestOfHold, send, type Exchange } from './exchange.ts'
-import { list, type Tree } from './loader.ts'
+import { isTree, list, type Tree } from './loader.ts'
 import { api, ask, exchangeOf, holdOf, statusText, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { issuerUrls, makeToken, userOf } from './principals.ts'
 import type { Profile } from './profile.ts'
 import { expand } from './text.ts'
-import { put } from './translate.ts'
+import { escalationGroup, put } from './translate.ts'
 
 /* Clicks on messages in Slack, as Slack posts them to the console. */
 
@@ -26,23 +27,32 @@ export interface SlackPlace {
   readonly fake: FakeSlack
   /** Principals by the accounts that are theirs. */
   readonly linked: Readonly<Record<string, string>>
+  /** Where those are told to whom a hold escalates. */
+  readonly next?: Receiver
 }
 
 /** Approvals by chat are good enough where a chat is looked at. */
-export const startSlackFor = async (state: unknown) => {
+export const startSlackFor = async ({ state, settings }: Tree) => {
+  const escalates = isTree(settings) && 'escalate_after' in settings
+  const next = escalates ? await startReceiver() : undefined
   const fake = await startFakeSlack()
   for (const user of [...Object.keys(owners), 'U-REQ-B', 'U-UNKNOWN']) fake.users.set(user, {})
   const linked = { ...owners, ...(String(state).includes('U-REQ-B is a member') ? { 'U-REQ-B': 'req-b' } : {}) }
   return {
     fake,
     linked,
+    ...(next === undefined ? {} : { next }),
     env: { CASES_SLACK: tokens.bot, CASES_SIGNING: tokens.signing },
     change({ config, policies }: Profile): void {
       put(config, ['listeners', 'console', 'sign-in'], { issuer: 'idp-a', 'client-id': clientId })
       put(config, ['channels', 'chat'], { kind: 'slack', url: fake.url, 'private-addresses': true, channel: 'C0APPROVALS', token: '${env:CASES_SLACK}', 'signing-secret': '${env:CASES_SIGNING}', workspaces: [workspace], payload: 'full' })
+      if (next !== undefined) put(config, ['channels', 'next'], { kind: 'webhook', url: next.url, 'private-addresses': true, only: { groups: [escalationGroup] } })
       for (const rule of policies.flatMap(({ rules }) => rules)) if (rule.then === 'hold' && (rule['approval'] as Tree)['assurance'] === undefined) put(rule, ['approval', 'assurance'], 'chat')
     },
-    [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await fake[Symbol.asyncDispose]()
+      await next?.[Symbol.asyncDispose]()
+    },
   }
 }
 

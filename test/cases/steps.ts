@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Secret } from '../../src/lib/secret.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { startRedis } from '../support/redis.ts'
+import { until } from '../support/until.ts'
 import { setName } from './connect-log.ts'
 import { doDeed } from './deeds.ts'
 import { finalReply, messageOf, send, settleOrHeld } from './exchange.ts'
@@ -112,6 +113,15 @@ const clockStep = async ({ world, run }: Observation, given: unknown): Promise<v
   const { sync_hold_max: wait } = (run.given['settings'] ?? {}) as Tree
   if (wait !== undefined) await pause(1_200)
   const opened = world.events().findLast((event) => event.type === 'held')
+  const { escalate_after: after } = (run.given['settings'] ?? {}) as Tree
+  if (after !== undefined && !isTree(given) && shiftOf(given) > shiftOf(`+${String(after)}`)) {
+    // On the way there it escalates.
+    const first = shiftOf(`+${String(after)}`) + 1_000
+    world.clock.allMs += first
+    await until('it to escalate', () => world.events().some(({ type }) => type === 'hold-escalated'))
+    await until('those to be told', () => world.slack?.next === undefined || world.slack.next.taken.length > 0)
+    world.clock.allMs -= first
+  }
   // An edge of a millisecond: the clocks stand still there, counted from the moment the hold was opened.
   if (!isTree(given) && String(given).includes('.') && opened?.type === 'held') world.clock.frozenAt = opened.deadline - opened.terms.withinMs + shiftOf(given)
   else if (!isTree(given)) world.clock.allMs += shiftOf(given)
@@ -122,6 +132,11 @@ const clockStep = async ({ world, run }: Observation, given: unknown): Promise<v
 const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
   const { world, sender } = seen
   const { target, kind } = given
+  if (target === 'slack' && world.slack !== undefined) {
+    const answer = kind === '503 for 10 minutes' ? { status: 503 } : kind === '429 with Retry-After 30' ? { status: 429, headers: { 'retry-after': '30' } } : pending(`no way yet to make Slack do this: ${String(kind)}`)
+    for (const method of ['chat.postMessage', 'chat.update', 'chat.postEphemeral']) world.slack.fake.answers.set(method, Array.from({ length: 1_000 }, () => answer))
+    return
+  }
   if (target === 'store') {
     if (kind === 'down' || kind === 'up') return void (world.store.kind = kind)
     const policy = /^maxmemory-policy (\S+)$/.exec(String(kind))?.[1]

@@ -110,6 +110,21 @@ const denyWins: Check = async (seen) => {
 }
 
 const checks: Readonly<Record<string, Check>> = {
+  'never an automatic approval': (seen) => {
+    const voters = eventsOf(seen).flatMap((event) => (event.type === 'voted' ? [event.vote.by] : []))
+    const runs = eventsOf(seen).filter(({ type }) => type === 'released').length
+    demand(voters.every(({ kind, subject }) => kind === 'human' && subject === 'u-appr-a') && runs <= voters.length, 'it was approved by nobody')
+  },
+  'retry-after was honoured': ({ world }) => {
+    const posted = world.slack?.fake.calls.filter((method) => method === 'chat.postMessage').length
+    demand(posted === 1, `Slack was called ${posted} times although it had asked for time`)
+  },
+  'the escalation went to the next channel after 5 minutes': (seen) => {
+    const told = (seen.world.slack?.next?.taken ?? []).map(({ body }) => body as { readonly type: string; readonly data: { readonly hold: string; readonly mark?: { readonly at: string } } })
+    const opened = eventsOf(seen).find((event) => event.type === 'held')
+    const [first] = told
+    demand(first?.type === 'hold.escalated' && opened?.type === 'held' && Date.parse(first.data.mark?.at ?? '') === opened.deadline - opened.terms.withinMs + 300_000, `the next channel was told ${JSON.stringify(told.map(({ type }) => type))}`)
+  },
   'the audit event type differs from a normal approval': (seen) => demand(eventsOf(seen).some(({ type }) => type === 'broke-glass') && !eventsOf(seen).some(({ type }) => type === 'voted'), 'it is recorded as a vote'),
   'a review task with a 72 h deadline exists': async (seen) => {
     const broke = eventsOf(seen).find((event) => event.type === 'broke-glass')

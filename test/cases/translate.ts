@@ -19,6 +19,9 @@ export const put = (root: Mutable, path: readonly (string | number)[], value: un
 const get = (root: unknown, ...path: readonly (string | number)[]): unknown => path.reduce<unknown>((at, key) => (at as Mutable | undefined)?.[key], root)
 
 /** `PT15M` as `15m`. */
+/** To whom holds escalate, where a case says when. */
+export const escalationGroup = 'security'
+
 export const duration = (text: unknown): string => {
   const [, days, hours, minutes, seconds] = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(String(text)) ?? pending(`no duration: ${String(text)}`)
   return `${days ? `${days}d` : ''}${hours ? `${hours}h` : ''}${minutes ? `${minutes}m` : ''}${seconds ? `${seconds}s` : ''}` || '0s'
@@ -111,6 +114,9 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
     if ((value as Tree)['issuer'] !== issuerUrls['idp-a']) pending('introspection at that issuer')
     const jwks = String(get(config, 'issuers', 'idp-a', 'keys', 'jwks-url'))
     put(config, ['issuers', 'idp-a', 'introspection'], { url: jwks.replace(/jwks$/, 'introspect'), 'client-id': 'countersign', 'client-secret': '${env:CASES_SECRET}', 'opaque-tokens': true })
+  },
+  escalate_after: ({ policies }, value) => {
+    for (const rule of policies.flatMap(({ rules }) => rules)) if (rule.then === 'hold') put(rule, ['approval', 'escalate'], { after: duration(value), to: { groups: [escalationGroup] } })
   },
   workload_allow: ({ config }, value) => put(config, ['issuers', 'ci', 'required', 'sub'], value),
   outbound: ({ config }, value) => put(config, ['outbound', 'hosts'], [...new Set([...list((value as Tree)['hosts']), ...Object.keys(issuerUrls).map((name) => `${name}.test`)])]),
