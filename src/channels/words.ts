@@ -1,5 +1,6 @@
 import type { Occasion } from '../approval/channel.ts'
 import { escalatedTo, marksOf, reviewWithinMs } from '../approval/marks.ts'
+import { plainView } from '../lib/plain-view.ts'
 import { visibleRaw } from '../lib/visible.ts'
 import type { Party, Principal } from '../model/caller.ts'
 import type { Impact } from '../model/action.ts'
@@ -9,8 +10,8 @@ import { isOpen, type Hold, type HoldState } from '../model/hold.ts'
 
 /* What a hold is called, the same on pages and on cards of chats. */
 
-/** Words of strangers: what could hide, reorder or erase in them is spelled out. */
-export const said = (text: string): string => visibleRaw(text)
+/** Words of strangers: what could hide, reorder, erase or pass for something else in them is spelled out. */
+export const said = (text: string): string => plainView(visibleRaw(text)).text
 
 const minute = 60_000
 

@@ -16,10 +16,14 @@ const stacked = /\p{M}{3,}/gu
 const oddBlank = /[\p{Zs}--[ ]]/gv
 const longBlank = / {41,}/g
 const emptyLines = /\n{5,}/g
+const gap = /(?<!\\)(?:\\\\)*\\\{\d+ (?:spaces|empty lines)\}/
 const spelled = /(?<!\\)(?:\\\\)*\\u\{/
 
 const code = (character: string): string => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
 const codes = (characters: string): string => [...characters].map(code).join('')
+
+/** A gap that would push what follows out of view: its length stands there instead. */
+export const foldBlanks = (text: string): string => text.replace(longBlank, (run) => `\\{${run.length} spaces}`).replace(emptyLines, (run) => `\n\\{${run.length - 1} empty lines}\n`)
 
 /** Letters that are ASCII in another dress (fullwidth, mathematical), and letters of another script inside of a Latin word. */
 const unmasked = (text: string): string => {
@@ -34,7 +38,7 @@ const unmasked = (text: string): string => {
 export const plainView = (text: string): PlainView => {
   const seen = visible(text).replace(oddBlank, code)
   const unlike = unmasked(seen)
-  const folded = unlike.replace(longBlank, (run) => `\\{${run.length} spaces}`).replace(emptyLines, (run) => `\n\\{${run.length - 1} empty lines}\n`)
-  const ruses: readonly (Ruse | false)[] = [spelled.test(seen) && 'hidden', unlike !== seen && 'lookalike', folded !== unlike && 'blanks']
+  const folded = foldBlanks(unlike)
+  const ruses: readonly (Ruse | false)[] = [spelled.test(seen) && 'hidden', unlike !== seen && 'lookalike', gap.test(folded) && 'blanks']
   return { text: folded, ruses: ruses.filter((ruse) => ruse !== false) }
 }

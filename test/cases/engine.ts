@@ -16,6 +16,7 @@ import { setUp } from './states.ts'
 import { swapDuring } from './swaps.ts'
 import { runTampering } from './tampering-log.ts'
 import { runStep } from './steps.ts'
+import { checkRender } from './render.ts'
 import { clickInSlack } from './slack.ts'
 import { clickInTeams } from './teams.ts'
 import { checkThat } from './that.ts'
@@ -157,6 +158,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
   if ('tamper' in run.item) return await runTampering(run)
   if (theCase.area === 'masking') pending('answers of HTTP services are not masked yet')
+  if (kind === 'render') return await checkRender(run)
   if ('property' in run.item) {
     await runAsCase(theCase, run)
     for (const sentence of list(run.expect['that'])) await checkThat(String(sentence), observe(theCase, run, noWorld))

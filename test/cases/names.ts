@@ -111,6 +111,5 @@ export const notYetItem: Readonly<Record<string, string>> = {
   mysql_packets: 'MySQL is not spoken yet',
   mysql_hex: 'MySQL is not spoken yet',
   h2: 'HTTP/2 is not spoken',
-  render: 'pages are looked at by test/channels/web/pages.test.ts and test/browser, not by this runner',
   edit: 'a held action cannot be edited: a changed action is another action',
 }

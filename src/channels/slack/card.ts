@@ -6,6 +6,7 @@ import { approversIn } from '../../model/decision.ts'
 import { isOpen, type Hold, type Vote } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
+import { ruseText } from '../ruses.ts'
 import { accountText, endOf, headline, impactText, occasionText, personText, said, stateText, timeText, votesOf } from '../words.ts'
 import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block } from './blocks.ts'
 
@@ -110,15 +111,10 @@ export const resultText = ({ outcome }: Hold): string | undefined => {
   return parts.filter(Boolean).join(', ')
 }
 
-const warnings: Readonly<Record<Ruse, string>> = {
-  hidden: 'Characters that cannot be seen are spelled out.',
-  lookalike: 'Letters that pass for others are spelled out.',
-  blanks: 'Long gaps are folded.',
-}
-
 const exactly = (hold: Hold): readonly Block[] => {
   const { text, whole, ruses } = shownText(hold)
-  const remark = [whole ? '' : 'Not all of it is shown here: open the full review.', ...ruses.map((ruse) => `⚠ ${warnings[ruse]}`)].filter(Boolean).join(' ')
+  const kinds = hold.action.parts === undefined ? '' : `, ${hold.action.parts.length} statements`
+  const remark = [whole ? '' : `Not all of it is shown here: open the full review. It does: ${headline(hold)}${kinds}.`, ruses.length === 0 ? '' : `⚠ ${ruseText(ruses)}`].filter(Boolean).join(' ')
   const resources = hold.action.resources.filter(({ kind }) => kind !== 'column')
   const list = resources.slice(0, mostResources).map(({ kind, access, name }) => `${kind === 'function' ? 'calls ' : access === 'write' ? 'writes' : 'reads '} ${nameView(name).replaceAll('\n', '\\u{a}')}`)
   return [
@@ -129,7 +125,7 @@ const exactly = (hold: Hold): readonly Block[] => {
 }
 
 const nameView = (text: string, longest = longestName): string => {
-  const { text: view } = plainView(said(text))
+  const view = said(text)
   return view.length <= longest ? view : `${view.slice(0, longest).toWellFormed()} …`
 }
 

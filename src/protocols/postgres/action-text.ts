@@ -1,3 +1,4 @@
+import { foldBlanks } from '../../lib/plain-view.ts'
 import { type Cut, cutAt, visible, visibleRaw } from '../../lib/visible.ts'
 import type { Bound } from './namespace.ts'
 
@@ -63,10 +64,10 @@ export interface Shown {
 
 /** The statement as it came, what it calls, and its values. */
 export const actionText = ({ sql, bodies, values }: Shown): Cut => {
-  const statement = cutAt(visibleRaw(sql), longestStatement)
+  const statement = cutAt(foldBlanks(visibleRaw(sql)), longestStatement)
   let { text, cut } = statement
   for (const [name, body] of bodies) {
-    const shown = cutAt(visibleRaw(body), longestStatement)
+    const shown = cutAt(foldBlanks(visibleRaw(body)), longestStatement)
     text += `\n\n${visible(JSON.stringify(name))} is:\n${shown.text}`
     cut ||= shown.cut
   }

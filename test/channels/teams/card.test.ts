@@ -57,7 +57,7 @@ describe('cards', () => {
     }
     const both = cardFor({ ...text('DELETE FROM t'), terms: terms([requirement({ assurance: 'chat' }), requirement({ groups: ['security'] })]) })
     assert.equal(buttons(both), 'approve deny')
-    assert.deepEqual(code(cardFor(text(`SELECT '${'a'.repeat(40)}\\'`))), [`SELECT '${'a'.repeat(31)}\\\n${'a'.repeat(9)}\\\\'`])
+    assert.deepEqual(code(cardFor(text(`SELECT '${'a'.repeat(40)}\\\\'`))), [`SELECT '${'a'.repeat(31)}\\\n${'a'.repeat(9)}\\\\'`])
   })
 
   test('what misleads is spelled out, with a warning; what a renderer would replace stays as it is', () => {

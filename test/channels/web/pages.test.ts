@@ -54,7 +54,7 @@ describe('markup', () => {
     const hold = makeHold()
     const [one, two] = [await makeStatement(hold, undefined), await makeStatement({ ...hold, waiting: true, votes: [] }, undefined)]
     assert.equal(one.shown, two.shown)
-    assert.equal(one.shown, `console/1 sha256:${hash('sha256', `console/1\n${hold.action.digest}\n${one.markup.toString()}`)}`)
+    assert.equal(one.shown, `console/2 sha256:${hash('sha256', `console/2\n${hold.action.digest}\n${one.markup.toString()}`)}`)
     assert.notEqual((await makeStatement({ ...hold, statedReason: 'x' }, undefined)).shown, one.shown)
     for (const hidden of ['never shown', 'session-invoice-agent']) assert.ok(!one.markup.toString().includes(hidden))
   })
@@ -95,7 +95,7 @@ describe('deciding without scripts', () => {
     const yes = { ...fields, verdict: 'approve', reason: 'because' }
     await conflict(bob, { ...yes, digest: `sha256:${'b2'.repeat(32)}` }, 409, /What you saw is not what is waiting/)
     await conflict(bob, { ...yes, revision: '7' }, 409, /This changed while you looked at it/)
-    await conflict(bob, { ...yes, shown: 'console/1 sha256:other' }, 409, /This changed while you looked at it/)
+    await conflict(bob, { ...yes, shown: 'console/2 sha256:other' }, 409, /This changed while you looked at it/)
     await conflict(bob, { ...yes, reason: ' ' }, 422, /A reason is missing/)
     await conflict(bob, { ...yes, reason: 'a\u202eb' }, 400, /This cannot be taken as it is/)
     await conflict(alice, { ...yes, csrf: (await alice.form(hold.id))['csrf'] ?? '' }, 403, /You may not decide this/)

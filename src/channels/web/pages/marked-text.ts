@@ -1,4 +1,4 @@
-import { visible } from '../../../lib/visible.ts'
+import { plainView } from '../../../lib/plain-view.ts'
 import type { Protocol } from '../../../model/service.ts'
 import { html, type Html } from './html.ts'
 
@@ -47,7 +47,7 @@ const requestMarks = (text: string): readonly Mark[] => {
 
 /** What will run, as text and nothing else; what could hide in it is spelled out. */
 export const markedText = async (protocol: Protocol, text: string, markSql: MarkText | undefined): Promise<Html> => {
-  const shown = visible(text)
+  const { text: shown } = plainView(text)
   const marks = protocol === 'http' ? requestMarks(shown) : protocol === 'postgres' && markSql ? await readable(markSql, shown) : []
   return html`<pre class="code" tabindex="0"><code>${joined(shown, marks)}</code></pre>`
 }

@@ -1,20 +1,22 @@
 import { hash } from 'node:crypto'
 import { dottedSegments } from '../../../lib/dotted-name.ts'
+import { plainView } from '../../../lib/plain-view.ts'
 import type { Resource } from '../../../model/action.ts'
 import { approversIn, type Requirement } from '../../../model/decision.ts'
 import type { Hold } from '../../../model/hold.ts'
+import { ruseText } from '../../ruses.ts'
 import { accountText, impactText, said, spanText } from '../../words.ts'
 import { html, type Html } from './html.ts'
 import { markedText, type MarkText } from './marked-text.ts'
 import { clock } from './words.ts'
 
 /** Named in every vote beside the hash of what was shown. To be raised with every change of what this file, or anything it uses, renders. */
-const rendering = 'console/1'
+const rendering = 'console/2'
 
 /** What somebody decides on, made of the record alone: the same hold at the same revision always gives the same bytes, whoever looks and whenever. */
 export interface Statement {
   readonly markup: Html
-  /** `console/1 sha256:…` over the markup. */
+  /** `console/2 sha256:…` over the markup. */
   readonly shown: string
 }
 
@@ -22,8 +24,10 @@ const mostResources = 40
 
 export const makeStatement = async (hold: Hold, markSql: MarkText | undefined): Promise<Statement> => {
   const { action } = hold
+  const { ruses } = plainView(action.text)
   const markup = html`<section class="card text"><h2>The exact action</h2>
 ${await markedText(action.protocol, action.text, markSql)}
+${ruses.length > 0 && html`<p class="warn"><span aria-hidden="true">!</span> <b>${ruseText(ruses)}</b></p>`}
 ${action.textCut && html`<p class="warn"><span aria-hidden="true">!</span> <b>There is more to this action than is shown here.</b> It cannot be approved by what can be seen of it.</p>`}
 </section>
 ${touched(hold)}
