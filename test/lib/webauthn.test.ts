@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
+import fc from 'fast-check'
 import { canHavePasskeys, checkAssertion, checkRegistration, PasskeyProblem } from '../../src/lib/webauthn.ts'
 import { softPasskey, type How } from '../support/authenticator.ts'
 
@@ -90,4 +91,26 @@ describe('a signature', () => {
 test('browsers make passkeys for names, where nobody can listen', () => {
   assert.deepEqual(['https://approvals.example.org', 'http://localhost:8081', 'http://a.localhost', 'https://console'].map(canHavePasskeys), [true, true, true, true])
   assert.deepEqual(['http://127.0.0.1:8081', 'https://10.0.0.7', 'https://[2001:db8::1]', 'http://approvals.example.org'].map(canHavePasskeys), [false, false, false, false])
+})
+
+test('whatever comes is taken or refused, and nothing else', () => {
+  const passkey = softPasskey()
+  const good = { ...passkey.create(here), ...{ signature: passkey.get(here).signature } }
+  const bytes = fc.uint8Array({ maxLength: 400 })
+  const damaged = (whole: Uint8Array) => fc.tuple(fc.nat(whole.length), bytes, fc.nat(40)).map(([at, put, dropped]) => Buffer.concat([whole.subarray(0, at), put, whole.subarray(at + dropped)]))
+  const any = (whole: Uint8Array) => fc.oneof(bytes, damaged(whole), fc.constant(whole))
+  const onlyRefuses = (work: () => unknown): void => {
+    try {
+      work()
+    } catch (error) {
+      if (!(error instanceof PasskeyProblem)) throw error
+    }
+  }
+  fc.assert(
+    fc.property(any(good.clientData), any(good.authenticatorData), any(good.publicKey), any(good.signature), (clientData, authenticatorData, publicKey, signature) => {
+      onlyRefuses(() => checkRegistration({ clientData, authenticatorData, publicKey }, here))
+      onlyRefuses(() => checkAssertion({ clientData, authenticatorData, signature }, publicKey, here))
+    }),
+    { numRuns: 2_000 },
+  )
 })
