@@ -17,8 +17,9 @@ import { BadNote, type NoteVerifier } from './signed-note.ts'
 const title = 'c2sp.org/tlog-proof@v1'
 
 /** `leaves`: the hashes of all records that the checkpoint is of. */
-export const proofText = (leaves: readonly Buffer[], index: number, checkpoint: string): string =>
-  `${[title, `index ${index}`, ...inclusionProof(leaves, index).map((hash) => hash.toString('base64'))].join('\n')}\n\n${checkpoint}`
+export const proofText = (leaves: readonly Buffer[], index: number, checkpoint: string): string => proofOfPath(inclusionProof(leaves, index), index, checkpoint)
+
+export const proofOfPath = (path: readonly Buffer[], index: number, checkpoint: string): string => `${[title, `index ${index}`, ...path.map((hash) => hash.toString('base64'))].join('\n')}\n\n${checkpoint}`
 
 /** A tree of as many records as there can be is not as high. */
 const mostHashes = 63

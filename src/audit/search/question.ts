@@ -1,0 +1,58 @@
+import { Refusal } from '../../model/refusal.ts'
+import { isSearchField, type SearchField } from './fields.ts'
+import { wordsOf } from './words.ts'
+
+/** What somebody wants to know of the log. All that is said must hold. */
+export interface AuditQuestion {
+  /** `alice`: these words in this order in one value; `=alice`: the whole value; `ali*`: words that begin so. */
+  readonly fields: Readonly<Partial<Record<SearchField, string>>>
+  /** Words that stand anywhere in the record; in quotes one after the other; `inv*` for a beginning. */
+  readonly text?: string
+  /** By the clock of the replica that wrote it: from this moment on. */
+  readonly from?: number
+  /** Before this moment. */
+  readonly to?: number
+}
+
+/** These words, one after the other, in one value of the field, or of any. */
+export interface Term {
+  readonly field?: SearchField
+  readonly words: readonly string[]
+  readonly how: 'words' | 'beginning' | 'whole'
+}
+
+const mostTerms = 24
+const longestValue = 300
+
+const termOf = (field: SearchField | undefined, given: string): Term => {
+  if (given.length > longestValue) throw new Refusal('malformed', `What is searched for is at most ${longestValue} characters long.`)
+  const whole = field !== undefined && given.startsWith('=')
+  const beginning = !whole && given.endsWith('*')
+  const words = wordsOf(given)
+  if (words.length === 0) throw new Refusal('malformed', `There is no word in what is searched for${field === undefined ? '' : ` as "${field}"`}: a word has letters or digits.`)
+  return { words, how: whole ? 'whole' : beginning ? 'beginning' : 'words', ...(field === undefined ? {} : { field }) }
+}
+
+/** Throws a refusal for what cannot be looked for. */
+export const termsOf = ({ fields, text }: AuditQuestion): readonly Term[] => {
+  const terms: Term[] = []
+  for (const [name, value] of Object.entries(fields)) {
+    if (!isSearchField(name)) throw new Refusal('malformed', `Nothing is found by "${name}".`)
+    terms.push(termOf(name, value))
+  }
+  // What has no word in it (a dash between two words) does not stand in the way of the rest.
+  const items = [...(text ?? '').matchAll(/"([^"]*)"?|[^\s"]+/g)].map(([item, quoted]) => quoted ?? item)
+  for (const item of items) if (wordsOf(item).length > 0) terms.push(termOf(undefined, item))
+  if (items.length > 0 && terms.every(({ field }) => field !== undefined)) throw new Refusal('malformed', 'There is no word in what is searched for: a word has letters or digits.')
+  if (terms.length > mostTerms) throw new Refusal('malformed', `At most ${mostTerms} things are searched for at once.`)
+  return terms
+}
+
+/** The question in one line, for the record of who asked it. */
+export const questionText = ({ fields, text, from, to }: AuditQuestion): string => {
+  const said = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
+  if (text !== undefined) said.push(`text=${text}`)
+  if (from !== undefined) said.push(`from=${new Date(from).toISOString()}`)
+  if (to !== undefined) said.push(`to=${new Date(to).toISOString()}`)
+  return said.length === 0 ? 'everything' : said.join(' ')
+}

@@ -1,0 +1,97 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { mostCounted, mostOfOneCase, type FoundPage, type FoundRecord, type IndexState } from '../../../audit/search/audit-search.ts'
+import type { RecordData } from '../../../audit/search/fields.ts'
+import { termsOf, type AuditQuestion, type Term } from '../../../audit/search/question.ts'
+import { wholeWord, wordsOf } from '../../../audit/search/words.ts'
+import { Refusal } from '../../../model/refusal.ts'
+import { keyAt } from './indexer.ts'
+import { logFiles, placesOf, readPlaces, type Place } from './log-places.ts'
+
+const recordId = /^([A-Za-z0-9._-]{1,64})\/(\d{1,15})\/(\d{1,15})$/
+
+/** Words are letters and digits only, so nothing that is asked can be anything else than words to the index. */
+const expression = ({ field, words, how }: Term): string => `${field === undefined ? '' : `f_${field} : `}"${how === 'whole' ? wholeWord(words) : words.join(' ')}"${how === 'beginning' ? ' *' : ''}`
+
+export const placeOf = (database: DatabaseSync, id: string): Place | undefined => {
+  const [, replica, epoch, seq] = recordId.exec(id) ?? []
+  if (replica === undefined) return undefined
+  const within = 'e join segments s on s.n = e.segment where s.replica = ? and s.epoch = ? and e.seq = ?'
+  const [found] = ['entries', 'signed'].flatMap((table) => placesOf(database, `${table} ${within}`, replica, Number(epoch), Number(seq)))
+  return found
+}
+
+export const findRecord = (database: DatabaseSync, directory: string, id: string): FoundRecord | undefined => {
+  const place = placeOf(database, id)
+  return place && readPlaces(directory, [place])[0]
+}
+
+export const search = (database: DatabaseSync, directory: string, question: AuditQuestion, { after, limit }: { readonly after?: string; readonly limit: number }): FoundPage => {
+  const terms = termsOf(question)
+  if (after !== undefined && !/^-?\d{1,16}$/.test(after)) throw new Refusal('malformed', 'This page does not exist.')
+  const from = question.from === undefined ? Number.MIN_SAFE_INTEGER : keyAt(question.from)
+  const to = question.to === undefined ? Number.MAX_SAFE_INTEGER : keyAt(question.to)
+  const before = after === undefined ? to : Math.min(to, Number(after))
+  const isWithin = 'e.key >= ? and e.key < ?'
+  const [source, match] = terms.length === 0 ? ['entries e', []] : [`found f join entries e on e.key = f.rowid`, [terms.map(expression).join(' AND ')]]
+  // The range is said of both: the index of words leaves out what is outside of it.
+  const where = terms.length === 0 ? isWithin : `found match ? and f.rowid >= ? and f.rowid < ?`
+  const order = terms.length === 0 ? 'e.key' : 'f.rowid'
+  const rows = database.prepare(`select e.key, s.replica, s.name, s.epoch, e.seq, e.at, e.length from ${source} join segments s on s.n = e.segment where ${where} order by ${order} desc limit ?`).all(...match, from, before, limit) as unknown as (Place & { readonly key: number })[]
+  const { count } = database.prepare(`select count(*) as count from (select 1 from ${terms.length === 0 ? 'entries e' : 'found f'} where ${where} limit ?)`).get(...match, from, to, mostCounted + 1) as { count: number }
+  const last = rows.at(-1)
+  return {
+    records: readPlaces(directory, rows).filter((found) => found !== undefined),
+    count: Math.min(count, mostCounted),
+    counted: count > mostCounted ? 'more' : 'all',
+    ...(last !== undefined && rows.length === limit ? { next: String(last.key) } : {}),
+  }
+}
+
+const names = ['attempt', 'hold'] as const
+const mostNames = 60
+
+/** First which tries and holds belong together, then all their records. */
+export const caseOf = (database: DatabaseSync, directory: string, name: string): readonly FoundRecord[] => {
+  const known = new Set<string>()
+  const learn = (record: RecordData): void => {
+    for (const key of names) if (typeof record[key] === 'string' && known.size < mostNames) known.add(record[key])
+  }
+  const itself = findRecord(database, directory, name)
+  if (itself === undefined) known.add(name)
+  else learn(JSON.parse(itself.text) as RecordData)
+  if (known.size === 0) return itself === undefined ? [] : [itself]
+  const records = new Map<string, FoundRecord>()
+  for (let size = -1; size !== known.size; ) {
+    size = known.size
+    const asked = [...known].map((one) => wordsOf(one)).filter((words) => words.length > 0).map((words) => `"${wholeWord(words)}"`)
+    if (asked.length === 0) return []
+    const places = placesOf(database, `found f join entries e on e.key = f.rowid join segments s on s.n = e.segment where f.found match ? order by f.rowid limit ${mostOfOneCase}`, `f_case : (${asked.join(' OR ')})`)
+    for (const found of readPlaces(directory, places)) {
+      const record = found && (JSON.parse(found.text) as RecordData)
+      if (record === undefined || ![record['attempt'], record['hold'], record['code']].some((value) => typeof value === 'string' && known.has(value))) continue
+      records.set(found!.id, found!)
+      learn(record)
+    }
+  }
+  return inOrder([...records.values()])
+}
+
+const timeOf = ({ text }: FoundRecord): string => /"time":"([^"]{1,40})"/.exec(text.slice(0, 400))?.[1] ?? ''
+const placeIn = ({ id }: FoundRecord): number[] => id.split('/').slice(1).map(Number)
+
+/** Within a replica as they were written; replicas are put together by their clocks. */
+const inOrder = (records: readonly FoundRecord[]): readonly FoundRecord[] => {
+  const logs = [...Map.groupBy(records, ({ id }) => id.split('/')[0]).values()].map((own) => own.toSorted((a, b) => placeIn(a)[0]! - placeIn(b)[0]! || placeIn(a)[1]! - placeIn(b)[1]!))
+  const ordered: FoundRecord[] = []
+  while (ordered.length < records.length) {
+    const first = logs.filter((log) => log.length > 0).reduce((a, b) => (timeOf(b[0]!) < timeOf(a[0]!) ? b : a))
+    ordered.push(first.shift()!)
+  }
+  return ordered
+}
+
+export const stateOf = (database: DatabaseSync, directory: string): IndexState => {
+  const { records, bytes, until, unreadable } = database.prepare("select coalesce(sum(records), 0) as records, coalesce(sum(read), 0) as bytes, coalesce(max(until), '') as until, coalesce(sum(unreadable), 0) as unreadable from segments").get() as { records: number; bytes: number; until: string; unreadable: number }
+  const ofBytes = logFiles(directory).reduce((sum, { size }) => sum + size, 0)
+  return { records, bytes, ofBytes: Math.max(bytes, ofBytes), unreadable, ...(until === '' ? {} : { until }) }
+}

@@ -1,0 +1,81 @@
+import { rmSync } from 'node:fs'
+import type { DatabaseSync } from 'node:sqlite'
+import { searchFields } from '../../../audit/search/fields.ts'
+import { openDatabase } from '../database-file.ts'
+
+/** Grows with every change of what is kept or how it is found: an index of another version is thrown away and made anew. */
+const version = 1
+
+export const columns = [...searchFields.map((name) => `f_${name}`), 'words'] as const
+
+/**
+ * segments  one row a file of the log: how far it has been read in bytes
+ * entries   where each record is; `key` is its time, so that the newest come first
+ * signed    where the signed checkpoints are; they are no answer to a question, and what proofs end in
+ * subtrees  the hashes of whole subtrees of each log, of 256 leaves (level 1) and 256 of those (level 2): a proof needs no more than a few of them
+ * found     the words, without the texts
+ */
+const tables = `
+  create table if not exists segments (n integer primary key, replica text not null, epoch integer not null, name text not null, read integer not null, records integer not null, unreadable integer not null, until text not null, unique (replica, name)) strict;
+  create table if not exists entries (key integer primary key, segment integer not null, seq integer not null, at integer not null, length integer not null) strict;
+  create unique index if not exists entries_by_place on entries (segment, seq);
+  create table if not exists signed (segment integer not null, seq integer not null, at integer not null, length integer not null, primary key (segment, seq)) strict, without rowid;
+  create table if not exists subtrees (replica text not null, epoch integer not null, level integer not null, place integer not null, hash blob not null, primary key (replica, epoch, level, place)) strict, without rowid;
+  create virtual table if not exists found using fts5(${columns.join(', ')}, content = '', contentless_delete = 1, detail = full, tokenize = "ascii tokenchars '_'");
+`
+
+export const emptied = `drop table if exists segments; drop table if exists entries; drop table if exists signed; drop table if exists subtrees; drop table if exists found; ${tables}`
+
+const versionOf = (database: DatabaseSync): number => (database.prepare('pragma user_version').get() as { user_version: number }).user_version
+
+/** Everything in it can be read from the log again, so what does not open or is of another version is replaced. */
+export const openIndexFile = (path: string): DatabaseSync => {
+  try {
+    return opened(path)
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    removeIndexFile(path)
+    return opened(path)
+  }
+}
+
+const opened = (path: string): DatabaseSync => {
+  const database = openDatabase(path, 'select 1')
+  try {
+    if (versionOf(database) !== version) makeAnew(database)
+    else database.exec(tables)
+    database.exec('pragma wal_autocheckpoint = 4000')
+    database.exec('pragma cache_size = -16000')
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+/** In one step, so that others who have it open go on with the new one. */
+export const makeAnew = (database: DatabaseSync): void => {
+  database.exec('pragma busy_timeout = 10000')
+  database.exec('begin immediate')
+  try {
+    database.exec(emptied)
+    database.exec(`pragma user_version = ${version}`)
+    database.exec('commit')
+  } catch (error) {
+    database.exec('rollback')
+    throw error
+  } finally {
+    database.exec('pragma busy_timeout = 0')
+  }
+}
+
+export const removeIndexFile = (path: string): void => {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true })
+}
+
+const codeOf = (error: unknown): number => Number((error as { errcode?: unknown }).errcode ?? 0) & 0xff
+
+/** The file is no database, or not a whole one. */
+export const isDamage = (error: unknown): boolean => codeOf(error) === 11 || codeOf(error) === 26
+/** Somebody else writes. */
+export const isTaken = (error: unknown): boolean => codeOf(error) === 5
