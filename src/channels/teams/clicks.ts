@@ -29,6 +29,8 @@ const lookWithinMs = 4_000
 /** Longer than any token that came with it is good. */
 const repeatsMs = 86_400_000
 const mostReason = 1_000
+/** What the chat calls somebody who belongs to the organisation; others are guests, or anonymous. */
+const members: ReadonlySet<string> = new Set(['user', 'owner'])
 
 const reasonShape = z.string().max(mostReason).optional()
 const clickShape = z.looseObject({
@@ -78,9 +80,10 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
     const member = await connector.member(serviceUrl, options.conversation, from.id, AbortSignal.timeout(lookWithinMs)).catch((error: unknown) => {
       throw new NotTaken('identity-unavailable', `the chat does not say who this is: ${causeText(error)}`, 'Teams does not say who you are at the moment. Nothing was decided. Try again, or decide in the console.')
     })
-    const { object, tenant, principalName = '', role } = member
+    const { object, tenant, principalName, role } = member
     if (object?.toLowerCase() !== from.aadObjectId?.toLowerCase() || tenant?.toLowerCase() !== options.tenant) throw new NotTaken('not-eligible', 'not the member that the conversation knows', 'Only members of this organisation decide here.')
-    if (role?.toLowerCase() === 'guest' || /#ext#/i.test(principalName)) throw new NotTaken('not-eligible', 'a guest', 'Guests do not decide.')
+    const isMember = role === undefined ? principalName !== undefined : members.has(role.toLowerCase())
+    if (!isMember || /#ext#/i.test(principalName ?? '')) throw new NotTaken('not-eligible', 'a guest', 'Guests do not decide.')
   }
 
   const personOf = async (bot: TeamsBot, activity: Activity, party: Party): Promise<Caller> => {

@@ -141,6 +141,7 @@ describe('clicks in Teams', () => {
     const hold = await world.opened('POST /exports', agent, chat)
     for (const [change, words] of [
       [{ role: 'guest' }, /Guests do not/],
+      [{ role: 'anonymous' }, /Guests do not/],
       [{ principalName: 'bob_elsewhere.example#EXT#@example.onmicrosoft.com' }, /Guests do not/],
       [{ tenant: '99999999-2222-4333-8444-555555555555' }, /Only members/],
       [{ object: alice.object }, /Only members/],
