@@ -18,7 +18,7 @@ import { resettle } from './settle.ts'
 const maxTries = 100
 const pageLimit = 100
 /** So many pages of the store are looked through for one page of a viewer. */
-const maxPages = 10
+const maxPages = 3
 
 /** There is one grant at most with one approval, and it is called after it. */
 export const grantIdOf = (hold: Pick<Hold, 'id'>): string => hold.id.replace(/^hold_/, 'grant_')
@@ -126,7 +126,7 @@ export const useGrant = async (desk: Desk, { grant: { id }, action }: GrantedApp
 }
 
 /** What became of a use. What ran, or may have, stays counted; rows that it turned out not to change are given back. Never throws for a store that is away. */
-export const finishGrant = async (desk: Desk, { grant: { id }, use }: GrantedApproval, outcome: Outcome): Promise<void> => {
+export const finishGrant = async (desk: Desk, { grant: { id }, use }: GrantedApproval, { cause: _cause, ...outcome }: Outcome): Promise<void> => {
   const step = async (): Promise<void> => {
     for (let tries = 0; tries < maxTries; tries++) {
       const grant = await desk.grants.read(id)

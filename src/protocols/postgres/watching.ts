@@ -88,18 +88,19 @@ export class Watching implements RowWatch {
 
   end(writer: RowWriter | undefined, last: Buffer): Buffer {
     if (writer !== undefined) this.#execution.maskedValues += writer.masked
-    if (this.#changes !== undefined && last[0] === backend.commandComplete) this.#count(this.#changes, last)
+    if (this.#changes !== undefined && last[0] !== backend.error) this.#count(this.#changes, last)
     if (!this.exceeded) return last
     // In a batch only an error of the server's own ends it: it is brought about as soon as this is answered.
     return this.#inBatch && last[0] !== backend.error ? nothing : this.#error
   }
 
   #count(most: number, last: Buffer): void {
-    const rows = rowsOf(readCommandComplete({ type: backend.commandComplete, bytes: last }))
+    // A portal that is read in parts has changed everything with the first, and says how much with the last.
+    const rows = last[0] === backend.commandComplete ? rowsOf(readCommandComplete({ type: backend.commandComplete, bytes: last })) : undefined
     if (rows !== undefined && rows <= most) return
     this.exceeded = true
-    this.#error = grantError(most)
-    this.#execution.end({ result: 'failed', status: '53400', cause: `it changed ${rows ?? 'nobody knows how many'} rows and was rolled back: a grant let ${most} be changed` })
+    this.#error = grantError(most, rows === undefined)
+    this.#execution.end({ result: 'failed', status: '53400', cause: `it changed ${rows ?? 'nobody knew how many'} rows and was rolled back: a grant let ${most} be changed` })
   }
 }
 

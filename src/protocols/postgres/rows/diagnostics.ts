@@ -97,14 +97,14 @@ export const limitError = (rows: number, writes: boolean): Buffer =>
   )
 
 /** In the place of the server's word that a change by a grant is done, where it was a larger one than was counted. It is rolled back. */
-export const grantError = (rows: number): Buffer =>
+export const grantError = (rows: number, uncounted: boolean): Buffer =>
   errorResponse(
     new Map([
       ['S', 'ERROR'],
       ['V', 'ERROR'],
       ['C', '53400'],
-      ['M', `NOT EXECUTED. It would have changed more than the ${rows} rows that were counted when a grant let it run, and is rolled back.`],
-      ['H', 'Send it again to ask for approval.'],
+      ['M', `NOT EXECUTED. ${uncounted ? 'The server did not say at once how many rows it changed' : `It would have changed more than the ${rows} rows that were counted`} when a grant let it run, and it is rolled back.`],
+      ['H', uncounted ? 'Fetch all rows of it at once.' : 'Send it again to ask for approval.'],
     ]),
   )
 
