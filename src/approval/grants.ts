@@ -63,6 +63,12 @@ export const makeGrant = async (desk: Desk, hold: Hold): Promise<void> => {
   await desk.grants.add({ id, revision: 1, hold: hold.id, bounds, madeAt: until - withinMs, until, uses: [] }, hold)
 }
 
+/** Whether somebody of the chain is less than they were when it was given: not in a group any more, or something else. */
+const isLess = (then: Caller, now: Caller): boolean => {
+  const chain = [now, ...now.onBehalfOf]
+  return [then, ...then.onBehalfOf].some(({ kind, groups = [] }, at) => kind !== chain[at]?.kind || groups.some((group) => chain[at]?.groups?.includes(group) !== true))
+}
+
 type Judged = { readonly fits: true } | { readonly fits: false; readonly cause: string; readonly ends?: true }
 
 /** Whether this action may run by this grant now. `ends`: nothing may any more. */
@@ -76,6 +82,7 @@ const judge = (desk: Desk, grant: Grant, hold: Hold | undefined, asked: { readon
   if (now > grant.until) return not('its time is over')
   if (hold.state === 'pending' || hold.state === 'denied' || hold.state === 'withdrawn') return over('its approval was taken back')
   if (hold.policyVersion !== decision.policyVersion) return over('the policy has changed')
+  if (isLess(hold.caller, caller)) return over('the requester has lost a group')
   const pattern = patternOf(desk.pinnedOf, caller, action, decision)
   if (pattern === undefined || pattern.key !== hold.pattern?.key) return not('this is not of its kind')
   if (!stillGiven(desk, hold, decision, caller, now)) return over('somebody who gave it may not any more')

@@ -132,6 +132,19 @@ describe('grants', () => {
     await isHeld(like('POST /invoices/3'))
   })
 
+  test('ends with a group of the requester, or of somebody it acts for', async () => {
+    const delegated = { ...agent, onBehalfOf: [caller('olga', { groups: ['sales', 'emea'] })] }
+    const hold = await (async () => {
+      const { detail } = await refused(ask(like('POST /invoices/1'), lets, delegated))
+      return await world.a.life.vote(detail.hold!.id, ballot(alice, detail.hold!, { grant: { times: 5, withinMs: hour } }))
+    })()
+    const approval = await ask(like('POST /invoices/2'), lets, { ...delegated, onBehalfOf: [{ ...delegated.onBehalfOf[0]!, groups: ['emea', 'sales', 'more'] }] })
+    assert.ok(!('result' in approval) && approval.grant)
+    await isHeld(like('POST /invoices/3'), lets, { ...delegated, onBehalfOf: [{ ...delegated.onBehalfOf[0]!, groups: ['sales'] }] })
+    assert.equal((await grantOf(hold)).ended?.cause, 'the requester has lost a group')
+    await isHeld(like('POST /invoices/4'), lets, delegated)
+  })
+
   test('can be revoked by whoever may see it, and by nobody else', async () => {
     const hold = await approved(like('POST /invoices/1'), { grant: { times: 5, withinMs: hour } })
     const { grants } = world.a.life
