@@ -76,7 +76,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
     const { shown } = await makeStatement(hold, markSql)
     if (isOpen(hold.state) && ballot.digest === hold.action.digest && (ballot.revision !== hold.revision || ballot.shown !== shown)) throw changed(hold)
     if (ballot.verdict === 'approve' && hold.action.textCut) throw new Refusal('not-eligible', 'More will run than can be shown here. Look at it whole, and approve it on the command line by its digest.')
-    return { digest: ballot.digest, shown, ...defined({ reason: ballot.reason }) }
+    return { digest: ballot.digest, shown, ...defined({ reason: ballot.reason, grant: ballot.grant }) }
   }
 
   const cast = async (hold: Hold, ballot: VoteForm, session: Session): Promise<void> => {
@@ -84,7 +84,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
     // What cannot count any more is refused for that, and nobody reaches for a passkey for it.
     const mayCount = ballot.verdict === 'approve' && hold.state === 'pending' && hold.deadline > now() && ballot.digest === hold.action.digest && approvals.obstacle(hold, session.viewer) === undefined
     const proof = mayCount ? await signing.proof(hold, session, yes, ballot) : { assurance: 'console' as const }
-    await approvals.vote(hold.id, { verdict: ballot.verdict, ...yes, by: session.viewer, channel: 'console', ...proof, ...defined({ grant: ballot.grant }) })
+    await approvals.vote(hold.id, { verdict: ballot.verdict, ...yes, by: session.viewer, channel: 'console', ...proof })
   }
 
   /** What became of a decision that was not counted, on the page of the hold as it is now. */
