@@ -53,14 +53,18 @@ export const withGrant = ({ people }: Pick<Desk, 'people'>, hold: Hold, now: num
   return enough ? { ...hold, granted: { ...bounds, id: grantIdOf(hold), until: now + bounds.withinMs }, marks: [...marksOf(hold), { what: 'granted', at: now, bounds }] } : hold
 }
 
-/** Once the hold says that it is granted. Where the store fails in between, nothing is. */
+/** Once the hold says that it is granted. */
 export const makeGrant = async (desk: Desk, hold: Hold): Promise<void> => {
   const { granted, pattern } = hold
   if (hold.state !== 'approved' || granted === undefined || granted.ended !== undefined || pattern === undefined) return
   const { id, until, times, withinMs, rows } = granted
   const bounds = { times, withinMs, ...defined({ rows }) }
   await desk.record({ type: 'grant-made', grant: id, caller: callerRecord(hold.caller), bounds, deadline: until, pattern: pattern.text, votes: hold.votes.filter(({ grant }) => grant !== undefined), ...holdSubject(hold) }, 'synced')
-  await desk.grants.add({ id, revision: 1, hold: hold.id, bounds, madeAt: until - withinMs, until, uses: [] }, hold)
+  const step = async (): Promise<void> => void (await desk.grants.add({ id, revision: 1, hold: hold.id, bounds, madeAt: until - withinMs, until, uses: [] }, hold))
+  await step().catch((error: unknown) => {
+    if (!isUnavailable(error)) throw error
+    desk.later('make a grant', step) // the vote counts; until then nothing is let through
+  })
 }
 
 /** Whether somebody of the chain is less than they were when it was given: not in a group any more, or something else. */

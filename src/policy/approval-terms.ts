@@ -58,15 +58,14 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     askReason: source['ask-reason'] ?? false,
     run: source.run ?? 'attached',
     drift: source.drift === undefined ? undefined : parseDrift(source.drift, (message) => report(['drift'], message)),
-    grant: source.grant && compileGrant(source.grant, { irreversible: source.irreversible === true, signed: assurance === 'passkey' }, (path, message) => report(['grant', ...path], message)),
+    grant: source.grant && compileGrant(source.grant, source.irreversible === true, (path, message) => report(['grant', ...path], message)),
     irreversible: source.irreversible ?? false,
   }
 }
 
 const MAX_GRANT = 86_400_000
 
-const compileGrant = ({ times, rows, within }: NonNullable<ApprovalSource['grant']>, { irreversible, signed }: { readonly irreversible: boolean; readonly signed: boolean }, report: Report): GrantBounds => {
-  if (signed) report([], 'what is signed with a passkey is one action: no grant is given with it')
+const compileGrant = ({ times, rows, within }: NonNullable<ApprovalSource['grant']>, irreversible: boolean, report: Report): GrantBounds => {
   if (irreversible) report([], 'what cannot be undone is looked at each time: no grant is given for it')
   const withinMs = duration(within, (message) => report(['within'], message))
   if (withinMs > MAX_GRANT) report(['within'], `"${within}" is longer than 24 hours`)

@@ -223,6 +223,18 @@ describe('grants', () => {
     assert.ok(world.count('store-tampered') > 0)
   })
 
+  test('a store that is away when it is given takes nothing from the yes, and lets nothing through before it is written', async () => {
+    let away = true
+    const flaky = await world.replica('flaky', {}, (store) => ({ ...store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](), grants: { ...store.grants, add: async (...asked) => (away ? Promise.reject(new Refusal('store-unavailable', 'away')) : await store.grants.add(...asked)) } }))
+    const { detail } = await refused(ask(like('POST /invoices/1')))
+    const voted = await flaky.life.vote(detail.hold!.id, ballot(alice, detail.hold!, { grant: { times: 1, withinMs: hour } }))
+    assert.equal(voted.state, 'approved')
+    await isHeld(like('POST /invoices/2'))
+    away = false
+    await until('it to be written', async () => (await world.a.store.grants.read(voted.granted!.id)) !== undefined)
+    await use(like('POST /invoices/3'))
+  })
+
   test('lets nothing through while the store cannot say, or the journal', async () => {
     await approved(like('POST /invoices/1'), { grant: { times: 2, withinMs: hour } })
     const away = await world.replica('away', {}, (store) => ({ ...store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](), grants: { ...store.grants, find: () => Promise.reject(new Refusal('store-unavailable', 'away')) } }))

@@ -77,7 +77,6 @@ describe('how much may be granted', () => {
   test('what cannot be kept does not load', () => {
     const problems = (approval: string, lines = 'paths: ["/**"]') => problemsOf(policy(hold('r', lines, `from: { groups: [oncall] }, ${approval}`))).join('\n')
     assert.match(problems('irreversible: true, grant: { times: 5, within: 1h }'), /cannot be undone is looked at each time/)
-    assert.match(problems('assurance: passkey, grant: { times: 5, within: 1h }'), /signed with a passkey is one action/)
     assert.match(problems('grant: { times: 5, within: 25h }'), /longer than 24 hours/)
     assert.match(problems('grant: { times: 0, within: 1h }'), /times/)
     assert.match(problems('grant: { within: 1h }'), /times/)
