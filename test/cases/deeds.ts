@@ -12,6 +12,7 @@ import { exchangeOf, holdOf, openHold, statusText, vote, type Observation } from
 import { fail, pending } from './outcome.ts'
 import { approveWithPasskey } from './passkeys.ts'
 import { makeToken } from './principals.ts'
+import { approveThen } from './slack.ts'
 import { forge, reach } from './tampering.ts'
 import { connectWire } from './wire-client.ts'
 
@@ -135,6 +136,9 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     const terms = hold['terms'] as { requirements: { count: number }[] }
     for (const requirement of terms.requirements) requirement.count = 0
   })),
+  'approve in Slack, then delete the message in Slack': (seen) => approveThen(seen, 'deleted'),
+  "approve in Slack, then another app edits the message to 'rejected'": (seen) => approveThen(seen, 'edited'),
+  'the update call to Slack fails with message_not_found': (seen) => approveThen(seen, 'gone before it is drawn anew'),
   'U-REQ-B changes the Slack e-mail to the address of appr-a': async ({ world }) => void world.slack?.fake.users.set('U-REQ-B', { profile: { email: 'appr-a@corp.test' } }),
   'open the link, approve in the console with a passkey assertion whose challenge is the digest of r1': async (seen) => await approveWithPasskey(seen, 'appr-a', holdOf(seen, 'r1')),
   'start proxy-a again': async ({ world }) => await (world.processes ?? pending('no replica is a process here')).start('proxy-a'),

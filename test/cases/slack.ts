@@ -6,9 +6,9 @@ import { makeSealing } from '../../src/lib/sealing.ts'
 import { openEmbeddedLinkStore } from '../../src/stores/embedded/link-store.ts'
 import { clickOf, startFakeSlack, tokens, type FakeSlack } from '../channels/slack/fake-slack.ts'
 import { startReceiver, type Receiver } from '../channels/webhook/receiver.ts'
-import { digestOfHold, send, type Exchange } from './exchange.ts'
+import { digestOfHold, send, settleOrHeld, type Exchange } from './exchange.ts'
 import { isTree, list, type Tree } from './loader.ts'
-import { api, ask, exchangeOf, holdOf, statusText, type Observation } from './observation.ts'
+import { api, ask, exchangeOf, holdOf, openHold, statusText, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { issuerUrls, makeToken, userOf } from './principals.ts'
 import type { Profile } from './profile.ts'
@@ -118,6 +118,22 @@ const shown = async ({ messages }: FakeSlack, hold: string) => {
     if (performance.now() > end) return fail('no message about the hold came')
     await pause(20)
   }
+}
+
+/** Somebody approves by a click while the requester is gone; then something happens to the message. */
+export const approveThen = async (seen: Observation, mishap: 'deleted' | 'edited' | 'gone before it is drawn anew'): Promise<void> => {
+  const { fake } = seen.world.slack ?? fail('there is no Slack')
+  await linkAccounts(seen)
+  const exchange = openHold(seen.sender, 'req-a', '/admin/users', '1')
+  await settleOrHeld(seen.sender, exchange, 3_000)
+  const message = await shown(fake, exchange.hold ?? fail('nothing was held'))
+  if (mishap === 'gone before it is drawn anew') fake.answers.set('chat.update', ['message_not_found'])
+  const click = await clickInSlack(seen, { action: 'approve', approval: 1, user: 'U-APPR-A', signature: 'valid' }, 'click')
+  if (statusText(click.reply) !== '200') fail(`the click was answered ${statusText(click.reply)}`)
+  const over = (): boolean => (mishap === 'gone before it is drawn anew' ? seen.world.log.some(({ msg }) => msg === 'the message of a hold is not there any more') : JSON.stringify(message.blocks).includes('Approved: '))
+  for (const end = performance.now() + 8_000; !over(); await pause(20)) if (performance.now() > end) fail('the message was not drawn anew')
+  if (mishap === 'deleted') fake.messages.length = 0
+  if (mishap === 'edited') message.blocks = []
 }
 
 /** An account that is switched off: the issuer says that all its logins are over. */

@@ -154,6 +154,11 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'the comparison is constant-time': () => demand(readFileSync(join(import.meta.dirname, '../../src/channels/slack/signature.ts'), 'utf8').includes('return timingSafeEqual(wanted,'), 'it is not'),
   'the answer is visible to the clicking user only': toldNobodyElse,
+  'the server record is unchanged': async (seen) => {
+    const view = await viewOf(seen.world, holdOf(seen, '1'))
+    demand(view?.state === 'approved' && view.votes.length === 1, `it is ${view?.state} with ${view?.votes.length} votes`)
+  },
+  'a failed refresh is logged and does not fail the decision': pass, // the step itself waits for it in the log
   'if forwarded, the target is byte-identical to the one received': (seen) => {
     for (const { target } of seenOf(seen)) demand(target === sentTarget(seen), `upstream got ${target}`)
   },

@@ -1,7 +1,8 @@
 import type { HoldStore } from '../../approval/hold-store.ts'
 import type { Links } from '../../identity/links.ts'
+import { causeText } from '../../model/refusal.ts'
 import type { Hook } from '../hook.ts'
-import { makeClicks, type ClickParts, type Clicks, type Conversation, type Response } from './clicks.ts'
+import { makeClicks, type ClickParts, type Clicks, type Response } from './clicks.ts'
 import { readInteraction } from './interaction.ts'
 import { makeInteractions } from './interactions.ts'
 import { repeatsMs } from './signature.ts'
@@ -56,14 +57,13 @@ const openFor = (group: readonly SlackChannel[], clicks: Clicks, { links, lease,
   if (first === undefined || first.options.interactivity?.by !== 'socket') throw new Error('no app')
   let open = 0
   const take = async ({ id, type, payload }: Envelope): Promise<Response> => {
-    const interaction = type === 'interactive' ? readInteraction(payload) : undefined
-    if (interaction === undefined) return undefined
-    if (open >= mostAtOnce) throw new Error('too many clicks at one time')
     open++
     try {
-      return await links.once(`slack ${id}`, repeatsMs, () => clicks.take(interaction, group as readonly Conversation[]))
+      if (open > mostAtOnce) throw new Error('too many at one time')
+      const interaction = type === 'interactive' ? readInteraction(payload) : undefined
+      return interaction && (await links.once(`slack ${id}`, repeatsMs, () => clicks.take(interaction, group)))
     } catch (error) {
-      log.warn({ channel: first.name, cause: error instanceof Error ? error.message : String(error) }, 'a click could not be decided on, and Slack was not told that it arrived')
+      log.warn({ channel: first.name, cause: causeText(error) }, 'a click could not be decided on, and Slack was not told that it arrived')
       throw error
     } finally {
       open--
