@@ -35,6 +35,7 @@ const detailShape = z.looseObject({
   runBy: z.string().optional(),
   statedReason: z.string().optional(),
   obstacle: z.string().optional(),
+  why: z.string().optional(),
   outcome: z.looseObject({ result: z.string(), status: z.string().optional() }).optional(),
 })
 

@@ -57,7 +57,7 @@ const approving: Way = {
   done: 'approved',
   question: (code, wish) => `Type ${code} to approve ${wish === undefined ? 'exactly this' : `this, and ${wish.times} more like it for ${terminalText(wish.within)}`}, anything else to leave it: `,
   needsReason: ({ terms }) => terms.askReason,
-  obstacle: (hold) => (hold.obstacle ? obstacleText(hold.obstacle) : isConsoleOnly(hold) ? `A yes to this is given in the console alone, at /holds/${terminalText(hold.id)}: the rule asks for a passkey or a fresh login there.` : undefined),
+  obstacle: (hold) => (hold.obstacle ? obstacleText(hold.obstacle, hold.why) : isConsoleOnly(hold) ? `A yes to this is given in the console alone, at /holds/${terminalText(hold.id)}: the rule asks for a passkey or a fresh login there.` : undefined),
   send: (client, { id }, ballot) => postHold(client, id, 'votes', { verdict: 'approve', ...ballot }),
 }
 
@@ -65,7 +65,7 @@ const breaking: Way = {
   done: 'released',
   question: (code) => `All approvers are told that you passed them over, and somebody has to review it. Type ${code} to release exactly this alone, anything else to leave it: `,
   needsReason: () => true,
-  obstacle: ({ offers, obstacle }) => (offers.includes('break-glass') ? undefined : obstacle === 'self-approval' ? obstacleText(obstacle) : 'You may not release this alone: the rules name others for that, or nobody.'),
+  obstacle: ({ offers, obstacle, why }) => (offers.includes('break-glass') ? undefined : obstacle === 'self-approval' ? obstacleText(obstacle, why) : 'You may not release this alone: the rules name others for that, or nobody.'),
   send: (client, { id }, ballot) => postHold(client, id, 'break-glass', ballot),
 }
 
@@ -111,7 +111,7 @@ const confirm = async (way: Way, hold: HoldDetail, wish: Wish | undefined, given
   }
 }
 
-const obstacleText = (code: string): string => Object.entries(obstacles).find(([known]) => known === code)?.[1] ?? `You may not approve this: ${terminalText(code)}.`
+const obstacleText = (code: string, why?: string): string => (why === undefined ? undefined : terminalText(why)) ?? Object.entries(obstacles).find(([known]) => known === code)?.[1] ?? `You may not approve this: ${terminalText(code)}.`
 
 const denyOptions = { ...serverOptions, reason, output } as const satisfies Options
 

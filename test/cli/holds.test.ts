@@ -126,7 +126,7 @@ test('who is behind an action hears why they may not approve it, at a terminal a
   at.desk.holds.set('hold_1', makeHold({ caller: { ...makeHold().caller, onBehalfOf: [person('alice', 'oncall')] } }))
   const asked = await at.shell.run(['holds', 'approve', 'hold_1'], { terminal: true, type: ['CS-7F3K'] })
   assert.equal(asked.code, 5)
-  assert.match(asked.err, /\ncountersign: You are behind this action yourself: .+ Somebody else has to decide\.\n$/)
+  assert.match(asked.err, /\ncountersign: You cannot decide this: invoice-agent asks for it on your behalf\. Nobody decides about what they are behind themselves; somebody else does\.\n$/)
 })
 
 test('breaking the glass names exactly what it releases, and asks for a reason', async () => {

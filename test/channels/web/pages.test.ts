@@ -134,7 +134,7 @@ describe('deciding without scripts', () => {
     assert.match((await dave.get('/')).text, /Nothing waits for you/)
     const alice = await visitor(at, 'alice')
     const own = await alice.get(`/holds/${hold.id}`)
-    assert.match(own.text, /You are responsible for invoice-agent[^]*Take it back/)
+    assert.match(own.text, /you are responsible for invoice-agent[^]*Take it back/)
     assert.doesNotMatch(own.text, /value="approve"/)
     assert.match((await alice.get('/?tab=mine')).text, /public\.orders/)
     assert.doesNotMatch((await alice.get('/?tab=needs')).text, /public\.orders/)

@@ -1,5 +1,6 @@
 import type { Caller } from '../../../model/caller.ts'
 import { isOpen, type Hold, type Vote } from '../../../model/hold.ts'
+import { whyNot } from '../../why-not.ts'
 import { endOf, headline, impactText, personText, said, spanText, stateText, targetText, votesOf } from '../../words.ts'
 import { historyCard } from './history.ts'
 import { marksOf } from '../../../approval/marks.ts'
@@ -9,7 +10,6 @@ import { html, type Html } from './html.ts'
 import { besidesVoting, markText, notices, type Offers } from './people.ts'
 import type { Statement } from './statement.ts'
 import { runText } from './statement.ts'
-import { whyNot } from './why-not.ts'
 import { clock, stateBadge, timeLeft } from './words.ts'
 
 export interface HoldPage {
@@ -65,11 +65,12 @@ const decision = (about: HoldPage): Html => {
   const { hold, statement, csrf, obstacle, own, mine, lack, url, typed } = about
   if (!isOpen(hold.state)) return html`<section class="card decided"><h2>Decided</h2><p>${closing(hold)}</p>${yours(mine)}</section>`
   const withdraw = own && html`<form method="post" action="/holds/${hold.id}/withdraw"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Take it back</button></form>`
+  const why = whyNot(hold, about.viewer, obstacle)
   const mayDeny = obstacle === undefined || (obstacle === 'already-voted' && mine?.verdict === 'approve') || (hold.state === 'approved' && obstacle !== 'self-approval' && obstacle !== 'not-eligible')
   const mayApprove = obstacle === undefined && hold.state === 'pending' && !hold.action.textCut
   return html`<section class="card decide" id="decide"><h2>${mayApprove ? 'Your decision' : 'Decision'}</h2>
 ${yours(mine)}
-${whyNot(hold, about.viewer, obstacle)}
+${why !== undefined && obstacle !== 'already-voted' && html`<p class="why">${why}</p>`}
 ${hold.action.textCut && obstacle === undefined && cutText(hold, url)}
 ${mayDeny && html`<form method="post" action="/holds/${hold.id}/vote" class="vote">
 <input type="hidden" name="csrf" value="${csrf}"><input type="hidden" name="digest" value="${hold.action.digest}"><input type="hidden" name="revision" value="${hold.revision}"><input type="hidden" name="shown" value="${statement.shown}">
