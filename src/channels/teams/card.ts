@@ -178,6 +178,10 @@ const hint = (hold: Hold, payload: Payload): readonly Part[] => {
   return [line([run(least === 'chat' ? 'Approve it where all of it is shown: open the full review.' : elsewhere[least], { isSubtle: true })])]
 }
 
+/** The whole digest, in two lines for a phone. */
+const foot = ({ action: { digest }, policyVersion }: Hold): readonly Part[] =>
+  [digest.slice(0, 39), digest.slice(39), `policy ${policyVersion.slice(0, 19)}`].map((text, at) => line([run(text, { isSubtle: true, size: 'Small', fontType: 'Monospace' })], { spacing: at === 0 ? 'Medium' : 'None' }))
+
 export const cardOf = (about: CardOf): Card => {
   const { hold, payload, consoleUrl, decides } = about
   const end = endOf(hold)
@@ -194,7 +198,7 @@ export const cardOf = (about: CardOf): Card => {
       ...(payload === 'full' ? [...touched(hold), ...exact(hold).parts] : []),
       ...(end === undefined ? [] : fact(hold.state === 'approved' ? 'Must run by' : 'Decide by', timeText(end))),
       ...(decides ? hint(hold, payload) : []),
-      line([run(`${hold.action.digest.slice(0, 19)}  policy ${hold.policyVersion.slice(0, 19)}`, { isSubtle: true, size: 'Small', fontType: 'Monospace' })]),
+      ...foot(hold),
     ],
     actions: [
       ...(decides && mayApprove(hold, payload) ? [execute(hold, 'approve', 'positive', hold.terms.askReason ? 'Reason (the rule asks for one)' : 'Reason (optional)')] : []),

@@ -57,6 +57,7 @@ describe('cards', () => {
     }
     const both = cardFor({ ...text('DELETE FROM t'), terms: terms([requirement({ assurance: 'chat' }), requirement({ groups: ['security'] })]) })
     assert.equal(buttons(both), 'approve deny')
+    assert.ok(runs(both).join('').includes(text('DELETE FROM t').action.digest))
     assert.deepEqual(code(cardFor(text(`SELECT '${'a'.repeat(40)}\\\\'`))), [`SELECT '${'a'.repeat(31)}\\\n${'a'.repeat(9)}\\\\'`])
   })
 
