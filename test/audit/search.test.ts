@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, readdirSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { openJournal } from '../../src/audit/file-journal.ts'
+import { checkProof } from '../../src/audit/proof.ts'
 import { linesOf, listSegments } from '../../src/audit/segment.ts'
 import { searchFields, type SearchField } from '../../src/audit/search/fields.ts'
 import type { AuditQuestion } from '../../src/audit/search/question.ts'
+import { BadNote, noteSigner } from '../../src/audit/signed-note.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
 import type { Vote } from '../../src/model/hold.ts'
 import { Refusal } from '../../src/model/refusal.ts'
 import { openAuditIndex, type AuditIndex } from '../../src/stores/embedded/audit-index/audit-index.ts'
-import { action, caller, finished, open, started, temporaryDirectory } from './audit-samples.ts'
+import { openAuditSearch } from '../../src/stores/embedded/audit-index/audit-search.ts'
+import { action, caller, finished, open, options, started, temporaryDirectory } from './audit-samples.ts'
 
 /* What the index finds is compared with what a plain look at every line of the log finds. */
 
@@ -106,7 +111,7 @@ const valuesOf = (records: readonly Data[], at: number, field: SearchField): str
 }
 
 const scan = (records: readonly Data[], { fields }: AuditQuestion): string[] =>
-  records.flatMap((record, at) => (Object.entries(fields).every(([field, value]) => valuesOf(records, at, field as SearchField).some((one) => (value.startsWith('=') ? simple(one).join() === simple(value.slice(1)).join() : stands(one, value)))) ? [String(record['id'])] : []))
+  records.flatMap((record, at) => (Object.entries(fields).every(([field, value]) => valuesOf(records, at, field as SearchField).some((one) => (value.startsWith('=') || field === 'case' ? simple(one).join() === simple(value).join() : stands(one, value)))) ? [String(record['id'])] : []))
 
 const question = fc.dictionary(fc.constantFrom(...searchFields), fc.constantFrom(...people, ...tables, 'example', '=bob', '=public.orders', 'delete', 'pii', '=pii', 'orders/delete', '=hold_1', 'CS-2AAA', 'voted', 'executed', 'try-0', '=try-1', 'http.POST', 'delete from'), { minKeys: 1, maxKeys: 2 }).filter((fields) => Object.values(fields).every((value) => simple(value).length > 0))
 
@@ -252,5 +257,77 @@ describe('the index beside the log', () => {
     while (!other.advance(5));
     assert.equal(one.state().records, everyRecord(place.path).length)
     assert.equal(idsOf(one, asked({ approver: 'bob', type: 'finished' })).length, 1)
+  })
+})
+
+describe('the index in its own thread', () => {
+  test('answers with what was written a moment ago, refuses in words, and ends', async () => {
+    using place = temporaryDirectory()
+    await using journal = await open(place.path)
+    const search = openAuditSearch(place.path, assert.fail)
+    for (let n = 0; n < 20; n++) {
+      await journal.append(started(`try-${n}`), 'written')
+      const { records } = await search.search(asked({ case: `try-${n}` }), { limit: 5 })
+      assert.deepEqual(records.map(({ id }) => id), [`r1/1/${n}`])
+    }
+    assert.equal((await search.caseOf('try-3')).length, 1)
+    assert.equal(await search.record('r1/1/99'), undefined)
+    assert.equal((await search.state()).records, 20)
+    await assert.rejects(search.search(asked({}, { text: '---' }), { limit: 5 }), { code: 'malformed' })
+    await search[Symbol.asyncDispose]()
+    await assert.rejects(search.state(), { code: 'store-unavailable' })
+  })
+
+  test('a place that it cannot write to costs nothing but the answers', async () => {
+    using place = temporaryDirectory()
+    writeFileSync(`${place.path}/file`, '')
+    const warned = Promise.withResolvers<string>()
+    await using search = openAuditSearch(`${place.path}/file`, (_fields, message) => warned.resolve(message))
+    assert.match(await warned.promise, /stopped/)
+    await assert.rejects(search.state(), { code: 'store-unavailable' })
+  })
+})
+
+describe('proofs by the index', () => {
+  test('each record of a log is proved by subtrees that are kept, as by all leaves', async () => {
+    using place = temporaryDirectory()
+    const key = generateKeyPairSync('ed25519')
+    const signer = noteSigner('prod', key.privateKey)
+    const write = async (count: number): Promise<void> => {
+      await using journal = await openJournal(options(place.path, { segmentBytes: 100_000 }), { now: Date.now, signer, checkpointMs: 1e6 })
+      await Promise.all(Array.from({ length: count }, (_, n) => journal.append(started(`try-${n}`), 'written')))
+    }
+    await write(1_100)
+    { using _early = indexed(place.path) }
+    await write(300)
+    using index = indexed(place.path)
+    for (const id of ['r1/1/0', 'r1/1/1', 'r1/1/255', 'r1/1/256', 'r1/1/700', 'r1/1/1099', 'r1/2/0', 'r1/2/299']) {
+      const found = index.prove(id)
+      assert.ok(found !== undefined && found !== 'unsigned', id)
+      assert.equal(checkProof(found.proof, found.record.text, [signer]).id, id)
+    }
+    assert.equal(index.prove('r1/1/1100'), 'unsigned') // the last checkpoint is of what stands before it
+    assert.equal(index.prove('r1/9/0'), undefined)
+  })
+
+  test('what is missing or was changed proves nothing', async () => {
+    using place = temporaryDirectory()
+    const signer = noteSigner('prod', generateKeyPairSync('ed25519').privateKey)
+    {
+      await using journal = await openJournal(options(place.path), { now: Date.now, signer, checkpointMs: 1e6 })
+      for (let n = 0; n < 5; n++) await journal.append(started(`try-${n}`), 'written')
+    }
+    const path = `${walOf(place.path)}/${listSegments(walOf(place.path))[0]!.name}`
+    writeFileSync(path, readFileSync(path, 'latin1').replace('"attempt":"try-2"', '"attempt":"try-9"'))
+    using index = indexed(place.path)
+    for (const id of ['r1/1/1', 'r1/1/2']) {
+      const found = index.prove(id)
+      assert.ok(found !== undefined && found !== 'unsigned')
+      assert.throws(() => checkProof(found.proof, found.record.text, [signer]), BadNote)
+    }
+    writeFileSync(path, readFileSync(path, 'latin1').split('\n').filter((_, at) => at !== 3).join('\n'))
+    index.rebuild()
+    while (!index.advance(5));
+    assert.throws(() => index.prove('r1/1/1'), { code: 'not-found' })
   })
 })

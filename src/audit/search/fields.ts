@@ -17,7 +17,7 @@ export interface CaseContext {
   readonly tag: readonly string[]
   readonly rule: readonly string[]
   readonly approver: readonly string[]
-  /** Attempts, holds and codes that name the same. */
+  /** Tries, holds and codes that name the same. */
   readonly case: readonly string[]
 }
 
@@ -45,7 +45,7 @@ const everyText = (into: string[], value: unknown): void => {
 }
 
 /** Told by a field of their own, or by none: hashes, signatures, numbers, and what a passkey signed. */
-const elsewhere = new Set(['v', 'id', 'seq', 'prev', 'time', 'type', 'attempt', 'hold', 'grant', 'approval', 'code', 'digest', 'signed', 'decision', 'caller', 'action', 'vote', 'votes', 'by', 'outcome', 'state', 'refusal', 'end', 'terms', 'cut', 'pattern', 'service', 'passkey'])
+const elsewhere = new Set(['v', 'id', 'seq', 'prev', 'time', 'type', 'attempt', 'hold', 'grant', 'approval', 'code', 'digest', 'signed', 'decision', 'caller', 'action', 'vote', 'votes', 'by', 'outcome', 'state', 'refusal', 'end', 'terms', 'cut', 'pattern', 'policyVersion', 'heldUnder', 'previous', 'service', 'passkey'])
 
 const isCode = (value: unknown): boolean => typeof value === 'string' && value.startsWith('CS-')
 
@@ -57,7 +57,7 @@ export const findableOf = (record: RecordData, known: CaseContext | undefined): 
   const made = { who: [] as string[], for: [] as string[], what: [] as string[], service: [] as string[], on: [] as string[], tag: [] as string[], rule: [] as string[], approver: [...(known?.approver ?? [])], case: [...(known?.case ?? [])], type: [] as string[], outcome: [] as string[], words: [] as string[] }
   const { caller, action, decision, vote, by, outcome } = record
   text(made.type, record['type'])
-  text(made.case, record['attempt'], record['hold'], record['grant'], record['approval'], record['digest'], isCode(record['code']) ? record['code'] : undefined)
+  text(made.case, record['attempt'], record['hold'], record['grant'], record['approval'], record['digest'], isCode(record['code']) ? record['code'] : undefined, record['policyVersion'], part(decision)['policyVersion'])
 
   if (isObject(caller)) {
     party(made.who, caller)
@@ -102,13 +102,12 @@ export const findableOf = (record: RecordData, known: CaseContext | undefined): 
 }
 
 const ruled = (made: { readonly rule: string[]; readonly words: string[]; readonly outcome: string[] }, decision: unknown, terms: unknown): void => {
-  const { matched, terms: own, policyVersion } = part(decision)
+  const { matched, terms: own } = part(decision)
   for (const one of list(matched)) {
     const { policy, rule, because, instead } = part(one)
     text(made.rule, `${String(policy)}/${String(rule)}`)
     text(made.words, because, instead)
   }
-  text(made.words, policyVersion)
   if (made.rule.length > 0) return
   for (const one of list(part(terms ?? own)['requirements'])) text(made.rule, `${String(part(one)['policy'])}/${String(part(one)['rule'])}`)
 }

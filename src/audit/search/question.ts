@@ -4,7 +4,7 @@ import { wordsOf } from './words.ts'
 
 /** What somebody wants to know of the log. All that is said must hold. */
 export interface AuditQuestion {
-  /** `alice`: these words in this order in one value; `=alice`: the whole value; `ali*`: words that begin so. */
+  /** `alice`: these words in this order in one value; `=alice`: the whole value; `ali*`: words that begin so. A case is always asked for by a whole name. */
   readonly fields: Readonly<Partial<Record<SearchField, string>>>
   /** Words that stand anywhere in the record; in quotes one after the other; `inv*` for a beginning. */
   readonly text?: string

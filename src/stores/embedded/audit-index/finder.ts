@@ -10,7 +10,13 @@ import { logFiles, placesOf, readPlaces, type Place } from './log-places.ts'
 const recordId = /^([A-Za-z0-9._-]{1,64})\/(\d{1,15})\/(\d{1,15})$/
 
 /** Words are letters and digits only, so nothing that is asked can be anything else than words to the index. */
-const expression = ({ field, words, how }: Term): string => `${field === undefined ? '' : `f_${field} : `}"${how === 'whole' ? wholeWord(words) : words.join(' ')}"${how === 'beginning' ? ' *' : ''}`
+const expression = ({ field, words, how }: Term): string => {
+  const whole = `"${wholeWord(words)}"`
+  const sequence = `"${words.join(' ')}"${how === 'beginning' ? ' *' : ''}`
+  // Names of cases are kept whole only.
+  if (field === undefined) return how === 'beginning' ? sequence : `(${sequence} OR f_case : ${whole})`
+  return `f_${field} : ${how === 'whole' || field === 'case' ? whole : sequence}`
+}
 
 export const placeOf = (database: DatabaseSync, id: string): Place | undefined => {
   const [, replica, epoch, seq] = recordId.exec(id) ?? []

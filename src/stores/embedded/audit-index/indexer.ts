@@ -178,24 +178,31 @@ const nextKey = (lastKey: StatementSync, time: number): number => {
 }
 
 /** Of each value its words and, as one more word that also keeps it apart from the next, the whole of it. */
-const columnText = (values: readonly string[]): string => {
+const valueText = (value: string): string => {
+  const words = wordsOf(value)
+  return words.length === 0 ? '' : `${words.join(' ')} ${wholeWord(words)} `
+}
+/** What is only asked for whole. */
+const nameText = (value: string): string => {
+  const words = wordsOf(value)
+  return words.length === 0 ? '' : `${wholeWord(words)} `
+}
+
+/** Most values come again and again. */
+const columnText = (values: readonly string[], known: Map<string, string>, textOf: (value: string) => string): string => {
   let text = ''
   for (const value of values) {
-    const known = valueTexts.get(value)
-    if (known !== undefined) {
-      text += known
-      continue
+    let own = known.get(value)
+    if (own === undefined) {
+      own = textOf(value)
+      if (known.size >= 20_000) known.clear()
+      if (value.length <= 200) known.set(value, own)
     }
-    const words = wordsOf(value)
-    const own = words.length === 0 ? '' : `${words.join(' ')} ${wholeWord(words)} `
-    if (valueTexts.size >= 20_000) valueTexts.clear()
-    if (value.length <= 200) valueTexts.set(value, own)
     text += own
   }
   return text
 }
-/** Most values come again and again. */
 const valueTexts = new Map<string, string>()
+const nameTexts = new Map<string, string>()
 
-const textsOf = (found: Findable): readonly string[] => [...searchFields.map((name) => columnText(found[name])), columnText(found.words)]
-
+const textsOf = (found: Findable): readonly string[] => [...searchFields.map((name) => (name === 'case' ? columnText(found.case, nameTexts, nameText) : columnText(found[name], valueTexts, valueText))), columnText(found.words, valueTexts, valueText)]
