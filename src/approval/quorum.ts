@@ -20,8 +20,25 @@ export const isMet = (requirements: readonly Requirement[], people: Electorate):
   return sharingMet(requirements, sharing, seats, people)
 }
 
-/** Matching by augmenting paths: every seat gets a person of its own. */
-const seated = (seats: readonly number[], people: Electorate): boolean => {
+/**
+ * How many people each requirement has so far, each person given where they help most. For people to read: only `isMet` says whether it is enough.
+ * Who serves a requirement that shares people is counted after the others have theirs.
+ */
+export const filled = (requirements: readonly Requirement[], people: Electorate): readonly number[] => {
+  if (isMet(requirements, people)) return requirements.map(({ count }) => count)
+  const shares = requirements.filter(({ sharesPeople }) => sharesPeople).length > 1
+  const seats = requirements.flatMap(({ count, sharesPeople }, at) => (shares && sharesPeople ? [] : Array.from({ length: Math.min(count, people.length) }, () => at)))
+  const taken = matching(seats, people)
+  const given = requirements.map(() => 0)
+  for (const seat of taken.values()) given[seats[seat]!]!++
+  return requirements.map(({ count, sharesPeople }, at) => (shares && sharesPeople ? Math.min(count, people.filter((may, person) => may.has(at) && !taken.has(person)).length) : given[at]!))
+}
+
+/** Every seat gets a person of its own. */
+const seated = (seats: readonly number[], people: Electorate): boolean => matching(seats, people).size === seats.length
+
+/** By augmenting paths as many seats as can be get a person of their own: which seat each person has. */
+const matching = (seats: readonly number[], people: Electorate): ReadonlyMap<number, number> => {
   const seatOf = new Map<number, number>()
   const place = (seat: number, tried: Set<number>): boolean => {
     for (const [person, may] of people.entries()) {
@@ -35,7 +52,8 @@ const seated = (seats: readonly number[], people: Electorate): boolean => {
     }
     return false
   }
-  return seats.every((_, seat) => place(seat, new Set()))
+  for (const seat of seats.keys()) place(seat, new Set())
+  return seatOf
 }
 
 /** With shared people the choice of who takes an exclusive seat decides who is left to be shared, so choices are tried out. */

@@ -22,7 +22,7 @@ const names = (requirement: Requirement, voter: Principal, sinceMs: number): boo
   isNamed(voter, requirement) || (requirement.escalation !== undefined && sinceMs >= requirement.escalation.afterMs && isNamed(voter, requirement.escalation))
 
 /** How sure we must be is asked of people: an automation is its token. */
-const serves = (requirement: Requirement, voter: Principal, vote: Vote, openedAt: number): boolean => names(requirement, voter, vote.at - openedAt) && (voter.kind === 'workload' || (isSureEnough(vote.assurance, requirement.assurance) && isFreshEnough(vote, requirement)))
+export const serves = (requirement: Requirement, voter: Principal, vote: Vote, openedAt: number): boolean => names(requirement, voter, vote.at - openedAt) && (voter.kind === 'workload' || (isSureEnough(vote.assurance, requirement.assurance) && isFreshEnough(vote, requirement)))
 
 /** Whether some requirement names this voter at that time, however sure we are of them. Without a time: as far as the hold has escalated. */
 export const mayDecide = (hold: Hold, voter: Principal, at = escalatedAt(hold) ?? hold.openedAt): boolean => hold.terms.requirements.some((requirement) => names(requirement, voter, at - hold.openedAt))

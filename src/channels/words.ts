@@ -1,4 +1,5 @@
 import type { Occasion } from '../approval/channel.ts'
+import { progressOf } from '../approval/progress.ts'
 import { escalatedTo, marksOf, reviewWithinMs } from '../approval/marks.ts'
 import { plainView } from '../lib/plain-view.ts'
 import { visibleRaw } from '../lib/visible.ts'
@@ -65,7 +66,8 @@ export const impactText = (impact: Impact | undefined): string | undefined => {
   return rows
 }
 
-export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: hold.votes.filter(({ verdict, brokeGlass }) => verdict === 'approve' && !brokeGlass).length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
+/** How many of the people who are asked have said yes, counted as the rules count them: each in one place. */
+export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: progressOf(hold).reduce((sum, { given }) => sum + given, 0), needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
 
 const circleText = ({ groups, users }: Circle): string => [...groups, ...users.map(({ subject }) => subject)].map(said).join(', ')
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { isMet } from '../../src/approval/quorum.ts'
+import { filled, isMet } from '../../src/approval/quorum.ts'
+import type { Requirement } from '../../src/model/decision.ts'
 import { requirement } from './world.ts'
 
 /** Every way to seat people, tried without any cleverness. */
@@ -56,4 +57,15 @@ test('more choices than can be tried count as not met, and soon', () => {
   const begun = performance.now()
   assert.equal(isMet(needs, people), false)
   assert.ok(performance.now() - begun < 8_000)
+})
+
+test('how far it is: each person counts in one place, where they help most', () => {
+  const need = (count: number, over: Partial<Requirement> = {}) => requirement({ count, ...over })
+  const person = (...may: number[]) => new Set(may)
+  assert.deepEqual(filled([need(1), need(1)], [person(0), person(0)]), [1, 0])
+  assert.deepEqual(filled([need(1), need(1)], [person(0, 1), person(0)]), [1, 1])
+  assert.deepEqual(filled([need(1), need(2)], [person(0, 1), person(1)]), [1, 1])
+  assert.deepEqual(filled([need(2), need(1)], []), [0, 0])
+  assert.deepEqual(filled([need(1, { sharesPeople: true }), need(1, { sharesPeople: true })], [person(0, 1)]), [1, 1])
+  assert.deepEqual(filled([need(1, { sharesPeople: true }), need(2, { sharesPeople: true }), need(1)], [person(0, 1)]), [1, 1, 0])
 })

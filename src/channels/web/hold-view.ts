@@ -5,6 +5,7 @@ import type { Caller, Party, Principal } from '../../model/caller.ts'
 import type { Circle } from '../../model/decision.ts'
 import type { History, Hold, Mark, Vote } from '../../model/hold.ts'
 import { whyNot } from '../why-not.ts'
+import { votesOf } from '../words.ts'
 
 /** Longest part of an action's text in a list; the whole stands in the hold itself. */
 const previewLength = 300
@@ -62,7 +63,7 @@ export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approval
   onBehalfOf: hold.caller.onBehalfOf.map(principal),
   openedAt: time(hold.openedAt),
   deadline: time(hold.deadline),
-  approvals: { given: hold.votes.filter(({ verdict, brokeGlass }) => verdict === 'approve' && !brokeGlass).length, needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) },
+  approvals: votesOf(hold),
   mayVote: obstacleOf(hold, viewer, approvals) === undefined,
   ...defined({ impact: hold.action.impact, waiting: hold.waiting, asked: asked(hold, viewer), reviewBy: timeOf(reviewDue(hold)) }),
 })

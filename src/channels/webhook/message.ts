@@ -6,6 +6,7 @@ import type { Party, Principal } from '../../model/caller.ts'
 import type { Hold, HoldState, Mark } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
+import { votesOf } from '../words.ts'
 
 /** The whole message stays below what receivers take. */
 const longestText = 12_000
@@ -42,7 +43,7 @@ const who = ({ issuer, subject, kind, name, email }: Principal) => ({ issuer, su
 /** What leaves the house. Values that an agent wrote are data here, with invisible characters spelled out; whoever shows them must not read them as markup. */
 export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string): string => {
   const { hold } = showing
-  const { action, caller, terms } = hold
+  const { action, caller } = hold
   const changedAt = Math.max(hold.openedAt, hold.settledAt ?? 0, hold.votes.at(-1)?.at ?? 0, marksOf(hold).at(-1)?.at ?? 0)
   return JSON.stringify({
     type: typeOf(showing),
@@ -64,7 +65,7 @@ export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string
         caller: who(caller),
         onBehalfOf: caller.onBehalfOf.map(who),
         rules: hold.matched.filter(({ then, observed }) => then === 'hold' && !observed).map(({ policy, rule, because }) => ({ policy, rule, ...defined({ because }) })),
-        approvals: { given: hold.votes.filter(({ verdict, brokeGlass }) => verdict === 'approve' && !brokeGlass).length, needed: terms.requirements.reduce((sum, { count }) => sum + count, 0), groups: groupsAsked(hold) },
+        approvals: { ...votesOf(hold), groups: groupsAsked(hold) },
         ...(action.impact === undefined ? {} : { impact: { ...action.impact, notes: action.impact.notes.map((note) => visibleRaw(note)) } }),
         ...(hold.outcome === undefined ? {} : { outcome: { result: hold.outcome.result, ms: hold.outcome.ms, ...defined({ status: hold.outcome.status, rows: hold.outcome.rows }) } }),
       }),

@@ -4,6 +4,8 @@ import { whyNot } from '../../why-not.ts'
 import { endOf, headline, impactText, personText, said, spanText, stateText, targetText, votesOf } from '../../words.ts'
 import { historyCard } from './history.ts'
 import { marksOf } from '../../../approval/marks.ts'
+import { progressOf } from '../../../approval/progress.ts'
+import { approversIn } from '../../../model/decision.ts'
 import type { Lack } from '../passkeys/signing.ts'
 import { grantedCard, grantFields } from './grants.ts'
 import { html, type Html } from './html.ts'
@@ -112,7 +114,8 @@ const result = ({ outcome }: Hold): Html | undefined =>
 
 const votes = ({ hold }: HoldPage): Html => {
   const { given, needed } = votesOf(hold)
-  return html`<section class="card"><h2>Votes <span class="count">${given} of ${needed}</span></h2>${hold.votes.length === 0 ? html`<p class="hint">Nobody has voted.</p>` : html`<ul class="votes">${hold.votes.map(({ verdict, by, channel, at, reason, brokeGlass }) => html`<li><span class="v-${brokeGlass ? 'deny' : verdict}"><span aria-hidden="true">${brokeGlass ? '▲' : verdict === 'approve' ? '✓' : '✕'}</span> ${brokeGlass ? 'Released alone' : verdict === 'approve' ? 'Yes' : 'No'}</span> <b>${personText(by)}</b> <small>${channel === 'automation' ? 'decided by an automation' : html`by ${channel}`}, ${clock(at)}</small>${reason !== undefined && html`<blockquote>${said(reason)}</blockquote>`}</li>`)}</ul>`}</section>`
+  const progress = progressOf(hold)
+  return html`<section class="card"><h2>Votes <span class="count">${given} of ${needed}</span></h2>${progress.length > 1 && html`<ul class="progress">${progress.map(({ requirement, given: so }) => html`<li><span aria-hidden="true">${so >= requirement.count ? '✓' : '◔'}</span> ${so} of ${requirement.count}: ${approversIn(requirement).map(said).join(', ')}</li>`)}</ul>`}${hold.votes.length === 0 ? html`<p class="hint">Nobody has voted.</p>` : html`<ul class="votes">${hold.votes.map(({ verdict, by, channel, at, reason, brokeGlass }) => html`<li><span class="v-${brokeGlass ? 'deny' : verdict}"><span aria-hidden="true">${brokeGlass ? '▲' : verdict === 'approve' ? '✓' : '✕'}</span> ${brokeGlass ? 'Released alone' : verdict === 'approve' ? 'Yes' : 'No'}</span> <b>${personText(by)}</b> <small>${channel === 'automation' ? 'decided by an automation' : html`by ${channel}`}, ${clock(at)}</small>${reason !== undefined && html`<blockquote>${said(reason)}</blockquote>`}</li>`)}</ul>`}</section>`
 }
 
 const timeline = (hold: Hold): Html => {
