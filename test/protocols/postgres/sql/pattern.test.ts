@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
+import fc from 'fast-check'
 import { makeParser, type Parser } from '../../../../src/protocols/postgres/sql/parser.ts'
-import { patternIn } from '../../../../src/protocols/postgres/sql/pattern.ts'
+import { patternIn, readsAsTruth } from '../../../../src/protocols/postgres/sql/pattern.ts'
 
 describe('statements of one kind', () => {
   let parser: Parser
@@ -66,5 +67,47 @@ describe('statements of one kind', () => {
   test('are shown with what is open left open, and nothing in them can pass for that', () => {
     assert.equal(patternIn("UPDATE t SET a = -5, b = 'ä', c = NULL /* <number> */ WHERE id IN (1, -22,3) AND d = date '2024-01-01' AND e LIKE '<text>' AND f = $1", parser)?.text, "UPDATE t SET a = <number>, b = <text>, c = NULL /* <number> */ WHERE id IN (<number>, …) AND d = date <text> AND e LIKE '<text>' AND f = $1")
     assert.equal(patternIn("DELETE FROM t WHERE a = 'x' AND \"b\u202e\" = 1", parser)?.text, 'DELETE FROM t WHERE a = <text> AND "b\\u{202e}" = <number>')
+  })
+
+  /** A statement with places for values: open ones and fixed ones, by turns filled in with one value or another. */
+  const { condition } = fc.letrec<{ readonly condition: string }>((tie) => ({
+    condition: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      fc.constantFrom('a = OPEN', 'OPEN = b', 'a IN (OPEN, OPEN)', 'a = ANY(ARRAY[OPEN])', 'a < FIXED', 'a <> FIXED', 'a LIKE FIXED', 'a BETWEEN FIXED AND FIXED', 'a NOT IN (FIXED)', 'lower(a) = FIXED', 'a = b + FIXED', 'a IS NULL', 'coalesce(a, FIXED) = b', 'FIXED = FIXED'),
+      fc.tuple(tie('condition'), fc.constantFrom('AND', 'OR'), tie('condition')).map(([one, word, other]) => `(${one} ${word} ${other})`),
+      tie('condition').map((inner) => `NOT (${inner})`),
+      tie('condition').map((inner) => `EXISTS (SELECT FROM u WHERE ${inner.replaceAll('OPEN', 'FIXED')})`),
+      tie('condition').map((inner) => `a IN (SELECT a FROM u WHERE ${inner.replaceAll('OPEN', 'FIXED')} LIMIT 5)`),
+    ),
+  }))
+  const statement = fc.oneof(
+    condition.map((where) => `DELETE FROM t WHERE ${where}`),
+    fc.tuple(fc.constantFrom('c = OPEN', 'c = OPEN, d = OPEN', 'c = c + FIXED', 'c = left(FIXED, 2)', 'c = (SELECT max(x) FROM u WHERE y = FIXED)'), condition).map(([set, where]) => `UPDATE t SET ${set} WHERE ${where}`),
+  )
+  const value = fc.oneof(fc.integer({ min: -9, max: 9_999_999_999 }).map(String), fc.string({ minLength: 2, maxLength: 8 }).filter((text) => !readsAsTruth(text) && text.isWellFormed() && !text.includes('\0')).map((text) => `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`))
+
+  test('whatever they are made of: another open value changes nothing, another fixed one everything', () => {
+    fc.assert(
+      fc.property(statement, fc.array(value, { minLength: 40, maxLength: 40 }), fc.array(value, { minLength: 40, maxLength: 40 }), fc.boolean(), (form, ones, others, alsoFixed) => {
+        const kindOf = (text: string): string => (text.startsWith('E') ? 'text' : 'number')
+        let different = false
+        const fill = (change: boolean): string => {
+          let at = 0
+          return form.replaceAll(/OPEN|FIXED/g, (slot) => {
+            const [one = '', other = ''] = [ones[at], others[at]]
+            at++
+            if (!change) return one
+            // Of another kind, an open value is another one as well.
+            if (slot === 'OPEN') return kindOf(one) === kindOf(other) ? other : one
+            if (!alsoFixed || one === other) return one
+            different = true
+            return other
+          })
+        }
+        const [before, after] = [fill(false), fill(true)]
+        assert.equal(same(before, after), !different, `${before}\n${after}`)
+      }),
+      { numRuns: 1_500 },
+    )
   })
 })
