@@ -81,7 +81,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const signIn = makeSignIn(options.signIn, { url: options.url, provider, sealing, sessions, signIns: parts.signIns, now })
   const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, links: parts.linking?.links, note: parts.note })
   const assets = loadAssets()
-  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, now: now(), ...more })
+  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, linking: (parts.linking?.workspaces.length ?? 0) > 0, now: now(), ...more })
 
   const send = (response: ServerResponse, status: number, about: Frame, main: Html): void => {
     response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy })
@@ -131,9 +131,9 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
       response.writeHead(303, { location: '/links' }).end()
     }
     return [
-      { path: /^\/links$/, GET: withSession(async ({ response }, session) => send(response, 200, frame('Linked accounts', { session }), await list(session))), POST: then(link) },
+      { path: /^\/links$/, GET: withSession(async ({ response }, session) => send(response, 200, frame('Linked accounts', { session, current: 'links' }), await list(session))), POST: then(link) },
       { path: /^\/links\/end$/, POST: then(unlink) },
-      { path: /^\/links\/new\/([A-Za-z0-9_-]{1,900})$/, GET: withSession(async ({ response, id }, session) => send(response, 200, frame('Link an account', { session }), await confirm(session, id))) },
+      { path: /^\/links\/new\/([A-Za-z0-9_-]{1,900})$/, GET: withSession(async ({ response, id }, session) => send(response, 200, frame('Link an account', { session, current: 'links' }), await confirm(session, id))) },
     ]
   }
 

@@ -60,6 +60,7 @@ describe('linking accounts', () => {
     assert.deepEqual([await link(bob), await link(carol), await link(bob, { user: 'U0OTHER' })], [303, 409, 409])
     const end = async (who: typeof bob): Promise<number> => (await who.post('/links/end', { csrf: fieldIn(await (await who.get('/')).text(), 'csrf'), chat: 'slack', workspace: 'T0HOME' })).status
     assert.match(await (await bob.get('/links')).text(), /U0BOB/)
+    assert.match(await (await bob.get('/')).text(), /<a href="\/links">Links<\/a>/)
     assert.doesNotMatch(await (await carol.get('/links')).text(), /U0BOB/)
     assert.equal(await end(carol), 303)
     assert.notEqual(await desk.linking.links.whose(account), undefined)
