@@ -27,7 +27,12 @@ export const makeChannels = ({ channels, services, groups, listeners }: ConfigSo
     if (source.kind === 'teams-bot') return makeTeamsBotOptions(path, source, common, issuers, listeners.console['sign-in'] !== undefined, checks)
     if (source.kind === 'teams-webhook') return { kind: 'teams-webhook', ...common, url: makeSecretUrl(path, source, checks), payload: source.payload }
     const url = checkedUrl(path, source.url, source, checks)
-    if (source.kind === 'slack') return makeSlackOptions(path, source, { ...common, url }, listeners.console['sign-in'] !== undefined, checks)
+    if (source.kind === 'slack') {
+      // A click says in which conversation it was, and nothing else about the channel.
+      const first = Object.entries(channels).find(([, one]) => one.kind === 'slack' && one.channel === source.channel)?.[0]
+      if (first !== name) checks.report([...path, 'channel'], `is the conversation of the channel "${first}"`)
+      return makeSlackOptions(path, source, { ...common, url }, listeners.console['sign-in'] !== undefined, checks)
+    }
     if (source.kind === 'pagerduty') return { kind: 'pagerduty', ...common, url, severity: source.severity, routingKey: checks.secret([...path, 'routing-key'], source['routing-key'], source['routing-key-file'], true) ?? missing }
     const secrets = [makeSecret(path, 'secret', source.secret, source['secret-file'], checks), makeSecret(path, 'previous-secret', source['previous-secret'], source['previous-secret-file'], checks)]
     return { kind: 'webhook', ...common, url, payload: source.payload, secrets: secrets.filter((secret) => secret !== undefined) }

@@ -68,6 +68,7 @@ test('slack: what cannot be meant does not load', async () => {
     assert.ok(!problem.includes('h1dden'), problem)
     assert.deepEqual(others, [], members)
   }
+  assert.match((await folder.problems(configText(`channels: { one: { ${slack} }, two: { ${slack} } }\n`), env))[0] ?? '', /channels\.two\.channel: is the conversation of the channel "one"/)
 })
 
 test('what cannot be meant does not load, and says nothing of a secret or of the address of a hook', async () => {
