@@ -27,8 +27,8 @@ export interface HoldQuery {
   readonly states?: readonly HoldState[]
   readonly service?: string
   readonly callerKey?: string
-  /** Only those that have not been given an end: open, running, or settled and kept all the same. Few, and found without looking at the others. */
-  readonly live?: true
+  /** Only those that are settled and were given no end. They are few, and found without looking at the others. */
+  readonly kept?: true
   /** Newest first; from `next` of the page before. */
   readonly after?: string
   readonly limit: number

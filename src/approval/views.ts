@@ -1,5 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import { isOpen, type Hold, type HoldState } from '../model/hold.ts'
+import { isOpen, type Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals } from './approvals.ts'
 import { isCrowded, isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
@@ -18,9 +18,6 @@ const pageLimit = 200
 const maxPages = 10
 /** A replica beats once a second. */
 const aliveMs = 3_000
-
-/** Where a debt can be: with it nothing that is settled has an end. */
-const notPending: readonly HoldState[] = ['approved', 'running', 'denied', 'expired', 'withdrawn', 'executed', 'failed', 'unknown']
 
 type Views = Pick<Approvals, 'show' | 'list' | 'obstacle' | 'offers' | 'result' | 'follow'>
 
@@ -46,7 +43,7 @@ export const makeViews = (desk: Desk): Views => {
     let after = filter.after
     for (let pages = 0; pages < maxPages; pages++) {
       const mine = viewer.kind === 'human' ? {} : { callerKey: callerKey(viewer) }
-      const page = await store.list({ limit: limit - holds.length, ...mine, ...(filter.unreviewed ? { live: true } : {}), ...defined({ states: filter.states ?? (filter.unreviewed && notPending), service: filter.service, after }) })
+      const page = await store.list({ limit: limit - holds.length, ...mine, ...(filter.unreviewed ? { kept: true } : {}), ...defined({ states: filter.states, service: filter.service, after }) })
       for (const entry of page.entries) {
         const hold = await ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
         if (hold !== undefined && maySee(hold, viewer, people) && !(filter.unreviewed && reviewDue(hold) === undefined)) holds.push(hold)

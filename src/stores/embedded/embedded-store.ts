@@ -7,7 +7,7 @@ import type { StoreOptions } from '../options.ts'
 import { openDatabase } from './database-file.ts'
 import { grantSchema, makeGrants } from './grants.ts'
 import { makeGroupCommit, type Urgency } from './group-commit.ts'
-import { schema } from './schema.ts'
+import { isKept, schema } from './schema.ts'
 import { prepareStatements, whole } from './statements.ts'
 import { openWriteAheadLog } from './write-ahead-log.ts'
 
@@ -145,11 +145,11 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     }, endings.has(entry.state) ? 'later' : 'now')
   }
 
-  const list: HoldStore['list'] = ({ states, service, callerKey, live, after, limit }) =>
+  const list: HoldStore['list'] = ({ states, service, callerKey, kept, after, limit }) =>
     read(() => {
       const before = after === undefined ? Number.MAX_SAFE_INTEGER : Number(after)
       if (!Number.isSafeInteger(before)) throw new Refusal('malformed', 'This page does not exist.')
-      const where = ['seq < ?', ...(states ? [`state in (${states.map(() => '?').join()})`] : []), ...(service === undefined ? [] : ['service = ?']), ...(callerKey === undefined ? [] : ['caller_key = ?']), ...(live ? ['keep_until is null'] : [])]
+      const where = ['seq < ?', ...(states ? [`state in (${states.map(() => '?').join()})`] : []), ...(service === undefined ? [] : ['service = ?']), ...(callerKey === undefined ? [] : ['caller_key = ?']), ...(kept ? [isKept] : [])]
       const values = [before, ...(states ?? []), ...(service === undefined ? [] : [service]), ...(callerKey === undefined ? [] : [callerKey])]
       const rows = database.prepare(`${whole} where ${where.join(' and ')} order by seq desc limit ?`).all(...values, Math.max(1, Math.min(limit, 1_000))) as unknown as WholeRow[]
       const last = rows.at(-1)

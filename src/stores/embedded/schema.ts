@@ -1,3 +1,6 @@
+/** Settled, and without an end. As it stands in the index, so that the index is used. */
+export const isKept = "(keep_until is null and state not in ('pending', 'approved', 'running'))"
+
 /**
  * holds        one row a hold, with what of it changes; `seq` is the order of opening
  * asked        what of a hold never changes, by its `seq`; apart, because it is far larger
@@ -27,7 +30,7 @@ export const schema = `
   create index if not exists open_by_caller on holds (caller_key, due_at) where state in ('pending', 'approved');
   create index if not exists open_by_service on holds (service, due_at) where state in ('pending', 'approved');
   create index if not exists holds_by_due on holds (due_at) where due_at is not null;
-  create index if not exists live_holds on holds (seq) where keep_until is null;
+  create index if not exists kept_holds on holds (seq) where ${isKept};
   create index if not exists holds_by_end on holds (keep_until) where keep_until is not null;
   create table if not exists asked (seq integer primary key, asked text not null) strict;
   create table if not exists open_keys (open_key text primary key, id text not null) strict, without rowid;

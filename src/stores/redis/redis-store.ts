@@ -103,12 +103,12 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
 
   const replace: HoldStore['replace'] = async (entry, expected, keepMs, result) => {
     bounded(entry)
-    const phase = isOpen(entry.state) ? 'open' : entry.state === 'running' || keepMs === undefined ? 'live' : 'settled'
+    const phase = isOpen(entry.state) ? 'open' : entry.state === 'running' ? 'running' : keepMs === undefined ? 'kept' : 'settled'
     const args = [
       entry.id, metaOf(entry), entry.sealed, entry.openKey ?? '', entry.dueAt ?? '', expected.revision, expected.notAfter ?? '', expected.notBefore ?? '',
       phase === 'settled' && keepMs !== undefined ? Math.round(keepMs) : '', entry.state, phase, changesKept, result ? bytesOf(result.sealed) : '', result ? wholeMs(result.keepMs) : '',
     ]
-    const keys = [...records, ...counted(entry), key(`result:${entry.id}`), asked]
+    const keys = [...records, ...counted(entry), key(`result:${entry.id}`), asked, key('kept')]
     return (await (entry.state === 'running' ? runSafely(replaceScript, keys, args) : ask(() => run(replaceScript, keys, args)))) as Awaited<ReturnType<HoldStore['replace']>>
   }
 
@@ -120,11 +120,11 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     return step
   }
 
-  const list: HoldStore['list'] = async ({ states, service, callerKey, live: lasting, after, limit }) => {
+  const list: HoldStore['list'] = async ({ states, service, callerKey, kept, after, limit }) => {
     if (after !== undefined && !/^\d{1,16}$/.test(after)) throw new Refusal('malformed', 'This page does not exist.')
-    const live = lasting ?? states?.every((state) => isOpen(state) || state === 'running')
+    const live = states?.every((state) => isOpen(state) || state === 'running')
     const args = [after === undefined ? '+inf' : `(${after}`, Math.max(1, Math.min(limit, 1_000)), service ?? '', callerKey ?? '', scanned, ...(states ?? [])]
-    const [next, ...found] = (await ask(() => run(listScript, [holds, meta, key(live ? 'live' : 'index'), asked], args))) as string[]
+    const [next, ...found] = (await ask(() => run(listScript, [holds, meta, key(kept ? 'kept' : live ? 'live' : 'index'), asked], args))) as string[]
     return { entries: entriesIn(found), ...(next ? { next } : {}) }
   }
 

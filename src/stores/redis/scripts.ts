@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
  *
  * holds    id → sealed record          meta   id → what the store searches by, JSON
  * asked    id → what never changes
- * open     open key → id               index  all ids by order of opening · live: those without an end
+ * open     open key → id               index  all ids by order of opening · live: those not yet settled · kept: those settled without an end
  * due      ids by when they are due    gone   settled ids by the end of their keeping
  * changes  stream of (id, state)       open-of-caller:…, open-of-service:…  open ids by their end, for the limits
  */
@@ -75,7 +75,7 @@ for i = 9, 10 do redis.call('ZADD', KEYS[i], due, ARGV[2]) end
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[11], '*', 'id', ARGV[2], 'state', ARGV[12])
 return {'opened'}`)
 
-/** KEYS holds meta open index live due gone changes caller service result asked. ARGV skew id meta sealed openKey dueAt revision notAfter notBefore keepMs state phase changesKept result resultKeepMs; phase: open, live, settled; an empty result: none */
+/** KEYS holds meta open index live due gone changes caller service result asked kept. ARGV skew id meta sealed openKey dueAt revision notAfter notBefore keepMs state phase changesKept result resultKeepMs; phase: open, running, kept, settled; an empty result: none */
 export const replaceScript = script(`${purge(12)}
 local meta = redis.call('HGET', KEYS[2], ARGV[2])
 if not meta then return 'missing' end
@@ -97,7 +97,8 @@ end
 for i = 9, 10 do
   if ARGV[12] == 'open' then redis.call('ZADD', KEYS[i], due, ARGV[2]) else redis.call('ZREM', KEYS[i], ARGV[2]) end
 end
-if ARGV[12] == 'settled' then redis.call('ZREM', KEYS[5], ARGV[2]) end
+if ARGV[12] == 'settled' or ARGV[12] == 'kept' then redis.call('ZREM', KEYS[5], ARGV[2]) end
+if ARGV[12] == 'kept' then redis.call('ZADD', KEYS[13], redis.call('ZSCORE', KEYS[4], ARGV[2]), ARGV[2]) else redis.call('ZREM', KEYS[13], ARGV[2]) end
 if ARGV[10] ~= '' then redis.call('ZADD', KEYS[7], text(now + tonumber(ARGV[10])), ARGV[2]) else redis.call('ZREM', KEYS[7], ARGV[2]) end
 redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[13], '*', 'id', ARGV[2], 'state', ARGV[11])
 return 'replaced'`)
