@@ -40,6 +40,8 @@ const mergeExpect = (outer: Tree, inner: Tree): Tree => {
     if (key === 'decision') delete merged['at_least']
     if (key === 'at_least') delete merged['decision']
   }
+  // An item in which something runs does not inherit that everything is held (K02).
+  if (outer['upstream'] === 'none' && isTree(inner['upstream']) && Number(inner['upstream']['count']) > 0 && !('state' in inner)) delete merged['state']
   return merged
 }
 
