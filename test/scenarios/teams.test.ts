@@ -40,20 +40,23 @@ for (const kind of ['embedded', 'redis'] as const) {
     const [speaker, other] = (await until('one to speak', async () => ((await speaks(replicas.a)) ? [replicas.a, replicas.b] : (await speaks(replicas.b)) ? [replicas.b, replicas.a] : undefined), waitMs)) as [Replica, Replica]
 
     const first = ask(other.http, '/refunds/1', agent, { body: '{}' })
+    first.catch(() => {}) // what fails before it is told by itself
     const card = await messageOf(teams, '/refunds/1')
     const early = await press(teams, other, card, 'approve')
     assert.match(early.text, /have not signed in to the console lately/)
-    const known = await ask(speaker.console, '/api/whoami', await world.issuer.sign({ iss: directory, tid: tenant, oid: bob.object, ver: '2.0', groups: ['oncall'] }, { typ: 'JWT' }), { method: 'GET' })
+    const known = await ask(other.console, '/api/whoami', await world.issuer.sign({ iss: directory, tid: tenant, oid: bob.object, ver: '2.0', groups: ['oncall'] }, { typ: 'JWT' }), { method: 'GET' })
     assert.equal(known.status, 200, known.text)
 
     await speaker.kill('SIGKILL')
     assert.equal((await press(teams, other, card, 'approve', await teams.token({ aud: 'another-bot' }))).status, 401)
-    assert.match((await press(teams, other, card, 'approve')).text, /vnd\.microsoft\.card\.adaptive/)
+    // Who came with a token is written down while they are answered.
+    await until('the click to count', async () => (await press(teams, other, card, 'approve')).text.includes('vnd.microsoft.card.adaptive'), waitMs)
     assert.equal((await first).status, 200)
     await stands(teams, card, '✓ Executed')
     assert.equal(world.upstream.arrivals.length, 1)
 
     const second = ask(other.http, '/refunds/2', agent, { body: '{}' })
+    second.catch(() => {})
     const next = await messageOf(teams, '/refunds/2')
     await press(teams, other, next, 'deny')
     assert.equal((await second).status, 403)
@@ -61,7 +64,7 @@ for (const kind of ['embedded', 'redis'] as const) {
 
     const records = world.records()
     assert.deepEqual(records.filter(({ type }) => type === 'voted').map(({ vote }) => { const { channel, assurance, verdict, by } = vote as { channel: string; assurance: string; verdict: string; by: { issuer: string; subject: string } }; return [channel, assurance, verdict, by.issuer, by.subject] }), [['teams', 'chat', 'approve', directory, `${tenant}/${bob.object}`], ['teams', 'chat', 'deny', directory, `${tenant}/${bob.object}`]])
-    assert.deepEqual(records.filter(({ type }) => type === 'vote-refused').map(({ refusal }) => refusal), ['no-identity'])
+    assert.deepEqual([...new Set(records.filter(({ type }) => type === 'vote-refused').map(({ refusal }) => refusal))], ['no-identity'])
     assert.equal(records.filter(({ type, from }) => type === 'authentication-failed' && from === 'teams').length, 1)
     assert.deepEqual(teams.wrong, [])
     assert.ok(!JSON.stringify(records).includes(teams.appSecret) && !other.log().includes(teams.appSecret))
