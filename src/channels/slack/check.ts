@@ -39,7 +39,7 @@ export const checkSlack = async (options: SlackOptions, signal: AbortSignal): Pr
   }
   const { interactivity } = options
   if (interactivity === undefined) find(true, 'clicks are not taken: nobody decides here')
-  else if (interactivity.by === 'http') find(true, 'clicks come by HTTP: whether they arrive, only a click can tell')
+  else if (interactivity.by === 'http') find(true, 'clicks come by HTTP: whether they arrive, only a click can tell (lastClickAt in the health answer)')
   else {
     const app = makeSlackApi(options, interactivity.appToken, delivery)
     await ask('the app token', () => app.call('apps.connections.open', {}, signal), ({ url }) => find(isSocketUrl(String(url), options.url), isSocketUrl(String(url), options.url) ? 'the app token opens connections for clicks' : 'the app token leads to a connection that is not in Slack’s own domain'))

@@ -1,5 +1,6 @@
 import type { HoldStore } from '../../approval/hold-store.ts'
 import type { Links } from '../../identity/links.ts'
+import { defined } from '../../lib/defined.ts'
 import { causeText } from '../../model/refusal.ts'
 import type { Hook } from '../hook.ts'
 import { makeClicks, type ClickParts, type Clicks, type Response } from './clicks.ts'
@@ -18,12 +19,18 @@ export interface SlackDeskParts extends Omit<ClickParts, 'links'> {
   readonly now: () => number
 }
 
-/** How clicks come in, of each channel by its name. */
-export type ClickState = { readonly clicks: 'http' } | { readonly clicks: SocketState; readonly lastError?: string }
+/** How clicks come in. */
+export interface ClickState {
+  readonly clicks: 'http' | SocketState
+  readonly lastError?: string
+  /** When one came to this replica; without one, nobody can say that they do. */
+  readonly lastClickAt?: string
+}
 
 /** Where people's clicks are decided on. */
 export interface SlackDesk extends AsyncDisposable {
   readonly hooks: readonly Hook[]
+  /** Of each channel, by its name. */
   state(): ReadonlyMap<string, ClickState>
 }
 
@@ -31,12 +38,22 @@ export interface SlackDesk extends AsyncDisposable {
 const mostAtOnce = 50
 
 export const makeSlackDesk = (channels: readonly SlackChannel[], parts: SlackDeskParts, timing?: SocketTiming): SlackDesk => {
-  const clicks = makeClicks(parts)
+  const { take, ...rest } = makeClicks(parts)
+  const heard = new Map<string, string>()
+  const clicks: Clicks = {
+    ...rest,
+    take(interaction, conversations) {
+      const name = conversations.find(({ options }) => options.conversation === interaction.copy.channel)?.options.name
+      if (name !== undefined) heard.set(name, new Date(parts.now()).toISOString())
+      return take(interaction, conversations)
+    },
+  }
+  const stateOf = (name: string, state: ClickState): readonly [string, ClickState] => [name, { ...state, ...defined({ lastClickAt: heard.get(name) }) }]
   const byHttp = channels.filter(({ options }) => options.interactivity?.by === 'http')
   const sockets = [...Map.groupBy(channels, appOf)].flatMap(([app, group]) => (app === undefined ? [] : [{ group, mode: openFor(group, clicks, parts, timing) }]))
   return {
     hooks: byHttp.length === 0 ? [] : [makeInteractions(byHttp, clicks, parts.links.once, parts.now)],
-    state: () => new Map([...byHttp.map(({ name }) => [name, { clicks: 'http' }] as const), ...sockets.flatMap(({ group, mode }) => group.map(({ name }) => [name, clickState(mode)] as const))]),
+    state: () => new Map([...byHttp.map(({ name }) => stateOf(name, { clicks: 'http' })), ...sockets.flatMap(({ group, mode }) => group.map(({ name }) => stateOf(name, clickState(mode))))]),
     async [Symbol.asyncDispose]() {
       await Promise.all(sockets.map(({ mode }) => mode[Symbol.asyncDispose]()))
       await clicks[Symbol.asyncDispose]()

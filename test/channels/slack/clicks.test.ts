@@ -25,6 +25,7 @@ describe('clicks in slack', () => {
     const hold = await desk.opened()
     const reply = await desk.click({ user: 'U0BOB' }, await desk.show(hold), 'Approve')
     assert.deepEqual(reply, { status: 200 })
+    assert.match(desk.desks[0]?.desk.state().get('approvals')?.lastClickAt ?? '', /^\d{4}-/)
     const { votes, state } = await desk.world.a.life.show(hold.id, carol)
     assert.equal(state, 'approved')
     const [vote] = votes
