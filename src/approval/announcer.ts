@@ -61,12 +61,17 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
   /** What the one before may not have told. */
   const sweep = async (): Promise<void> => {
     const since = (await desk.now()) - sweptBackMs
+    await sweepOver({}, since)
+    await sweepOver({ kept: true }, since) // what is owed may be older than all that is looked through
+  }
+
+  const sweepOver = async (which: { readonly kept?: true }, since: number): Promise<void> => {
     let seen = 0
     for (let after: string | undefined; seen < mostSwept && !closing.signal.aborted; ) {
-      const page = await store.list({ limit: 200, ...(after === undefined ? {} : { after }) })
+      const page = await store.list({ ...which, limit: 200, ...(after === undefined ? {} : { after }) })
       for (const entry of page.entries) {
         const hold = await ledger.believe(entry).catch(() => undefined)
-        if (hold !== undefined && (isOpen(hold.state) || (hold.settledAt ?? hold.openedAt) > since)) tell(hold.id)
+        if (hold !== undefined && (isOpen(hold.state) || Math.max(hold.settledAt ?? hold.openedAt, marksOf(hold).at(-1)?.at ?? 0) > since)) tell(hold.id)
       }
       seen += page.entries.length
       if (page.next === undefined) return

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Announcer } from '../../src/approval/announcer.ts'
 import { type Channel, Closed, type Showing } from '../../src/approval/channel.ts'
-import { groupsAsked } from '../../src/approval/marks.ts'
+import { groupsAsked, reviewWithinMs } from '../../src/approval/marks.ts'
 import { Busy } from '../../src/lib/receiver.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import { until } from '../support/until.ts'
@@ -216,6 +216,19 @@ describe('telling channels', () => {
     assert.deepEqual(occasions(theirs.told), [['broke-glass', 'approved'], ['reviewed', 'approved']])
     assert.equal(theirs.told[1]?.memory, 'posted')
     for (const { action, statedReason } of seen) assert.deepEqual([action.text, action.textCut, action.resources, action.tags, action.shape, action.impact, statedReason], ['', true, [], [], '', undefined, undefined])
+  })
+
+  test('a replica that begins to speak tells what is owed for too long, however long ago that ran', async () => {
+    const hold = await world.opened('POST /exports', agent, glass)
+    await world.a.life.vote(hold.id, ballot(ira, hold, { brokeGlass: true, reason: 'Incident 4711: production is down.' }))
+    world.skewMs = 60_000
+    await until('its end', async () => (await world.a.life.show(hold.id, alice)).state === 'expired')
+    world.skewMs = reviewWithinMs + 60_000
+    await until('it to be overdue', () => world.count('review-overdue') === 1)
+    const { channel, told } = place('late', { concerns: () => false })
+    await announce('b', channel)
+    await until('it to be told', () => told.length > 0)
+    assert.deepEqual(occasions(told), [['review-overdue', 'expired']])
   })
 
   test('what is handed over is told', async () => {
