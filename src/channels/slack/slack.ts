@@ -5,6 +5,7 @@ import { Busy } from '../../lib/receiver.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
 import { makeDelivery, type Delivery } from '../delivery.ts'
 import { concerns } from '../interest.ts'
+import type { Payload } from '../options.ts'
 import { occasionText } from '../words.ts'
 import { paragraph } from './blocks.ts'
 import { makeCard, type Card } from './card.ts'
@@ -24,6 +25,8 @@ const copyShape = z.object({ channel: z.string().min(1), ts: z.string().min(1) }
 const apartMs = 1_000
 /** How long it is believed that a conversation is still not shared with others. */
 const believedMs = 600_000
+/** What it says of blocks that it does not know or like. */
+const untaken: ReadonlySet<string> = new Set(['invalid_blocks', 'invalid_blocks_format', 'msg_blocks_too_long', 'msg_too_long'])
 /** Somebody has deleted it, or it cannot be changed any more. */
 const gone: ReadonlySet<string> = new Set(['message_not_found', 'cant_update_message', 'edit_window_closed', 'channel_not_found'])
 
@@ -55,12 +58,22 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
     }
   }
 
-  const cardOf = ({ hold }: Showing): Card => makeCard(hold, { payload: options.payload, consoleUrl: consoleUrl(), interactive: options.interactivity !== undefined })
+  const cardOf = (hold: Hold, payload: Payload): Card => makeCard(hold, { payload, consoleUrl: consoleUrl(), interactive: options.interactivity !== undefined })
+
+  /** A card that Slack does not take must not hide the hold: then it is told that there is one, and where to look at it. */
+  const say = async (method: string, values: Readonly<Record<string, unknown>>, { hold }: Showing, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> => {
+    try {
+      return await call(method, { ...values, ...cardOf(hold, options.payload) }, signal)
+    } catch (error) {
+      if (!(error instanceof SlackNo) || !untaken.has(error.code) || options.payload === 'none') throw error
+      log.warn({ channel: options.name, hold: hold.id, cause: error.message }, 'Slack does not take the card of a hold: it is told without what it is')
+      return await call(method, { ...values, ...cardOf(hold, 'none') }, signal)
+    }
+  }
 
   const post = async (showing: Showing, signal: AbortSignal): Promise<string> => {
     await isOurs(signal)
-    const { text, blocks } = cardOf(showing)
-    const { channel, ts } = copyShape.parse(await call('chat.postMessage', { channel: options.conversation, text, blocks, unfurl_links: false, unfurl_media: false }, signal))
+    const { channel, ts } = copyShape.parse(await say('chat.postMessage', { channel: options.conversation, unfurl_links: false, unfurl_media: false }, showing, signal))
     return JSON.stringify({ channel, ts } satisfies Copy)
   }
 
@@ -75,7 +88,7 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
   /** `false`: it is not there any more. */
   const update = async (copy: Copy, showing: Showing, signal: AbortSignal): Promise<boolean> => {
     try {
-      await call('chat.update', { ...copy, ...cardOf(showing) }, signal)
+      await say('chat.update', { ...copy }, showing, signal)
       return true
     } catch (error) {
       if (!(error instanceof SlackNo) || !gone.has(error.code)) throw error

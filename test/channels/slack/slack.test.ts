@@ -64,6 +64,22 @@ describe('slack', () => {
     assert.equal(slack.messages.length, 0)
   })
 
+  test('a card that Slack does not take is told without what it is, first and later', async () => {
+    await using slack = await startFakeSlack()
+    const show = shower(slack)
+    slack.answers.set('chat.postMessage', ['invalid_blocks'])
+    const memory = await show(sampleHold())
+    const [message] = slack.messages
+    assert.ok(message && !JSON.stringify(message).includes('DELETE'))
+    assert.throws(() => buttonOf(message, 'Approve'))
+    assert.ok(buttonOf(message, 'Open full review'))
+    slack.answers.set('chat.update', ['msg_blocks_too_long'])
+    assert.equal(await show(sampleHold({ state: 'denied' }), memory), memory)
+    assert.match(JSON.stringify(message.blocks), /Denied: CS-7F3K/)
+    slack.answers.set('chat.update', ['invalid_blocks', 'invalid_blocks'])
+    await assert.rejects(show(sampleHold({ state: 'denied' }), memory), /invalid_blocks/)
+  })
+
   test('Retry-After is obeyed by everything that goes to this conversation', async () => {
     await using slack = await startFakeSlack()
     const show = shower(slack)
