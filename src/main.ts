@@ -10,12 +10,13 @@ import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
 import { makeActivities } from './channels/teams/activities.ts'
 import { isTeamsBot, makeTeamsBot } from './channels/teams/bot.ts'
 import { makeTeamsWebhook } from './channels/teams/workflow.ts'
+import { makeAuditDesk } from './channels/web/audit-desk.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
 import { makeOutgoing } from './channels/webhook/outgoing.ts'
 import type { ChannelConfig } from './config/channels.ts'
 import type { Config } from './config/config.ts'
-import { assertionKey, linkKeys, logSigner, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
+import { assertionKey, linkKeys, logSigner, logSigners, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
 import { sameness } from './config/restart.ts'
 import { makeStaticVault } from './credentials/static-vault.ts'
 import { makeGate } from './gate.ts'
@@ -43,14 +44,15 @@ import { makeServe } from './protocols/postgres/serving.ts'
 import { makeHighlight } from './protocols/postgres/sql/highlight.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
+import { openAuditSearch } from './stores/embedded/audit-index/audit-search.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
-import { openEmbeddedLinkStore } from './stores/embedded/link-store.ts'
 import { openEmbeddedPasskeyStore } from './stores/embedded/passkey-store.ts'
+import { openEmbeddedLinkStore } from './stores/embedded/link-store.ts'
 import { openEmbeddedSessionStore } from './stores/embedded/session-store.ts'
 import type { StoreOptions } from './stores/options.ts'
-import { openRedisLinkStore } from './stores/redis/link-store.ts'
 import { openRedisPasskeyStore } from './stores/redis/passkey-store.ts'
 import { openRedisStore } from './stores/redis/redis-store.ts'
+import { openRedisLinkStore } from './stores/redis/link-store.ts'
 import { openRedisSessionStore } from './stores/redis/session-store.ts'
 
 /** One process that serves: everything below, wired by hand. */
@@ -175,7 +177,9 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     note,
     now,
   }
-  const web = started.use(makeConsoleListener(config.console, { approvals, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
+  const search = started.use(openAuditSearch(config.journal.directory, log.warn.bind(log), config.auditReaders.groups.length > 0))
+  const audit = makeAuditDesk({ search, readers: () => current.config.auditReaders.groups, record: (event) => journal.append(event, 'written'), keys: logSigners(config) })
+  const web = started.use(makeConsoleListener(config.console, { approvals, audit, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')

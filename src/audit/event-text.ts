@@ -172,6 +172,8 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   problems: (problems) => plain(problems.map(freeText)),
   version: quoted,
   signed: quoted,
+  query: free,
+  records: plain,
   sink: quoted,
   count: plain,
 }

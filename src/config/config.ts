@@ -48,6 +48,8 @@ export interface Config {
   readonly approvalKeyFile?: string
   readonly store: StoreOptions
   readonly journal: JournalOptions
+  /** Who may read the whole log. */
+  readonly auditReaders: { readonly groups: readonly string[] }
   readonly sinks: readonly SinkOptions[]
   readonly channels: readonly ChannelConfig[]
   readonly policyFiles: readonly PolicyFile[]

@@ -10,7 +10,7 @@ import { type Checks, makeChecks, missing } from './checks.ts'
 import type { Config, Environment, LoadedConfig } from './config.ts'
 import { bytes, makeIssuers, ms } from './issuers.ts'
 import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listeners.ts'
-import { makeAgents, makePeople } from './people.ts'
+import { makeAgents, makePeople, makeReaders } from './people.ts'
 import { readPolicyFiles } from './policy-files.ts'
 import { makePostgres } from './postgres.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
@@ -88,6 +88,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       segmentBytes: bytes(value.journal['segment-size']),
       minFreeBytes: bytes(value.journal['min-free']),
     },
+    auditReaders: makeReaders(value, checks),
     sinks: makeSinks(value.sinks, checks),
     channels: makeChannels(value, issuers, checks),
     policyFiles: readPolicyFiles(value.policies, checks),

@@ -55,3 +55,9 @@ export const makePeople = (people: ConfigSource['people'], agents: readonly Agen
     }),
   )
 }
+
+/** Who may read the audit log. A group that nobody can be in is a mistake that shows here. */
+export const makeReaders = ({ audit, groups }: ConfigSource, checks: Checks): { readonly groups: readonly string[] } => {
+  for (const [index, group] of audit.readers.groups.entries()) if (groups !== undefined) checks.known(['audit', 'readers', 'groups', index], group, groups, 'group')
+  return audit.readers
+}

@@ -286,6 +286,11 @@ const approvals = z
   .prefault({})
   .describe('Holds and approvals.')
 
+const audit = z
+  .strictObject({ readers: z.strictObject({ groups: z.array(name).default([]).describe('Groups whose people may.') }).prefault({}).describe('Who may search and read the whole audit log, in the console and by the API. Default: nobody. Each reading is on record.') })
+  .prefault({})
+  .describe('Reading the audit log.')
+
 const limits = z
   .strictObject({
     token: size('Longest token.', '16KiB', 262_144),
@@ -312,6 +317,7 @@ export const configSchema = z
     channels: z.record(name, channel).default({}).describe('Where news of holds goes, by name.'),
     store,
     journal,
+    audit,
     sinks: z.record(name, sink).default({}).describe('Where audit events go beside the journal, by name.'),
     limits,
     outbound: z.strictObject({ hosts: texts('Exact host names.') }).optional().describe('If given: the only hosts that issuers, keys, sinks and channels may be on.'),

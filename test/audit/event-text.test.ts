@@ -37,6 +37,8 @@ const samples: readonly AuditEvent[] = [
   { type: 'authentication-failed', step: 'signature', issuer: 'x', address: '::1', from: 'authorization', cause: 'expired' },
   { type: 'config-loaded', policyVersion: 'v', generation: 3, previous: 'u' },
   { type: 'config-rejected', problems: ['a.yaml:3 unknown key'], policyVersion: 'v' },
+  { type: 'audit-read', by: vote.by, query: 'search who=alice', records: 3 },
+  { type: 'audit-read-refused', by: vote.by, query: 'record r1/1/0', refusal: 'denied' },
   { type: 'records-lost', sink: 's', count: 3, cause: 'HTTP 400' },
 ]
 

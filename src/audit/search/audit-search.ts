@@ -1,4 +1,5 @@
 import type { AuditQuestion } from './question.ts'
+import type { ActionSummary } from './summary.ts'
 
 /** One record as it stands in the log. */
 export interface FoundRecord {
@@ -8,9 +9,14 @@ export interface FoundRecord {
   readonly text: string
 }
 
+/** With the action that it belongs to. */
+export interface Hit extends FoundRecord {
+  readonly summary: ActionSummary
+}
+
 export interface FoundPage {
   /** Newest first. */
-  readonly records: readonly FoundRecord[]
+  readonly records: readonly Hit[]
   /** Where the next page begins. */
   readonly next?: string
   /** How many there are in all, up to `mostCounted`. */

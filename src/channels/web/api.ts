@@ -8,9 +8,10 @@ import { isOpen, type Hold } from '../../model/hold.ts'
 import type { Caller } from '../../model/caller.ts'
 import type { Claim } from '../../model/claim.ts'
 import { Refusal } from '../../model/refusal.ts'
+import type { AuditDesk } from './audit-desk.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
-import { parseBallot, parseBreakGlass, parseHandOver, parseHoldQuery, parsePageQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { parseAuditQuery, parseBallot, parseBreakGlass, parseHandOver, parseHoldQuery, parsePageQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
 import { grantDetail } from './grant-view.ts'
 import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
@@ -27,6 +28,8 @@ export interface ApiParts {
   readonly links?: Pick<Links, 'see'>
   /** Browsers read with their cookie as well; what they decide they send as forms. */
   readonly sessions?: Pick<Sessions, 'of'>
+  /** Where the log is read; without it there is no `/api/audit`. */
+  readonly audit?: AuditDesk
   /** The OpenAPI document; without one there is no `/openapi.json`. */
   readonly openapi?: unknown
 }
@@ -55,7 +58,7 @@ interface Resource {
 
 const waitForAPerson = 'Only people vote, with a token of their own, and programs that a rule names. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
 
-export const makeApi = ({ approvals, identity, roster, links, sessions, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
+export const makeApi = ({ approvals, identity, roster, links, sessions, audit, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
   const streams = makeEventStreams(approvals, options.streams)
 
   const claimOf = (request: IncomingMessage): Claim => {
@@ -180,6 +183,25 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     return { status: 200, body: grantDetail(await approvals.grants.revoke(id, await deciderOf(claim))) }
   }
 
+  const readAudit = (): AuditDesk => {
+    if (audit === undefined) throw new Refusal('not-found', 'The audit log is not read here.')
+    return audit
+  }
+
+  const auditSearch = async ({ request, query }: Visit): Promise<Answer> => {
+    const viewer = await viewerOf(request)
+    const { question, after, limit } = parseAuditQuery(query)
+    const { records, next, count, counted, index } = await readAudit().search(viewer, question, { after, limit: limit ?? 50 })
+    return { status: 200, body: { records: records.map(({ text, summary }) => ({ summary, record: JSON.parse(text) as unknown })), count, counted, index, ...defined({ next }) } }
+  }
+
+  const auditRecord = async ({ request, id }: Visit): Promise<Answer> => {
+    const { record, all } = await readAudit().record(await viewerOf(request), id)
+    return { status: 200, body: { id, line: record.text, record: JSON.parse(record.text) as unknown, case: all.map(({ text }) => JSON.parse(text) as unknown) } }
+  }
+
+  const auditProof = async ({ request, id }: Visit): Promise<Answer> => ({ status: 200, body: await readAudit().prove(await viewerOf(request), id) })
+
   const events = async ({ request, response, query }: Visit): Promise<Answer> => {
     const viewer = await viewerOf(request)
     const last = headerValues(request, 'last-event-id')[0]
@@ -217,6 +239,9 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, openapi 
     { path: /^\/api\/grants$/, GET: grants },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})$/, GET: grant },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: revoke },
+    { path: /^\/api\/audit$/, GET: auditSearch },
+    { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})$/, GET: auditRecord },
+    { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})\/proof$/, GET: auditProof },
     { path: /^\/api\/whoami$/, GET: whoami },
     { path: /^\/api\/login-info$/, GET: loginInfo },
     { path: /^\/openapi\.json$/, GET: document },

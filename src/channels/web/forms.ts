@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { defined } from '../../lib/defined.ts'
+import type { AuditQuestion } from '../../audit/search/question.ts'
+import { searchFields, type SearchField } from '../../audit/search/fields.ts'
 import { parseDuration } from '../../lib/duration.ts'
 import type { Digest } from '../../model/action.ts'
 import type { GrantBounds } from '../../model/decision.ts'
@@ -66,6 +68,24 @@ const query = z.strictObject({
 
 const pageQuery = query.pick({ after: true, limit: true })
 
+/** `2026-11-21`, `2026-11-21T18:04Z`, or so long ago: `7d`. */
+const moment = z.string().max(40).transform((text, context) => {
+  const ago = parseDuration(text)
+  const at = ago !== undefined ? Date.now() - ago : /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)?)?$/.test(text) ? Date.parse(/T.*(?:Z|[+-]\d\d:\d\d)$/.test(text) ? text : text.includes('T') ? `${text}Z` : text) : Number.NaN
+  if (Number.isNaN(at)) context.addIssue({ code: 'custom', message: 'a day such as 2026-11-21, a time such as 2026-11-21T18:04Z, or how long ago, such as 7d' })
+  return at
+})
+
+const sought = z.string().max(300).refine((text) => text.isWellFormed(), 'halves of characters')
+const auditQuery = z.strictObject({
+  ...(Object.fromEntries(searchFields.map((name) => [name, sought.optional()])) as Record<SearchField, z.ZodOptional<typeof sought>>),
+  text: sought.optional(),
+  from: moment.optional(),
+  to: moment.optional(),
+  after: z.string().regex(/^-?\d{1,16}$/).optional(),
+  limit: z.string().regex(/^[1-9]\d{0,2}$/).transform(Number).pipe(z.int().max(200)).optional(),
+})
+
 const streamQuery = z.strictObject({ after: z.string().regex(/^[\x21-\x7e]{1,128}$/).optional() })
 
 const inboxQuery = z.strictObject({ tab: z.string().max(20).optional(), after: z.string().regex(/^[\x21-\x7e]{1,256}$/).optional() })
@@ -119,6 +139,11 @@ export const parseWithdrawal = (value: unknown): void => void checked(withdrawal
 export const parseGrantsQuery = (parameters: URLSearchParams) => checked(pageQuery.pick({ after: true }), single(parameters))
 export const parsePageQuery = (parameters: URLSearchParams) => checked(pageQuery, single(parameters))
 export const parseHoldQuery = (parameters: URLSearchParams) => checked(query, single(parameters))
+/** What a form leaves empty is not asked. */
+export const parseAuditQuery = (parameters: URLSearchParams): { readonly question: AuditQuestion; readonly after: string | undefined; readonly limit: number | undefined } => {
+  const { text, from, to, after, limit, ...fields } = checked(auditQuery, Object.fromEntries(Object.entries(single(parameters)).filter(([, value]) => value.trim() !== '')))
+  return { question: { fields: defined(fields) as AuditQuestion['fields'], ...defined({ text, from, to }) }, after, limit }
+}
 export const parseStreamQuery = (parameters: URLSearchParams) => checked(streamQuery, single(parameters))
 
 const single = (parameters: URLSearchParams): Record<string, string> => {

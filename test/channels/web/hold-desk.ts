@@ -1,6 +1,7 @@
 import type { Approvals } from '../../../src/approval/approvals.ts'
 import type { GrantView } from '../../../src/approval/grants.ts'
 import type { Identity } from '../../../src/identity/identity.ts'
+import type { AuditDesk } from '../../../src/channels/web/audit-desk.ts'
 import { makeConsoleListener } from '../../../src/channels/web/listener.ts'
 import type { ConsoleOptions } from '../../../src/channels/web/options.ts'
 import { partiesOf, sameParty, type Caller, type Principal } from '../../../src/model/caller.ts'
@@ -154,10 +155,10 @@ export const makeDesk = (from = issuer) => {
 
 export const silent = { info() {}, warn() {}, error() {} }
 
-export const startDesk = async (more: Partial<ConsoleOptions> = {}, openapi?: unknown) => {
+export const startDesk = async (more: Partial<ConsoleOptions> = {}, openapi?: unknown, audit?: AuditDesk) => {
   const { desk, approvals, identity } = makeDesk()
   const options: ConsoleOptions = { host: '127.0.0.1', port: 0, url: 'https://approvals.example.org', hosts: ['127.0.0.1'], streams: { total: 10, perViewer: 2 }, login: { issuer, clientId: 'countersign-cli', scopes: ['openid', 'groups'] }, ...more }
-  const listener = makeConsoleListener(options, { approvals, identity, log: silent, ...(openapi === undefined ? {} : { openapi }) })
+  const listener = makeConsoleListener(options, { approvals, identity, log: silent, ...(openapi === undefined ? {} : { openapi }), ...(audit === undefined ? {} : { audit }) })
   const { port } = await listener.listen()
   const url = `http://127.0.0.1:${port}`
   const call = async (method: string, path: string, { token, body, headers = {} }: { token?: string; body?: unknown; headers?: Record<string, string> } = {}) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { parse } from 'yaml'
+import { auditLog } from './audit-log.ts'
 import { digest, makeHold, person, startDesk } from './hold-desk.ts'
 
 interface Operation {
@@ -32,7 +33,8 @@ const check = (path: string, method: string, answer: { readonly status: number; 
 }
 
 test('every answer is one that the document describes', async () => {
-  await using desk = await startDesk({}, document)
+  await using log = await auditLog(['security'])
+  await using desk = await startDesk({}, document, log.desk)
   const ira = person('ira', 'incident')
   const circle = { groups: ['incident'], users: [{ issuer: ira.issuer, subject: 'ira' }] }
   const usual = makeHold().terms
@@ -79,6 +81,15 @@ test('every answer is one that the document describes', async () => {
   await call('post', '/api/grants/{id}/revoke', 'grant_4', { ...alice, body: { why: 'x' } })
   await call('post', '/api/grants/{id}/revoke', 'grant_4', { ...alice, body: {} })
   await call('post', '/api/grants/{id}/revoke', 'grant_4', { ...alice, body: {} })
+  const audit = async (path: string, url: string, options: Parameters<typeof desk.call>[2] = alice) => check(path, 'get', await desk.call('GET', url, options))
+  for (const query of ['', '?who=invoice-agent&limit=1', '?who=---', '?nonsense=1']) await audit('/api/audit', `/api/audit${query}`)
+  const one = '/api/audit/{replica}/{epoch}/{seq}'
+  for (const [id, options] of [['r1/1/0', alice], ['r1/1/99', alice], ['r1/1/0', { token: 'dave' }]] as const) {
+    await audit(one, `/api/audit/${id}`, options)
+    await audit(`${one}/proof`, `/api/audit/${id}/proof`, options)
+  }
+  await log.sign()
+  await audit(`${one}/proof`, '/api/audit/r1/1/0/proof')
   for (const path of ['/api/whoami', '/api/login-info', '/openapi.json']) await call('get', path, '', path === '/openapi.json' ? {} : alice)
   await call('get', '/api/whoami', '')
   assert.doesNotMatch((await desk.call('GET', '/api/holds/hold_2', alice)).text, /private/)

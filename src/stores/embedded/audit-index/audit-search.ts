@@ -19,8 +19,8 @@ interface Waiting {
   readonly late: NodeJS.Timeout
 }
 
-/** The index in a thread of its own. It begins to read the log at once, and never stands in the way of whoever writes it. */
-export const openAuditSearch = (directory: string, warn: (fields: object, message: string) => void): AuditSearch & AsyncDisposable => {
+/** The index in a thread of its own. It begins to read the log at once, or when somebody asks, and never stands in the way of whoever writes it. */
+export const openAuditSearch = (directory: string, warn: (fields: object, message: string) => void, begin = true): AuditSearch & AsyncDisposable => {
   const options: WorkerOptions = { path: indexPath(directory), directory }
   const waiting = new Map<number, Waiting>()
   let worker: Worker | undefined
@@ -40,7 +40,7 @@ export const openAuditSearch = (directory: string, warn: (fields: object, messag
     if (worker !== of) return
     worker = undefined
     failedAt = performance.now()
-    for (const one of [...waiting.keys()]) settle(one)?.reject(unavailable(cause))
+    for (const one of waiting.keys()) settle(one)?.reject(unavailable(cause))
     if (!closed) warn({ cause: String(cause) }, 'the index of the audit log stopped; it is started again when somebody asks')
   }
 
@@ -57,7 +57,7 @@ export const openAuditSearch = (directory: string, warn: (fields: object, messag
     made.unref()
     return made
   }
-  worker = start()
+  if (begin) worker = start()
 
   const ask = (what: Asked['what'], ...args: readonly unknown[]): Promise<unknown> => {
     if (closed) return Promise.reject(unavailable('closed'))

@@ -1,7 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { mostCounted, mostOfOneCase, type FoundPage, type FoundRecord, type IndexState } from '../../../audit/search/audit-search.ts'
+import { mostCounted, mostOfOneCase, type FoundPage, type FoundRecord, type Hit, type IndexState } from '../../../audit/search/audit-search.ts'
 import type { RecordData } from '../../../audit/search/fields.ts'
 import { termsOf, type AuditQuestion, type Term } from '../../../audit/search/question.ts'
+import { summaryOf } from '../../../audit/search/summary.ts'
 import { wholeWord, wordsOf } from '../../../audit/search/words.ts'
 import { Refusal } from '../../../model/refusal.ts'
 import { keyAt } from './indexer.ts'
@@ -46,18 +47,32 @@ export const search = (database: DatabaseSync, directory: string, question: Audi
   const { count } = database.prepare(`select count(*) as count from (select 1 from ${terms.length === 0 ? 'entries e' : 'found f'} where ${where} limit ?)`).get(...match, from, to, mostCounted + 1) as { count: number }
   const last = rows.at(-1)
   return {
-    records: readPlaces(directory, rows).filter((found) => found !== undefined),
+    records: withActions(database, directory, readPlaces(directory, rows).filter((found) => found !== undefined)),
     count: Math.min(count, mostCounted),
     counted: count > mostCounted ? 'more' : 'all',
     ...(last !== undefined && rows.length === limit ? { next: String(last.key) } : {}),
   }
 }
 
+/** What the others say of the same action. */
+const withActions = (database: DatabaseSync, directory: string, records: readonly FoundRecord[]): readonly Hit[] => {
+  const cases = new Map<string, readonly RecordData[]>()
+  return records.map((found) => {
+    const record = JSON.parse(found.text) as RecordData
+    const name = record['hold'] ?? record['attempt']
+    if (typeof name !== 'string') return { ...found, summary: summaryOf(record, []) }
+    const all = cases.get(name) ?? caseOf(database, directory, name, mostForSummary).map(({ text }) => JSON.parse(text) as RecordData)
+    cases.set(name, all)
+    return { ...found, summary: summaryOf(record, all) }
+  })
+}
+const mostForSummary = 40
+
 const names = ['attempt', 'hold'] as const
 const mostNames = 60
 
 /** First which tries and holds belong together, then all their records. */
-export const caseOf = (database: DatabaseSync, directory: string, name: string): readonly FoundRecord[] => {
+export const caseOf = (database: DatabaseSync, directory: string, name: string, most = mostOfOneCase): readonly FoundRecord[] => {
   const known = new Set<string>()
   const learn = (record: RecordData): void => {
     for (const key of names) if (typeof record[key] === 'string' && known.size < mostNames) known.add(record[key])
@@ -71,7 +86,7 @@ export const caseOf = (database: DatabaseSync, directory: string, name: string):
     size = known.size
     const asked = [...known].map((one) => wordsOf(one)).filter((words) => words.length > 0).map((words) => `"${wholeWord(words)}"`)
     if (asked.length === 0) return []
-    const places = placesOf(database, `found f join entries e on e.key = f.rowid join segments s on s.n = e.segment where f.found match ? order by f.rowid limit ${mostOfOneCase}`, `f_case : (${asked.join(' OR ')})`)
+    const places = placesOf(database, `found f join entries e on e.key = f.rowid join segments s on s.n = e.segment where f.found match ? order by f.rowid limit ${most}`, `f_case : (${asked.join(' OR ')})`)
     for (const found of readPlaces(directory, places)) {
       const record = found && (JSON.parse(found.text) as RecordData)
       if (record === undefined || ![record['attempt'], record['hold'], record['code']].some((value) => typeof value === 'string' && known.has(value))) continue

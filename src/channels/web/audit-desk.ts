@@ -1,0 +1,86 @@
+import type { AuditSearch, FoundPage, FoundRecord, IndexState } from '../../audit/search/audit-search.ts'
+import { questionText, type AuditQuestion } from '../../audit/search/question.ts'
+import { checkProof } from '../../audit/proof.ts'
+import { BadNote, type NoteVerifier } from '../../audit/signed-note.ts'
+import { defined } from '../../lib/defined.ts'
+import type { AuditEvent } from '../../model/audit-event.ts'
+import type { Caller, Principal } from '../../model/caller.ts'
+import { Refusal } from '../../model/refusal.ts'
+import { isOwnPerson } from './hold-view.ts'
+
+export interface AuditReading {
+  readonly search: AuditSearch
+  /** Members of these groups may read the whole log. None: nobody may. */
+  readonly readers: () => readonly string[]
+  /** Resolves when it is on record. */
+  readonly record: (event: Extract<AuditEvent, { type: 'audit-read' | 'audit-read-refused' }>) => Promise<void>
+  /** Whose signatures count. */
+  readonly keys: readonly NoteVerifier[]
+}
+
+/** What came of checking one record against what was signed. */
+export type ProofReport = { readonly id: string } & (
+  | { readonly verdict: 'proved'; readonly proof: string; readonly line: string; readonly origin: string; readonly size: number }
+  /** Records wait up to a second for a signature. */
+  | { readonly verdict: 'unsigned' }
+  | { readonly verdict: 'wrong'; readonly problem: string }
+)
+
+export interface AuditDesk {
+  mayRead(viewer: Caller): boolean
+  search(viewer: Caller, question: AuditQuestion, page: { readonly after?: string | undefined; readonly limit: number }): Promise<FoundPage & { readonly index: IndexState }>
+  record(viewer: Caller, id: string): Promise<{ readonly record: FoundRecord; readonly all: readonly FoundRecord[] }>
+  prove(viewer: Caller, id: string): Promise<ProofReport>
+}
+
+const principalOf = ({ issuer, subject, kind, groups, email, name, clientId, owner }: Caller): Principal => ({ issuer, subject, kind, groups, ...defined({ email, name, clientId, owner }) })
+
+/** Who reads the log is in the log: nothing is shown before that is on record, and who may not is on record as well. */
+export const makeAuditDesk = ({ search, readers, record, keys }: AuditReading): AuditDesk => {
+  const mayRead: AuditDesk['mayRead'] = (viewer) => isOwnPerson(viewer) && readers().some((group) => viewer.groups?.includes(group))
+
+  const reading = async <T>(viewer: Caller, query: string, look: () => Promise<readonly [answer: T, records: number]>): Promise<T> => {
+    const by = principalOf(viewer)
+    if (!mayRead(viewer)) {
+      await record({ type: 'audit-read-refused', by, query, refusal: 'denied' })
+      throw new Refusal('denied', 'Only people of the groups that are configured as readers of the audit log may read it. This was recorded.')
+    }
+    const [answer, records] = await look()
+    await record({ type: 'audit-read', by, query, records })
+    return answer
+  }
+
+  const missing = (): Refusal => new Refusal('not-found', 'There is no such record here.')
+
+  return {
+    mayRead,
+    search: (viewer, question, { after, limit }) =>
+      reading(viewer, `search ${questionText(question)}`, async () => {
+        const found = await search.search(question, { limit, ...defined({ after }) })
+        return [{ ...found, index: await search.state() }, found.records.length]
+      }),
+    record: (viewer, id) =>
+      reading(viewer, `record ${id}`, async () => {
+        const found = await search.record(id)
+        if (found === undefined) throw missing()
+        const all = await search.caseOf(id)
+        return [{ record: found, all }, Math.max(1, all.length)]
+      }),
+    prove: (viewer, id) =>
+      reading(viewer, `proof ${id}`, async () => {
+        const proved = await search.prove(id)
+        if (proved === undefined) throw missing()
+        return [proved === 'unsigned' ? { id, verdict: 'unsigned' } : checked(id, proved.proof, proved.record, keys), 1]
+      }),
+  }
+}
+
+const checked = (id: string, proof: string, { text }: FoundRecord, keys: readonly NoteVerifier[]): ProofReport => {
+  try {
+    const { origin, size } = checkProof(proof, text, keys)
+    return { id, verdict: 'proved', proof, line: text, origin, size }
+  } catch (error) {
+    if (!(error instanceof BadNote)) throw error
+    return { id, verdict: 'wrong', problem: error.message }
+  }
+}
