@@ -10,7 +10,8 @@ export interface ActivitiesParts extends ClickParts {
   readonly now: () => number
 }
 
-const mostBytes = 256 * 1024
+/** What the Connector posts about a click is a few thousand bytes; strangers get to fill no more. */
+const mostBytes = 64 * 1024
 
 /** How Teams is told: by the status inside of the answer. */
 const said = (answer: Answer): object =>
