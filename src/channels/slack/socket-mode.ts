@@ -66,12 +66,15 @@ export const makeSocketMode = ({ name, replica, lease, api, apiUrl, take, log }:
     const { url } = await api.call('apps.connections.open', {}, AbortSignal.any([closing.signal, AbortSignal.timeout(callWithinMs)]))
     if (typeof url !== 'string' || !isSocketUrl(url, apiUrl)) throw new Error('Slack names a connection that is not in its own domain')
     const socket = openSocket(url, take)
+    closing.signal.addEventListener('abort', socket.close, { once: true })
     try {
       const { forMs = longestUseMs } = await socket.opened
       return { socket, forMs: Math.min(forMs * 0.8, longestUseMs) }
     } catch (error) {
       socket.close()
       throw error
+    } finally {
+      closing.signal.removeEventListener('abort', socket.close)
     }
   }
 
