@@ -158,10 +158,11 @@ describe('telling channels', () => {
 
   test('what a channel remembers is of this hold, or it is not believed', async () => {
     const { channel, told } = place('chat')
-    const { announcer } = await announce('b', channel)
+    const { announcer, replica } = await announce('b', channel)
     await speaking(announcer)
     const [one, two] = [await world.opened('POST /one'), await world.opened('POST /two')]
     await until('both', () => told.length === 2)
+    for (const { id } of [one, two]) await until('it to be remembered', async () => (await replica.life.show(id, bob)).reaches?.[0]?.state === 'shown')
     world.tamper('update attachments set sealed = (select sealed from attachments where id = ?) where id = ?', two.id, one.id)
     await world.a.life.vote(one.id, ballot(bob, one))
     await until('the change', () => told.length === 3)
