@@ -36,6 +36,8 @@ const usual: SocketTiming = { leaseMs: 15_000, beatMs: 4_000, firstWaitMs: 1_000
 const seats = 2
 const callWithinMs = 10_000
 const longestWaitMs = 60_000
+/** A connection that goes sooner is no sign that the next will last. */
+const shortUseMs = 10_000
 /** Replaced after this at the latest: a connection that died without a word is not noticed otherwise. */
 const longestUseMs = 30 * 60_000
 
@@ -99,6 +101,11 @@ export const makeSocketMode = ({ name, replica, lease, api, apiUrl, take, log }:
       old?.close()
       old = undefined
     }
+    /** Each time longer, until a connection has lasted. */
+    const later = async (leastMs = 0): Promise<void> => {
+      await rest(Math.max(leastMs, wait * (0.8 + 0.4 * Math.random())))
+      wait = Math.min(wait * 2, longestWaitMs)
+    }
     while (!closing.signal.aborted) {
       if (!(await takeSeat())) {
         drop()
@@ -112,12 +119,16 @@ export const makeSocketMode = ({ name, replica, lease, api, apiUrl, take, log }:
         drop()
         state = 'connected'
         lastError = undefined
-        wait = timing.firstWaitMs
+        const openedAt = performance.now()
         const end = await use(next)
         if (end === 'refresh') old = next.socket
         else next.socket.close()
         if (end === 'disabled') throw new Closed('Socket Mode is switched off for this app')
-        if (end === 'too-many') await rest(longestWaitMs)
+        if (end === 'too-many') {
+          state = 'stand-by'
+          await rest(longestWaitMs)
+        } else if (performance.now() - openedAt > shortUseMs) wait = timing.firstWaitMs
+        else await later()
       } catch (error) {
         if (closing.signal.aborted) break
         lastError = causeText(error) ?? 'unknown'
@@ -126,8 +137,7 @@ export const makeSocketMode = ({ name, replica, lease, api, apiUrl, take, log }:
           state = 'closed'
           break
         }
-        await rest(error instanceof Busy ? error.retryAfterMs : wait * (0.8 + 0.4 * Math.random()))
-        wait = Math.min(wait * 2, longestWaitMs)
+        await later(error instanceof Busy ? error.retryAfterMs : 0)
       }
     }
     drop()
