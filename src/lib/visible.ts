@@ -9,6 +9,9 @@ export const visible = (text: string): string =>
 /** The same with backslashes doubled, so that nothing in the text can pass for such a spelling. */
 export const visibleRaw = (text: string): string => visible(text.includes('\\') ? text.replaceAll('\\', '\\\\') : text)
 
+/** Of words that people type and agents, chats and terminals show: line feeds and tabs are all that controls anything in them. */
+export const isPlainText = (text: string): boolean => text.isWellFormed() && !/[\p{Cc}\p{Cf}]/u.test(text.replaceAll(/[\n\t]/g, ''))
+
 export interface Cut {
   readonly text: string
   readonly cut: boolean

@@ -3,6 +3,7 @@ import { shortCode } from '../../approval/hold-name.ts'
 import { obstacles } from '../../approval/no.ts'
 import { isSureEnough, leastAssurance } from '../../approval/assurance.ts'
 import type { Log } from '../../lib/log.ts'
+import { isPlainText } from '../../lib/visible.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
 import type { Caller, Principal } from '../../model/caller.ts'
 import type { Hold } from '../../model/hold.ts'
@@ -150,7 +151,7 @@ export const makeClicks = (parts: ClickParts): Clicks => {
         log.warn({ conversation: interaction.copy.channel }, 'a click came from a conversation that is not configured')
         return interaction.kind === 'submission' ? { response_action: 'update', view: noticeWindow('This is not a conversation in which anything is decided.') } : undefined
       }
-      if (interaction.kind === 'submission' && isHidden(interaction.reason)) return wrongReason('A reason holds no control or invisible characters.')
+      if (interaction.kind === 'submission' && !isPlainText(interaction.reason)) return wrongReason('A reason holds no control or invisible characters.')
       return await decide(interaction, conversation, AbortSignal.timeout(decideWithinMs))
     },
     async [Symbol.asyncDispose]() {
@@ -158,8 +159,5 @@ export const makeClicks = (parts: ClickParts): Clicks => {
     },
   }
 }
-
-// A reason is shown to agents, in chats and in terminals.
-const isHidden = (reason: string): boolean => !reason.isWellFormed() || /[\p{Cc}\p{Cf}]/u.test(reason.replaceAll(/[\n\t]/g, ''))
 
 const wrongReason = (text: string): Response => ({ response_action: 'errors', errors: { reason: text } })

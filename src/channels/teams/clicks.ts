@@ -4,6 +4,7 @@ import { isHoldId, shortCode } from '../../approval/hold-name.ts'
 import { obstacles } from '../../approval/no.ts'
 import type { Links } from '../../identity/links.ts'
 import type { Log } from '../../lib/log.ts'
+import { isPlainText } from '../../lib/visible.ts'
 import type { Digest } from '../../model/action.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
 import type { Caller, Party } from '../../model/caller.ts'
@@ -105,7 +106,8 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
   const vote = async (bot: TeamsBot, person: Caller, { verdict, hold: id, digest, reason }: Click): Promise<Answer> => {
     const hold = await visibleTo(person, id)
     const { card } = bot.messageOf(hold)
-    if (hold.state === 'pending' && hold.action.digest === digest && !offers(card, verdict)) throw new NotTaken('not-eligible', `the card has no button to ${verdict} it`, `This cannot be decided here. Open the full review: ${review(id)}`)
+    const isOffered = bot.concerns(hold) && offers(card, verdict)
+    if (hold.state === 'pending' && hold.action.digest === digest && !isOffered) throw new NotTaken('not-eligible', `the card has no button to ${verdict} it`, `This cannot be decided here. Open the full review: ${review(id)}`)
     try {
       const voted = await approvals.vote(id, { verdict, digest, by: person, channel: 'teams', assurance: 'chat', ...(verdict === 'approve' ? { shown: shownOn(hold) } : {}), ...(reason === '' ? {} : { reason }) })
       return { card: bot.messageOf(voted).card }
@@ -124,7 +126,7 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
     const { verb: verdict, data } = read.data.action
     const { hold, digest } = data
     const reason = data[reasonIds[verdict]] ?? ''
-    if (isHidden(reason)) return { message: 'A reason holds no control or invisible characters.' }
+    if (!isPlainText(reason)) return { message: 'A reason holds no control or invisible characters.' }
     if (!(await links.first(`teams ${activity.app} ${activity.conversation.id} ${activity.id}`, repeatsMs))) return { message: 'This has arrived before. Nothing was done a second time.' }
     const { tenant, issuer } = bot.options
     const party: Party = { issuer, subject: `${tenant}/${activity.from.aadObjectId?.toLowerCase() ?? activity.from.id}` }
@@ -144,6 +146,3 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
 
 /** A thread of a channel is that channel. */
 const conversationOf = ({ conversation }: Activity): string => conversation.id.replace(/;messageid=\d+$/, '')
-
-// A reason is shown to agents, in chats and in terminals.
-const isHidden = (reason: string): boolean => !reason.isWellFormed() || /[\p{Cc}\p{Cf}]/u.test(reason.replaceAll(/[\n\t]/g, ''))

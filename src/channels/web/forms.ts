@@ -3,6 +3,7 @@ import { defined } from '../../lib/defined.ts'
 import type { AuditQuestion } from '../../audit/search/question.ts'
 import { searchFields, type SearchField } from '../../audit/search/fields.ts'
 import { parseDuration } from '../../lib/duration.ts'
+import { isPlainText } from '../../lib/visible.ts'
 import type { Digest } from '../../model/action.ts'
 import type { GrantBounds } from '../../model/decision.ts'
 import type { HoldState } from '../../model/hold.ts'
@@ -12,7 +13,7 @@ import { Refusal } from '../../model/refusal.ts'
 const states = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const satisfies readonly HoldState[]
 
 // A reason is shown to agents, in chats and in terminals.
-const words = z.string().max(2_000).refine((text) => text.isWellFormed() && !/[\p{Cc}\p{Cf}]/u.test(text.replaceAll(/[\n\t]/g, '')), 'must not contain control or invisible characters')
+const words = z.string().max(2_000).refine(isPlainText, 'must not contain control or invisible characters')
 
 /** What else a yes lets through. */
 const wish = z

@@ -102,6 +102,8 @@ describe('clicks in Teams', () => {
     await open({ payload: 'summary' })
     const hold = await world.opened('POST /other', agent, chat)
     await untouched(hold, await press(bob, 'approve', hold), /cannot be decided here/, /no button/)
+    await open({ interest: { services: ['another'] } })
+    await untouched(hold, await press(bob, 'deny', hold), /cannot be decided here/, /no button/)
   })
 
   test('another digest, another hold, a decided one, a second click', async () => {
