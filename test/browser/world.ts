@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { AuditDesk } from '../../src/channels/web/audit-desk.ts'
 import { makeConsoleListener } from '../../src/channels/web/listener.ts'
 import { makeIdentity } from '../../src/identity/make-identity.ts'
 import { Secret } from '../../src/lib/secret.ts'
@@ -34,7 +35,7 @@ export const sqlAction = (sql: string, values: readonly string[] = [], over: Par
 }
 
 /** The whole console before real holds, with a real identity provider: alice, bob, carol and dave, of whom alice owns the agent. */
-export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, host: 'localhost' | '127.0.0.1' = '127.0.0.1') => {
+export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, host: 'localhost' | '127.0.0.1' = '127.0.0.1', audit?: AuditDesk) => {
   await using making = new AsyncDisposableStack()
   const port = await freePort()
   const url = `http://${host}:${port}`
@@ -50,7 +51,7 @@ export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, h
   const log = { info() {}, warn() {}, error: (detail: object, text: string) => void process.stderr.write(`${text} ${JSON.stringify(detail)}\n`) }
   const notes: AuditEvent[] = []
   const site = { store, passkeys, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: (event: AuditEvent) => void notes.push(event), markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
-  const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site }))
+  const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site, ...(audit === undefined ? {} : { audit }) }))
   await listener.listen()
 
   const party = (subject: string, more: Partial<Caller> = {}): Caller => ({ issuer: idp.issuer, subject, kind: 'human', groups: [], onBehalfOf: [], claims: {}, session: `s-${subject}`, authenticatedAt: 0, expiresAt: 4_000_000_000_000, address: '10.4.12.7', ...more })

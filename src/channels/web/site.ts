@@ -8,6 +8,8 @@ import type { SignIns } from '../../identity/sign-in.ts'
 import { makeSealing } from '../../lib/sealing.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
 import { Refusal } from '../../model/refusal.ts'
+import type { AuditDesk } from './audit-desk.ts'
+import { makeAuditPages } from './audit-pages.ts'
 import { loadAssets } from './assets.ts'
 import { headerValues, type Boundary } from './boundary.ts'
 import { makeDecisions, type Shown } from './decisions.ts'
@@ -73,7 +75,7 @@ interface Route {
   readonly machine?: true
 }
 
-export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOptions }, boundary: Boundary, { approvals, identity, roster, ...parts }: SiteParts & { readonly approvals: Approvals; readonly identity: Pick<Identity, 'standing'>; readonly roster?: Roster | undefined }): Site => {
+export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOptions }, boundary: Boundary, { approvals, identity, roster, audit, ...parts }: SiteParts & { readonly audit?: AuditDesk | undefined; readonly approvals: Approvals; readonly identity: Pick<Identity, 'standing'>; readonly roster?: Roster | undefined }): Site => {
   const { now = Date.now } = parts
   const sealing = makeSealing(parts.keys)
   const sessions = makeSessions(options.signIn, options.url.startsWith('https:'), { store: parts.store, sealing, identity, roster, now })
@@ -81,7 +83,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const signIn = makeSignIn(options.signIn, { url: options.url, provider, sealing, sessions, signIns: parts.signIns, now })
   const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, links: parts.linking?.links, note: parts.note })
   const assets = loadAssets()
-  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, linking: (parts.linking?.workspaces.length ?? 0) > 0, now: now(), ...more })
+  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, linking: (parts.linking?.workspaces.length ?? 0) > 0, readsAudit: more.session !== undefined && audit?.mayRead(more.session.viewer) === true, now: now(), ...more })
 
   const send = (response: ServerResponse, status: number, about: Frame, main: Html): void => {
     response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy })
@@ -118,6 +120,19 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     if (refused !== undefined) sendGrants(response, refused.session, refused.shown)
   }
 
+  const auditRoutes = ({ list, record, verify }: ReturnType<typeof makeAuditPages>): readonly Route[] => {
+    const shown = (work: (session: Session, visit: Visit) => Promise<Shown>): Answer =>
+      withSession(async (visit, session) => {
+        const { status, title, main } = await work(session, visit)
+        send(visit.response, status, frame(title, { session, current: 'audit' }), main)
+      })
+    return [
+      { path: /^\/audit$/, GET: shown((session, { target }) => list(session, target)) },
+      { path: /^\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})$/, GET: shown((session, { id }) => record(session, id)) },
+      { path: /^\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})\/verify$/, GET: shown((session, { id }) => verify(session, id)) },
+    ]
+  }
+
   const passkeyPage = withSession(async ({ response }, session) => send(response, 200, frame('Passkeys', { session, current: 'passkeys' }), await passkeys.page(session)))
 
   const signedOut: Answer = async ({ response }) => {
@@ -139,6 +154,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
 
   const routes: readonly Route[] = [
     ...(parts.linking === undefined ? [] : linkRoutes(makeLinkPages({ ...parts.linking, sessions, note: parts.note }))),
+    ...(audit === undefined ? [] : auditRoutes(makeAuditPages({ audit, approvals }))),
     { path: /^\/$/, GET: inbox },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: hold },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/vote$/, POST: decide('vote') },
