@@ -120,6 +120,17 @@ const shown = async ({ messages }: FakeSlack, hold: string) => {
   }
 }
 
+/** A vote of a step that comes in by a click. Slack is answered 200 whatever comes of it; that it does not count is told to who clicked, and is their 403. */
+export const voteInSlack = async (seen: Observation, by: string, ref: string, verdict: 'approve' | 'deny'): Promise<NonNullable<Exchange['reply']>> => {
+  const { fake } = seen.world.slack ?? fail('there is no Slack')
+  await linkAccounts(seen)
+  const { reply } = await clickInSlack(seen, { action: verdict === 'approve' ? 'approve' : 'reject', approval: ref, user: `U-${by.toUpperCase()}`, signature: 'valid' }, `click-${ref}`)
+  if (typeof reply !== 'object' || reply.status !== 200) return reply ?? 'silent'
+  const counted = (): boolean => seen.world.events().some((event) => event.type === 'voted' && event.hold === holdOf(seen, ref) && event.vote.channel === 'slack')
+  for (const end = performance.now() + 3_000; !counted() && fake.whispers.length === 0; await pause(20)) if (performance.now() > end) fail('nothing came of the click')
+  return counted() ? reply : { ...reply, status: 403 }
+}
+
 /** Somebody approves by a click while the requester is gone; then something happens to the message. */
 export const approveThen = async (seen: Observation, mishap: 'deleted' | 'edited' | 'gone before it is drawn anew'): Promise<void> => {
   const { fake } = seen.world.slack ?? fail('there is no Slack')

@@ -13,7 +13,7 @@ import { channelOf, notYetItem } from './names.ts'
 import { api, breakGlass, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
 import { loseSecret } from './secrets.ts'
-import { clickInSlack, switchOff } from './slack.ts'
+import { clickInSlack, voteInSlack, switchOff } from './slack.ts'
 import { applyRules, put, shiftOf } from './translate.ts'
 import type { Reply } from './wire-client.ts'
 import type { World } from './world.ts'
@@ -58,7 +58,7 @@ const voteStep = (verdict: 'approve' | 'deny', name: string): Step => async (see
   }
   const by = String(given['by'])
   const more = { ...(replica === undefined ? {} : { replica }), ...(given['revision'] === undefined ? {} : { revision: Number(given['revision']) }), ...(given['comment'] === undefined ? {} : { reason: String(given['comment']) }) }
-  const reply = await vote(seen.world, by, exchange.hold, verdict, more)
+  const reply = given['via'] === 'slack' ? await voteInSlack(seen, by, ref, verdict) : await vote(seen.world, by, exchange.hold, verdict, more)
   seen.named.set(name, reply)
   // What a vote sets free runs at once where its requester waits.
   if (typeof reply === 'object' && reply.status === 200 && (exchange.reply === undefined || exchange.reply === 'silent') && !exchange.wire.closed()) exchange.reply = await exchange.wire.reply(exchange.index, 700, exchange.sent.method)
