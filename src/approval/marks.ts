@@ -40,13 +40,15 @@ export const reviewDue = (hold: Pick<Hold, 'marks'>): number | undefined => {
   return broke > reviewed ? (marksOf(hold)[broke]?.at ?? 0) + reviewWithinMs : undefined
 }
 
+/** When it is to be said that nobody has looked at it; each time that the glass was broken, once. */
+const nextOverdue = (hold: Pick<Hold, 'marks'>): number | undefined =>
+  marksOf(hold).findLast(({ what }) => what === 'review-overdue' || what === 'broke-glass')?.what === 'review-overdue' ? undefined : reviewDue(hold)
+
 /** The next moment at which something has to be said about this hold, and what. */
 export const nextMark = (hold: Pick<Hold, 'marks' | 'state' | 'terms' | 'openedAt'>): { readonly what: 'escalated' | 'review-overdue'; readonly at: number } | undefined => {
-  const escalation = nextEscalation(hold)
-  if (escalation !== undefined) return { what: 'escalated', at: escalation }
-  const review = reviewDue(hold)
-  if (review === undefined || marksOf(hold).findLast(({ what }) => what === 'review-overdue' || what === 'broke-glass')?.what === 'review-overdue') return undefined
-  return { what: 'review-overdue', at: review }
+  const [escalation, review] = [nextEscalation(hold), nextOverdue(hold)]
+  if (escalation !== undefined && escalation <= (review ?? Infinity)) return { what: 'escalated', at: escalation }
+  return review === undefined ? undefined : { what: 'review-overdue', at: review }
 }
 
 /** How much somebody who breaks the glass has to say: as much as the most talkative rule asks. */

@@ -1,6 +1,5 @@
 import { defined } from '../lib/defined.ts'
-import { sameParty } from '../model/caller.ts'
-import type { Caller } from '../model/caller.ts'
+import { sameParty, type Caller } from '../model/caller.ts'
 import { isOpen, type Hold, type Successor } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals } from './approvals.ts'

@@ -89,6 +89,14 @@ test('a review is owed until somebody else among the approvers has looked', () =
   assert.equal(may(bob, plain, reviewed), 'already-settled')
 })
 
+test('what is due first is said first, and an escalation far away delays nothing', () => {
+  const slow = terms([requirement({ escalation: { afterMs: reviewWithinMs * 2, groups: ['managers'], users: [] } })], { withinMs: reviewWithinMs * 3, breakGlass: [glass()] })
+  const hold: Hold = { ...done(breakGlass(held({ terms: slow }), broken(ira), plain, 10)), state: 'pending' }
+  assert.deepEqual(nextMark(hold), { what: 'review-overdue', at: 10 + reviewWithinMs })
+  assert.deepEqual(nextMark({ ...hold, marks: [...hold.marks ?? [], { what: 'review-overdue', at: 10 + reviewWithinMs }] }), { what: 'escalated', at: reviewWithinMs * 2 })
+  assert.equal(nextMark({ ...hold, state: 'denied', marks: [] }), undefined)
+})
+
 test('overdue is said once', () => {
   const hold = done(breakGlass(held(), broken(ira), plain, 10))
   const overdue: Hold = { ...hold, marks: [...hold.marks ?? [], { what: 'review-overdue', at: 99 }] }
