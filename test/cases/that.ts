@@ -8,7 +8,7 @@ import { api, ask, breakGlass, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, o
 import { list } from './loader.ts'
 import { fail, pending } from './outcome.ts'
 import { signedOnRecord } from './passkeys.ts'
-import { bearerOf, makeToken, opaqueOf } from './principals.ts'
+import { bearerOf, issuerUrls, makeToken, opaqueOf, userOf } from './principals.ts'
 import { oldSecret } from './secrets.ts'
 import { postToSlackHook, toldNobodyElse } from './slack.ts'
 import { answer, foldName, type Seen } from './stub.ts'
@@ -154,6 +154,24 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'the comparison is constant-time': () => demand(readFileSync(join(import.meta.dirname, '../../src/channels/slack/signature.ts'), 'utf8').includes('return timingSafeEqual(wanted,'), 'it is not'),
   'the answer is visible to the clicking user only': toldNobodyElse,
+  'actor = agent-a, on_behalf_of = req-a, approver = appr-a; each as (iss, sub)': (seen) => {
+    const held = eventsOf(seen).find((event) => event.type === 'held')
+    const voted = eventsOf(seen).find((event) => event.type === 'voted')
+    const names = (one: { readonly issuer: string; readonly subject: string } | undefined): string => `${one?.issuer} ${one?.subject}`
+    const wanted = ['agent-a', 'req-a', 'appr-a'].map((name) => `${issuerUrls['idp-a']} ${name === 'req-a' ? 'u-req-a' : userOf(name)}`)
+    const found = [names(held?.type === 'held' ? held.caller : undefined), names(held?.type === 'held' ? held.caller.onBehalfOf[0] : undefined), names(voted?.type === 'voted' ? voted.vote.by : undefined)]
+    demand(found.join() === wanted.join(), `on record are ${found.join(', ')}`)
+  },
+  'present: client address, session id (hashed), delegation chain, policy hash, decision id, channel and factor of the vote': (seen) => {
+    const held = eventsOf(seen).find((event) => event.type === 'held')
+    const started = eventsOf(seen).find((event) => event.type === 'started')
+    const voted = eventsOf(seen).find((event) => event.type === 'voted')
+    if (held?.type !== 'held' || started?.type !== 'started' || voted?.type !== 'voted') return fail('a record is missing')
+    const { address, session, onBehalfOf } = held.caller
+    demand(address !== '' && /^[\w-]{8,}$/.test(session) && onBehalfOf.length === 1, `of the caller there is ${JSON.stringify({ address, session, onBehalfOf })}`)
+    demand(started.decision.policyVersion.length > 16 && started.attempt !== '' && started.hold === held.hold, 'the decision has no name, or not its policies')
+    demand(voted.vote.channel === 'slack' && voted.vote.assurance === 'chat', `the vote came by ${voted.vote.channel}, ${voted.vote.assurance}`)
+  },
   'the server record is unchanged': async (seen) => {
     const view = await viewOf(seen.world, holdOf(seen, '1'))
     demand(view?.state === 'approved' && view.votes.length === 1, `it is ${view?.state} with ${view?.votes.length} votes`)
