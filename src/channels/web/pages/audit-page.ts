@@ -2,8 +2,7 @@ import type { FoundPage, Hit, IndexState } from '../../../audit/search/audit-sea
 import type { RecordData, SearchField } from '../../../audit/search/fields.ts'
 import { said, verbText } from '../../words.ts'
 import { html, type Html } from './html.ts'
-import { stepText, typeText } from './audit-words.ts'
-import { clock } from './words.ts'
+import { precise, stepText, typeText } from './audit-words.ts'
 
 export interface AuditPage {
   /** What was typed, as it was typed. */
@@ -14,7 +13,7 @@ export interface AuditPage {
 }
 
 const texts: readonly (readonly [name: SearchField, label: string, hint: string])[] = [
-  ['who', 'Who', 'account, name or e-mail'],
+  ['who', 'Who', 'account, name, e-mail'],
   ['for', 'For whom', 'on behalf of'],
   ['on', 'On what', 'table, endpoint, tool'],
   ['approver', 'Approver', 'who voted'],
@@ -47,7 +46,7 @@ const reach = ({ records, until, bytes, ofBytes, unreadable }: IndexState): stri
 const input = (typed: ReadonlyMap<string, string>) => ([name, label, hint]: readonly [string, string, string]): Html =>
   html`<p><label for="a-${name}">${label}</label><input id="a-${name}" name="${name}" value="${typed.get(name)}" maxlength="300" placeholder="${hint}" autocomplete="off" spellcheck="false"></p>`
 
-const moment = (typed: ReadonlyMap<string, string>, name: 'from' | 'to', label: string): Html => html`<p><label for="a-${name}">${label}</label><input id="a-${name}" name="${name}" value="${typed.get(name)}" maxlength="40" placeholder="${name === 'from' ? '2026-11-01, or 7d ago: 7d' : '2026-11-21T18:00Z'}" autocomplete="off"></p>`
+const moment = (typed: ReadonlyMap<string, string>, name: 'from' | 'to', label: string): Html => html`<p><label for="a-${name}">${label}</label><input id="a-${name}" name="${name}" value="${typed.get(name)}" maxlength="40" placeholder="${name === 'from' ? '2026-11-01, or 7d' : '2026-11-21T18:00Z'}" autocomplete="off"></p>`
 
 const form = (typed: ReadonlyMap<string, string>): Html => html`<form class="card query" method="get" action="/audit">
 <p class="wide"><label for="a-text">Words</label><input id="a-text" name="text" value="${typed.get('text')}" maxlength="300" placeholder="anywhere in a record; in quotes one after the other; inv* for a beginning" autocomplete="off" spellcheck="false"></p>
@@ -61,7 +60,7 @@ const results = ({ records, count, counted, next }: FoundPage, typed: ReadonlyMa
   if (records.length === 0) return html`<div class="empty"><h2>Nothing is found</h2><p>${typed.size === 0 ? 'Nothing is recorded yet.' : 'No record says all of this. Take something away, or ask for the beginning of a word: inv*'}</p></div>`
   const older = next === undefined ? undefined : `/audit?${new URLSearchParams([...[...typed].filter(([name]) => name !== 'after'), ['after', next]])}`
   return html`<p class="hint found">${counted === 'more' ? 'More than ' : ''}${count.toLocaleString('en-US')} ${count === 1 ? 'record' : 'records'}, the newest first.</p>
-<table class="log"><thead><tr><th scope="col">Time</th><th scope="col">Record</th><th scope="col">Who</th><th scope="col">Action</th><th scope="col">Rule</th><th scope="col">Approvers</th><th scope="col">Outcome</th></tr></thead>
+<table class="log"><thead><tr><th scope="col">Time, UTC</th><th scope="col">Record</th><th scope="col">Who</th><th scope="col">Action</th><th scope="col">Rule</th><th scope="col">Approvers</th><th scope="col">Outcome</th></tr></thead>
 <tbody>${records.map(row)}</tbody></table>
 ${(older !== undefined || typed.has('after')) && html`<nav class="pages" aria-label="Pages">${typed.has('after') && html`<a href="/audit?${new URLSearchParams([...typed].filter(([name]) => name !== 'after')).toString()}">Newest</a>`}${older !== undefined && html`<a href="${older}">Older</a>`}</nav>`}`
 }
@@ -74,16 +73,19 @@ const outcomeBadge = (outcome: string): Html => html`<span class="badge ${good.h
 
 const shownTargets = 2
 
+/** One child, so that on a phone it stands beside its name. */
+const cell = (label: string, value: Html): Html => html`<td data-label="${label}"><div>${value}</div></td>`
+
 const row = ({ id, text, summary }: Hit): Html => {
   const record = JSON.parse(text) as RecordData
   const { who, verb, service, on, rules, approvers, outcome, code } = summary
   return html`<tr>
-<td data-label="Time"><a href="/audit/${id}">${clock(Date.parse(String(record['time'])))}</a></td>
-<td data-label="Record">${typeText(record['type'])}${code !== undefined && html` <a class="code" href="/audit?case=${encodeURIComponent(code)}">${said(code)}</a>`}</td>
-<td data-label="Who">${who !== undefined && named('who', who)}${summary.for !== undefined && html` <small>for ${named('for', summary.for)}</small>`}</td>
-<td data-label="Action">${verb === undefined ? html`<span class="plain">${stepText(record)}</span>` : html`<span class="verb">${verbText(verb)}</span> ${on.slice(0, shownTargets).map((target, at) => html`${at > 0 && ', '}${named('on', target)}`)}${on.length > shownTargets && ` and ${on.length - shownTargets} more`}${service !== undefined && html` <small>at ${said(service)}</small>`}`}</td>
-<td data-label="Rule">${rules.slice(0, 2).map((rule, at) => html`${at > 0 && html`<br>`}${named('rule', rule)}`)}</td>
-<td data-label="Approvers">${approvers.map(({ name, verdict }, at) => html`${at > 0 && html`<br>`}<span class="v-${verdict === 'approve' ? 'approve' : 'deny'}" aria-hidden="true">${verdict === 'approve' ? '✓' : '✕'}</span><span class="heard">${verdict === 'approve' ? 'yes' : 'no'}</span> ${named('approver', name)}`)}</td>
-<td data-label="Outcome">${outcome !== undefined && outcomeBadge(outcome)}</td>
+${cell('Time', html`<a href="/audit/${id}">${precise(record['time'])}</a>`)}
+${cell('Record', html`${typeText(record['type'])}${code !== undefined && html` <a class="code" href="/audit?case=${encodeURIComponent(code)}">${said(code)}</a>`}`)}
+${cell('Who', html`${who !== undefined && named('who', who)}${summary.for !== undefined && html` <small>for ${named('for', summary.for)}</small>`}`)}
+${cell('Action', html`${verb === undefined ? html`<span class="plain">${stepText(record)}</span>` : html`<span class="verb">${verbText(verb)}</span> ${on.slice(0, shownTargets).map((target, at) => html`${at > 0 && ', '}${named('on', target)}`)}${on.length > shownTargets && ` and ${on.length - shownTargets} more`}${service !== undefined && html` <small>at ${said(service)}</small>`}`}`)}
+${cell('Rule', html`${rules.slice(0, 2).map((rule, at) => html`${at > 0 && html`<br>`}${named('rule', rule)}`)}`)}
+${cell('Approvers', html`${approvers.map(({ name, verdict }, at) => html`${at > 0 && html`<br>`}<span class="v-${verdict === 'approve' ? 'approve' : 'deny'}" aria-hidden="true">${verdict === 'approve' ? '✓' : '✕'}</span><span class="heard">${verdict === 'approve' ? 'yes' : 'no'}</span> ${named('approver', name)}`)}`)}
+${cell('Outcome', html`${outcome !== undefined && outcomeBadge(outcome)}`)}
 </tr>`
 }

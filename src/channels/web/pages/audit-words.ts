@@ -1,5 +1,6 @@
 import type { RecordData } from '../../../audit/search/fields.ts'
 import { said, timeText, verbText } from '../../words.ts'
+import { html, type Html } from './html.ts'
 
 /* What records say, in words for people. Every value of them is a stranger's. */
 
@@ -11,6 +12,9 @@ export const typeText = (type: unknown): string => {
   return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
+/** To the second: records of one minute are many. */
+export const precise = (time: unknown): Html => html`<time datetime="${String(time)}">${String(time).slice(0, 19).replace('T', ' ')}</time>`
+
 const someone = (value: unknown): string => {
   const { name, email, subject } = part(value)
   return said(String(name ?? email ?? subject ?? 'somebody'))
@@ -18,7 +22,7 @@ const someone = (value: unknown): string => {
 
 const verdicts: Readonly<Record<string, string>> = { allow: 'allowed by the rules', hold: 'held by a rule', deny: 'denied by the rules' }
 
-const ended = (outcome: RecordData): string => [said(String(outcome['result'])), outcome['status'] === undefined ? '' : said(String(outcome['status'])), typeof outcome['rows'] === 'number' ? `${outcome['rows']} rows` : ''].filter(Boolean).join(', ')
+const ended = (outcome: RecordData): string => [said(String(outcome['result'])), outcome['status'] === undefined ? '' : said(String(outcome['status'])), typeof outcome['rows'] === 'number' ? `${outcome['rows']} ${outcome['rows'] === 1 ? 'row' : 'rows'}` : ''].filter(Boolean).join(', ')
 
 /** One step of an action, in one line. */
 export const stepText = (record: RecordData): string => {

@@ -4,9 +4,8 @@ import { summaryOf } from '../../../audit/search/summary.ts'
 import { visible } from '../../../lib/visible.ts'
 import { said, verbText } from '../../words.ts'
 import type { ProofReport } from '../audit-desk.ts'
-import { stepText, typeText } from './audit-words.ts'
+import { precise, stepText, typeText } from './audit-words.ts'
 import { html, type Html } from './html.ts'
-import { clock } from './words.ts'
 
 export interface RecordPage {
   readonly record: FoundRecord
@@ -26,7 +25,7 @@ export const recordPage = (about: RecordPage): Html => {
   const { who, verb, service, on, rules, approvers, outcome, ...summary } = summaryOf(data, all.map(dataOf))
   return html`<article class="hold">
 <nav class="crumbs"><a href="/audit"><span aria-hidden="true">←</span> Audit log</a></nav>
-<header class="head"><div class="states"><span class="badge">${typeText(data['type'])}</span>${summary.code !== undefined && html`<span class="code">${said(summary.code)}</span>`}${clock(Date.parse(String(data['time'])))}</div>
+<header class="head"><div class="states"><span class="badge">${typeText(data['type'])}</span>${summary.code !== undefined && html`<span class="code">${said(summary.code)}</span>`}<span>${precise(data['time'])} UTC</span></div>
 <h1>${verb === undefined ? stepText(data) : html`<span class="verb">${verbText(verb)}</span> <span class="target">${said(on[0] ?? service ?? '')}</span>`}</h1>
 ${who !== undefined && html`<p class="lead">${said(who)}${summary.for !== undefined && ` for ${said(summary.for)}`}${service !== undefined && html` at <b>${said(service)}</b>`}</p>`}</header>
 <div class="columns">
@@ -48,7 +47,7 @@ const fact = (name: string, value: string | undefined): Html | undefined => (val
 const step = (one: FoundRecord, isThis: boolean): Html => {
   const data = dataOf(one)
   const reason = typeof data['vote'] === 'object' ? (data['vote'] as RecordData | null)?.['reason'] : undefined
-  return html`<li${isThis && html` aria-current="true"`}>${isThis ? html`<b>${stepText(data)}</b>` : html`<a href="/audit/${one.id}">${stepText(data)}</a>`} <small>${clock(Date.parse(String(data['time'])))}, ${typeText(data['type']).toLowerCase()}</small>${typeof reason === 'string' && html`<blockquote>${said(reason)}</blockquote>`}</li>`
+  return html`<li${isThis && html` aria-current="true"`}>${isThis ? html`<b>${stepText(data)}</b>` : html`<a href="/audit/${one.id}">${stepText(data)}</a>`} <small>${precise(data['time'])}, ${typeText(data['type']).toLowerCase()}</small>${typeof reason === 'string' && html`<blockquote>${said(reason)}</blockquote>`}</li>`
 }
 
 const proofCard = ({ record: { id }, proof }: RecordPage): Html => html`<section class="card proof" id="proof"><h2>Proof</h2>
