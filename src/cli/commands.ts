@@ -2,6 +2,8 @@ import { protocolEnforces } from '../config/policies.ts'
 import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
 import { auditEvidenceCommands } from './audit-evidence.ts'
+import { auditExportCommand } from './audit-export.ts'
+import { auditSearchCommands } from './audit-search.ts'
 import { caseAction } from './case-action.ts'
 import { channelCommands } from './channels.ts'
 import type { Command } from './command.ts'
@@ -34,6 +36,8 @@ export const commands: readonly Command[] = [
   ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),
   ...identityCommands,
   ...auditCommands,
+  ...auditSearchCommands,
+  auditExportCommand,
   ...auditEvidenceCommands,
   ...approvalCommands,
   healthcheckCommand,

@@ -1,3 +1,4 @@
+import { parseDuration } from '../../lib/duration.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { isSearchField, type SearchField } from './fields.ts'
 import { wordsOf } from './words.ts'
@@ -46,6 +47,15 @@ export const termsOf = ({ fields, text }: AuditQuestion): readonly Term[] => {
   if (items.length > 0 && terms.every(({ field }) => field !== undefined)) throw new Refusal('malformed', 'There is no word in what is searched for: a word has letters or digits.')
   if (terms.length > mostTerms) throw new Refusal('malformed', `At most ${mostTerms} things are searched for at once.`)
   return terms
+}
+
+/** `2026-11-21`, `2026-11-21T18:04Z` (UTC where no zone is said), or how long ago: `7d`. */
+export const parseMoment = (text: string, now: number): number | undefined => {
+  const ago = parseDuration(text)
+  if (ago !== undefined) return now - ago
+  const [whole, clock, zone] = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? []
+  const at = whole === undefined ? Number.NaN : Date.parse(clock === undefined || zone !== undefined ? text : `${text}Z`)
+  return Number.isNaN(at) ? undefined : at
 }
 
 /** The question in one line, for the record of who asked it. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { defined } from '../../lib/defined.ts'
-import type { AuditQuestion } from '../../audit/search/question.ts'
+import { parseMoment, type AuditQuestion } from '../../audit/search/question.ts'
 import { searchFields, type SearchField } from '../../audit/search/fields.ts'
 import { parseDuration } from '../../lib/duration.ts'
 import { isPlainText } from '../../lib/visible.ts'
@@ -69,12 +69,10 @@ const query = z.strictObject({
 
 const pageQuery = query.pick({ after: true, limit: true })
 
-/** `2026-11-21`, `2026-11-21T18:04Z`, or so long ago: `7d`. */
-const moment = z.string().max(40).transform((text, context) => {
-  const ago = parseDuration(text)
-  const at = ago !== undefined ? Date.now() - ago : /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)?)?$/.test(text) ? Date.parse(/T.*(?:Z|[+-]\d\d:\d\d)$/.test(text) ? text : text.includes('T') ? `${text}Z` : text) : Number.NaN
-  if (Number.isNaN(at)) context.addIssue({ code: 'custom', message: 'a day such as 2026-11-21, a time such as 2026-11-21T18:04Z, or how long ago, such as 7d' })
-  return at
+const moment = z.string().max(40).transform((text, context): number => {
+  const at = parseMoment(text, Date.now())
+  if (at === undefined) context.addIssue({ code: 'custom', message: 'a day such as 2026-11-21, a time such as 2026-11-21T18:04Z, or how long ago, such as 7d' })
+  return at ?? 0
 })
 
 const sought = z.string().max(300).refine((text) => text.isWellFormed(), 'halves of characters')
