@@ -12,7 +12,7 @@ export interface Row {
   readonly part: string
   readonly case: string
   readonly ratio: number
-  readonly unit: '×' | 'ms' | 'KB' | 'MB' | 's' | 'µs'
+  readonly unit: '×' | 'ms' | 'KB' | 'MB' | 's' | 'µs' | '/s'
   readonly against: string
   /** `>= 1.3`, `<= 0.25`; absent for a figure that is only shown. */
   readonly target?: string

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { offerPackages } from '../test/support/system-packages.ts'
 import { machine, scratch, type Part, type Row } from './frame.ts'
+import { auditPart } from './parts/audit.ts'
 import { consolePart } from './parts/console.ts'
 import { httpPart } from './parts/http.ts'
 import { postgresPart } from './parts/postgres.ts'
 
-const parts: readonly Part[] = [httpPart, postgresPart, consolePart]
+const parts: readonly Part[] = [httpPart, postgresPart, consolePart, auditPart]
 const page = join(import.meta.dirname, '..', 'docs', 'benchmarks.md')
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, check: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } } })
