@@ -2,9 +2,9 @@ import type { Journal } from '../audit/journal.ts'
 import { defined } from '../lib/defined.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Hold } from '../model/hold.ts'
+import { makeDistrust } from './distrust.ts'
 import type { GrantEntry, GrantStore } from './grant-store.ts'
 import type { Warn } from './ledger.ts'
-import { untrusted } from './no.ts'
 import { callerKey, shortHash, Tampered, type Seal } from './seal.ts'
 
 /** Grants in the store, sealed and believed. */
@@ -20,31 +20,11 @@ export interface GrantLedger {
   list(query: Parameters<GrantStore['list']>[0]): Promise<{ readonly grants: readonly Grant[]; readonly next?: string }>
 }
 
-const remembered = 20_000
-
 const useKey = (caller: Hold['caller'], service: string, pattern: string): string => shortHash(['grant', callerKey(caller), service, pattern])
 
 export const makeGrantLedger = (store: GrantStore, seal: Seal, journal: Journal, warn: Warn, keepMs: number): GrantLedger => {
-  /** The newest revision of each that was seen here: a seal cannot tell that an older record, with uses left, was put back. */
-  const newest = new Map<string, number>()
-  const alarmed = new Set<string>()
-
-  const note = (id: string, revision: number): void => {
-    newest.delete(id)
-    newest.set(id, revision)
-    if (newest.size > remembered) newest.delete(newest.keys().next().value!)
-  }
-
-  const alarm = async ({ hold }: { readonly hold: string }, id: string, error: Tampered): Promise<never> => {
-    const once = `${id} ${error.message}`
-    if (!alarmed.has(once)) {
-      if (alarmed.size > remembered) alarmed.clear()
-      alarmed.add(once)
-      warn('a grant was changed behind our back', { grant: id, cause: error.message })
-      await journal.append({ type: 'store-tampered', hold, cause: `grant ${id}: ${error.message}` }, 'synced')
-    }
-    throw untrusted(error)
-  }
+  const distrust = makeDistrust('grant', journal, warn)
+  const alarm = ({ hold }: { readonly hold: string }, id: string, error: Tampered): Promise<never> => distrust.alarm(id, error, hold)
 
   const believe = async (given: GrantEntry): Promise<Grant> => {
     let entry: GrantEntry | undefined = given
@@ -58,9 +38,9 @@ export const makeGrantLedger = (store: GrantStore, seal: Seal, journal: Journal,
       }
       const { grant } = opened
       if (grant.id !== entry.id || grant.revision !== entry.revision || grant.until !== entry.until || opened.useKey !== entry.useKey) return await alarm(grant, given.id, new Tampered('what the store says of it is not what the record says'))
-      const seen = newest.get(grant.id) ?? 0
+      const seen = distrust.newest(grant.id)
       if (grant.revision >= seen) {
-        note(grant.id, grant.revision)
+        distrust.note(grant.id, grant.revision)
         return grant
       }
       // An answer may have been overtaken by a newer one on its way here.
@@ -90,7 +70,7 @@ export const makeGrantLedger = (store: GrantStore, seal: Seal, journal: Journal,
     },
     async write(grant, hold, inTime) {
       const answer = await store.replace(entryOf(grant, hold), { revision: grant.revision - 1, ...(inTime ? { inTime } : {}) })
-      if (answer === 'replaced') note(grant.id, grant.revision)
+      if (answer === 'replaced') distrust.note(grant.id, grant.revision)
       return answer
     },
     async list(query) {

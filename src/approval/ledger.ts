@@ -1,9 +1,9 @@
 import type { Journal } from '../audit/journal.ts'
 import { defined } from '../lib/defined.ts'
 import { isOpen, type Hold } from '../model/hold.ts'
+import { makeDistrust } from './distrust.ts'
 import type { Attachment, AttachmentName, HoldEntry, HoldRevision, HoldStore } from './hold-store.ts'
 import { nextMark, reviewDue } from './marks.ts'
-import { untrusted } from './no.ts'
 import type { ApprovalOptions } from './options.ts'
 import { openKey, Tampered, type Finding, type Seal } from './seal.ts'
 
@@ -27,18 +27,9 @@ export interface Ledger {
   write(hold: Hold, bounds?: { readonly notAfter?: number; readonly notBefore?: number }, lapsed?: boolean, result?: Attachment): ReturnType<HoldStore['replace']>
 }
 
-const remembered = 20_000
-
 export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Seal, journal: Journal, warn: Warn): Ledger => {
-  /** The newest revision of each hold that was seen here. A seal cannot tell that somebody put an older record back; this can. */
-  const newest = new Map<string, number>()
-  const alarmed = new Set<string>()
-
-  const note = (id: string, revision: number): void => {
-    newest.delete(id)
-    newest.set(id, revision)
-    if (newest.size > remembered) newest.delete(newest.keys().next().value!)
-  }
+  const distrust = makeDistrust('hold', journal, warn)
+  const alarm = (id: string, error: Tampered): Promise<never> => distrust.alarm(id, error, id)
 
   /** Found again when something has to happen to it, and also when something has to be said. */
   const finding = (hold: Hold, lapsed: boolean): Finding => {
@@ -56,17 +47,6 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
     return replays ? { openKey: key, dueAt: (hold.settledAt ?? 0) + options.replayWindowMs } : {}
   }
 
-  const alarm = async (id: string, error: Tampered): Promise<never> => {
-    const once = `${id} ${error.message}`
-    if (!alarmed.has(once)) {
-      if (alarmed.size > remembered) alarmed.clear()
-      alarmed.add(once)
-      warn('a hold was changed behind our back', { hold: id, cause: error.message })
-      await journal.append({ type: 'store-tampered', hold: id, cause: error.message }, 'synced')
-    }
-    throw untrusted(error)
-  }
-
   const believe: Ledger['believe'] = async (given, id = given.id) => {
     let entry: HoldEntry | undefined = given
     for (let again = false; ; again = true) {
@@ -77,9 +57,9 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
         if (error instanceof Tampered) return await alarm(id, error)
         throw error
       }
-      const seen = newest.get(id) ?? 0
+      const seen = distrust.newest(id)
       if (hold.revision >= seen) {
-        note(id, hold.revision)
+        distrust.note(id, hold.revision)
         return hold
       }
       // An answer may have been overtaken by a newer one on its way here; then a second look shows the newer one.
@@ -98,8 +78,8 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
   const renewed = (hold: Hold, revision: HoldRevision): Hold | undefined => {
     try {
       const { hold: next } = seal.renew(hold, revision)
-      if (next.revision < (newest.get(hold.id) ?? 0)) return undefined
-      note(next.id, next.revision)
+      if (next.revision < distrust.newest(hold.id)) return undefined
+      distrust.note(next.id, next.revision)
       return next
     } catch (error) {
       if (error instanceof Tampered) return undefined
@@ -117,7 +97,7 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
     believe,
     read,
     latest,
-    isNewest: ({ id, revision }) => newest.get(id) === revision,
+    isNewest: ({ id, revision }) => distrust.newest(id) === revision,
     first(hold) {
       const { hold: recorded, entry } = seal.close(hold, finding(hold, false))
       return { hold: recorded, entry: { ...entry, openKey: entry.openKey! } }
@@ -136,7 +116,7 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
       const keepMs = isOpen(hold.state) || hold.state === 'running' || reviewDue(hold) !== undefined ? undefined : Math.max(options.settledKeptMs, options.replayWindowMs + 60_000)
       const answer = await store.replace(seal.revise(hold, finding(hold, lapsed)), { revision: hold.revision - 1, ...defined(bounds) }, keepMs, result)
       if (answer === 'replaced') {
-        note(hold.id, hold.revision)
+        distrust.note(hold.id, hold.revision)
         // What will not run any more is not kept. It has an end of its own, should this fail.
         if (!isOpen(hold.state) && hold.state !== 'running' && hold.terms.run === 'when-approved') await store.dropAttachment(hold.id, 'request').catch(() => {})
       }
