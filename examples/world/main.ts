@@ -114,6 +114,7 @@ const tour = (): void => {
       afterwards: [
         'Alice cannot approve it: the agent is hers. Try alice.token to see.',
         `What happened: npx countersign audit tail --directory ${shown(join(place, 'data', 'journal'))}`,
+        `Who asked for what, and who said yes: log in as carol, who is an auditor, at http://127.0.0.1:${console_}/audit`,
         `That nobody has changed it since: npx countersign audit verify --directory ${shown(join(place, 'data', 'journal'))} --key ${shown(auditKeys)}`,
         `The CLI logs in as well: npx countersign login --server http://127.0.0.1:${console_}`,
       ],
