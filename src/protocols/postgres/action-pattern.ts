@@ -5,7 +5,9 @@ import type { Occasion, Understood } from './action.ts'
 import { knownValues } from './action-text.ts'
 import { readsAsTruth } from './sql/pattern.ts'
 
-const bool = 16
+const bools: ReadonlySet<number> = new Set([16, 1_000])
+/** From here on types are somebody's own: they may be true and false by another name. */
+const firstOwnType = 16_384
 
 /**
  * What this statement has in common with others of its kind: where and as whom it runs, what its names lead to and by which settings it is read,
@@ -21,4 +23,4 @@ export const patternFor = (understood: Understood, { pattern, resolved, bound, t
   return { same, text: () => [pattern.text, ...kept.map((value, at) => `$${at + 1} = ${value === undefined ? '<any value>' : value === null ? 'NULL' : visible(JSON.stringify(value))}`)].join('\n') }
 }
 
-const isMereValue = (value: string, type: number): boolean => value !== '' && type !== bool && !(type === 0 && readsAsTruth(value))
+const isMereValue = (value: string, type: number): boolean => value !== '' && !bools.has(type) && !((type === 0 || type >= firstOwnType) && readsAsTruth(value))

@@ -1,4 +1,4 @@
-import type { A_Const, Node } from '@pgsql/types'
+import type { A_Const, Node, TypeName } from '@pgsql/types'
 import { visibleRaw } from '../../../lib/visible.ts'
 import { changesOf } from './changes.ts'
 import { operatorOf, withoutPlaces } from './filter.ts'
@@ -14,7 +14,7 @@ export interface SqlPattern {
   readonly same: string
   /** The statement, with what is open left open. */
   readonly text: string
-  /** Parameters that stand where a value is open, by their numbers. All others stay. */
+  /** Parameters that stand where a value is open, and nowhere else, by their numbers. All others stay. */
   readonly open: readonly number[]
 }
 
@@ -29,6 +29,16 @@ const kindOf = ({ ival, fval, sval }: A_Const): Kind | undefined => {
   return text === '' || readsAsTruth(text) ? undefined : 'text'
 }
 
+/** As these a number is that number, or its digits; as any other it may be true or false. */
+const plainTypes: ReadonlySet<string> = new Set(['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'text', 'varchar', 'bpchar'])
+
+/** Whether a constant of another value is a mere value as this type, too. */
+const keepsValue = (kind: Kind | undefined, { names = [], arrayBounds }: TypeName): boolean => {
+  const last = names.at(-1)
+  const name = last !== undefined && 'String' in last ? (last.String.sval ?? '') : ''
+  return kind === 'number' ? plainTypes.has(name) && arrayBounds === undefined : name !== 'bool'
+}
+
 interface Opening {
   /** Of a constant, in bytes. */
   readonly at: number
@@ -41,19 +51,30 @@ const mark = (kind: string): Node => ({ Open: kind }) as unknown as Node
 
 class Opener {
   readonly openings: Opening[] = []
-  readonly open = new Set<number>()
+  readonly #open = new Set<number>()
 
   /** A value that may be another one. */
   value(node: Node | undefined): Node | undefined {
     if (node === undefined) return node
     if ('A_Const' in node) return this.#constant(node.A_Const) ?? node
     if ('ParamRef' in node) {
-      this.open.add(node.ParamRef.number ?? 0)
+      this.#open.add(node.ParamRef.number ?? 0)
       return { ParamRef: node.ParamRef, Open: 'parameter' } as unknown as Node
     }
     if (!('TypeCast' in node) || node.TypeCast.arg === undefined || !('A_Const' in node.TypeCast.arg)) return node
-    const inner = this.#constant(node.TypeCast.arg.A_Const)
+    const { A_Const: constant } = node.TypeCast.arg
+    const inner = keepsValue(kindOf(constant), node.TypeCast.typeName ?? {}) ? this.#constant(constant) : undefined
     return inner === undefined ? node : { TypeCast: { ...node.TypeCast, arg: inner } }
+  }
+
+  /** The tree, and the parameters that stand nowhere in it but where a value is open. */
+  opened(node: Node): Pick<SqlPattern, 'same' | 'open'> {
+    const fixed = new Set<number>()
+    const same = withoutPlaces(this.statement(node), (inner) => {
+      if (typeof inner === 'object' && inner !== null && 'ParamRef' in inner && !('Open' in inner)) fixed.add((inner as Extract<Node, { ParamRef: unknown }>).ParamRef.number ?? 0)
+      return inner
+    })
+    return { same, open: [...this.#open].filter((parameter) => !fixed.has(parameter)) }
   }
 
   #constant(constant: A_Const): Node | undefined {
@@ -125,9 +146,9 @@ export const patternIn = (text: string, parser: Parser): SqlPattern | undefined 
     const [first, ...more] = parser.statements(text)
     if (first?.stmt === undefined || more.length > 0 || changesOf(first.stmt, text, parser) === undefined) return undefined
     const opener = new Opener()
-    const same = withoutPlaces(opener.statement(first.stmt))
+    const opened = opener.opened(first.stmt)
     const words = shown(text, parser.tokens(text), opener.openings)
-    return words === undefined ? undefined : { same, text: words, open: [...opener.open] }
+    return words === undefined ? undefined : { ...opened, text: words }
   } catch (error) {
     if (error instanceof SyntaxProblem || error instanceof ParserFailure || error instanceof RangeError) return undefined
     throw error

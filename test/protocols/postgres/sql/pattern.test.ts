@@ -64,6 +64,21 @@ describe('statements of one kind', () => {
     assert.ok(!same('UPDATE t SET a = $1 WHERE id = $2', 'UPDATE t SET a = $2 WHERE id = $1'))
   })
 
+  test('a parameter that also stands where nothing is open stays', () => {
+    for (const text of ['UPDATE t SET a = $1 WHERE id = $2 AND b LIKE $1', 'UPDATE t SET a = $1 WHERE id = $2 AND c < $1', 'UPDATE t SET a = $1 WHERE id = $2 AND id IN (SELECT id FROM u WHERE k = $1)', 'UPDATE t SET a = $1 WHERE id = $2 RETURNING left(b, $1)'])
+      assert.deepEqual(patternIn(text, parser)?.open, [2], text)
+  })
+
+  test('what becomes true or false by a cast stays, and numbers as what nobody knows', () => {
+    for (const [one, other] of [
+      ['UPDATE t SET a = 0::bool WHERE id = 1', 'UPDATE t SET a = 1::bool WHERE id = 1'],
+      ['UPDATE t SET a = CAST(0 AS boolean) WHERE id = 1', 'UPDATE t SET a = CAST(7 AS boolean) WHERE id = 1'],
+      ['UPDATE t SET a = 0::flag WHERE id = 1', 'UPDATE t SET a = 1::flag WHERE id = 1'],
+      ["UPDATE t SET a = '{f}'::bool[] WHERE id = 1", "UPDATE t SET a = '{t}'::bool[] WHERE id = 1"],
+    ] as const) assert.ok(!same(one, other), other)
+    assert.ok(same('UPDATE t SET a = 0::bigint, b = 1::numeric(5, 2), c = 3::text WHERE id = 1', 'UPDATE t SET a = 1::bigint, b = 4::numeric(5, 2), c = 4::text WHERE id = 2'))
+  })
+
   test('are shown with what is open left open, and nothing in them can pass for that', () => {
     assert.equal(patternIn("UPDATE t SET a = -5, b = 'ä', c = NULL /* <number> */ WHERE id IN (1, -22,3) AND d = date '2024-01-01' AND e LIKE '<text>' AND f = $1", parser)?.text, "UPDATE t SET a = <number>, b = <text>, c = NULL /* <number> */ WHERE id IN (<number>, …) AND d = date <text> AND e LIKE '<text>' AND f = $1")
     assert.equal(patternIn("DELETE FROM t WHERE a = 'x' AND \"b\u202e\" = 1", parser)?.text, 'DELETE FROM t WHERE a = <text> AND "b\\u{202e}" = <number>')
