@@ -1,4 +1,5 @@
 import { canonicalJson } from '../../lib/canonical-json.ts'
+import { readsAsTruth } from '../../lib/truth.ts'
 import { visible } from '../../lib/visible.ts'
 import type { ActionPattern } from '../../model/action.ts'
 import type { Body } from './codec/body.ts'
@@ -23,7 +24,7 @@ export interface PatternSource {
 
 /**
  * What requests of one kind have in common: everything but the texts and numbers that stand in the fields of a query, a form or a JSON body.
- * The fields themselves stay, how many items a list has, what is true, false, null or empty, and every header that is bound.
+ * The fields themselves stay, how many items a list has, what is null or empty, what is true or false or a text that reads so, and every header that is bound.
  */
 export const httpPattern = (source: PatternSource): ActionPattern => {
   const { service, upstream, method, verb, host, headers, raw, query, body } = source
@@ -37,7 +38,11 @@ type Shape = string | readonly Shape[]
 
 const free = { text: '<text>', number: '<number>' } as const
 
-const fieldsShape = ({ values }: FieldList): Shape => Object.keys(values).toSorted().map((name) => [name, ...(values[name] ?? []).map((value) => (value === '' ? 'empty' : 'text'))])
+/** Of the same kind with any other text. In a query and a form everything is a text: there is no other way to say yes or no. */
+const isFree = (text: string): boolean => text !== '' && !readsAsTruth(text)
+const textShape = (text: string): Shape => (isFree(text) ? 'text' : ['is', text])
+
+const fieldsShape = ({ values }: FieldList): Shape => Object.keys(values).toSorted().map((name) => [name, ...(values[name] ?? []).map(textShape)])
 
 const bodyShape = ({ content, sha256, whole }: NonNullable<PatternSource['body']>): Shape => {
   if (content.kind === 'empty') return 'empty'
@@ -49,7 +54,7 @@ const bodyShape = ({ content, sha256, whole }: NonNullable<PatternSource['body']
 /** Names are data, and the words of the shape stand where no name can. */
 const jsonShape = (value: JsonValue): Shape => {
   if (value === null) return 'null'
-  if (typeof value === 'string') return value === '' ? 'empty' : 'text'
+  if (typeof value === 'string') return textShape(value)
   if (typeof value === 'boolean') return String(value)
   if (typeof value !== 'object') return 'number'
   if (Array.isArray(value)) return ['list', ...value.map(jsonShape)]
@@ -61,7 +66,7 @@ const queryText = ({ text, fields }: PatternSource['query']): string => {
   return `?${fields.ambiguities.length > 0 ? text : fieldsText(fields)}`
 }
 
-const fieldsText = ({ values }: FieldList): string => Object.keys(values).flatMap((name) => (values[name] ?? []).map((value) => `${encodeURIComponent(name)}=${value === '' ? '' : free.text}`)).join('&')
+const fieldsText = ({ values }: FieldList): string => Object.keys(values).flatMap((name) => (values[name] ?? []).map((value) => `${encodeURIComponent(name)}=${isFree(value) ? free.text : encodeURIComponent(value)}`)).join('&')
 
 const bodyText = ({ content, sha256, bytes, whole }: NonNullable<PatternSource['body']>): string => {
   if (content.kind === 'empty') return ''
@@ -71,7 +76,7 @@ const bodyText = ({ content, sha256, bytes, whole }: NonNullable<PatternSource['
 }
 
 const jsonText = (value: JsonValue, indent: string): string => {
-  if (typeof value === 'string') return value === '' ? '""' : free.text
+  if (typeof value === 'string') return isFree(value) ? free.text : JSON.stringify(value)
   if (value === null || typeof value === 'boolean') return String(value)
   if (typeof value !== 'object') return free.number
   const items = Array.isArray(value) ? value.map((item) => jsonText(item, `${indent}  `)) : Object.keys(value).map((name) => `${JSON.stringify(name)}: ${jsonText(value[name] as JsonValue, `${indent}  `)}`)

@@ -1,9 +1,9 @@
 import { canonicalJson } from '../../lib/canonical-json.ts'
+import { readsAsTruth } from '../../lib/truth.ts'
 import { visible } from '../../lib/visible.ts'
 import type { ActionPattern } from '../../model/action.ts'
 import type { Occasion, Understood } from './action.ts'
 import { knownValues } from './action-text.ts'
-import { readsAsTruth } from './sql/pattern.ts'
 
 const bools: ReadonlySet<number> = new Set([16, 1_000])
 /** From here on types are somebody's own: they may be true and false by another name. */

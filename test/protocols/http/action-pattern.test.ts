@@ -31,8 +31,8 @@ describe('requests of one kind', () => {
   test('differ in the texts and numbers of their fields', () => {
     assert.ok(bodies('{"amount":5,"to":"x"}', '{"to":"a longer one","amount":-7.25}'))
     assert.ok(bodies('{"lines":[{"sku":"a"},{"sku":"b"}]}', '{"lines":[{"sku":"c"},{"sku":"d"}]}'))
-    assert.ok(same({ target: '/x?page=1&q=a' }, { target: '/x?q=b&page=22' }))
-    assert.ok(same({ headers: form, body: 'a=1&b=2' }, { headers: form, body: 'b=x&a=y' }))
+    assert.ok(same({ target: '/x?page=2&q=a' }, { target: '/x?q=b&page=22' }))
+    assert.ok(same({ headers: form, body: 'a=5&b=2' }, { headers: form, body: 'b=x&a=y!' }))
     assert.ok(same({ headers: ['x-tenant', 'north', 'x-request-id', '1', 'idempotency-key', 'a'] }, { headers: ['x-tenant', 'north', 'x-request-id', '2', 'idempotency-key', 'b'] }))
   })
 
@@ -46,6 +46,15 @@ describe('requests of one kind', () => {
     assert.ok(!bodies('["text"]', '{"0":"text"}'))
     assert.ok(!bodies('["list","x"]', '[["x"]]'))
     assert.ok(!same({}, { body: '{}' }))
+  })
+
+  test('nor in a text that reads as yes or no', () => {
+    for (const [one, other] of [['true', 'false'], ['1', '0'], ['on', 'off'], ['yes', 'maybe'], ['5', '1'], ['x', 'TRUE']] as const) {
+      assert.ok(!same({ target: `/x?dry-run=${one}` }, { target: `/x?dry-run=${other}` }), other)
+      assert.ok(!same({ headers: form, body: `force=${one}` }, { headers: form, body: `force=${other}` }), other)
+      assert.ok(!bodies(`{"force":"${one}"}`, `{"force":"${other}"}`), other)
+    }
+    assert.ok(!bodies('["is","no"]', '[["is","no"]]'))
   })
 
   test('nor of the rest of a request', () => {
@@ -71,7 +80,7 @@ describe('requests of one kind', () => {
   })
 
   test('are shown with what may differ left open, and nothing in them can pass for that', () => {
-    assert.equal(patternOf({ target: '/v1/orders/1/refund?dry=1&x=', body: '{"amount":5,"lines":[{"sku":"a","gift":true}],"none":[],"note":""}' })?.text('/v1/orders/*/refund'), `POST /v1/orders/*/refund?dry=<text>&x=
+    assert.equal(patternOf({ target: '/v1/orders/1/refund?dry=1&by=olga&x=', body: '{"amount":5,"lines":[{"sku":"a","gift":true}],"none":[],"note":""}' })?.text('/v1/orders/*/refund'), `POST /v1/orders/*/refund?dry=1&by=<text>&x=
 {
   "amount": <number>,
   "lines": [

@@ -1,4 +1,5 @@
 import type { A_Const, Node, TypeName } from '@pgsql/types'
+import { readsAsTruth } from '../../../lib/truth.ts'
 import { visibleRaw } from '../../../lib/visible.ts'
 import { changesOf } from './changes.ts'
 import { operatorOf, withoutPlaces } from './filter.ts'
@@ -17,9 +18,6 @@ export interface SqlPattern {
   /** Parameters that stand where a value is open, and nowhere else, by their numbers. All others stay. */
   readonly open: readonly number[]
 }
-
-/** A text that some type could read as true or false. */
-export const readsAsTruth = (text: string): boolean => /^\s*(?:[01]|t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off)\s*$/i.test(text)
 
 type Kind = 'text' | 'number'
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import fc from 'fast-check'
+import { readsAsTruth } from '../../../../src/lib/truth.ts'
 import { makeParser, type Parser } from '../../../../src/protocols/postgres/sql/parser.ts'
-import { patternIn, readsAsTruth } from '../../../../src/protocols/postgres/sql/pattern.ts'
+import { patternIn } from '../../../../src/protocols/postgres/sql/pattern.ts'
 
 describe('statements of one kind', () => {
   let parser: Parser
