@@ -37,7 +37,7 @@ const sendStep: Step = async (seen, given, number) => {
   const socket = given['socket'] === undefined ? undefined : String(given['socket'])
   const busy = socket !== undefined && seen.sender.exchanges.some((other) => other.wire === seen.sender.sockets.get(socket)?.wire && (other.reply === undefined || other.reply === 'silent'))
   const exchange = send(seen.sender, message, { ref, ...(socket === undefined ? {} : { socket }), ...(given['via'] === undefined ? {} : { replica: String(given['via']) }) })
-  await settleOrHeld(seen.sender, exchange, busy ? 600 : 12_000)
+  await settleOrHeld(seen.sender, exchange, busy ? 600 : 30_000)
   if (exchange.hold !== undefined && !seen.views.has(ref)) {
     const view = await viewOf(seen.world, exchange.hold).catch(() => undefined)
     if (view !== undefined) seen.views.set(ref, view)
