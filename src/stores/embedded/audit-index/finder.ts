@@ -38,19 +38,20 @@ export const search = (database: DatabaseSync, directory: string, question: Audi
   const from = question.from === undefined ? Number.MIN_SAFE_INTEGER : keyAt(question.from)
   const to = question.to === undefined ? Number.MAX_SAFE_INTEGER : keyAt(question.to)
   const before = after === undefined ? to : Math.min(to, Number(after))
-  const isWithin = 'e.key >= ? and e.key < ?'
-  const [source, match] = terms.length === 0 ? ['entries e', []] : [`found f join entries e on e.key = f.rowid`, [terms.map(expression).join(' AND ')]]
-  // The range is said of both: the index of words leaves out what is outside of it.
-  const where = terms.length === 0 ? isWithin : `found match ? and f.rowid >= ? and f.rowid < ?`
-  const order = terms.length === 0 ? 'e.key' : 'f.rowid'
-  const rows = database.prepare(`select e.key, s.replica, s.name, s.epoch, e.seq, e.at, e.length from ${source} join segments s on s.n = e.segment where ${where} order by ${order} desc limit ?`).all(...match, from, before, limit) as unknown as (Place & { readonly key: number })[]
-  const { count } = database.prepare(`select count(*) as count from (select 1 from ${terms.length === 0 ? 'entries e' : 'found f'} where ${where} limit ?)`).get(...match, from, to, mostCounted + 1) as { count: number }
-  const last = rows.at(-1)
+  const [table, key, match] = terms.length === 0 ? ['entries', 'key', []] : ['found', 'rowid', [terms.map(expression).join(' AND ')]]
+  const matching = database.prepare(`select ${key} as key from ${table} where ${match.length === 0 ? '' : 'found match ? and '}${key} >= ? and ${key} < ? order by ${key} desc limit ?`)
+  const keysBelow = (end: number, most: number): readonly number[] => (matching.all(...match, from, end, most) as unknown as { key: number }[]).map((row) => row.key)
+  // The first page is found by the look that counts.
+  const all = keysBelow(to, mostCounted + 1)
+  const keys = after === undefined ? all.slice(0, limit) : keysBelow(before, limit)
+  const place = database.prepare('select s.replica, s.name, s.epoch, e.seq, e.at, e.length from entries e join segments s on s.n = e.segment where e.key = ?')
+  const places = keys.map((one) => place.get(one) as Place | undefined).filter((one) => one !== undefined)
+  const last = keys.at(-1)
   return {
-    records: withActions(database, directory, readPlaces(directory, rows).filter((found) => found !== undefined)),
-    count: Math.min(count, mostCounted),
-    counted: count > mostCounted ? 'more' : 'all',
-    ...(last !== undefined && rows.length === limit ? { next: String(last.key) } : {}),
+    records: withActions(database, directory, readPlaces(directory, places).filter((found) => found !== undefined)),
+    count: Math.min(all.length, mostCounted),
+    counted: all.length > mostCounted ? 'more' : 'all',
+    ...(last !== undefined && keys.length === limit ? { next: String(last) } : {}),
   }
 }
 
