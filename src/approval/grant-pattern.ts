@@ -45,6 +45,7 @@ export const refuseTooMuch = (hold: Hold, { verdict, by, grant: wish }: Pick<Bal
   if (verdict !== 'approve') throw no('A grant comes with a yes.')
   if (by.kind !== 'human') throw no('Only people grant more than the one action.')
   if (most === undefined || hold.pattern === undefined) throw no('Nothing more can be granted with this approval: the rule does not let it, or nobody can tell which others are of its kind.')
+  if (hold.granted !== undefined) throw no('A grant was given with this before. There is one at most.')
   const wrong = (value: number | undefined, limit: number): boolean => value === undefined || !Number.isSafeInteger(value) || value < 1 || value > limit
   if (wrong(wish.times, most.times)) throw no(`A grant is for 1 to ${most.times} times here.`)
   if (most.rows === undefined && wish.rows !== undefined) throw no('Nobody counts rows here.')

@@ -38,9 +38,9 @@ export interface Grants {
   revoke(id: string, by: Caller): Promise<GrantView>
 }
 
-/** Only the votes that gave it count for it, by those who still may, and as sure of them as the rules of now ask. */
-const stillGiven = ({ people }: Pick<Desk, 'people'>, hold: Hold, { terms, policyVersion }: Decision, caller: Caller, now: number): boolean => {
-  const giving: Hold = { ...hold, state: 'approved', votes: hold.votes.filter(({ grant }) => grant !== undefined) }
+/** Only the votes that gave it count for it, by those who still may, and as sure of them as the rules of now ask. What others gave when the same was approved anew is something else. */
+const stillGiven = ({ people }: Pick<Desk, 'people'>, { madeAt }: Grant, hold: Hold, { terms, policyVersion }: Decision, caller: Caller, now: number): boolean => {
+  const giving: Hold = { ...hold, state: 'approved', votes: hold.votes.filter(({ grant, at }) => grant !== undefined && at <= madeAt) }
   return giving.votes.length > 0 && resettle(giving, { terms, policyVersion, caller }, people, now).hold.state === 'approved'
 }
 
@@ -89,7 +89,7 @@ const judge = (desk: Desk, grant: Grant, hold: Hold | undefined, asked: { readon
   if (isLess(hold.caller, caller)) return over('the requester has lost a group')
   const pattern = patternOf(desk.pinnedOf, caller, action, decision)
   if (pattern === undefined || pattern.key !== hold.pattern?.key) return not('this is not of its kind')
-  if (!stillGiven(desk, hold, decision, caller, now)) return over('somebody who gave it may not any more')
+  if (!stillGiven(desk, grant, hold, decision, caller, now)) return over('somebody who gave it may not any more')
   if (grant.uses.length >= grant.bounds.times) return not('it is used up')
   const { rows } = grant.bounds
   if (rows !== undefined && rowsUsed(grant) + (action.impact?.exactRows ?? Infinity) > rows) return not('it is for fewer rows')

@@ -211,6 +211,21 @@ describe('grants', () => {
     assert.match((await grantOf(detail.hold!)).ended?.cause ?? '', /taken back/)
   })
 
+  test('that somebody gave who may not any more is nobody else\'s, though the same approval is given anew', async () => {
+    const { detail } = await refused(ask(like('POST /invoices/1')))
+    const hold = detail.hold!
+    await world.a.life.vote(hold.id, ballot(alice, hold, { grant: { times: 5, withinMs: hour } }))
+    const approval = await ask(like('POST /invoices/1'))
+    assert.ok(!('result' in approval) && approval.grant === undefined)
+    await world.a.life.list({ limit: 1 }, { ...alice, groups: [] }) // seen without the group
+    assert.equal((await refused(world.a.life.spend(approval, 'late', agent, lets))).code, 'hold-changed')
+    assert.equal((await world.a.life.show(hold.id, bob)).state, 'pending')
+    assert.equal((await refused(world.a.life.vote(hold.id, ballot(bob, hold, { grant: { times: 1, withinMs: 60_000 } })))).code, 'malformed')
+    assert.equal((await world.a.life.vote(hold.id, ballot(bob, hold))).state, 'approved')
+    await isHeld(like('POST /invoices/2'))
+    assert.match((await world.a.life.grants.show(hold.id.replace('hold_', 'grant_'), bob)).grant.ended?.cause ?? '', /may not any more/)
+  })
+
   test('is not believed when somebody put back what it was before', async () => {
     const hold = await approved(like('POST /invoices/1'), { grant: { times: 2, withinMs: hour } })
     const id = hold.id.replace('hold_', 'grant_')

@@ -7,9 +7,9 @@ import { html, type Html } from './html.ts'
 import { clock, timeLeft } from './words.ts'
 
 /** Beside a yes, in the same form: how many more of the kind, and what the kind is. Left empty, the yes is for the one action. */
-export const grantFields = ({ terms: { grant, irreversible, requirements }, pattern }: Hold): Html | undefined => {
+export const grantFields = ({ terms: { grant, irreversible, requirements }, pattern, granted }: Hold): Html | undefined => {
   if (irreversible === true) return html`<p class="warn">The rule says that this cannot be undone.</p>`
-  if (grant === undefined || pattern === undefined) return undefined
+  if (grant === undefined || pattern === undefined || granted !== undefined) return undefined
   return html`<details class="grant"><summary>Let more like this through</summary>
 <p class="hint">Everything that the same requester asks in this form, and nothing else. What stands in &lt; &gt; may be any other value.</p>
 <pre class="pattern" tabindex="0" aria-label="What may run without asking again">${pattern.text}</pre>
