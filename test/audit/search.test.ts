@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chownSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { openJournal } from '../../src/audit/file-journal.ts'
 import { checkProof } from '../../src/audit/proof.ts'
-import { linesOf, listSegments } from '../../src/audit/segment.ts'
+import { linesOf, listSegments, segmentOf } from '../../src/audit/segment.ts'
 import { searchFields, type SearchField } from '../../src/audit/search/fields.ts'
 import type { AuditQuestion } from '../../src/audit/search/question.ts'
 import { BadNote, noteSigner } from '../../src/audit/signed-note.ts'
@@ -14,6 +14,7 @@ import type { Vote } from '../../src/model/hold.ts'
 import { Refusal } from '../../src/model/refusal.ts'
 import { openAuditIndex, type AuditIndex } from '../../src/stores/embedded/audit-index/audit-index.ts'
 import { openAuditSearch } from '../../src/stores/embedded/audit-index/audit-search.ts'
+import { until } from '../support/until.ts'
 import { action, caller, finished, open, options, started, temporaryDirectory } from './audit-samples.ts'
 
 /* What the index finds is compared with what a plain look at every line of the log finds. */
@@ -244,6 +245,31 @@ describe('the index beside the log', () => {
     while (!index.advance(5));
     assert.deepEqual(idsOf(index, asked({})), logged(place.path))
     assert.deepEqual(idsOf(index, asked({ case: 'try-0' })), [])
+  })
+
+  test('replicas that share the directory are found together, and what one says of an action is known of what the other does', async () => {
+    using place = temporaryDirectory()
+    const [held, voted, released, ran, end] = eventsOf({ who: 'alice', onBehalf: undefined, table: 'public.orders', tag: 'pii', approver: 'bob', held: true, steps: 5, reason: undefined }, 1)
+    await using one = await open(place.path, { replica: 'r1' })
+    await using other = await open(place.path, { replica: 'r0' })
+    for (const [journal, event] of [[one, held], [other, voted], [one, released], [one, ran], [one, end]] as const) {
+      await journal.append(event!, 'written')
+      const { time } = JSON.parse([...linesOf(`${place.path}/${journal === one ? 'r1' : 'r0'}/wal/${segmentOf(1, 0).name}`)].at(-1)!.text) as { time: string }
+      await until('the next millisecond', () => Date.now() > Date.parse(time))
+    }
+    using index = indexed(place.path)
+    await until('all of it', () => index.advance(5) && index.state().records === 5)
+    assert.deepEqual(idsOf(index, asked({ approver: 'bob', on: 'public.orders' })), ['r1/1/3', 'r1/1/2', 'r1/1/1', 'r0/1/0'])
+    assert.deepEqual(index.caseOf('CS-1AAA').map(({ id }) => id), ['r1/1/0', 'r0/1/0', 'r1/1/1', 'r1/1/2', 'r1/1/3'])
+  })
+
+  test('an index that root makes belongs to whom the log belongs to', { skip: process.getuid?.() !== 0 }, async () => {
+    using place = temporaryDirectory()
+    await write(place.path, [started('a')])
+    chownSync(place.path, 65_534, 65_534)
+    using index = indexed(place.path)
+    for (const name of readdirSync(place.path).filter((file) => file.startsWith('search.db'))) assert.equal(statSync(`${place.path}/${name}`).uid, 65_534, name)
+    assert.equal(index.state().records, 1)
   })
 
   test('two that read the same log do not do it twice', async () => {

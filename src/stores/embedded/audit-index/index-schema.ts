@@ -1,5 +1,6 @@
-import { rmSync } from 'node:fs'
+import { chownSync, closeSync, openSync, rmSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
+import { dirname } from 'node:path'
 import { searchFields } from '../../../audit/search/fields.ts'
 import { openDatabase } from '../database-file.ts'
 
@@ -30,13 +31,28 @@ const versionOf = (database: DatabaseSync): number => (database.prepare('pragma 
 
 /** Everything in it can be read from the log again, so what does not open or is of another version is replaced. */
 export const openIndexFile = (path: string): DatabaseSync => {
+  makeTheirs(path)
   try {
     return opened(path)
   } catch (error) {
     if (!isDamage(error)) throw error
     removeIndexFile(path)
+    makeTheirs(path)
     return opened(path)
   }
+}
+
+/** Root, who looks at the log of a server, leaves an index that the server can write: it belongs to whom its folder belongs to. */
+const makeTheirs = (path: string): void => {
+  if (process.getuid?.() !== 0) return
+  const folder = statSync(dirname(path), { throwIfNoEntry: false })
+  if (folder === undefined || folder.uid === 0) return
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch {
+    return // it is there already, or cannot be made: opening it says so
+  }
+  chownSync(path, folder.uid, folder.gid)
 }
 
 const opened = (path: string): DatabaseSync => {
