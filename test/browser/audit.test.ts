@@ -35,7 +35,9 @@ describe('the audit log in a browser', { concurrency: 1 }, () => {
         assert.equal(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), true)
       }
       const { page: bob, complaints } = await visitorOf(browser, at.url, 'bob', { viewport: { width, height: 900 }, javaScriptEnabled, colorScheme })
+      const before = log.read.length
       await bob.goto(`${at.url}/audit`)
+      if (javaScriptEnabled) await bob.locator('#live[data-state=live]').waitFor()
       await inOrder(bob)
       assert.match(await bob.locator('.log').innerText(), /\\u\{202e\}gnp\.exe/)
       await bob.getByLabel('Approver').fill('bob')
@@ -58,6 +60,7 @@ describe('the audit log in a browser', { concurrency: 1 }, () => {
       await inOrder(bob)
       await bob.goto(`${at.url}/audit?who=nobody-at-all`)
       await bob.getByText('Nothing is found').waitFor()
+      assert.deepEqual(log.read.slice(before).map((event) => event.type === 'audit-read' && event.query), ['search everything', 'search on=orders approver=bob', 'record r1/1/2', 'record r1/1/2', 'proof r1/1/2', 'search who=nobody-at-all'])
       assert.deepEqual(complaints.filter((text) => !text.includes('400')), [])
     })
   }

@@ -24,12 +24,15 @@ export const makeRefresh = (): { readonly now: () => void; readonly on: (change:
     }
     running = false
   }
+  const isInbox = (): boolean => document.getElementById('inbox') !== null
+  const shown = (): string | undefined => document.querySelector<HTMLElement>('[data-hold]')?.dataset['hold']
+  /** Other pages tell nothing of holds: to load one again would be one more look at what it shows, and looks at the audit log are on record. */
   const now = (): void => {
+    if (!isInbox() && shown() === undefined) return
     wanted = true
     void run()
   }
-  const shown = (): string | undefined => document.querySelector<HTMLElement>('[data-hold]')?.dataset['hold']
-  return { now, on: ({ id }) => (document.getElementById('inbox') !== null || shown() === id) && now() }
+  return { now, on: ({ id }) => (isInbox() || shown() === id) && now() }
 }
 
 /** Rows that did not change stay the elements they are, so that focus and selection stay in them. */

@@ -13,19 +13,19 @@ export interface AuditPage {
 }
 
 const texts: readonly (readonly [name: SearchField, label: string, hint: string])[] = [
-  ['who', 'Who', 'account, name, e-mail'],
+  ['who', 'Who', 'name, e-mail'],
   ['for', 'For whom', 'on behalf of'],
-  ['on', 'On what', 'table, endpoint, tool'],
+  ['on', 'On what', 'table, endpoint'],
   ['approver', 'Approver', 'who voted'],
 ]
 const more: readonly (readonly [name: SearchField, label: string, hint: string])[] = [
-  ['what', 'Action', 'DELETE, http.POST'],
+  ['what', 'Action', 'sql.delete'],
   ['service', 'Service', ''],
-  ['tag', 'Data', 'a tag such as pii'],
+  ['tag', 'Data', 'pii'],
   ['rule', 'Rule', 'policy/rule'],
-  ['outcome', 'Outcome', 'executed, deny, failed'],
-  ['type', 'Kind of record', 'held, voted, signed-in'],
-  ['case', 'Case', 'code, hold, digest'],
+  ['outcome', 'Outcome', 'executed'],
+  ['type', 'Kind of record', 'voted'],
+  ['case', 'Case', 'CS-7F3K'],
 ]
 
 const linkTo = (name: SearchField, value: string): string => `/audit?${new URLSearchParams({ [name]: `=${value}` })}`
@@ -46,7 +46,7 @@ const reach = ({ records, until, bytes, ofBytes, unreadable }: IndexState): stri
 const input = (typed: ReadonlyMap<string, string>) => ([name, label, hint]: readonly [string, string, string]): Html =>
   html`<p><label for="a-${name}">${label}</label><input id="a-${name}" name="${name}" value="${typed.get(name)}" maxlength="300" placeholder="${hint}" autocomplete="off" spellcheck="false"></p>`
 
-const moment = (typed: ReadonlyMap<string, string>, name: 'from' | 'to', label: string): Html => html`<p><label for="a-${name}">${label}</label><input id="a-${name}" name="${name}" value="${typed.get(name)}" maxlength="40" placeholder="${name === 'from' ? '2026-11-01, or 7d' : '2026-11-21T18:00Z'}" autocomplete="off"></p>`
+const moment = (typed: ReadonlyMap<string, string>, name: 'from' | 'to', label: string): Html => html`<p><label for="a-${name}">${label}</label><input id="a-${name}" name="${name}" value="${typed.get(name)}" maxlength="40" placeholder="${name === 'from' ? '7d, 2026-11-01' : '2026-12-01'}" autocomplete="off"></p>`
 
 const form = (typed: ReadonlyMap<string, string>): Html => html`<form class="card query" method="get" action="/audit">
 <p class="wide"><label for="a-text">Words</label><input id="a-text" name="text" value="${typed.get('text')}" maxlength="300" placeholder="anywhere in a record; in quotes one after the other; inv* for a beginning" autocomplete="off" spellcheck="false"></p>
