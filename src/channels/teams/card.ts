@@ -169,7 +169,7 @@ const mayApprove = (hold: Hold, payload: Payload): boolean => hold.state === 'pe
 /** What has been marked on it, and what it is shown for. */
 const notices = ({ hold, occasion = 'change' }: CardOf): readonly Part[] => {
   const texts = [...marksOf(hold).map(({ what }) => what), occasion].flatMap((one) => occasionText(hold, one) ?? [])
-  return [...new Set(texts)].slice(-3).map((text) => warning(cutAt(text, 500).text))
+  return [...new Set(texts)].slice(-3).map((text) => warning(unread(cutAt(text, 500).text)))
 }
 
 const hint = (hold: Hold, payload: Payload): readonly Part[] => {

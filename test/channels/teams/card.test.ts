@@ -87,7 +87,7 @@ describe('cards', () => {
     fc.assert(
       fc.property(hostile, fc.constantFrom('none', 'summary', 'full'), (words, payload) => {
         const mark = `MARK${words}`
-        const card = cardFor(held({ statedReason: mark, caller: { ...agent, subject: mark, name: mark, onBehalfOf: [caller(mark)] }, action: action(mark, { service: mark, tags: [mark], verbs: [mark], resources: [{ kind: 'path', name: mark, access: 'write', tags: [] }], text: mark }), outcome: { result: 'failed', status: mark, ms: 1 } }), payload)
+        const card = cardFor(held({ statedReason: mark, caller: { ...agent, subject: mark, name: mark, onBehalfOf: [caller(mark)] }, action: action(mark, { service: mark, tags: [mark], verbs: [mark], resources: [{ kind: 'path', name: mark, access: 'write', tags: [] }], text: mark }), outcome: { result: 'failed', status: mark, ms: 1 }, marks: [{ what: 'broke-glass', at: 1, by: caller(mark, { name: mark }), reason: mark, skipped: { groups: [mark], users: [] } }, { what: 'handed-over', at: 1, by: caller(mark, { name: mark }), to: { group: mark } }] }), payload)
         assert.deepEqual(cardProblems(card), [])
         for (const { where, text: one } of textsOf(card)) {
           if (where === 'TextRun.text') assert.ok(!one.includes('{{'))
