@@ -62,6 +62,14 @@ try {
   await page.click('.approve')
   await page.locator('.result').waitFor()
   await take(page, 'executed', true)
+  const { page: carol } = await visitorOf(browser, url, 'carol', { viewport: { width: 1200, height: 900 }, colorScheme: 'light' })
+  await carol.goto(`${url}/audit?approver=bob&on=orders`)
+  await take(carol, 'audit', true)
+  await carol.locator('.log tbody tr', { hasText: 'Voted' }).locator('a').first().click()
+  await carol.getByRole('button', { name: 'Verify' }).click()
+  for (let tries = 0; tries < 20 && (await carol.locator('.proved').count()) === 0; tries++) await carol.getByRole('button', { name: 'Verify again' }).click() // a signature follows within a second
+  await carol.locator('.proved').waitFor()
+  await take(carol, 'audit-record', true)
   await takePasskeys(browser, folder)
 } finally {
   over = true

@@ -56,7 +56,7 @@ ${proof === undefined ? html`<p>Is this record one of those that were signed, an
 <p class="hint">By yourself, with the keys and nothing of this server:</p><pre class="cli" tabindex="0">countersign audit prove ${id}</pre></section>`
 
 const verdict = (proof: ProofReport): Html => {
-  if (proof.verdict === 'proved') return html`<p class="proved" role="status"><span aria-hidden="true">✓</span> <b>It is what was signed.</b> It is one of the ${proof.size.toLocaleString('en-US')} records of <code>${said(proof.origin)}</code> that stand behind a signature of this deployment.</p><details><summary>The proof</summary><pre class="pattern" tabindex="0" aria-label="The proof">${visible(proof.proof)}</pre></details>`
+  if (proof.verdict === 'proved') return html`<p class="proved" role="status"><span aria-hidden="true">✓</span> <b>It is what was signed.</b> It is one of the ${proof.size.toLocaleString('en-US')} records of <code>${said(proof.origin)}</code> that this deployment has signed.</p><details><summary>The proof</summary><pre class="pattern" tabindex="0" aria-label="The proof">${visible(proof.proof)}</pre></details>`
   if (proof.verdict === 'unsigned') return html`<p class="warn" role="status"><b>Nothing is signed behind it yet.</b> A signature follows within a second or so: verify again. If that stays so, the replica that wrote it has ended without one.</p>`
   return html`<p class="warn" role="status"><b>✕ It is not what was signed.</b> ${said(proof.problem)}. Run <code>countersign audit verify</code> to see where the log was changed.</p>`
 }
