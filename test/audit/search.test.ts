@@ -235,6 +235,22 @@ describe('the index beside the log', () => {
     assert.deepEqual([idsOf(index, asked({})), index.state().unreadable], [['r1/1/0'], 0])
   })
 
+  test('nothing that somebody wrote into the file ends the reading of it', async () => {
+    using place = temporaryDirectory()
+    await write(place.path, [started('a')])
+    const path = `${walOf(place.path)}/${listSegments(walOf(place.path))[0]!.name}`
+    const [line] = [...linesOf(path)]
+    const as = (seq: number, more: string): string => `${line!.text.replace('"id":"r1/1/0","seq":0', `"id":"r1/1/${seq}","seq":${seq}`).slice(0, -1)},${more}}`
+    const deep = `${'['.repeat(20_000)}1${']'.repeat(20_000)}`
+    const poison = [as(1, '"time":5'), as(2, '"seq":"2"'), as(3, '"id":7'), as(4, '"prev":{}'), as(5, '"time":"9999-01-01T00:00:00.000Z"'), as(6, '"type":["x"]'), as(7, `"note":${deep}`), as(0, '"note":"again"'), as(8, '"caller":7,"action":[],"decision":"x","vote":[[]],"votes":{"a":1},"by":null,"outcome":3,"hold":{}')]
+    appendFileSync(path, `${poison.join('\n')}\n${as(9, '"note":"after all of it"')}\n`)
+    using index = indexed(place.path)
+    assert.deepEqual(idsOf(index, asked({}, { text: '"after all of it"' })), ['r1/1/9'])
+    assert.equal(index.state().unreadable, 8)
+    assert.equal(index.search(asked({}), { limit: 50 }).records.length, 3)
+    assert.equal(index.caseOf('a').length > 0, true)
+  })
+
   test('forgets what was moved away', async () => {
     using place = temporaryDirectory()
     await write(place.path, Array.from({ length: 20 }, (_, n) => started(`try-${n}`)))

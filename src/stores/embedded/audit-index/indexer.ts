@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { parseLine } from '../../../audit/line.ts'
-import { contextOf, findableOf, searchFields, type Findable, type RecordData } from '../../../audit/search/fields.ts'
+import { contextOf, findableOf, searchFields, type CaseContext, type Findable, type RecordData } from '../../../audit/search/fields.ts'
 import { wholeWord, wordsOf } from '../../../audit/search/words.ts'
 import { linesOf, longestLine } from '../../../audit/segment.ts'
 import { makeCases, type Cases } from './cases.ts'
@@ -153,22 +153,36 @@ const readOn = (desk: Desk, files: readonly LogFile[], isLate: () => boolean, no
 
 const timeOf = (step: Step | void): string => (step === undefined ? '' : (step.record?.time ?? ''))
 
-const take = ({ sql, cases, subtrees }: Desk, { file, row, text, at, end, record }: Step): void => {
+const take = ({ sql, cases, subtrees }: Desk, { file, row, at, end, text, record }: Step): void => {
   row.read = end
-  const time = Date.parse(record?.time ?? '')
-  if (record === undefined || Number.isNaN(time) || record.id !== `${file.replica}/${file.epoch}/${record.seq}`) return void row.unreadable++
+  const found = record && isOurs(record, file) ? findableIn(record, cases) : undefined
+  if (record === undefined || found === undefined) return void row.unreadable++
   const isSignature = record.type === 'checkpoint'
-  const key = isSignature ? 0 : nextKey(sql.lastKey, time)
+  const key = isSignature ? 0 : nextKey(sql.lastKey, Date.parse(record.time))
   const { changes } = isSignature ? sql.signed.run(row.n, record.seq, at, text.length) : sql.entry.run(key, row.n, record.seq, at, text.length)
   if (changes === 0) return void row.unreadable++ // there is one of this number
   subtrees.follow(file, record.seq, record.prev)
   if (isSignature) return
   row.records++
   if (record.time > row.until) row.until = record.time
-  const known = cases.of(record)
-  const found = findableOf(record, known)
-  cases.learn(record, contextOf(found, known))
+  cases.learn(record, found.context)
   sql.words.run(key, ...textsOf(found))
+}
+
+/** Somebody else may have written into the file: a line that says one thing at its beginning and another behind it is none of ours. */
+const isOurs = ({ id, seq, time, prev, type }: Readonly<Record<string, unknown>>, { replica, epoch }: LogFile): boolean =>
+  Number.isSafeInteger(seq) && id === `${replica}/${epoch}/${String(seq)}` && typeof type === 'string' && typeof prev === 'string' && typeof time === 'string' && Number.isSafeInteger(keyAt(Date.parse(time) + 1))
+
+/** `undefined` for what cannot be gone through: nothing that stands in a file ends the reading of it. */
+const findableIn = (record: NonNullable<Step['record']>, cases: Cases): (Findable & { readonly context: CaseContext }) | undefined => {
+  try {
+    const known = cases.of(record)
+    const found = findableOf(record, known)
+    return { ...found, context: contextOf(found, known) }
+  } catch (error) {
+    if (error instanceof RangeError) return undefined // nested deeper than anything that was written here
+    throw error
+  }
 }
 
 const nextKey = (lastKey: StatementSync, time: number): number => {
