@@ -4,7 +4,8 @@ import { openJournal } from '../../src/audit/file-journal.ts'
 import type { Durability, Journal } from '../../src/audit/journal.ts'
 import type { AuditQuestion } from '../../src/audit/search/question.ts'
 import { noteSigner } from '../../src/audit/signed-note.ts'
-import type { AuditEvent } from '../../src/model/audit-event.ts'
+import type { Resource } from '../../src/model/action.ts'
+import type { AuditEvent, CallerRecord, DecisionRecord } from '../../src/model/audit-event.ts'
 import { openAuditIndex, type AuditIndex } from '../../src/stores/embedded/audit-index/audit-index.ts'
 import { median, row, type Part, type PartOptions, type Row } from '../frame.ts'
 
@@ -36,11 +37,16 @@ export const auditPart: Part = {
   },
 }
 
+/** Callers, resources of a table and decisions come back, as the records of sessions and rules do. */
+const callers: readonly CallerRecord[] = Array.from({ length: agents }, (_, n) => ({ issuer: 'https://idp.example', subject: `agent-${n}`, kind: 'agent', groups: ['agents', 'billing'], email: `agent-${n}@example.org`, session: `s${n}aaaaaaaa`, address: '10.1.2.3', onBehalfOf: [{ issuer: 'https://idp.example', subject: `person-${n % 301}`, kind: 'human', groups: ['dev'], name: `Person Number${n % 301}` }] }))
+const resources: readonly (readonly Resource[])[] = Array.from({ length: tables }, (_, n) => Object.freeze([{ kind: 'table', name: `public.orders_${n}`, access: 'write', tags: ['pii'] }, { kind: 'column', name: `public.orders_${n}.email`, access: 'read', tags: ['pii.email'] }] as const))
+const decisions: readonly DecisionRecord[] = Array.from({ length: 1_000 }, (_, n) => ({ verdict: 'allow', matched: [{ policy: 'orders', rule: 'change-orders', then: 'allow', at: 'policies/orders.yaml:12', because: `Whoever works on case ${n} may change orders`, observed: false }], policyVersion: `sha256:${'cd'.repeat(32)}` }))
+
 const started = (attempt: string, n: number, hold?: string): AuditEvent => ({
   type: 'started', attempt,
-  caller: { issuer: 'https://idp.example', subject: `agent-${n % agents}`, kind: 'agent', groups: ['agents', 'billing'], email: `agent-${n % agents}@example.org`, session: `s${n % 3_000}aaaaaaaa`, address: '10.1.2.3', onBehalfOf: [{ issuer: 'https://idp.example', subject: `person-${n % 301}`, kind: 'human', groups: ['dev'], name: `Person Number${n % 301}` }] },
-  action: { protocol: 'postgres', service: `service-${n % 40}`, verb: 'sql.update', resources: [{ kind: 'table', name: `public.orders_${n % tables}`, access: 'write', tags: ['pii'] }, { kind: 'column', name: `public.orders_${n % tables}.email`, access: 'read', tags: ['pii.email'] }], tags: ['pii', 'pii.email'], digest: `sha256:${n.toString(16).padStart(64, '0')}`, shape: `service-${n % 40} sql.update update orders_${n % tables} set status = ? where id = ?` },
-  decision: { verdict: 'allow', matched: [{ policy: 'orders', rule: 'change-orders', then: 'allow', at: 'policies/orders.yaml:12', because: `Whoever works on case ${n % 1_000} may change orders`, observed: false }], policyVersion: `sha256:${'cd'.repeat(32)}` },
+  caller: callers[n % agents]!,
+  action: { protocol: 'postgres', service: `service-${n % 40}`, verb: 'sql.update', resources: resources[n % tables]!, tags: ['pii', 'pii.email'], digest: `sha256:${n.toString(16).padStart(64, '0')}`, shape: `service-${n % 40} sql.update update orders_${n % tables} set status = ? where id = ?` },
+  decision: decisions[n % 1_000]!,
   ...(hold === undefined ? {} : { hold }),
 })
 
