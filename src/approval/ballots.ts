@@ -26,7 +26,7 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
   const { ledger, people, room, roster, record, now } = desk
   if ((ballot.reason?.length ?? 0) > maxReason) throw new Refusal('too-large', `A reason has at most ${maxReason} characters.`)
   const by = principalOf(ballot.by)
-  roster.see(by)
+  roster.see(ballot.by)
   const grant = ballot.brokeGlass ? undefined : ballot.grant
   for (let tries = 0; tries < maxTries; tries++) {
     const hold = isHoldId(id) ? await ledger.read(id) : undefined

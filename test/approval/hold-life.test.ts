@@ -235,7 +235,8 @@ describe('voting', () => {
     const hold = await world.opened('POST /x', agent, terms([requirement({ count: 2 })]))
     await world.a.life.vote(hold.id, ballot(alice, hold))
     await until('the clock to move', () => Date.now() > hold.openedAt + 5)
-    world.a.roster.see({ ...alice, groups: [] })
+    world.a.roster.see({ ...alice, groups: [], session: 'a new login' })
+    await world.a.life.show(hold.id, alice) // a page of hers is still open
     const after = await world.a.life.vote(hold.id, ballot(bob, hold))
     assert.equal(after.state, 'pending')
     assert.equal(world.count('vote-dropped'), 1)

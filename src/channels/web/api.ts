@@ -207,8 +207,7 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, o
     const last = headerValues(request, 'last-event-id')[0]
     const { after } = parseStreamQuery(last ? new URLSearchParams({ after: last }) : query)
     if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': 'text/event-stream' }).end()
-    const still = async (): Promise<void> => void (await viewerOf(request))
-    return void (await streams.serve({ viewer, after, still }, response))
+    return void (await streams.serve({ viewer, after, still: () => viewerOf(request) }, response))
   }
 
   const whoami = async ({ request }: Visit): Promise<Answer> => {

@@ -9,8 +9,8 @@ const heartbeatMs = 15_000
 const stalledMs = 10_000
 
 export interface EventStreams {
-  /** Serves changes of the holds that the viewer may see until the token ends, `still` rejects, the client goes or we drain. */
-  serve(request: { readonly viewer: Caller; readonly after: string | undefined; readonly still: () => Promise<void> }, response: ServerResponse): Promise<void>
+  /** Serves changes of the holds that the viewer may see, by what `still` says of them then, until the token ends, `still` rejects, the client goes or we drain. */
+  serve(request: { readonly viewer: Caller; readonly after: string | undefined; readonly still: () => Promise<Caller> }, response: ServerResponse): Promise<void>
   /** Ends all of them; the clients come back elsewhere with their last id. */
   end(): void
 }
@@ -35,7 +35,7 @@ export const makeEventStreams = (approvals: Pick<Approvals, 'changes' | 'show'>,
       response.write('retry: 2000\n: open\n\n')
       for await (const change of approvals.changes(after, over.signal)) {
         if (over.signal.aborted) break
-        if (await isVisible(change.id, viewer)) await send(response, `event: hold\nid: ${change.cursor}\ndata: ${JSON.stringify({ id: change.id, state: change.state })}\n\n`, over)
+        if (await isVisible(change.id, await still())) await send(response, `event: hold\nid: ${change.cursor}\ndata: ${JSON.stringify({ id: change.id, state: change.state })}\n\n`, over)
       }
     } catch {
       // The store went away or the reader did: the stream ends, and the client comes back with its last id.

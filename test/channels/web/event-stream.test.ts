@@ -48,6 +48,19 @@ test('the stream ends with the token', async () => {
   assert.deepEqual(stream.seen, [])
 })
 
+test('who has lost a group hears no more of what only its members see, though the stream was open before', async () => {
+  await using desk = await startDesk()
+  desk.holds.set('hold_2', makeHold({ id: 'hold_2', caller: person('alice') }))
+  const alice = await open(desk.url, 'alice')
+  desk.change('hold_1', 'pending')
+  await until('the first change', () => alice.seen.length === 1)
+  desk.tokens.set('alice', person('alice', 'gardeners'))
+  desk.change('hold_1', 'approved')
+  desk.change('hold_2', 'pending')
+  await until('what is her own', () => alice.seen.length > 1)
+  assert.deepEqual(alice.seen.slice(1), ['c3 {"id":"hold_2","state":"pending"}'])
+})
+
 test('streams are counted, and given back', async () => {
   await using desk = await startDesk()
   const streams = [await open(desk.url, 'alice'), await open(desk.url, 'alice')]
