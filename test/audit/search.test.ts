@@ -152,6 +152,22 @@ describe('searching the audit log', () => {
     assert.deepEqual(types('"unclosed'), [])
   })
 
+  test('words that stand one after the other are told from words that are there, in few records and in many', async () => {
+    using place = temporaryDirectory()
+    const about = (n: number): string => (n % 3 === 0 ? 'public.orders.archive' : 'orders.public.archive')
+    await write(place.path, Array.from({ length: 300 }, (_, n) => ({ ...started(`try-${n}`), action: { ...action, resources: [{ kind: 'table', name: about(n), access: 'read', tags: [] }] } }) as AuditEvent))
+    using index = indexed(place.path)
+    const count = (question: AuditQuestion): readonly number[] => [index.search(question, { limit: 200 }).count, idsOf(index, question).length]
+    assert.deepEqual(count(asked({ on: 'public.orders' })), [100, 100])
+    assert.deepEqual(count(asked({ on: 'public.ord*' })), [100, 100])
+    assert.deepEqual(count(asked({ on: 'public.orders', case: 'try-3' })), [1, 1])
+    assert.deepEqual(count(asked({ on: 'public.orders', case: 'try-4' })), [0, 0])
+    assert.deepEqual(count(asked({ case: 'try-3' }, { text: '"public orders"' })), [1, 1])
+    assert.deepEqual(count(asked({ case: 'try-4' }, { text: '"public orders"' })), [0, 0])
+    assert.deepEqual(count(asked({ case: 'try-4' }, { text: '"public arch*"' })), [1, 1])
+    assert.deepEqual(count(asked({ case: 'try-3' }, { text: '"public arch*"' })), [0, 0])
+  })
+
   test('no text is anything but words to the index', async () => {
     using place = temporaryDirectory()
     await write(place.path, [started('a'), finished('a')])
