@@ -8,6 +8,7 @@ import type { AuditEvent } from '../../model/audit-event.ts'
 import type { Caller, Principal } from '../../model/caller.ts'
 import type { Hold } from '../../model/hold.ts'
 import { causeText, Refusal, type RefusalCode } from '../../model/refusal.ts'
+import { concerns } from '../interest.ts'
 import { answerBlocks, isDecidable, makeCard, shownName, type CardStyle } from './card.ts'
 import { checkClicker, strangerOf, type ClickerCheckParts } from './clicker-check.ts'
 import type { Interaction } from './interaction.ts'
@@ -83,6 +84,7 @@ export const makeClicks = (parts: ClickParts): Clicks => {
 
   /** Why a yes or no of this person does not count by this click; `undefined`: it may. */
   const hindrance = (hold: Hold, person: Caller, { verdict, about }: Interaction, options: SlackOptions): { readonly code: RefusalCode; readonly text: string } | undefined => {
+    if (!concerns(options.interest, hold)) return { code: 'not-eligible', text: 'This conversation does not hear of such actions, so they are not decided here. Look at it in the console.' }
     if (about.digest !== hold.action.digest) return undefined // the vote itself says it
     const obstacle = approvals.obstacle(hold, person)
     if (obstacle !== undefined && !(obstacle === 'already-voted' && verdict === 'deny')) return { code: obstacle, text: obstacles[obstacle] }
@@ -109,7 +111,7 @@ export const makeClicks = (parts: ClickParts): Clicks => {
   const redraw = ({ about, copy }: Interaction, { options, api }: Conversation, person: Caller): void =>
     later('an old message could not be drawn anew', async (signal) => {
       const hold = await approvals.show(about.hold, person)
-      if (hold.action.digest === about.digest) await api.call('chat.update', { ...copy, ...makeCard(hold, styleOf(options)) }, signal)
+      if (hold.action.digest === about.digest && concerns(options.interest, hold)) await api.call('chat.update', { ...copy, ...makeCard(hold, styleOf(options)) }, signal)
     })
 
   const visibleTo = async (person: Caller, id: string): Promise<Hold | undefined> => {

@@ -58,7 +58,7 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
     }
   }
 
-  const cardOf = (hold: Hold, payload: Payload): Card => makeCard(hold, { payload, consoleUrl: consoleUrl(), interactive: options.interactivity !== undefined })
+  const cardOf = (hold: Hold, payload: Payload): Card => makeCard(hold, { payload, consoleUrl: consoleUrl(), interactive: options.interactivity !== undefined && concerns(options.interest, hold) })
 
   /** A card that Slack does not take must not hide the hold: then it is told that there is one, and where to look at it. */
   const say = async (method: string, values: Readonly<Record<string, unknown>>, { hold }: Showing, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> => {

@@ -24,7 +24,7 @@ export interface TeamsBot extends Channel {
 export const makeTeamsBot = (options: TeamsBotOptions, consoleUrl: () => string, log: Log): TeamsBot => {
   const delivery = makeDelivery(options)
   const connector = makeConnector(options, delivery)
-  const messageOf = (hold: Hold): Message => ({ card: cardOf({ hold, payload: options.payload, consoleUrl: consoleUrl(), decides: true }), summary: `${stateText(hold.state)}: ${hold.code}` })
+  const messageOf = (hold: Hold): Message => ({ card: cardOf({ hold, payload: options.payload, consoleUrl: consoleUrl(), decides: concerns(options.interest, hold) }), summary: `${stateText(hold.state)}: ${hold.code}` })
 
   const post = async (hold: Hold, signal: AbortSignal): Promise<string> => JSON.stringify(await connector.post(options.conversation, messageOf(hold), signal))
 

@@ -106,8 +106,7 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
   const vote = async (bot: TeamsBot, person: Caller, { verdict, hold: id, digest, reason }: Click): Promise<Answer> => {
     const hold = await visibleTo(person, id)
     const { card } = bot.messageOf(hold)
-    const isOffered = bot.concerns(hold) && offers(card, verdict)
-    if (hold.state === 'pending' && hold.action.digest === digest && !isOffered) throw new NotTaken('not-eligible', `the card has no button to ${verdict} it`, `This cannot be decided here. Open the full review: ${review(id)}`)
+    if (hold.state === 'pending' && hold.action.digest === digest && !offers(card, verdict)) throw new NotTaken('not-eligible', `the card has no button to ${verdict} it`, `This cannot be decided here. Open the full review: ${review(id)}`)
     try {
       const voted = await approvals.vote(id, { verdict, digest, by: person, channel: 'teams', assurance: 'chat', ...(verdict === 'approve' ? { shown: shownOn(hold) } : {}), ...(reason === '' ? {} : { reason }) })
       return { card: bot.messageOf(voted).card }

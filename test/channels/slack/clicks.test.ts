@@ -103,6 +103,24 @@ describe('clicks in slack', () => {
     assert.equal(refusals(desk).at(-1)?.refusal, 'already-settled')
   })
 
+  test('where holds of another service are decided, this one is not, and nothing more is said of it', async () => {
+    await using desk = await startDeskWorld()
+    const hold = await desk.opened('POST /secret')
+    const card = structuredClone(await desk.show(hold))
+    Object.assign(desk.options, { interest: { services: ['ledger'] } })
+    const elsewhere = await desk.show(hold)
+    assert.throws(() => buttonOf(elsewhere, 'Deny'))
+    for (const button of ['Approve', 'Deny']) await desk.post(signed(clickOf({ user: 'U0BOB' }, card, buttonOf(card, button))))
+    assert.match(wordsOf((await whispered(desk, 2)).blocks), /does not hear/)
+    assert.equal(await desk.stateOf(hold), 'pending')
+    await desk.world.a.life.withdraw(hold.id, agent)
+    const before = desk.slack.calls.filter((method) => method === 'chat.update').length
+    await desk.post(signed(clickOf({ user: 'U0BOB' }, card, buttonOf(card, 'Deny'))))
+    await whispered(desk, 3)
+    await desk.desks[0]?.desk[Symbol.asyncDispose]() // all answers have been given
+    assert.deepEqual([desk.slack.views, desk.slack.calls.filter((method) => method === 'chat.update').length], [[], before])
+  })
+
   test('a button with another digest decides nothing', async () => {
     await using desk = await startDeskWorld()
     const [hold, other] = [await desk.opened('POST /a'), await desk.opened('POST /b')]
