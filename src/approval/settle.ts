@@ -91,6 +91,8 @@ export const tooLate = (hold: Hold, vote: Vote, now: number): Settled | undefine
   return hold.state === 'approved' && vote.verdict === 'approve' ? refused('already-settled', 'is approved') : undefined
 }
 
+const loginText = ({ loggedInAt }: Vote, { requirements }: Terms): string => (loggedInAt !== undefined ? ' after a fresh login' : requirements.some(({ freshLoginMs }) => freshLoginMs !== undefined) ? ' without a fresh login' : '')
+
 /**
  * Counts one more vote. Deny wins: one eligible no ends a pending hold, and an approved one that has not been spent.
  * A person's no replaces their own earlier yes; nothing replaces a no. A no needs membership but no particular assurance:
@@ -106,7 +108,7 @@ export const settle = (hold: Hold, vote: Vote, people: People, now: number): Set
   const takesBack = obstacle === 'already-voted' && vote.verdict === 'deny' && mine?.verdict === 'approve'
   if (obstacle !== undefined && !takesBack) return refused(obstacle, obstacle)
   if (vote.verdict === 'approve' && !hold.terms.requirements.some((requirement) => serves(requirement, vote.by, vote, hold.openedAt)))
-    return refused('assurance-too-low', `assurance ${vote.assurance}${vote.loggedInAt === undefined ? '' : ' after a fresh login'} is not enough`)
+    return refused('assurance-too-low', `assurance ${vote.assurance}${loginText(vote, hold.terms)} is not enough`)
   if (hold.terms.askReason && (vote.reason ?? '').trim() === '') return refused('reason-required', 'no reason given')
 
   const others = { ...hold, votes: hold.votes.filter((earlier) => earlier !== mine) }

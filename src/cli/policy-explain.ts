@@ -8,7 +8,7 @@ import { terminalText } from '../lib/terminal-text.ts'
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
 import { spanText } from '../channels/words.ts'
-import { approversIn, type Decision } from '../model/decision.ts'
+import { approversIn, type Decision, type Requirement, type Terms } from '../model/decision.ts'
 import { actionOf, callerOf, casesSchema, type CaseSource } from '../policy/cases.ts'
 import { loadPolicies, type PolicyWorld } from '../policy/load.ts'
 import type { Explanation, ExplainingPolicySet, RuleExplanation } from '../policy/policy-set.ts'
@@ -144,10 +144,23 @@ const ruleText = ({ rule, matched, failed, error }: RuleExplanation): string => 
   return `  ${matched ? 'matched' : '   -   '}  ${rule.then.padEnd(5)}  ${rule.policy}/${rule.rule} (${rule.at})${rule.observed ? ' [observed]' : ''}${terminalText(why)}`
 }
 
+const requirementText = ({ count, assurance, freshLoginMs, escalation, ...circle }: Requirement): string => {
+  const login = freshLoginMs === undefined ? '' : ` with a login of the last ${spanText(freshLoginMs)}`
+  const others = escalation === undefined ? '' : `, after ${spanText(escalation.afterMs)} also of ${approversIn(escalation).join(', ')}`
+  return `  needs ${count} of ${approversIn(circle).join(', ')} by ${assurance}${login}${others}`
+}
+
+const termLines = ({ requirements, breakGlass = [], withinMs, runWithinMs, askReason, run, grant, irreversible, drift }: Terms): readonly string[] => [
+  ...requirements.map(requirementText),
+  `  within ${spanText(withinMs)}${askReason ? ', with a reason' : ''}; then it runs within ${spanText(runWithinMs)}${run === 'when-approved' ? ', also without its client' : ''}`,
+  ...(grant === undefined ? [] : [`  a yes may let ${grant.times} more of its kind through${grant.rows === undefined ? '' : `, ${grant.rows} rows together`}, within ${spanText(grant.withinMs)}`]),
+  ...(irreversible ? ['  approvers read that it cannot be undone'] : []),
+  ...breakGlass.map((circle) => `  in an emergency released alone by one of ${approversIn(circle).join(', ')}`),
+  ...(drift === undefined ? [] : [`  unless it would by then change ${[drift.factor === undefined ? '' : `${drift.factor} times as many rows`, drift.rows === undefined ? '' : `${drift.rows} rows more`].filter(Boolean).join(', or ')}`]),
+]
+
 const obligationLines = ({ terms, obligations: { masks, limits } }: Decision): readonly string[] => [
-  ...(terms?.requirements.map((requirement) => `  needs ${requirement.count} of ${approversIn(requirement).join(', ')} by ${requirement.assurance}${requirement.escalation === undefined ? '' : `, after ${spanText(requirement.escalation.afterMs)} also of ${approversIn(requirement.escalation).join(', ')}`}`) ?? []),
-  ...(terms?.breakGlass?.map((circle) => `  in an emergency released alone by one of ${approversIn(circle).join(', ')}`) ?? []),
-  ...(terms?.drift === undefined ? [] : [`  unless it would by then change ${[terms.drift.factor === undefined ? '' : `${terms.drift.factor} times as many rows`, terms.drift.rows === undefined ? '' : `${terms.drift.rows} rows more`].filter(Boolean).join(', or ')}`]),
+  ...(terms === undefined ? [] : termLines(terms)),
   ...Object.entries(masks).map(([what, mask]) => `  masks ${terminalText(what.slice(what.indexOf(':') + 1))}: ${mask}`),
   ...(limits.rows === undefined ? [] : [`  at most ${limits.rows} rows`]),
   ...(limits.ms === undefined ? [] : [`  for at most ${limits.ms / 1_000} s`]),

@@ -10,7 +10,7 @@ import { configFileOf } from './serve.ts'
 
 const options = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the configuration (COUNTERSIGN_CONFIG, or countersign.yaml here)' },
-  clicks: { type: 'string', value: 'HOW', choices: ['socket', 'http'], help: 'how clicks come in, where no channel of kind slack is configured yet' },
+  clicks: { type: 'string', value: 'HOW', choices: ['socket', 'http'], help: 'how clicks come in, where the configuration does not say, or says both' },
 } as const satisfies Options
 
 const clicksOf = (channels: readonly SlackOptions[]): 'socket' | 'http' | undefined => {
@@ -27,6 +27,7 @@ const showManifest = async (args: readonly string[], io: ConfigIo): Promise<numb
     return exit.invalid
   }
   const by = values.clicks === 'http' || values.clicks === 'socket' ? values.clicks : (clicksOf(config.channels.filter((channel) => channel.kind === 'slack')) ?? 'socket')
+  if (by === 'http' && !config.console.url.startsWith('https:')) throw new Failure('Slack only posts clicks to a console by https: set listeners.console.url, or let them come by Socket Mode (app-token)', exit.invalid)
   io.stdout.write(`${JSON.stringify(makeManifest({ by, consoleUrl: config.console.url }), undefined, 2)}\n`)
   return exit.ok
 }

@@ -87,7 +87,7 @@ const describe = (issue: Issue, source: YamlSource, schema: z.ZodType): readonly
   if (issue.code === 'invalid_type') {
     const expected = expectedText(issue) ?? issue.expected ?? 'another type'
     if (given === undefined) return [problemAt(source, path, `is missing; ${expected} is expected`)]
-    const hint = expected === 'text' && (typeof given === 'number' || typeof given === 'boolean') ? '; put it in quotes if it is text' : ''
+    const hint = expected !== 'text' ? '' : typeof given === 'number' ? '; put it in quotes if it is text, and give it its unit if it has one (30s, 64KiB)' : typeof given === 'boolean' ? '; put it in quotes if it is text' : ''
     return [problemAt(source, path, `${kindOf(given)} stands where ${expected} is expected${hint}`, { quote: true })]
   }
   return [problemAt(source, path, issue.message, { nearest: issue.params?.nearest, quote: issue.params?.hide !== true })]

@@ -119,13 +119,19 @@ export interface CaseVote {
   readonly freshLogin?: true
 }
 
+/** What votes made of a hold, and why some of them count for nothing. */
+export interface CaseEnd {
+  readonly state: string
+  readonly refused: readonly { readonly vote: CaseVote; readonly cause: string }[]
+}
+
 /** What a runner of cases cannot know by itself: how a protocol reads a request, and how votes settle a hold. */
 export interface CaseParts {
   /** A text is the protocol's refusal: no action came of the request. */
   readonly makeAction: (service: string, request: HttpCase, tagsOf: ExplainingPolicySet['tagsOf']) => Action | string
   /** What the statement says, without a database: a text where there is nothing to judge. */
   readonly makeSql: (service: string, statement: SqlCase, policies: PolicySet) => Promise<Action | string>
-  readonly settle: (held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, votes: readonly CaseVote[], atMs: number) => string
+  readonly settle: (held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, votes: readonly CaseVote[], atMs: number) => CaseEnd
   readonly issuers: ReadonlyMap<string, string>
   readonly services: readonly Service[]
 }
@@ -244,7 +250,9 @@ const compareState = (source: CaseSource, held: { readonly caller: Caller; reado
   if (held.decision.terms === undefined) return ['votes: nothing is held, so there is nothing to vote on']
   const votes = (source.votes ?? []).map((vote): CaseVote => ({ by: principalOf(vote.by, parts.issuers, 'human', 'approver'), atMs: milliseconds(vote.at), verdict: vote.verdict ?? 'approve', assurance: vote.assurance ?? 'console', ...defined({ reason: vote.reason, brokeGlass: vote['break-glass'], freshLogin: vote['fresh-login'] }) })).toSorted((a, b) => a.atMs - b.atMs)
   const atMs = source.at === undefined ? (votes.at(-1)?.atMs ?? 0) : milliseconds(source.at)
-  return differs('state', source.expect?.state ?? 'pending', parts.settle(held, votes.filter((vote) => vote.atMs <= atMs), atMs))
+  const { state, refused } = parts.settle(held, votes.filter((vote) => vote.atMs <= atMs), atMs)
+  const differences = differs('state', source.expect?.state ?? 'pending', state)
+  return differences.length === 0 ? [] : [...differences, ...refused.map(({ vote, cause }) => `the vote of ${vote.by.subject} ${vote.atMs / 60_000} min after the opening counts for nothing: ${cause}`)]
 }
 
 /** Rules that no case made match: nobody has rehearsed them. */

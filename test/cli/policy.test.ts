@@ -66,6 +66,28 @@ test('a case that lists nothing expects deny; votes are settled as real ones are
   assert.equal(await post('', '16m', 'expired'), 0)
 })
 
+test('a case whose votes are not enough says which of them count for nothing, and why', async (t) => {
+  const policy = POLICY.replace('within: 15m', 'within: 15m, fresh-login: 10m, ask-reason: true')
+  const vote = (who: string, at: string, more = '') => `{ by: { subject: ${who}, groups: [approvers] }, at: ${at}${more} }`
+  const cwd = await directory(t, { 'p.yaml': policy, 'p.cases.yaml': `${WORLD}cases:\n  - { name: c, service: api, caller: { subject: alice }, http: { method: POST, path: /admin/x }, votes: [${vote('alice', '1m', ', fresh-login: true')}, ${vote('bob', '90s')}, ${vote('bob', '2m', ', fresh-login: true')}, ${vote('bob', '1h')}], at: 3m, expect: { decision: hold, state: approved } }\n` })
+  const { code, stdout } = await run(['test', '.'], { cwd })
+  assert.equal(code, 4)
+  assert.deepEqual(stdout.match(/the vote of .*/g), ['the vote of alice 1 min after the opening counts for nothing: self-approval', 'the vote of bob 1.5 min after the opening counts for nothing: assurance console without a fresh login is not enough', 'the vote of bob 2 min after the opening counts for nothing: no reason given'])
+})
+
+test('explain says what a hold asks and gives', async (t) => {
+  const approval = 'from: { users: [{ issuer: corp, subject: alice }] }, within: 30m, run-within: 5m, assurance: passkey, fresh-login: 10m, ask-reason: true, run: when-approved, escalate: { after: 10m, to: { groups: [approvers] } }'
+  const rule = (name: string, more: string) => `  - { name: ${name}, then: hold, methods: [POST], paths: [/${name}], approval: { ${approval}, ${more} } }\n`
+  const cwd = await directory(t, {
+    'p.yaml': `policy: p\nrules:\n${rule('granted', 'grant: { times: 5, within: 2h }')}${rule('gone', 'irreversible: true')}`,
+    'p.cases.yaml': `world: { services: { api: {} }, groups: [approvers], issuers: { corp: https://login.example.com }, channels: [passkey] }\ncases:\n${['granted', 'gone'].map((name) => `  - { name: ${name}, service: api, caller: {}, http: { method: POST, path: /${name} } }\n`).join('')}`,
+  })
+  const asked = '  needs 1 of alice by passkey with a login of the last 10 min, after 10 min also of approvers\n  within 30 min, with a reason; then it runs within 5 min, also without its client\n'
+  const explained = async (name: string) => (await run(['explain', '.', '--case', name], { cwd })).stdout
+  assert.ok((await explained('granted')).includes(`${asked}  a yes may let 5 more of its kind through, within 2 h\n`))
+  assert.ok((await explained('gone')).includes(`${asked}  approvers read that it cannot be undone\n`))
+})
+
 test('a rule that no case touches is reported, and an mcp case is pending', async (t) => {
   const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD.replace('services: {', 'services: { tools: { protocol: mcp },')}cases:\n  - { name: c, service: api, caller: {}, http: { path: /public/x }, expect: { decision: allow } }\n  - { name: later, service: tools, caller: {}, mcp: { tool: x } }\n` })
   const { code, stdout } = await run(['test', '.'], { cwd })
@@ -88,7 +110,7 @@ test('explain says rule by rule what was looked at', async (t) => {
   const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD}cases:\n  - { name: c, service: api, caller: {}, http: { method: POST, path: /admin/x } }\n` })
   const { code, stdout } = await run(['explain', '.', '--case', 'c'], { cwd })
   assert.equal(code, 0)
-  assert.match(stdout, /^hold\n {2}needs 1 of approvers by console\n {2}matched {2}hold {3}p\/admin \(p\.yaml:4\)\n.*allow {2}p\/read \(p\.yaml:3\) {2}methods: saw http\.POST/)
+  assert.match(stdout, /^hold\n {2}needs 1 of approvers by console\n {2}within 15 min; then it runs within 10 min\n {2}matched {2}hold {3}p\/admin \(p\.yaml:4\)\n.*allow {2}p\/read \(p\.yaml:3\) {2}methods: saw http\.POST/)
   const piped = await run(['explain', '.', '--input', '-'], { cwd, stdin: 'cases:\n  - { name: x, service: api, caller: {}, http: { path: /other } }\n' })
   assert.match(piped.stdout, /^deny\n[^]*paths: saw \/other/)
   assert.equal((await run(['explain', '.'], { cwd })).code, 2)
@@ -148,7 +170,7 @@ rules:
   assert.match((await explain('SELECT a FROM t')).stdout, /\nallow\n {2}masks pii: hash\n {2}at most 100 rows\n {2}for at most 30 s\n/)
   const update = 'UPDATE t SET a = $1 WHERE id = $2'
   const open = (await explain(update, '--params', '[1, 8]')).stdout
-  assert.match(open, /with a WHERE that leaves something out\nhold\n {2}needs 1 of approvers by console\n {2}unless it would by then change 2 times as many rows\n[^]*the condition failed: estimatedRows is not known/)
+  assert.match(open, /with a WHERE that leaves something out\nhold\n {2}needs 1 of approvers by console\n {2}within 30 min; then it runs within 10 min\n {2}unless it would by then change 2 times as many rows\n[^]*the condition failed: estimatedRows is not known/)
   assert.match((await explain(update, '--params', '[1, 8]', '--estimated-rows', '1')).stdout, /\ndeny\n/)
   for (const more of [['--params', '[1, "7"]'], ['--params', '[1, 8]', '--transaction', 'written'], ['--params', '[null, true]', '--estimated-rows', '11']]) assert.match((await explain(update, '--estimated-rows', '1', ...more)).stdout, /\nhold\n/)
   const several = await explain('SELECT a FROM t; UPDATE t SET a = 1; DROP TABLE t')

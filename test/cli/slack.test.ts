@@ -27,6 +27,9 @@ test('the manifest fits the configured way of clicks', async () => {
   assert.deepEqual((await manifest(channel('signing-secret: "${env:SIGNING}"'))).settings['interactivity'], http)
   assert.deepEqual((await manifest(configText(console), '--clicks', 'http')).settings['interactivity'], http)
   assert.equal((await manifest(configText(console))).settings['socket_mode_enabled'], true)
+  const plain = await run(configText(console.replace('https://approvals.example.org', 'http://localhost:8081')), 'slack manifest', '--clicks', 'http')
+  assert.deepEqual([plain.code, plain.stdout], [3, ''])
+  assert.match(plain.stderr, /^Slack only posts clicks to a console by https/)
   assert.deepEqual(socket.oauth_config.scopes.bot, ['chat:write', 'users:read', 'channels:read', 'groups:read'])
 })
 

@@ -75,7 +75,7 @@ test('the caret stands below the place', () => {
   assert.ok('problems' in read)
   const [problem] = read.problems
   assert.ok(problem)
-  assert.deepEqual(formatProblem(problem).split('\n'), ['f.yaml:3:15 services.a.upstream: a number stands where text is expected; put it in quotes if it is text', '  |     upstream: 12', '  |               ^'])
+  assert.deepEqual(formatProblem(problem).split('\n'), ['f.yaml:3:15 services.a.upstream: a number stands where text is expected; put it in quotes if it is text, and give it its unit if it has one (30s, 64KiB)', '  |     upstream: 12', '  |               ^'])
 })
 
 test('nothing of a value shows that may be a secret', () => {

@@ -17,7 +17,7 @@ export const passkeysPage = (about: PasskeysPage): Html => {
   return html`<section class="narrow">
 <h1>Your passkeys</h1>
 <p>Some rules ask that a yes is signed with a passkey: a key that your device, or a stick, keeps and uses only once it knows that it is you. A no never needs one.</p>
-${passkeys.length === 0 ? html`<div class="empty"><h2>You have none here</h2><p>${possible ? 'Add one below, before somebody waits for it.' : 'Browsers make passkeys only for addresses with a name, over https. This one is neither, or not both.'}</p></div>` : html`<ul class="passkeys">${passkeys.map((passkey) => one(passkey, about))}</ul>`}
+${passkeys.length === 0 ? html`<div class="empty"><h2>You have none here</h2><p>${possible ? 'Add one below, before somebody waits for it.' : 'Browsers make passkeys only for addresses with a name, over https or at localhost. The address of this console is not such a one.'}</p></div>` : html`<ul class="passkeys">${passkeys.map((passkey) => one(passkey, about))}</ul>`}
 ${possible && add(about)}
 </section>`
 }
