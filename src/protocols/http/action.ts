@@ -141,9 +141,12 @@ const patternFrom = ({ text: { body }, facts: { frame, query, verb } }: Sources)
   return httpPattern({
     service, upstream, method, verb, host, headers: headers.bound, raw: respelled ? target.raw : undefined,
     query: { text: target.query, fields: whole ? { values: query.values, ambiguities: ['repeated'] } : query },
-    body: body && { content: body.content, sha256: body.sha256, bytes: body.bytes.length, whole },
+    body: body && { content: body.content, sha256: body.sha256, bytes: body.bytes.length, whole: whole || headers.bound.some(isJsonPatch) },
   })
 }
+
+/** Its texts say what is done, and to what (RFC 6902). */
+const isJsonPatch = ([name, value]: readonly [name: string, value: string]): boolean => name === 'content-type' && /^\s*application\/json-patch\+json\s*(?:;|$)/i.test(value)
 
 const hexHash = (text: string): string => hash('sha256', text, 'hex')
 

@@ -71,6 +71,10 @@ describe('requests of one kind', () => {
     const text = ['content-type', 'text/plain']
     assert.ok(!same({ headers: text, body: 'one' }, { headers: text, body: 'two' }))
     assert.ok(same({ headers: text, body: 'one' }, { headers: text, body: 'one' }))
+    const patch = (path: string, type = 'application/json-patch+json'): Asked => ({ headers: ['content-type', type], body: `[{"op":"replace","path":"${path}","value":"x"}]` })
+    assert.ok(!same(patch('/note'), patch('/admin')))
+    assert.ok(!same(patch('/note', 'Application/JSON-Patch+JSON; charset=utf-8'), patch('/admin', 'Application/JSON-Patch+JSON; charset=utf-8')))
+    assert.ok(same(patch('/note'), patch('/note')))
     const rpc = { ...plain, jsonRpc: true }
     const call = (name: string): Asked => ({ route: rpc, body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${name}"}}` })
     assert.ok(!same(call('read'), call('drop')))
