@@ -14,6 +14,9 @@ import { isOpen, type Hold, type HoldState } from '../model/hold.ts'
 /** Words of strangers: what could hide, reorder, erase or pass for something else in them is spelled out. */
 export const said = (text: string): string => plainView(visibleRaw(text)).text
 
+/** What stands for an action in a list: of a request the line and the body, without the headers between. */
+export const gist = ({ protocol, text }: { readonly protocol: string; readonly text: string }): string => (protocol === 'http' ? text.replace(/\n[^]*?(?:\n\n|$)/, ' ').trimEnd() : text)
+
 const minute = 60_000
 
 /** `2026-11-21 18:04 UTC`; a script may put the reader's own time beside it. */

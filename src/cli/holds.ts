@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { gist } from '../channels/words.ts'
 import { readEvents } from '../lib/event-source.ts'
 import { connect, Problem, serverOptions, type ApiClient } from './api-client.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
@@ -94,7 +95,7 @@ const report = async (client: ApiClient, data: string, lines: boolean, io: Io): 
   try {
     const hold = await getHold(client, id)
     if (lines) return void io.stdout.write(toJsonLine(hold))
-    io.stdout.write(watchLine(hold.code, hold.state, { caller: hold.caller, service: hold.action.service, verb: hold.action.verb, preview: hold.action.text }, io))
+    io.stdout.write(watchLine(hold.code, hold.state, { caller: hold.caller, service: hold.action.service, verb: hold.action.verb, preview: gist(hold.action) }, io))
   } catch (error) {
     if (!(error instanceof Problem && error.status === 404)) throw error // gone, or not ours to see any more
   }

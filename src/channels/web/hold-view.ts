@@ -5,9 +5,9 @@ import type { Caller, Party, Principal } from '../../model/caller.ts'
 import type { Circle } from '../../model/decision.ts'
 import type { History, Hold, Mark, Vote } from '../../model/hold.ts'
 import { whyNot } from '../why-not.ts'
-import { votesOf } from '../words.ts'
+import { gist, votesOf } from '../words.ts'
 
-/** Longest part of an action's text in a list; the whole stands in the hold itself. */
+/** Longest gist of an action in a list; the whole stands in the hold itself. */
 const previewLength = 300
 
 export const time = (at: number): string => new Date(at).toISOString()
@@ -57,7 +57,7 @@ export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approval
   service: hold.action.service,
   verb: hold.action.verb,
   tags: hold.action.tags,
-  preview: hold.action.text.slice(0, previewLength).toWellFormed(),
+  preview: gist(hold.action).slice(0, previewLength).toWellFormed(),
   digest: hold.action.digest,
   caller: principal(hold.caller),
   onBehalfOf: hold.caller.onBehalfOf.map(principal),

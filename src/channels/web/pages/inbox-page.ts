@@ -1,9 +1,8 @@
 import { cutAt, visible } from '../../../lib/visible.ts'
 import { askedBy, reviewDue } from '../../../approval/marks.ts'
 import type { Caller } from '../../../model/caller.ts'
-import type { Action } from '../../../model/action.ts'
 import { isOpen, type Hold } from '../../../model/hold.ts'
-import { endOf, headline, impactText, personText, said, targetText, votesOf } from '../../words.ts'
+import { endOf, gist, headline, impactText, personText, said, targetText, votesOf } from '../../words.ts'
 import { html, type Html } from './html.ts'
 import { clock, stateBadge, timeLeft } from './words.ts'
 
@@ -41,9 +40,6 @@ ${rows.length === 0 ? html`<div class="empty"><h2>${empty[tab][0]}</h2><p>${empt
 ${(next !== undefined || !first) && html`<nav class="pages" aria-label="Pages">${!first && html`<a href="/?tab=${tab}">Newest</a>`}${next !== undefined && html`<a href="/?tab=${tab}&amp;after=${encodeURIComponent(next)}">Older</a>`}</nav>`}
 </section>`
 }
-
-/** Of a request the line and the body; the headers stand on its own page. */
-const gist = ({ protocol, text }: Action): string => (protocol === 'http' ? text.replace(/\n[^]*?(?:\n\n|$)/, ' ') : text)
 
 const row = (hold: Hold, viewer: Caller, now: number): Html => {
   const { action, caller } = hold
