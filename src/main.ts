@@ -34,7 +34,7 @@ import { makeSealing } from './lib/sealing.ts'
 import { version } from './lib/version.ts'
 import type { AuditEvent } from './model/audit-event.ts'
 import { causeText } from './model/refusal.ts'
-import type { PolicySet } from './policy/policy-set.ts'
+import type { ExplainingPolicySet } from './policy/policy-set.ts'
 import { makeAssertions } from './protocols/http/assertion.ts'
 import { makeHttpListener } from './protocols/http/listener.ts'
 import { makeCatalogs } from './protocols/postgres/catalogs.ts'
@@ -60,7 +60,7 @@ export interface Replica extends AsyncDisposable {
   readonly addresses: { readonly http: string; readonly console: string; readonly admin: string; readonly postgres?: string }
   readonly policyVersion: () => string
   /** The second phase of a reload: everything at once. What needs a restart has been refused before. */
-  adopt(config: Config, policies: PolicySet): Promise<void>
+  adopt(config: Config, policies: ExplainingPolicySet): Promise<void>
   /** A reload that was refused: on record. */
   rejected(problems: readonly string[]): Promise<void>
   health(): Promise<Health>
@@ -84,7 +84,7 @@ export interface ReplicaParts {
 
 interface Current {
   readonly config: Config
-  readonly policies: PolicySet
+  readonly policies: ExplainingPolicySet
   readonly identity: TokenIdentity
 }
 
@@ -92,7 +92,7 @@ interface Current {
 const clockMarginMs = 60_000
 const lastWordsMs = 5_000
 
-export const startReplica = async (config: Config, policies: PolicySet, parts: ReplicaParts): Promise<Replica> => {
+export const startReplica = async (config: Config, policies: ExplainingPolicySet, parts: ReplicaParts): Promise<Replica> => {
   const { log, now = Date.now } = parts
   await using started = new AsyncDisposableStack()
   let journalIsDead = false
@@ -173,6 +173,7 @@ export const startReplica = async (config: Config, policies: PolicySet, parts: R
     keys: sessionKeys(config),
     deployment: config.deployment,
     markSql: makeHighlight(),
+    policies: () => ({ version: current.policies.version, rules: current.policies.rules, files: current.config.policyFiles }),
     ...(chats && { linking: chats }),
     note,
     now,

@@ -94,7 +94,7 @@ for (const colorScheme of ['light', 'dark'] as const)
       await page.goto(`${at.url}${path}`)
       found.push(...(await barriersIn(page)).map((each) => `${path} ${each}`))
     }
-    for (const path of ['/', '/?tab=mine', '/?tab=all', `/holds/${hold.id}`, '/holds/hold_aaaaaaaaaaaaaaaaaaaaaaaaaa', '/oauth2/signed-out']) await look(path)
+    for (const path of ['/', '/policies', '/?tab=mine', '/?tab=all', `/holds/${hold.id}`, '/holds/hold_aaaaaaaaaaaaaaaaaaaaaaaaaa', '/oauth2/signed-out']) await look(path)
     await page.goto(`${at.url}/holds/${hold.id}`)
     await page.fill('textarea', 'Looks right.')
     await page.click('.approve')
@@ -104,7 +104,7 @@ for (const colorScheme of ['light', 'dark'] as const)
     for (const one of new Map(all.holds.map((each) => [each.state, each])).values()) await look(`/holds/${one.id}`)
     assert.deepEqual([...new Set(found)], [])
     await page.setViewportSize({ width: 320, height: 640 })
-    for (const path of ['/', `/holds/${hold.id}`]) {
+    for (const path of ['/', '/policies', `/holds/${hold.id}`]) {
       await page.goto(`${at.url}${path}`)
       assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 320, path)
     }

@@ -50,7 +50,17 @@ export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, h
   const signIn = { issuer: idp.issuer, clientId: 'countersign-console', clientSecret: new Secret('countersign-console-secret'), scopes: ['openid', 'profile', 'email', 'groups'], idleMs: 30 * 60_000, maxAgeMs: 8 * 3_600_000, stepUp: { acrValues: [], withinMs: 300_000 } }
   const log = { info() {}, warn() {}, error: (detail: object, text: string) => void process.stderr.write(`${text} ${JSON.stringify(detail)}\n`) }
   const notes: AuditEvent[] = []
-  const site = { store, passkeys, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: (event: AuditEvent) => void notes.push(event), markSql: makeHighlight(), now: () => Date.now() + world.skewMs }
+  /** As if they had been loaded. */
+  const policiesNow = {
+    version: `sha256:${'5e'.repeat(32)}`,
+    rules: [
+      { policy: 'customer-data', rule: 'leave-salaries', then: 'deny', at: 'policies/customer-data.yaml:30', because: 'Salaries are <b>nobody</b>’s business.', instead: 'Ask the people team.', observed: false },
+      { policy: 'customer-data', rule: 'delete', then: 'hold', at: 'policies/customer-data.yaml:21', because: 'Deletes in production are looked at by somebody who owns the data.', observed: false },
+      { policy: 'agents', rule: 'read', then: 'allow', at: 'policies/agents.yaml:4', observed: true },
+    ],
+    files: [{ file: 'policies/customer-data.yaml', text: 'policy: customer-data\nrules: # </pre><script>\n' }],
+  } as const
+  const site = { store, passkeys, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: (event: AuditEvent) => void notes.push(event), markSql: makeHighlight(), policies: () => policiesNow, now: () => Date.now() + world.skewMs }
   const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site, ...(audit === undefined ? {} : { audit }) }))
   await listener.listen()
 

@@ -23,6 +23,7 @@ import type { ConsoleOptions, SignInOptions } from './options.ts'
 import { html, type Html } from './pages/html.ts'
 import type { MarkText } from './pages/marked-text.ts'
 import { notice, page, type Frame } from './pages/layout.ts'
+import { policiesPage, type PoliciesShown } from './pages/policies-page.ts'
 import { makeCeremonies } from './passkeys/ceremonies.ts'
 import { makePasskeyDesk } from './passkeys/passkey-desk.ts'
 import { makePasskeyRegister } from './passkeys/register.ts'
@@ -39,6 +40,8 @@ export interface SiteParts {
   readonly deployment: string
   /** Marks SQL by the lexer of the engine that reads it. */
   readonly markSql?: MarkText
+  /** What decides now, for everybody who signs in. */
+  readonly policies?: () => PoliciesShown
   /** Where a chat asks who somebody is. */
   readonly linking?: Linking
   readonly now?: () => number
@@ -83,7 +86,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const signIn = makeSignIn(options.signIn, { url: options.url, provider, sealing, sessions, signIns: parts.signIns, now })
   const login = makeLoginPages({ options: options.signIn, url: options.url, sessions, signIn, signIns: parts.signIns, provider, roster, links: parts.linking?.links, note: parts.note })
   const assets = loadAssets()
-  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, linking: (parts.linking?.workspaces.length ?? 0) > 0, readsAudit: more.session !== undefined && audit?.mayRead(more.session.viewer) === true, now: now(), ...more })
+  const frame = (title: string, more: Partial<Frame> = {}): Frame => ({ title, assets: assets.names, deployment: parts.deployment, linking: (parts.linking?.workspaces.length ?? 0) > 0, showsPolicies: parts.policies !== undefined, readsAudit: more.session !== undefined && audit?.mayRead(more.session.viewer) === true, now: now(), ...more })
 
   const send = (response: ServerResponse, status: number, about: Frame, main: Html): void => {
     response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy })
@@ -133,6 +136,8 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     ]
   }
 
+  const policyRoute = (policies: () => PoliciesShown): Route => ({ path: /^\/policies$/, GET: withSession(async ({ response }, session) => send(response, 200, frame('Policies', { session, current: 'policies' }), policiesPage(policies()))) })
+
   const passkeyPage = withSession(async ({ response }, session) => send(response, 200, frame('Passkeys', { session, current: 'passkeys' }), await passkeys.page(session)))
 
   const signedOut: Answer = async ({ response }) => {
@@ -163,6 +168,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/review$/, POST: decide('review') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/hand-over$/, POST: decide('handOver') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/challenge$/, POST: ({ request, response, id }) => decisions.challenge(request, response, id) },
+    ...(parts.policies === undefined ? [] : [policyRoute(parts.policies)]),
     { path: /^\/grants$/, GET: grantList },
     { path: /^\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: grantEnd },
     { path: /^\/passkeys$/, GET: passkeyPage, POST: ({ request, response }) => passkeys.add(request, response) },

@@ -199,4 +199,16 @@ describe('deciding without scripts', () => {
     assert.match(text, /said no to the same[^]*not before Monday &lt;b&gt;/)
     assert.equal(await card(first.id), '', 'what is decided has none')
   })
+
+  test('which policies decide now, each rule with its reason, in the order of its file', async () => {
+    await using at = await startConsole()
+    const { text, status } = await (await visitor(at, 'bob')).get('/policies')
+    assert.equal(status, 200)
+    assert.match(text, /<a href="\/policies" aria-current="page">Policies<\/a>/)
+    assert.deepEqual([...text.matchAll(/<h2>([a-z-]+) <small>([^<]*)/g)].map(([, name, file]) => `${name} ${file}`), ['agents policies/agents.yaml', 'customer-data policies/customer-data.yaml'])
+    assert.deepEqual([...text.matchAll(/<\/span> (allow|hold|deny)<\/span> <b>([a-z-]+)<\/b>/g)].map(([, then, rule]) => `${then} ${rule}`), ['allow read', 'hold delete', 'deny leave-salaries'])
+    assert.match(text, /<b>read<\/b> <span class="tag">only observes/)
+    assert.ok(text.includes('Salaries are &lt;b&gt;nobody&lt;/b&gt;’s business.') && text.includes('Instead: Ask the people team.') && text.includes('# &lt;/pre&gt;&lt;script&gt;'))
+    assert.equal((await fetch(`${at.url}/policies`, { redirect: 'manual' })).status, 303, 'for who is signed in')
+  })
 })

@@ -13,9 +13,10 @@ export interface Frame {
   readonly assets: Assets
   /** Who is logged in, and the token of their session. */
   readonly session?: { readonly viewer: Caller; readonly csrf: string } | undefined
-  readonly current?: 'inbox' | 'grants' | 'passkeys' | 'links' | 'audit' | undefined
+  readonly current?: 'inbox' | 'grants' | 'passkeys' | 'links' | 'policies' | 'audit' | undefined
   /** Whether the viewer may read the audit log. */
   readonly readsAudit?: boolean
+  readonly showsPolicies?: boolean
   /** Whether people have accounts of chats to say something about. */
   readonly linking?: boolean
   readonly deployment: string
@@ -25,7 +26,7 @@ export interface Frame {
 /** How a person is called in a few words; their account where the issuer vouches for nothing else. */
 export const personName = ({ name, email, subject }: Pick<Caller, 'name' | 'email' | 'subject'>): string => name ?? email ?? subject
 
-export const page = ({ title, assets, session, current, readsAudit, linking, deployment, now }: Frame, main: Html): string =>
+export const page = ({ title, assets, session, current, readsAudit, showsPolicies, linking, deployment, now }: Frame, main: Html): string =>
   `<!doctype html>\n${html`<html lang="en" data-now="${now}">
 <head>
 <meta charset="utf-8">
@@ -41,7 +42,7 @@ ${session && assets.scripts.map((script) => html`<script type="module" src="${sc
 <header class="top">
 <a class="brand" href="/"><img src="${assets.mark}" alt="" width="24" height="24"> Countersign</a>
 <span class="deployment">${deployment}</span>
-${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a> <a href="/grants"${current === 'grants' && html` aria-current="page"`}>Grants</a> <a href="/passkeys"${current === 'passkeys' && html` aria-current="page"`}>Passkeys</a>${linking === true && html` <a href="/links"${current === 'links' && html` aria-current="page"`}>Links</a>`}${readsAudit && html` <a href="/audit"${current === 'audit' && html` aria-current="page"`}>Audit</a>`}</nav>
+${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a> <a href="/grants"${current === 'grants' && html` aria-current="page"`}>Grants</a> <a href="/passkeys"${current === 'passkeys' && html` aria-current="page"`}>Passkeys</a>${linking === true && html` <a href="/links"${current === 'links' && html` aria-current="page"`}>Links</a>`}${showsPolicies && html` <a href="/policies"${current === 'policies' && html` aria-current="page"`}>Policies</a>`}${readsAudit && html` <a href="/audit"${current === 'audit' && html` aria-current="page"`}>Audit</a>`}</nav>
 <span class="live" id="live" hidden></span>
 <form class="who" method="post" action="/oauth2/logout"><span title="${session.viewer.subject}">${personName(session.viewer)}</span><input type="hidden" name="csrf" value="${session.csrf}"><button class="quiet">Sign out</button></form>`}
 </header>
