@@ -2,6 +2,7 @@ import { dottedName, everyColumn } from '../../lib/dotted-name.ts'
 import type { Resource } from '../../model/action.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import { fixedDigest, type Piece, type Place, type Understood } from './action.ts'
+import { shapeOf } from './action-shape.ts'
 import type { Names } from './sql/names.ts'
 import { gravestFirst } from './sql/gravity.ts'
 import { mean, type MeantTable, type Meaning } from './sql/mean.ts'
@@ -246,9 +247,3 @@ const together = (pieces: readonly Piece[]): Piece => {
     }),
   }
 }
-
-const longestShape = 400
-
-/** The text without its values. Groups, and proves nothing. */
-const shapeOf = (service: string, verbs: readonly string[], sql: string): string =>
-  `${service} ${verbs.join('+')} ${sql.slice(0, 4 * longestShape).replaceAll(/'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b/g, '?').replaceAll(/\s+/g, ' ')}`.slice(0, longestShape).toWellFormed()
