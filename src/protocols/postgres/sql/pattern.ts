@@ -122,8 +122,9 @@ const given = <Name extends string>(name: Name, node: Node | undefined): { reado
 /** What takes the place of a constant: its token, and that of a sign before it. */
 const shown = (text: string, tokens: readonly Token[], openings: readonly Opening[]): string | undefined => {
   const bytes = Buffer.from(text)
+  const places = new Map(tokens.map(({ start }, index) => [start, index]))
   const endOf = (at: number): number | undefined => {
-    const index = tokens.findIndex(({ start }) => start === at)
+    const index = places.get(at) ?? -1
     const token = tokens[index]
     return token?.text === '-' || token?.text === '+' ? tokens[index + 1]?.end : token?.end
   }
@@ -131,7 +132,7 @@ const shown = (text: string, tokens: readonly Token[], openings: readonly Openin
   let from = 0
   for (const { at, last, shown: word } of openings.toSorted((a, b) => a.at - b.at)) {
     const end = endOf(last)
-    if (end === undefined || at < from || !tokens.some(({ start }) => start === at)) return undefined
+    if (end === undefined || at < from || !places.has(at)) return undefined
     out += visibleRaw(bytes.subarray(from, at).toString()) + word
     from = end
   }
