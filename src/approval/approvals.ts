@@ -85,6 +85,8 @@ export interface Approvals {
   offers(hold: Hold, viewer: Caller): ReadonlySet<'break-glass' | 'review' | 'hand-over'>
   /** What this person may see: holds they may vote on and their own. Anything else is `not-found`, like an id that does not exist. */
   show(id: string, viewer: Caller): Promise<Hold>
+  /** Whether they may see it: for whoever is told that it has changed, and nothing else of it. */
+  sees(id: string, viewer: Caller): Promise<boolean>
   list(filter: HoldFilter, viewer: Caller): Promise<{ readonly holds: readonly Hold[]; readonly next?: string }>
   /** Why this person may not approve this hold, or `undefined` if they may. */
   obstacle(hold: Hold, viewer: Caller): 'self-approval' | 'not-eligible' | 'already-voted' | undefined

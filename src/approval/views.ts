@@ -19,7 +19,7 @@ const maxPages = 10
 /** A replica beats once a second. */
 const aliveMs = 3_000
 
-type Views = Pick<Approvals, 'show' | 'list' | 'obstacle' | 'offers' | 'result' | 'follow'>
+type Views = Pick<Approvals, 'show' | 'sees' | 'list' | 'obstacle' | 'offers' | 'result' | 'follow'>
 
 /** Looking at holds, each with the viewer's own rights. */
 export const makeViews = (desk: Desk): Views => {
@@ -61,6 +61,10 @@ export const makeViews = (desk: Desk): Views => {
       const hold = (await withWaiting([await find(id, (found) => maySee(found, viewer, people))]))[0]!
       if (viewer.kind !== 'human') return hold
       return { ...hold, ...(desk.channels.length > 0 ? { reaches: await reachesOf(desk, hold) } : {}), ...(isOpen(hold.state) ? { history: await historyOf(desk, hold, viewer) } : {}) }
+    },
+    async sees(id, viewer) {
+      const hold = isHoldId(id) ? await ledger.read(id) : undefined
+      return hold !== undefined && maySee(hold, viewer, people)
     },
     obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
     offers: (hold, viewer) => offersOf(hold, viewer, people),

@@ -48,3 +48,14 @@ test('a no is seen by whoever is asked for the same in other words', async () =>
   const other = await asking(world, 'delete from lines', { ...orders, resources: [{ kind: 'table', name: 'public.lines', access: 'write', tags: [] }], shape: 'three' })
   assert.equal((await world.a.life.show(other.id, alice)).history?.denied, undefined)
 })
+
+test('whoever hears of changes is asked about without looking at what was asked before', async () => {
+  await using world = await makeWorld()
+  let looks = 0
+  const { life } = await world.replica('counting', {}, (store) => ({ ...store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](), list: (query) => { looks++; return store.list(query) } }))
+  const hold = await asking(world, 'POST /exports')
+  assert.deepEqual(await Promise.all([life.sees(hold.id, bob), life.sees(hold.id, agent), life.sees(hold.id, caller('stranger')), life.sees('hold_unknown', bob)]), [true, true, false, false])
+  assert.equal(looks, 0)
+  await life.show(hold.id, bob)
+  assert.equal(looks, 1)
+})

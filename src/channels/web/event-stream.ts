@@ -15,7 +15,7 @@ export interface EventStreams {
   end(): void
 }
 
-export const makeEventStreams = (approvals: Pick<Approvals, 'changes' | 'show'>, limits: { readonly total: number; readonly perViewer: number }): EventStreams => {
+export const makeEventStreams = (approvals: Pick<Approvals, 'changes' | 'sees'>, limits: { readonly total: number; readonly perViewer: number }): EventStreams => {
   const open = new Map<AbortController, string>()
 
   const serve: EventStreams['serve'] = async ({ viewer, after, still }, response) => {
@@ -35,7 +35,7 @@ export const makeEventStreams = (approvals: Pick<Approvals, 'changes' | 'show'>,
       response.write('retry: 2000\n: open\n\n')
       for await (const change of approvals.changes(after, over.signal)) {
         if (over.signal.aborted) break
-        if (await isVisible(change.id, await still())) await send(response, `event: hold\nid: ${change.cursor}\ndata: ${JSON.stringify({ id: change.id, state: change.state })}\n\n`, over)
+        if (await approvals.sees(change.id, await still())) await send(response, `event: hold\nid: ${change.cursor}\ndata: ${JSON.stringify({ id: change.id, state: change.state })}\n\n`, over)
       }
     } catch {
       // The store went away or the reader did: the stream ends, and the client comes back with its last id.
@@ -46,16 +46,6 @@ export const makeEventStreams = (approvals: Pick<Approvals, 'changes' | 'show'>,
       over.abort()
       if (response.writableNeedDrain) response.destroy()
       else response.end()
-    }
-  }
-
-  const isVisible = async (id: string, viewer: Caller): Promise<boolean> => {
-    try {
-      await approvals.show(id, viewer)
-      return true
-    } catch (error) {
-      if (error instanceof Refusal && error.code === 'not-found') return false
-      throw error
     }
   }
 

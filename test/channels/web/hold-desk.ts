@@ -68,6 +68,10 @@ export const makeDesk = (from = issuer) => {
     async show(id, viewer) {
       return find(id, viewer)
     },
+    async sees(id, viewer) {
+      const hold = holds.get(id)
+      return hold !== undefined && (isEligible(hold, viewer) || sameParty(hold.caller, viewer))
+    },
     async list(filter, viewer) {
       if (filter.unreviewed) calls.push('list unreviewed')
       const visible = [...holds.values()].filter((hold) => (filter.states?.includes(hold.state) ?? true) && (isEligible(hold, viewer) || sameParty(hold.caller, viewer)))
