@@ -51,12 +51,12 @@ const changed = (hold: Hold): Refusal => new Refusal('hold-changed', 'Somebody m
 export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now }: { readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly signing: Signing; readonly now: () => number }) => {
   const personOf = (hold: Hold, viewer: Caller) => hold.votes.findLast(({ by }) => by.issuer === viewer.issuer && by.subject === viewer.subject)
 
-  const render = async (hold: Hold, session: Session, more: { readonly status?: number; readonly alert?: Alert; readonly typed?: string | undefined } = {}): Promise<Shown> => {
+  const render = async (hold: Hold, session: Session, more: { readonly status?: number; readonly alert?: Alert; readonly typed?: string | undefined; readonly wish?: ReadonlyMap<string, string> | undefined } = {}): Promise<Shown> => {
     const { viewer, csrf } = session
     const obstacle = isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : 'not-eligible'
     const statement = await makeStatement(hold, markSql)
     const lack = obstacle === undefined && hold.state === 'pending' ? await signing.lack(hold, session) : undefined
-    const main = holdPage({ lack, hold, statement, viewer, csrf, obstacle, offers: approvals.offers(hold, viewer), own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed })
+    const main = holdPage({ lack, hold, statement, viewer, csrf, obstacle, offers: approvals.offers(hold, viewer), own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed, wish: more.wish })
     return { status: more.status ?? 200, title: `${stateText(hold.state)}: ${headline(hold)} ${targetText(hold)}`, main }
   }
 
@@ -88,12 +88,12 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
   }
 
   /** What became of a decision that was not counted, on the page of the hold as it is now. */
-  const refused = async (refusal: Refusal, id: string, session: Session, typed: string | undefined): Promise<Shown> => {
+  const refused = async (refusal: Refusal, id: string, session: Session, form: ReadonlyMap<string, string>): Promise<Shown> => {
     const hold = await show(id, session.viewer)
     const mine = personOf(hold, session.viewer)
     const again = mine !== undefined && (refusal.code === 'already-settled' || refusal.code === 'already-voted' || refusal.code === 'hold-changed')
     const alert: Alert = again ? { heading: 'Your decision is recorded already', text: `You ${mine.verdict === 'approve' ? 'approved' : 'denied'} this. Sending it again changed nothing.` } : { heading: conflicts[refusal.code] ?? 'Nothing was decided', text: `${refusal.message} ${/nothing/i.test(refusal.message) ? '' : 'Your decision was not counted.'}`.trim() }
-    return render(hold, session, { status: statusOf[refusal.code], alert, typed })
+    return render(hold, session, { status: statusOf[refusal.code], alert, typed: form.get('reason'), wish: refusal.code === 'malformed' ? form : undefined })
   }
 
   const inbox = async (session: Session, target: URL): Promise<Shown> => {
@@ -121,7 +121,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
       await work(hold, session, form)
     } catch (error) {
       if (!(error instanceof Refusal) || conflicts[error.code] === undefined) throw error
-      return { session, shown: await refused(error, id, session, form.get('reason')) }
+      return { session, shown: await refused(error, id, session, form) }
     }
     return void response.writeHead(303, { location: `/holds/${id}` }).end()
   }

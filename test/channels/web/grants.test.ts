@@ -66,6 +66,9 @@ test('on the console: offered beside a yes with what it is for, listed with its 
     assert.ok(refused.status === 400 && refused.text.includes('This cannot be taken as it is'), `${refused.status} ${JSON.stringify(grant)}`)
   }
   assert.deepEqual((await at.hold(hold.id)).state, 'pending')
+  const again = (await yes({ 'grant-times': '"><b>', 'grant-minutes': '61' })).text
+  assert.ok(again.includes('<details class="grant" open>') && again.includes('name="grant-times" value="&quot;&gt;&lt;b&gt;"') && again.includes('name="grant-minutes" value="61"'), 'what was typed stands there to be mended')
+  assert.ok(offered.includes('<details class="grant">') && offered.includes('name="grant-times" value=""'))
   assert.equal((await yes({ 'grant-times': '3', 'grant-minutes': '30' })).status, 303)
   assert.deepEqual([(await at.hold(hold.id)).granted?.times, (await at.hold(hold.id)).granted?.withinMs], [3, 1_800_000])
   assert.match(await get(`/holds/${hold.id}`), /Granted with it<\/h2><p>3 more like it: <time/)

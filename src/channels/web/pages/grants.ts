@@ -7,15 +7,17 @@ import { html, type Html } from './html.ts'
 import { clock, timeLeft } from './words.ts'
 
 /** Beside a yes, in the same form: how many more of the kind, and what the kind is. Left empty, the yes is for the one action. */
-export const grantFields = ({ terms: { grant, irreversible, requirements }, pattern, granted }: Hold): Html | undefined => {
+export const grantFields = ({ terms: { grant, irreversible, requirements }, pattern, granted }: Hold, wish: ReadonlyMap<string, string> = new Map()): Html | undefined => {
   if (irreversible === true) return html`<p class="warn">The rule says that this cannot be undone.</p>`
   if (grant === undefined || pattern === undefined || granted !== undefined) return undefined
-  return html`<details class="grant"><summary>Let more like this through</summary>
+  const given = (name: string) => html` name="${name}" value="${wish.get(name)}"`
+  const open = ['grant-times', 'grant-rows', 'grant-minutes'].some((name) => (wish.get(name) ?? '') !== '')
+  return html`<details class="grant"${open && html` open`}><summary>Let more like this through</summary>
 <p class="hint">Everything that the same requester asks in this form, and nothing else. What stands in &lt; &gt; may be any other value.</p>
 <pre class="pattern" tabindex="0" aria-label="What may run without asking again">${pattern.text}</pre>
-<div class="fields"><p><label for="grant-times">More</label><input id="grant-times" name="grant-times" inputmode="numeric" pattern="[0-9]*" maxlength="7" placeholder="none" aria-describedby="grant-most"></p>
-${grant.rows !== undefined && html`<p><label for="grant-rows">Rows</label><input id="grant-rows" name="grant-rows" inputmode="numeric" pattern="[0-9]*" maxlength="7" aria-describedby="grant-most"></p>`}
-<p><label for="grant-minutes">Minutes</label><input id="grant-minutes" name="grant-minutes" inputmode="numeric" pattern="[0-9]*" maxlength="7" aria-describedby="grant-most"></p></div>
+<div class="fields"><p><label for="grant-times">More</label><input id="grant-times"${given('grant-times')} inputmode="numeric" pattern="[0-9]*" maxlength="7" placeholder="none" aria-describedby="grant-most"></p>
+${grant.rows !== undefined && html`<p><label for="grant-rows">Rows</label><input id="grant-rows"${given('grant-rows')} inputmode="numeric" pattern="[0-9]*" maxlength="7" aria-describedby="grant-most"></p>`}
+<p><label for="grant-minutes">Minutes</label><input id="grant-minutes"${given('grant-minutes')} inputmode="numeric" pattern="[0-9]*" maxlength="7" aria-describedby="grant-most"></p></div>
 <p class="hint" id="grant-most">The rule allows ${grant.times} more${grant.rows !== undefined && `, ${grant.rows} rows together`}, for ${spanText(grant.withinMs)} at most.${requirements.reduce((sum, { count }) => sum + count, 0) > 1 && ' It takes as many of you as the approval, and the least that anybody says counts.'}</p></details>`
 }
 

@@ -34,6 +34,8 @@ export interface HoldPage {
   readonly alert?: { readonly heading: string; readonly text: string } | undefined
   /** What was typed and not counted, so that it is not lost. */
   readonly typed?: string | undefined
+  /** The form of a yes that could not be taken as it is: what it would have granted stands there again, in sight. */
+  readonly wish?: ReadonlyMap<string, string> | undefined
 }
 
 export const holdPage = (about: HoldPage): Html => {
@@ -79,7 +81,7 @@ ${mayDeny && html`<form method="post" action="/holds/${hold.id}/vote" class="vot
 <label for="reason">Reason${hold.terms.askReason ? ' (the rule asks for one)' : ' (optional)'}</label>
 <textarea id="reason" name="reason" rows="3" maxlength="2000"${hold.terms.askReason && html` required`} aria-describedby="reads">${typed}</textarea>
 <p class="hint" id="reads">The requester, also an agent, reads it.</p>
-${mayApprove && grantFields(hold)}
+${mayApprove && grantFields(hold, about.wish)}
 ${mayApprove && lack && lacking(hold, lack)}
 <div class="buttons">${mayApprove && (lack === undefined || lack.lacks === 'signature') && html`<button name="verdict" value="approve" class="approve"${lack && html` data-passkey="/holds/${hold.id}/challenge"`}>Approve${lack && ' with a passkey'} <span class="code">${hold.code}</span></button>`}<button name="verdict" value="deny" class="deny">Deny</button></div>
 ${mayApprove && html`<p class="hint">${runText(hold)}</p>`}
