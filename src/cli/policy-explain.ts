@@ -145,9 +145,9 @@ const ruleText = ({ rule, matched, failed, error }: RuleExplanation): string => 
 }
 
 const requirementText = ({ count, assurance, freshLoginMs, escalation, ...circle }: Requirement): string => {
-  const login = freshLoginMs === undefined ? '' : ` with a login of the last ${spanText(freshLoginMs)}`
+  const sure = circle.groups.length + circle.users.length === 0 ? '' : ` by ${assurance}${freshLoginMs === undefined ? '' : ` with a login of the last ${spanText(freshLoginMs)}`}` // asked of people alone
   const others = escalation === undefined ? '' : `, after ${spanText(escalation.afterMs)} also of ${approversIn(escalation).join(', ')}`
-  return `  needs ${count} of ${approversIn(circle).join(', ')} by ${assurance}${login}${others}`
+  return `  needs ${count} of ${approversIn(circle).join(', ')}${sure}${others}`
 }
 
 const termLines = ({ requirements, breakGlass = [], withinMs, runWithinMs, askReason, run, grant, irreversible, drift }: Terms): readonly string[] => [

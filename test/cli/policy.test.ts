@@ -79,13 +79,14 @@ test('explain says what a hold asks and gives', async (t) => {
   const approval = 'from: { users: [{ issuer: corp, subject: alice }] }, within: 30m, run-within: 5m, assurance: passkey, fresh-login: 10m, ask-reason: true, run: when-approved, escalate: { after: 10m, to: { groups: [approvers] } }'
   const rule = (name: string, more: string) => `  - { name: ${name}, then: hold, methods: [POST], paths: [/${name}], approval: { ${approval}, ${more} } }\n`
   const cwd = await directory(t, {
-    'p.yaml': `policy: p\nrules:\n${rule('granted', 'grant: { times: 5, within: 2h }')}${rule('gone', 'irreversible: true')}`,
-    'p.cases.yaml': `world: { services: { api: {} }, groups: [approvers], issuers: { corp: https://login.example.com }, channels: [passkey] }\ncases:\n${['granted', 'gone'].map((name) => `  - { name: ${name}, service: api, caller: {}, http: { method: POST, path: /${name} } }\n`).join('')}`,
+    'p.yaml': `policy: p\nrules:\n${rule('granted', 'grant: { times: 5, within: 2h }')}${rule('gone', 'irreversible: true')}  - { name: both, then: hold, methods: [POST], paths: [/both], approval: { from: [{ automations: [{ issuer: corp, subject: reviewer }] }, { groups: [approvers] }], assurance: passkey } }\n`,
+    'p.cases.yaml': `world: { services: { api: {} }, groups: [approvers], issuers: { corp: https://login.example.com }, channels: [passkey] }\ncases:\n${['granted', 'gone', 'both'].map((name) => `  - { name: ${name}, service: api, caller: {}, http: { method: POST, path: /${name} } }\n`).join('')}`,
   })
   const asked = '  needs 1 of alice by passkey with a login of the last 10 min, after 10 min also of approvers\n  within 30 min, with a reason; then it runs within 5 min, also without its client\n'
   const explained = async (name: string) => (await run(['explain', '.', '--case', name], { cwd })).stdout
   assert.ok((await explained('granted')).includes(`${asked}  a yes may let 5 more of its kind through, within 2 h\n`))
   assert.ok((await explained('gone')).includes(`${asked}  approvers read that it cannot be undone\n`))
+  assert.ok((await explained('both')).includes('  needs 1 of the automation reviewer\n  needs 1 of approvers by passkey\n'))
 })
 
 test('a rule that no case touches is reported, and an mcp case is pending', async (t) => {
