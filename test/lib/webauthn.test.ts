@@ -95,7 +95,7 @@ test('browsers make passkeys for names, where nobody can listen', () => {
 
 test('whatever comes is taken or refused, and nothing else', () => {
   const passkey = softPasskey()
-  const good = { ...passkey.create(here), ...{ signature: passkey.get(here).signature } }
+  const good = { ...passkey.create(here), signature: passkey.get(here).signature }
   const bytes = fc.uint8Array({ maxLength: 400 })
   const damaged = (whole: Uint8Array) => fc.tuple(fc.nat(whole.length), bytes, fc.nat(40)).map(([at, put, dropped]) => Buffer.concat([whole.subarray(0, at), put, whole.subarray(at + dropped)]))
   const any = (whole: Uint8Array) => fc.oneof(bytes, damaged(whole), fc.constant(whole))
