@@ -36,6 +36,8 @@ export interface LogReport {
   readonly behind: number
   /** What came before the first was not given, so nothing is known of it. */
   readonly beginsLate: boolean
+  /** There are signatures of somebody known that cannot be compared, because the first records of their start were not given. */
+  readonly uncompared: boolean
   /** The first thing that is wrong; nothing behind it was looked at. */
   readonly finding?: Finding
 }
@@ -88,6 +90,7 @@ class LogCheck {
   #tree = new MerkleTree()
   /** Its records are there from the first on: only then there is a root to compare. */
   #whole = false
+  #uncompared = false
   /** So many of its records are signed. */
   #good = 0
   #records = 0
@@ -118,6 +121,7 @@ class LogCheck {
       records: this.#records,
       signed: this.#signed,
       behind: this.#behind,
+      uncompared: this.#uncompared,
       beginsLate: this.#first !== undefined && !(this.#first.seq === 0 && this.#first.epoch === 1),
       ...(this.#first === undefined ? {} : { first: this.#first.id }),
       ...(this.#before === undefined ? {} : { last: this.#before.id }),
@@ -157,6 +161,7 @@ class LogCheck {
     this.#tree = new MerkleTree()
     this.#whole = record.seq === 0
     this.#good = 0
+    if (!this.#whole && this.#evidence.checkpoints.some((one) => isOf(one, this.#replica, record.epoch))) return this.#wrong('truncated', this.#id(record.epoch, 0), `the first ${record.seq} records of this start are not here, and a checkpoint from elsewhere is of them`)
     if (this.#before === undefined && record.seq === 0 && record.epoch === 1 && record.prev !== emptyHash) this.#wrong('changed', record.id, 'the first record of all has nothing before it, and says otherwise')
   }
 
@@ -190,11 +195,11 @@ class LogCheck {
       return this.#wrong('forged', record.id, error.message)
     }
     if (!isOf(checkpoint, this.#replica, record.epoch) || checkpoint.size !== record.seq) return this.#wrong('forged', record.id, `its signature is of ${checkpoint.size} records of ${checkpoint.origin}`)
-    if (!this.#whole) return
+    this.#behind = -1 // the record that it stands in comes next
+    if (!this.#whole) return void (this.#uncompared = true)
     if (!this.#tree.root().equals(checkpoint.root)) return this.#wrong('changed', this.#id(record.epoch, this.#good), `the records from here to ${record.id} are not those that were signed, and have been chained anew`)
     this.#good = record.seq
     this.#signed = this.#records
-    this.#behind = -1 // the record that it stands in comes next
   }
 
   #compare(record: Record): void {

@@ -6,7 +6,7 @@ import { checkProof, proofText } from '../audit/proof.ts'
 import { linesOf, listSegments } from '../audit/segment.ts'
 import { BadNote, noteVerifier, type NoteVerifier } from '../audit/signed-note.ts'
 import { missingLogs, verifyLog, type FindingKind, type GivenLine, type LogReport } from '../audit/verification.ts'
-import { withApprovalKey } from '../config/approval-key.ts'
+import { withKeptApprovalKey } from '../config/approval-key.ts'
 import type { Config } from '../config/config.ts'
 import { logSigners } from '../config/deployment-keys.ts'
 import { loadConfig } from '../config/load.ts'
@@ -40,8 +40,23 @@ const configOf = async (given: string | undefined, io: ConfigIo): Promise<Config
   return config
 }
 
+/** The server makes a key of its own at its first start. Whoever only looks makes none. */
+const keyedConfig = async (given: string | undefined, io: ConfigIo): Promise<Config> => {
+  const config = withKeptApprovalKey(await configOf(given, io))
+  if (config === undefined) throw new Failure('there is no approval key yet, so nothing has been signed: the server makes one at its first start')
+  return config
+}
+
+const readText = (file: string, io: ConfigIo): string => {
+  try {
+    return readFileSync(resolve(io.cwd, file), 'utf8')
+  } catch (error) {
+    throw new Failure(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+}
+
 const keysOf = async (given: readonly string[] | undefined, config: string | undefined, io: ConfigIo): Promise<readonly NoteVerifier[]> => {
-  if (given === undefined) return logSigners(withApprovalKey(await configOf(config, io)))
+  if (given === undefined) return logSigners(await keyedConfig(config, io))
   const texts = given.flatMap((one) => (existsSync(resolve(io.cwd, one)) ? readFileSync(resolve(io.cwd, one), 'utf8').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')) : [one]))
   try {
     return texts.map((text) => noteVerifier(text.trim()))
@@ -81,7 +96,7 @@ const exportedLogs = (files: readonly string[], io: ConfigIo): ReadonlyMap<strin
 
 const checkpointsOf = (files: readonly string[] | undefined, keys: readonly NoteVerifier[], io: ConfigIo) =>
   (files ?? []).flatMap((file) => {
-    const text = readFileSync(resolve(io.cwd, file), 'utf8')
+    const text = readText(file, io)
     try {
       // One after the other, as `audit checkpoint` prints them.
       return text.split(/(?<=\n\u2014 [^\n]+\n)(?!\u2014)/).filter((note) => note.trim() !== '').map((note) => openCheckpoint(note, keys))
@@ -118,20 +133,21 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   return reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
 }
 
-const reportText = ({ replica, records, signed, behind, first, last, beginsLate, finding }: LogReport): string => {
+const reportText = ({ replica, records, signed, behind, uncompared, first, last, beginsLate, finding }: LogReport): string => {
   const name = terminalText(replica)
   if (finding !== undefined) return `NOT OK  ${name}: ${finding.kind} at ${terminalText(finding.at)}: ${terminalText(finding.text)}. Nothing behind it was looked at.\n`
   if (records === 0) return `empty   ${name}: no records\n`
   const late = beginsLate ? `; begins at ${terminalText(first ?? '')}, what came before was not given` : ''
-  if (signed === 0) return `NOT OK  ${name}: ${records} records fit each other, and nobody has signed any of them${late}\n`
+  if (signed === 0) return `NOT OK  ${name}: ${records} records fit each other, ${uncompared ? 'and the signatures over them cannot be compared without the first records of their start' : 'and nobody has signed any of them'}${late}\n`
   return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${behind === 0 ? '' : `; ${behind} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n`
 }
 
 const verifyProof = (file: string, positionals: readonly string[], keys: readonly NoteVerifier[], io: ConfigIo): number => {
   const [recordFile] = positionals
   if (recordFile === undefined || positionals.length > 1) throw new Failure('--proof wants one FILE, with the record in it', exit.usage)
+  const [proof, record] = [readText(file, io), readText(recordFile, io).replace(/\n$/, '')]
   try {
-    const { id, origin, size } = checkProof(readFileSync(resolve(io.cwd, file), 'utf8'), readFileSync(resolve(io.cwd, recordFile), 'utf8').replace(/\n$/, ''), keys)
+    const { id, origin, size } = checkProof(proof, record, keys)
     io.stdout.write(`ok      ${id} is one of the ${size} records of ${terminalText(origin)}\n`)
     return exit.ok
   } catch (error) {
@@ -189,7 +205,7 @@ const keyOptions = { config: placeOptions.config } as const satisfies Options
 
 const key = async (args: readonly string[], io: ConfigIo): Promise<number> => {
   const { values } = parseOptions(args, keyOptions)
-  for (const { verifier } of logSigners(withApprovalKey(await configOf(values.config, io)))) io.stdout.write(`${verifier}\n`)
+  for (const { verifier } of logSigners(await keyedConfig(values.config, io))) io.stdout.write(`${verifier}\n`)
   return exit.ok
 }
 

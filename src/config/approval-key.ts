@@ -14,6 +14,14 @@ export const withApprovalKey = (config: Config): Config => {
   return { ...config, approval: { ...approval, keys: [new Secret(readKey(file) ?? makeKey(file))] } }
 }
 
+/** The same for who only reads: `undefined` where none has been made yet. */
+export const withKeptApprovalKey = (config: Config): Config | undefined => {
+  const { approvalKeyFile: file, approval } = config
+  if (file === undefined) return config
+  const key = readKey(file)
+  return key === undefined ? undefined : { ...config, approval: { ...approval, keys: [new Secret(key)] } }
+}
+
 const readKey = (file: string): string | undefined => {
   try {
     const key = readFileSync(file, 'utf8').trim()

@@ -127,6 +127,15 @@ test('what begins later than the log is checked from there, and said to', async 
   assert.deepEqual([later.finding, later.beginsLate, later.signed], [undefined, true, 36], 'the second start is whole, and vouches by its chain for what is there of the first')
 })
 
+test('of a start whose first records were not given, nothing signed can be compared, and a checkpoint of it is not passed over', async () => {
+  const lines = await journalOf(1, 100)
+  const spread = rechained(lines.map((line, at) => line.replace(/"time":"[^"]+"/, `"time":"${new Date(Date.now() + at * 2_000).toISOString()}"`)))
+  const late = verify(lines.slice(5))
+  assert.deepEqual([late.finding, late.signed, late.uncompared, late.behind, late.beginsLate], [undefined, 0, true, 0, true])
+  assert.equal(verify(spread.slice(5)).finding, undefined, 'it has its signature, however long it is')
+  assert.deepEqual([verify(lines).uncompared, found(lines.slice(5), [openCheckpoint((JSON.parse(lines[100]!) as { signed: string }).signed, [signer])])], [false, 'truncated r1/1/0'])
+})
+
 test('the running journal signs a second later, once, and again only after more has come', async () => {
   using directory = temporaryDirectory()
   await using journal = await openJournal(options(directory.path), { now: Date.now, signer, checkpointMs: 20 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { openJournal } from '../../src/audit/file-journal.ts'
@@ -35,7 +35,7 @@ describe('evidence', () => {
     const verify = (...more: string[]) => shell.run(['audit', 'verify', '-d', directory.path, '-k', signer.verifier, ...more])
     const good = await verify()
     assert.deepEqual([good.code, good.out], [0, 'ok      r1: 20 records up to the last signature are what was written (last r1/1/20)\n'])
-    assert.deepEqual(JSON.parse((await verify('-o', 'json')).out), { logs: [{ replica: 'r1', records: 21, signed: 20, behind: 0, beginsLate: false, first: 'r1/1/0', last: 'r1/1/20' }], missing: [] })
+    assert.deepEqual(JSON.parse((await verify('-o', 'json')).out), { logs: [{ replica: 'r1', records: 21, signed: 20, behind: 0, uncompared: false, beginsLate: false, first: 'r1/1/0', last: 'r1/1/20' }], missing: [] })
 
     const other = await shell.run(['audit', 'verify', '-d', directory.path, '-k', stranger.verifier])
     assert.deepEqual([other.code, /NOT OK {2}r1: forged at r1\/1\/20: nobody known has signed/.test(other.out)], [18, true])
@@ -105,11 +105,14 @@ describe('evidence', () => {
     using folder = makeFolder()
     const config = await folder.config(configText())
     await using shell = await makeShell({ COUNTERSIGN_CONFIG: join(folder.path, 'countersign.yaml') })
+    const early = await shell.run(['audit', 'key'])
+    assert.deepEqual([early.code, /no approval key yet/.test(early.err), existsSync(config.approvalKeyFile!)], [1, true, false], 'who only looks makes no key')
     const keyed = withApprovalKey(config)
     await fill(config.journal.directory, 3, logSigner(keyed))
     assert.deepEqual((await shell.run(['audit', 'verify'])).code, 0)
     assert.equal((await shell.run(['audit', 'key'])).out, `${logSigner(keyed).verifier}\n`)
     assert.equal((await shell.run(['audit', 'verify', '-c', 'elsewhere.yaml'])).code, 3)
     assert.equal((await shell.run(['audit', 'verify', '-k', 'nonsense'])).code, 2)
+    for (const option of ['--checkpoint', '--proof']) assert.match((await shell.run(['audit', 'verify', option, 'nofile', ...(option === '--proof' ? ['norecord'] : [])])).err, /nofile cannot be read \(ENOENT\)/)
   })
 })
