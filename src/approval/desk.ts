@@ -4,9 +4,10 @@ import type { Caller } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Channel } from './channel.ts'
+import { isDistrust } from './distrust.ts'
 import type { GrantLedger } from './grant-ledger.ts'
 import type { PinnedOf } from './grant-pattern.ts'
-import type { HoldStore } from './hold-store.ts'
+import type { HoldEntry, HoldStore } from './hold-store.ts'
 import type { Ledger, Warn } from './ledger.ts'
 import type { ApprovalOptions } from './options.ts'
 import type { People } from './people.ts'
@@ -72,3 +73,10 @@ export const expire = async ({ ledger, record, now }: Desk, hold: Hold, end = en
 export const isCrowded = ({ room, options }: Desk, hold: Hold): boolean => room.size() >= options.maxWaiting || room.sizeFor(hold) >= options.maxWaitingPerCaller
 
 export const isUnavailable = (error: unknown): boolean => error instanceof Refusal && error.code === 'store-unavailable'
+
+/** `undefined` for a record that is not believed: that has been reported, and the others go on. */
+export const believed = (ledger: Pick<Ledger, 'believe'>, entry: HoldEntry): Promise<Hold | undefined> =>
+  ledger.believe(entry).catch((error: unknown) => {
+    if (isDistrust(error)) return undefined
+    throw error
+  })

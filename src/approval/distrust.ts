@@ -36,3 +36,6 @@ export const makeDistrust = (what: 'hold' | 'grant', journal: Journal, warn: War
     },
   }
 }
+
+/** That a record was not believed, rather than not had. */
+export const isDistrust = (error: unknown): boolean => error instanceof Error && error.cause instanceof Error && error.cause.name === 'Tampered'

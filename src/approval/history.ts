@@ -2,9 +2,8 @@ import { defined } from '../lib/defined.ts'
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Hold, HoldState, History } from '../model/hold.ts'
-import { isUnavailable, maySee, type Desk } from './desk.ts'
+import { believed, maySee, type Desk } from './desk.ts'
 import { callerKey } from './seal.ts'
-import { isDistrust } from './timekeeper.ts'
 
 /** Earlier holds that are looked at for one page. */
 const looked = 100
@@ -33,7 +32,7 @@ export const historyOf = async (desk: Desk, hold: Hold, viewer: Caller): Promise
   const past: Hold[] = []
   for (const entry of entries) {
     if (entry.id === hold.id) continue
-    const other = await desk.ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
+    const other = await believed(desk.ledger, entry)
     if (other !== undefined && other.openedAt <= hold.openedAt && maySee(other, viewer, desk.people)) past.push(other)
   }
   const alike = past.filter(({ action }) => action.shape === hold.action.shape)

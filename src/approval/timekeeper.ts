@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { isOpen, type Hold } from '../model/hold.ts'
-import { endOf, expire, holdSubject, isPastReplay, isUnavailable, type Desk } from './desk.ts'
+import { believed, endOf, expire, holdSubject, isPastReplay, isUnavailable, type Desk } from './desk.ts'
+import { isDistrust } from './distrust.ts'
 import { escalatedTo, marksOf, nextMark } from './marks.ts'
 import { next } from './settle.ts'
 import { close } from './spend.ts'
@@ -124,13 +125,11 @@ export const runningHolds = async function* ({ store, ledger }: Desk): AsyncGene
   for (let after: string | undefined; ; ) {
     const page = await store.list({ states: ['running'], limit: 200, ...(after === undefined ? {} : { after }) })
     for (const entry of page.entries) {
-      const hold = await ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
+      const hold = await believed(ledger, entry)
       if (hold?.state === 'running') yield hold
     }
     if (page.next === undefined) return
     after = page.next
   }
 }
-
-export const isDistrust = (error: unknown): boolean => error instanceof Error && error.cause instanceof Error && error.cause.name === 'Tampered'
 

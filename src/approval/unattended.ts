@@ -4,8 +4,8 @@ import type { Caller, Principal } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import { followChanges } from './changes.ts'
-import { isUnavailable, type Desk } from './desk.ts'
-import { isDistrust } from './timekeeper.ts'
+import { believed, isUnavailable, type Desk } from './desk.ts'
+import { isDistrust } from './distrust.ts'
 
 /** An approved action that is to run without its client, with what was kept of the request. */
 export interface KeptAction {
@@ -72,7 +72,7 @@ export const makeUnattended = (desk: Desk, run: RunKept, timing: UnattendedTimin
       const page = await store.list({ states: ['approved'], limit: 200, ...(after === undefined ? {} : { after }) })
       for (const entry of page.entries) {
         if (desk.room.attends(entry.id)) continue
-        const hold = await ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
+        const hold = await believed(ledger, entry)
         if (hold && runsAlone(hold)) plan(hold.id, timing.graceMs)
       }
       if (page.next === undefined) return

@@ -2,7 +2,7 @@ import { defined } from '../lib/defined.ts'
 import { isOpen, type Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
 import type { Approvals } from './approvals.ts'
-import { isCrowded, isOwn, isUnavailable, maySee, type Desk } from './desk.ts'
+import { believed, isCrowded, isOwn, maySee, type Desk } from './desk.ts'
 import { historyOf } from './history.ts'
 import { isHoldId } from './hold-name.ts'
 import { reviewDue } from './marks.ts'
@@ -11,7 +11,6 @@ import { reachesOf } from './notices.ts'
 import { offersOf } from './remarks.ts'
 import { callerKey } from './seal.ts'
 import { obstacleTo } from './settle.ts'
-import { isDistrust } from './timekeeper.ts'
 
 const pageLimit = 200
 /** So many pages of the store are looked through for one page of a viewer; then the viewer goes on from there. */
@@ -45,7 +44,7 @@ export const makeViews = (desk: Desk): Views => {
       const mine = viewer.kind === 'human' ? {} : { callerKey: callerKey(viewer) }
       const page = await store.list({ limit: limit - holds.length, ...mine, ...(filter.unreviewed ? { kept: true } : {}), ...defined({ states: filter.states, service: filter.service, after }) })
       for (const entry of page.entries) {
-        const hold = await ledger.believe(entry).catch((error: unknown) => { if (isUnavailable(error) && !isDistrust(error)) throw error })
+        const hold = await believed(ledger, entry)
         if (hold !== undefined && maySee(hold, viewer, people) && !(filter.unreviewed && reviewDue(hold) === undefined)) holds.push(hold)
       }
       after = page.next
