@@ -48,17 +48,19 @@ export const decisionOf = (seen: Observation, ref?: string): string => {
   return malformed.has(reply.status) || rejections.has(String(jsonOf(reply)?.['code'])) ? 'reject' : 'deny'
 }
 
-const compareDecision = (got: string, wanted: unknown): void => {
+const compareDecision = (seen: Observation, wanted: unknown, ref?: string): void => {
+  const got = decisionOf(seen, ref)
   const names = list(wanted).map(String)
   const least = Math.min(...names.map((name) => rank[name] ?? pending(`no decision ${name}`)))
   // Of two ways to refuse the stricter one will do; a control must be allowed, and a hold be a hold.
   if (names.includes(got) || (least >= 2 && (rank[got] ?? 0) > least)) return
-  fail(`decision ${got}, not ${names.join(' or ')}`)
+  const reply = (ref === undefined ? seen.sender.exchanges.at(-1) : exchangeOf(seen.sender, ref))?.reply
+  fail(`decision ${got}, not ${names.join(' or ')}: ${statusText(reply)} ${String(jsonOf(reply)?.['code'] ?? '')}`)
 }
 
 const decision: Check = (seen, wanted) => {
-  if (isTree(wanted)) for (const [ref, one] of Object.entries(wanted)) compareDecision(decisionOf(seen, ref), one)
-  else compareDecision(decisionOf(seen), wanted)
+  if (isTree(wanted)) for (const [ref, one] of Object.entries(wanted)) compareDecision(seen, one, ref)
+  else compareDecision(seen, wanted)
 }
 
 const atLeast: Check = (seen, wanted) => {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { memoryFolder } from './memory-folder.ts'
 import { findPostgres } from './postgres-binaries.ts'
 import { offerPackages, type SystemPackage } from './system-packages.ts'
 
@@ -21,9 +22,9 @@ const needed: readonly SystemPackage[] = [
 /** A step that does not end is a failed one: node's own limit counts for tests, not for a file that stays open after them. */
 const longestStepMs = 14 * 60_000
 
-const step = (title: string, command: string, args: readonly string[]): boolean => {
+const step = (title: string, command: string, args: readonly string[], env = process.env): boolean => {
   process.stdout.write(`\n${title}\n`)
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], timeout: longestStepMs })
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env, timeout: longestStepMs })
   if (error) process.stdout.write(`${command}: ${error.message}\n`)
   if (status !== 0) process.stdout.write(`${title}: failed\n`)
   return status === 0
@@ -45,7 +46,10 @@ const run = (): number => {
     process.stdout.write('no test file matches\n')
     return 1
   }
-  return step('tests', process.execPath, ['--import', './test/support/must-end.ts', '--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files]) ? 0 : 1
+  using folder = memoryFolder()
+  process.once('SIGINT', () => {}) // ends the step, which has it too; then the folder goes
+  const env = { ...process.env, TMPDIR: folder.path }
+  return step(`tests, with their data in ${folder.path}`, process.execPath, ['--import', './test/support/must-end.ts', '--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files], env) ? 0 : 1
 }
 
 process.exitCode = run()
