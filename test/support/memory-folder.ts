@@ -23,6 +23,6 @@ const hasRoom = (): boolean => {
  */
 export const memoryFolder = (): TemporaryFolder => {
   const path = mkdtempSync(join(hasRoom() ? shared : tmpdir(), 'countersign-tests-'))
-  chmodSync(path, 0o711) // database servers run as other users
+  chmodSync(path, 0o1777) // as any folder for temporary files: database servers run as other users, and remove theirs
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) }
 }
