@@ -4,6 +4,7 @@ import type { Channel } from './approval/channel.ts'
 import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
 import type { HoldStore } from './approval/hold-store.ts'
 import { makeRoster } from './approval/roster.ts'
+import { makeFailedLogins } from './audit/failed-logins.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
 import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
@@ -102,7 +103,9 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   }
   const journal = started.use(await openJournal(config.journal, { now, failed, signer: logSigner(config) }))
   const store = started.use(parts.store ?? (await openStore(config.store, parts.storeSkewMs)))
-  const note = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
+  const record = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
+  const failedLogins = started.use(makeFailedLogins(record))
+  const note = (event: AuditEvent): void => (event.type === 'authentication-failed' ? failedLogins.note(event) : record(event))
   const identityOf = ({ identity }: Config): TokenIdentity => makeIdentity(identity, { now, events: note, ...(parts.fetch ? { fetch: parts.fetch } : {}) })
 
   let current: Current = { config, policies, identity: identityOf(config) }

@@ -87,7 +87,8 @@ export type AuditEvent =
   | ({ readonly type: 'grant-used'; readonly grant: string; readonly approval: string; readonly decision: DecisionRecord; readonly votes: readonly Vote[]; readonly rows?: number } & Subject)
   | { readonly type: 'grant-ended'; readonly grant: string; readonly approval: string; readonly end: GrantEnd; readonly by?: Party; readonly cause?: string }
   | { readonly type: 'store-tampered'; readonly hold: string; readonly cause: string }
-  | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string }
+  /** `count`: so many more like this one, which are not on record one by one. */
+  | { readonly type: 'authentication-failed'; readonly step: string; readonly issuer?: string; readonly address: string; readonly from: string; readonly cause: string; readonly count?: number }
   /** Somebody logged in with a browser. `steppedUp`: once more, because something asked for a fresh login. */
   | { readonly type: 'signed-in'; readonly caller: CallerRecord; readonly steppedUp?: true }
   /** An account of a chat is this person's from now on, or no longer. */

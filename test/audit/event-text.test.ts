@@ -34,7 +34,7 @@ const samples: readonly AuditEvent[] = [
   { type: 'review-overdue', ...hold, deadline: 9 },
   { type: 'released', ...hold, attempt: 'a', votes: [vote, vote], policyVersion: 'v2', heldUnder: 'v1' },
   { type: 'hold-withdrawn', ...hold, by: { issuer: 'i', subject: 's' } },
-  { type: 'authentication-failed', step: 'signature', issuer: 'x', address: '::1', from: 'authorization', cause: 'expired' },
+  { type: 'authentication-failed', step: 'signature', issuer: 'x', address: '::1', from: 'authorization', cause: 'expired', count: 7 },
   { type: 'config-loaded', policyVersion: 'v', generation: 3, previous: 'u' },
   { type: 'config-rejected', problems: ['a.yaml:3 unknown key'], policyVersion: 'v' },
   { type: 'audit-read', by: vote.by, query: 'search who=alice', records: 3 },

@@ -110,3 +110,12 @@ test('it is asked again before a release: without an answer nothing runs, and af
   assert.equal((await post('/refunds/1')).status, 200)
   assert.equal(world.upstream.executions('/refunds/1'), 1)
 })
+
+test('whoever tries again and again does not fill the log: each try is counted', async () => {
+  await using world = await startDeployment('embedded')
+  const replica = await world.start('a')
+  for (let tries = 0; tries < 30; tries++) assert.equal((await ask(replica.http, '/orders', 'e30.e30.e30', { method: 'GET' })).status, 401)
+  await replica[Symbol.asyncDispose]()
+  const failures = world.records('a').filter(({ type }) => type === 'authentication-failed')
+  assert.deepEqual(failures.map((record) => record['count']), [...Array.from({ length: 20 }, () => undefined), 10])
+})
