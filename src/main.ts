@@ -220,6 +220,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
       await Promise.all([unattended.drain(graceMs), http.drain(graceMs), postgres?.drain(graceMs), slack?.[Symbol.asyncDispose](), web.drain(AbortSignal.timeout(graceMs))])
     },
     async [Symbol.asyncDispose]() {
+      failedLogins[Symbol.dispose]()
       await journal.append({ type: 'replica-stopped', cause: draining ? 'drained' : 'stopped' }, 'synced').catch(() => {})
       await sinks.drain(lastWordsMs)
       await life.disposeAsync()

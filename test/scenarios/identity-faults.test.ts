@@ -115,7 +115,7 @@ test('whoever tries again and again does not fill the log: each try is counted',
   await using world = await startDeployment('embedded')
   const replica = await world.start('a')
   for (let tries = 0; tries < 30; tries++) assert.equal((await ask(replica.http, '/orders', 'e30.e30.e30', { method: 'GET' })).status, 401)
-  await replica[Symbol.asyncDispose]()
+  await replica.kill('SIGTERM')
   const failures = world.records('a').filter(({ type }) => type === 'authentication-failed')
   assert.deepEqual(failures.map((record) => record['count']), [...Array.from({ length: 20 }, () => undefined), 10])
 })
