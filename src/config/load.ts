@@ -15,7 +15,8 @@ import { readPolicyFiles } from './policy-files.ts'
 import { makePostgres } from './postgres.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
-import { makeSinks, makeStore } from './stores.ts'
+import { makeSinks } from './sinks.ts'
+import { makeStore } from './stores.ts'
 
 const MAX_BYTES = 1_048_576
 

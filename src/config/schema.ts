@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { channel } from './channel-schema.ts'
 import { address, count, duration, durationOrNone, flag, name, path, remote, secret, secretFile, size, text, texts, tls } from './fields.ts'
 import { postgresListener, postgresService } from './postgres-schema.ts'
+import { sink } from './sink-schema.ts'
 
 /* The shape of countersign.yaml. What cannot be said by shape is checked where the options are made. */
 
@@ -252,24 +253,6 @@ const journal = z
   })
   .prefault({})
   .describe('The one ordered record of this replica.')
-
-const sink = z
-  .discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('stdout').describe('Standard output.') }),
-    z.strictObject({ kind: z.literal('file').describe('A file.'), path: path('The file.') }),
-    z.strictObject({
-      kind: z.literal('http').describe('Batches by HTTP POST.'),
-      url: text('Where to.'),
-      authorization: secret('Value of the Authorization header.').optional(),
-      'authorization-file': secretFile('authorization').optional(),
-      'batch-lines': count('Most lines of a batch.', 500, 1, 10_000),
-      'batch-size': size('Most bytes of a batch.', '1MiB', 67_108_864),
-      timeout: duration('For one batch.', '10s'),
-      format: z.enum(['ndjson', 'json-array']).default('ndjson').describe('Lines, or one JSON array.'),
-    }),
-    z.strictObject({ kind: z.literal('redis').describe('A Redis stream.'), url: z.unknown().optional().meta({ type: 'string', description: 'redis://host:6379/0. A password only as a reference.' }), 'url-file': secretFile('url').optional(), stream: text('Name of the stream.').default('countersign:audit'), 'max-length': count('Entries that are kept.', 1_000_000, 1, 1_000_000_000) }),
-  ])
-  .describe('Where audit events go beside the journal.')
 
 const approvals = z
   .strictObject({

@@ -13,11 +13,11 @@ export class Busy extends Error {
 }
 
 /** Only with the whole of its answer has a receiver answered. */
-export const readText = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
+export const readText = async (body: AsyncIterable<Uint8Array>, most = mostAnswerBytes): Promise<string> => {
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of body) {
-    if ((bytes += chunk.length) > mostAnswerBytes) throw new Error('the answer is too long')
+    if ((bytes += chunk.length) > most) throw new Error('the answer is too long')
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString()

@@ -44,7 +44,7 @@ export const makeFileSink = (path: string): Sink => {
     deliver: async (lines) => {
       try {
         const { file: target, torn } = await ready()
-        const bytes = Buffer.from(`${torn ? '\n' : ''}${lines.map(({ text }) => text).join('\n')}\n`)
+        const bytes = Buffer.from(`${torn ? '\n' : ''}${lines.map(({ sent }) => sent).join('\n')}\n`)
         const { bytesWritten } = await target.write(bytes, 0, bytes.length, null)
         if (bytesWritten !== bytes.length) throw new Error(`${path}: ${bytesWritten} of ${bytes.length} bytes written`)
         await target.datasync()

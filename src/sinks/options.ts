@@ -1,11 +1,27 @@
 import type { Secret } from '../lib/secret.ts'
+import type { Format } from './format.ts'
 
 interface Common {
   readonly name: string
+  /** What a record looks like on its way out; the line of the journal when nothing is said. */
+  readonly format?: Format
+}
+
+/** Where to, for everything that speaks HTTP. */
+interface Web {
+  readonly url: string
+  /** PEM of the authority that counts, instead of those of the system. */
+  readonly ca?: string
+  readonly timeoutMs: number
+  readonly batchLines: number
+  readonly batchBytes: number
 }
 
 export type SinkOptions =
   | ({ readonly kind: 'stdout' } & Common)
   | ({ readonly kind: 'file'; readonly path: string } & Common)
-  | ({ readonly kind: 'http'; readonly url: string; readonly authorization?: Secret; readonly batchLines: number; readonly batchBytes: number; readonly timeoutMs: number; readonly format: 'ndjson' | 'json-array'; readonly gzip?: boolean } & Common)
+  | ({ readonly kind: 'http'; readonly authorization?: Secret; readonly body: 'ndjson' | 'json-array'; readonly gzip?: boolean } & Web & Common)
   | ({ readonly kind: 'redis'; readonly url: Secret; readonly stream: string; readonly maxLength: number } & Common)
+  | ({ readonly kind: 'elastic'; readonly index: string; readonly authorization?: Secret } & Web & Common)
+
+export type OptionsOf<K extends SinkOptions['kind']> = Extract<SinkOptions, { readonly kind: K }>

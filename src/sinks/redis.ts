@@ -1,8 +1,6 @@
 import { Redis } from 'ioredis'
-import type { SinkOptions } from './options.ts'
+import type { OptionsOf } from './options.ts'
 import type { Sink } from './sink.ts'
-
-type RedisOptions = Extract<SinkOptions, { readonly kind: 'redis' }>
 
 const timeoutMs = 5_000
 
@@ -10,7 +8,7 @@ const timeoutMs = 5_000
  * Adds lines to a stream, fields `id` and `event`. A batch is one transaction: all of it is in the stream, or none, so lines never overtake each other.
  * The stream is trimmed at about `maxLength`: it is a feed to read from soon, not an archive.
  */
-export const makeRedisSink = (options: RedisOptions): Sink => {
+export const makeRedisSink = (options: OptionsOf<'redis'>): Sink => {
   const redis = new Redis(options.url.reveal(), {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -34,7 +32,7 @@ export const makeRedisSink = (options: RedisOptions): Sink => {
     deliver: async (lines) => {
       await connected()
       const batch = redis.multi()
-      for (const { id, text } of lines) batch.xadd(options.stream, 'MAXLEN', '~', options.maxLength, '*', 'id', id, 'event', text)
+      for (const { id, sent } of lines) batch.xadd(options.stream, 'MAXLEN', '~', options.maxLength, '*', 'id', id, 'event', sent)
       const results = await batch.exec()
       if (results === null) throw new Error('the transaction was discarded')
       const failed = results.find(([error]) => error !== null)

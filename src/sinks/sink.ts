@@ -1,7 +1,12 @@
 import type { JournalLine } from '../audit/journal.ts'
 
+/** A line of the journal on its way out. `text` stays the line; `sent` is the form of it that leaves: one JSON object on one line. */
+export interface SinkLine extends JournalLine {
+  readonly sent: string
+}
+
 /** A place outside that takes lines of the journal. Driven by one tail; never called twice at the same time. */
-export interface Sink extends AsyncDisposable {
+export interface Sink<Line extends JournalLine = SinkLine> extends AsyncDisposable {
   /** The largest batch it wants. */
   readonly limits: { readonly lines: number; readonly bytes: number }
   /** How long one delivery may take. */
@@ -10,11 +15,12 @@ export interface Sink extends AsyncDisposable {
    * Resolves when the place has taken all lines, as durably as it can say. Rejects with `LineRefused` when it will never take them as they are,
    * with `Busy` when it named a time to come back, with anything else when the same lines may go through later. Lines may then have arrived: the tail sends them again.
    */
-  deliver(lines: readonly JournalLine[], signal: AbortSignal): Promise<void>
+  deliver(lines: readonly Line[], signal: AbortSignal): Promise<void>
   /** After the log file was moved away; only files care. */
   reopen?(): void
 }
 
+/** The place will never take them: all that were given, or some of them and it does not matter which, because halves of them are tried next. */
 export class LineRefused extends Error {
   override readonly name = 'LineRefused'
 }

@@ -1,7 +1,9 @@
 import type { Journal } from '../audit/journal.ts'
 import { openBookmark } from './bookmark.ts'
 import { openDeadLetters } from './dead-letters.ts'
+import { makeElasticSink } from './elastic.ts'
 import { makeFileSink } from './file.ts'
+import { inFormat } from './format.ts'
 import { makeHttpSink } from './http.ts'
 import type { SinkOptions } from './options.ts'
 import { makeRedisSink } from './redis.ts'
@@ -37,7 +39,7 @@ export const makeSinks = (options: readonly SinkOptions[], { journal, directory,
   const warn = log.warn.bind(log)
   const home = `${directory}/${replica}`
   const started = options.map((option) => {
-    const sink = makeSink(option)
+    const sink = inFormat(option.format ?? 'record', makeSink(option))
     const { name, kind } = option
     return { sink, tail: makeTail({ name, kind, sink, journal, bookmark: openBookmark(`${home}/cursors`, name, warn), deadLetters: openDeadLetters(`${home}/${name}.dead`, warn), warn, ...(pace ? { pace } : {}) }) }
   })
@@ -66,5 +68,7 @@ const makeSink = (options: SinkOptions): Sink => {
       return makeHttpSink(options)
     case 'redis':
       return makeRedisSink(options)
+    case 'elastic':
+      return makeElasticSink(options)
   }
 }

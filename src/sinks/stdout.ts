@@ -23,7 +23,7 @@ export const makeStdoutSink = (fd = 1): Sink => {
     timeoutMs: 10_000,
     deliver: async (lines) => {
       if (broken) throw broken
-      await hand(`${lines.map(({ text }) => text).join('\n')}\n`)
+      await hand(`${lines.map(({ sent }) => sent).join('\n')}\n`)
     },
     [Symbol.asyncDispose]: async () => {
       if (!broken && fd > 2) out.end()

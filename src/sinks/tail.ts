@@ -29,7 +29,7 @@ export interface Tail extends AsyncDisposable {
 export interface TailParts {
   readonly name: string
   readonly kind: string
-  readonly sink: Sink
+  readonly sink: Sink<JournalLine>
   readonly journal: Pick<Journal, 'read' | 'more' | 'append'>
   readonly bookmark: Bookmark
   readonly deadLetters: DeadLetters

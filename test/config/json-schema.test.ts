@@ -6,6 +6,7 @@ import { Ajv } from 'ajv'
 import { parse } from 'yaml'
 import { configJsonSchema, configJsonSchemaText } from '../../src/config/json-schema.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { sink } from '../../src/config/sink-schema.ts'
 import { formatProblem } from '../../src/lib/problem.ts'
 import { configText } from './folder.ts'
 
@@ -48,6 +49,18 @@ test('the example loads', async () => {
   const env = { ORDERS_API_TOKEN: 'x', BILLING_PASSWORD: 'x', REDIS_PASSWORD: 'x', COUNTERSIGN_KEY: 'k'.repeat(64), INTROSPECTION_SECRET: 'x', SIEM_TOKEN: 'x', TEAMS_HOOK: 'https://hooks.example.org/teams', TEAMS_BOT_SECRET: 'x', SLACK_BOT_TOKEN: 'xoxb-1', SLACK_APP_TOKEN: 'xapp-1', CRM_PASSWORD: 'x', CRM_REPORTING_PASSWORD: 'x' }
   const { problems } = await loadConfig(example, env)
   assert.equal((problems ?? []).map(formatProblem).join('\n'), '')
+})
+
+test('the example of sinks loads, editors accept it, and it shows every kind', async () => {
+  const file = join(root, 'examples', 'sinks.yaml')
+  const env = { COLLECTOR_TOKEN: 'x', REDIS_PASSWORD: 'x', ELASTIC_API_KEY: 'x' }
+  const { problems } = await loadConfig(file, env)
+  assert.equal((problems ?? []).map(formatProblem).join('\n'), '')
+  const shown = parse(readFileSync(file, 'utf8')) as { readonly sinks: Readonly<Record<string, { readonly kind: string }>> }
+  const check = makeCheck()
+  assert.ok(check(shown), JSON.stringify(check.errors))
+  const kinds = sink.options.map(({ shape }) => shape.kind.value)
+  assert.deepEqual([...new Set(Object.values(shown.sinks).map(({ kind }) => kind))].toSorted(), kinds.toSorted())
 })
 
 test('the example shows every part that there is', () => {

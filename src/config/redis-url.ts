@@ -1,0 +1,37 @@
+import { isForbiddenHost } from '../lib/outbound-address.ts'
+import { Secret } from '../lib/secret.ts'
+import type { Path } from '../lib/yaml-source.ts'
+import { type Checks, missing } from './checks.ts'
+import { parseTemplate } from './secret-reference.ts'
+
+/** Whether a password stands in the URL itself, and not a reference to one. */
+const holdsPassword = (url: string): boolean => {
+  const shape = url.replaceAll(/\$\{[^{}]*\}/g, '\0')
+  const password = /^[a-z]+:\/\/[^/?#@:]*:([^/?#]*)@/i.exec(shape)?.[1] ?? /[?&]password=([^&#]*)/i.exec(shape)?.[1] ?? ''
+  return password !== '' && password !== '\0'
+}
+
+/** A Redis URL may be written down as long as its password is not. What a reference gives inside of one is encoded for its place. */
+export const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => {
+  const hidden = (message: string, absent = false): Secret => {
+    checks.report(path, message, { hide: true, absent })
+    return missing
+  }
+  let found: Secret | undefined
+  if (typeof value === 'string') {
+    const template = parseTemplate(value)
+    if ('problem' in template) return hidden(template.problem)
+    if (holdsPassword(value)) return hidden('holds a password; use a reference for it, such as redis://:${env:REDIS_PASSWORD}@redis:6379')
+    const whole = template.references.length === 1 && template.literals.every((part) => part === '')
+    const resolved = checks.resolver.template(value, whole ? undefined : encodeURIComponent)
+    if (!(resolved instanceof Secret)) return hidden(resolved.problem, true)
+    found = resolved
+  } else if (value !== undefined) return hidden('must be text')
+  if (found !== undefined && file !== undefined) return hidden('stands beside "url-file"; one of them')
+  found ??= checks.secret(path, undefined, file, true) ?? missing
+  if (found === missing) return missing
+  const url = URL.canParse(found.reveal()) ? new URL(found.reveal()) : undefined
+  if (url === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') return hidden('is no Redis URL: redis://host:6379/0, or rediss:// for TLS')
+  if (isForbiddenHost(url.hostname)) return hidden('leads to a link-local, metadata or unspecified address')
+  return found
+}
