@@ -152,7 +152,7 @@ const newHold = ({ caller, action, decision, wait }: Request, terms: Terms, patt
 const settled = (action: Action): Action => Object.freeze(Object.fromEntries(members.flatMap((member) => (action[member] === undefined ? [] : [[member, action[member]]])))) as unknown as Action
 
 const members = Object.keys({
-  protocol: true, service: true, place: true, verb: true, verbs: true, effect: true, resources: true, tags: true, text: true, textCut: true, facts: true, parts: true, impact: true, digest: true, shape: true,
+  protocol: true, service: true, place: true, verb: true, verbs: true, effect: true, resources: true, tags: true, text: true, textCut: true, outline: true, facts: true, parts: true, impact: true, digest: true, shape: true,
 } satisfies Record<Exclude<keyof Action, 'pattern'>, true>) as readonly (keyof Action)[]
 
 /** Nobody hears of a hold whose record is not safe: without the record it is taken back. */

@@ -7,8 +7,8 @@ export interface Interest {
   readonly groups?: readonly string[]
 }
 
-/** How much of a hold leaves the house. `none`: that there is one, and where to look at it. */
-export type Payload = 'none' | 'summary' | 'full'
+/** How much of a hold leaves the house. `none`: that there is one, and where to look at it. `outline`: also what its text says, without the values in it. */
+export type Payload = 'none' | 'summary' | 'outline' | 'full'
 
 /** What somebody who sets a channel up wants to know of it. */
 export interface Finding {

@@ -34,7 +34,7 @@ let reader: Promise<Reader> | undefined
 
 /** The statement of a case as the PostgreSQL listener would read it; a text says why there is nothing to judge. */
 export const sqlCaseAction: CaseParts['makeSql'] = async (service, { sql, params, transaction = 'none', estimatedRows }, policies) => {
-  const { readLater } = await (reader ??= makeReader())
+  const { readLater, outline } = await (reader ??= makeReader())
   const { statements } = await readLater(sql)
   if (statements.length === 0) return 'there is no statement in it'
   const forbidden = statements.find((statement) => statement.forbidden !== undefined)?.forbidden
@@ -42,7 +42,7 @@ export const sqlCaseAction: CaseParts['makeSql'] = async (service, { sql, params
   const judge = new Judge({ place: { service, upstream: 'case', database: 'case', role: 'case' }, policies: () => policies, names: namesOfNowhere, columns: columnsNamedIn(statements) })
   try {
     const understood = judge.understand(params === undefined ? 'simple' : 'extended', sql, statements, [])
-    return makeSqlAction(understood, { transaction, ...defined({ estimatedRows, bound: params && boundTo(params) }) })
+    return makeSqlAction(understood, { transaction, outline, ...defined({ estimatedRows, bound: params && boundTo(params) }) })
   } catch (error) {
     if (error instanceof Refusal) return error.message
     throw error

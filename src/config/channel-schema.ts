@@ -12,7 +12,7 @@ const common = {
   'private-addresses': flag('Whether the name may lead to an address inside the company, or to this machine.', false),
 }
 
-const payload = (standard: 'none' | 'summary') => z.enum(['none', 'summary', 'full']).default(standard).describe('How much of a hold leaves the house: that there is one and where to look at it; who asks for what, by which rules; its text as well.')
+const payload = (standard: 'none' | 'summary') => z.enum(['none', 'summary', 'outline', 'full']).default(standard).describe('How much of a hold leaves the house: that there is one and where to look at it; who asks for what, by which rules; its text as well, without the values in it; its text.')
 
 export const channel = z
   .discriminatedUnion('kind', [

@@ -60,6 +60,8 @@ export interface Action {
   readonly text: string
   /** True where `text` had to be cut: what is cut cannot be approved in a channel that shows only the text. */
   readonly textCut: boolean
+  /** The same text with `•••` in the place of every value, for whoever may know what is done and not with which data. Equal to `text`: it has no values. Absent: they cannot be told from the rest. */
+  readonly outline?: string | undefined
   /** What rules may look at, by protocol: `{ http: { method, path, query, headers, json … } }`. */
   readonly facts: Readonly<Record<string, unknown>>
   /** Several statements in one text, each judged by itself; one denied denies all, one held holds all. The members above are of all of them. */

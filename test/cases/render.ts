@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { isDecidable, makeCard, type Card, type CardStyle } from '../../src/channels/slack/card.ts'
+import type { Payload } from '../../src/channels/options.ts'
 import { cardOf } from '../../src/channels/teams/card.ts'
 import { makeStatement } from '../../src/channels/web/pages/statement.ts'
 import { caseAction } from '../../src/cli/case-action.ts'
@@ -12,7 +13,7 @@ import type { PolicySet } from '../../src/policy/policy-set.ts'
 import { wrongBlocks } from '../channels/slack/message-rules.ts'
 import { consoleUrl, sampleHold } from '../channels/slack/sample.ts'
 import { cardProblems } from '../channels/teams/card-rules.ts'
-import { list, type Run, type Tree } from './loader.ts'
+import { isTree, list, type Run, type Tree } from './loader.ts'
 import { fail, pending } from './outcome.ts'
 import { expand, type TextWorld } from './text.ts'
 
@@ -28,25 +29,26 @@ interface Rendered {
   readonly field: string
   readonly value: string
   readonly hold: Hold
+  readonly payload: Payload
   readonly views: readonly View[]
   readonly slack: Card | undefined
   readonly teams: ReturnType<typeof cardOf> | undefined
 }
 
-const style: CardStyle = { payload: 'full', consoleUrl, interactive: true }
+const styleWith = (payload: Payload): CardStyle => ({ payload, consoleUrl, interactive: true })
 const noPolicies = { tagsOf: () => [], columnTags: () => [] } as unknown as PolicySet
 
 /** As the protocol itself reads it; what it does not take never comes before an approver, and is shown here all the same. */
 const sqlAction = async (sql: string): Promise<Action> => {
   const made = await sqlCaseAction('crm-db', { sql }, noPolicies)
   if (typeof made === 'string') return { ...sampleHold().action, text: visibleRaw(sql) }
-  const { protocol, service, verb, verbs, effect, resources, tags, text, textCut, facts, digest, shape } = made
+  const { protocol, service, verb, verbs, effect, resources, tags, text, textCut, outline, facts, digest, shape } = made
   const { filtered } = (facts['sql'] ?? {}) as { readonly filtered?: boolean }
-  return { protocol, service, verb, verbs, effect, resources, tags, text, textCut, facts, digest, shape, ...(made.parts === undefined ? {} : { parts: made.parts }), ...(filtered === undefined ? {} : { impact: { unfiltered: !filtered, notes: [] } }) }
+  return { protocol, service, verb, verbs, effect, resources, tags, text, textCut, outline, facts, digest, shape, ...(made.parts === undefined ? {} : { parts: made.parts }), ...(filtered === undefined ? {} : { impact: { unfiltered: !filtered, notes: [] } }) }
 }
 
 const httpAction = (path: string, body?: string): Action => {
-  const made = caseAction('app', { method: 'POST', path, ...(body === undefined ? {} : { body }) }, () => [])
+  const made = caseAction('app', { method: 'POST', path, ...(body === undefined ? {} : { body, ...(body.startsWith('{') ? { headers: { 'content-type': 'application/json' } } : {}) }) }, () => [])
   return typeof made === 'string' ? { ...sampleHold().action, protocol: 'http', text: visibleRaw(`POST ${path}`) } : made
 }
 
@@ -65,21 +67,28 @@ const textsIn = (value: unknown): readonly string[] =>
 
 const unescaped = (markup: string): string => markup.replaceAll(/<[^>]*>/g, '').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&amp;', '&')
 
-const render = async (item: Tree): Promise<Rendered> => {
+/** `redact: literals` of a channel is `payload: outline`. */
+const payloadOf = ({ given }: Run): Payload => {
+  const { channels } = (given['settings'] ?? {}) as { readonly channels?: Tree }
+  if (channels === undefined) return 'full'
+  return Object.values(channels).every((one) => isTree(one) && one['redact'] === 'literals') ? 'outline' : pending('that setting of a channel')
+}
+
+const render = async ({ item }: Run, payload: Payload): Promise<Rendered> => {
   const { field, value: given, channel: at, summary } = item['render'] as Tree
   const channel = item['channel'] ?? at
   const value = expand(String(given), {} as TextWorld)
   const hold = { ...(await holdWith(String(field), value)), ...(summary === undefined ? {} : { statedReason: String(summary) }) }
   const wants = (name: string): boolean => channel === undefined || channel === name
-  const slack = wants('slack') ? makeCard(hold, style) : undefined
-  const teams = wants('teams') ? cardOf({ hold, payload: 'full', consoleUrl, decides: true }) : undefined
+  const slack = wants('slack') ? makeCard(hold, styleWith(payload)) : undefined
+  const teams = wants('teams') ? cardOf({ hold, payload, consoleUrl, decides: true }) : undefined
   const views: View[] = []
   if (slack !== undefined) views.push({ channel: 'slack', text: textsIn(slack).join('\n') })
   if (teams !== undefined) views.push({ channel: 'teams', text: textsIn(teams).join('\n').replaceAll('\u00a0', ' ') })
   if (wants('console')) views.push({ channel: 'console', text: unescaped((await makeStatement(hold, undefined)).markup.toString()) })
   if (channel === 'cli') views.push({ channel: 'cli', text: terminalText(hold.statedReason ?? hold.action.text) })
   if (views.length === 0) pending(`nothing is shown in ${String(channel)} here`)
-  return { field: String(field), value, hold, views, slack, teams }
+  return { field: String(field), value, hold, payload, views, slack, teams }
 }
 
 const demand = (holds: boolean, why: string): void => void (holds || fail(why))
@@ -151,11 +160,27 @@ const checks: Readonly<Record<string, Check>> = {
       demand(/It does: |Parts/.test(text), `${channel} does not say what it does`)
     }
   },
+  'the chat message holds neither 987-65-4321 nor hunter2': (rendered) => {
+    for (const { channel, text } of chats(rendered)) {
+      demand(!/987-65-4321|hunter2/.test(text), `${channel} shows what it should hide`)
+      demand(/ssn = '•••'|"password": "•••"/.test(text), `${channel} shows nothing of the text`)
+    }
+  },
+  'it says that parts are hidden and gives the link; hidden parts count as not shown (see K13)': (rendered) => {
+    for (const { channel, text } of chats(rendered)) {
+      demand(text.includes('Its values are hidden here.'), `${channel} does not say that parts are hidden`)
+      demand(text.includes(`${consoleUrl}/holds/${rendered.hold.id}`), `${channel} does not lead to the full text`)
+    }
+    demand(!approves(rendered) && !isDecidable(rendered.hold, styleWith(rendered.payload)), 'there is a button that approves')
+  },
+  'the console shows the full text to an entitled approver': ({ views, value }) => demand(views.some(({ channel, text }) => channel === 'console' && text.includes(value)), 'the console does not show it'),
   'the vote is possible only after the full text was served to that approver': (rendered) => {
     // What the card does not offer is refused, whoever sends it: test/channels/slack/clicks.test.ts and test/channels/teams/clicks.test.ts.
-    demand(!isDecidable(rendered.hold, style) && !approves(rendered), 'it may be voted on where it is not shown')
+    demand(!isDecidable(rendered.hold, styleWith(rendered.payload)) && !approves(rendered), 'it may be voted on where it is not shown')
   },
 }
+
+const chats = ({ views }: Rendered): readonly View[] => views.filter(({ channel }) => channel === 'slack' || channel === 'teams')
 
 /** What a view must say of facts, in the words of the cases. */
 const checkShown = ({ views, hold }: Rendered, wanted: Tree): void => {
@@ -169,10 +194,9 @@ const checkShown = ({ views, hold }: Rendered, wanted: Tree): void => {
 }
 
 export const checkRender = async (run: Run): Promise<void> => {
-  if (JSON.stringify(run.given['settings'] ?? {}).includes('redact')) pending('values in a text are not hidden one by one: with `payload: summary` the text as a whole stays out of the chat')
   const { that: _that, shown, ...more } = run.expect
   if (Object.keys(more).length > 0) pending(`no check yet for ${Object.keys(more).join()}`)
-  const rendered = await render(run.item)
+  const rendered = await render(run, payloadOf(run))
   if (shown !== undefined) checkShown(rendered, shown as Tree)
   for (const sentence of list(run.expect['that']).map(String)) {
     const check = Object.hasOwn(checks, sentence) ? checks[sentence] : undefined

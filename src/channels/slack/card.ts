@@ -1,12 +1,13 @@
 import { hash } from 'node:crypto'
 import { isSureEnough, leastAssurance } from '../../approval/assurance.ts'
 import { marksOf } from '../../approval/marks.ts'
-import { plainView, type PlainView, type Ruse } from '../../lib/plain-view.ts'
+import type { Ruse } from '../../lib/plain-view.ts'
 import { approversIn } from '../../model/decision.ts'
 import { isOpen, type Hold, type Vote } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { ruseText } from '../ruses.ts'
+import { shownAction } from '../shown-action.ts'
 import { accountText, endOf, headline, impactText, occasionText, personText, said, stateText, timeText, votesOf } from '../words.ts'
 import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block } from './blocks.ts'
 
@@ -38,13 +39,16 @@ export interface CardStyle {
 interface ShownText {
   readonly text: string
   readonly whole: boolean
+  readonly hides: boolean
   readonly ruses: readonly Ruse[]
 }
 
-const shownText = ({ action }: Hold): ShownText => {
-  const { text, ruses }: PlainView = plainView(action.text)
-  const whole = text.length <= longestText && text.split('\n').length <= mostLines
-  return { text: whole ? text : shortened(text), whole: whole && !action.textCut, ruses }
+const shownText = ({ action }: Hold, payload: Payload): ShownText | undefined => {
+  const shown = shownAction(action, payload)
+  if (shown === undefined) return undefined
+  const { text, isWhole, hides, ruses } = shown
+  const fits = text.length <= longestText && text.split('\n').length <= mostLines
+  return { text: fits ? text : shortened(text), whole: fits && isWhole, hides, ruses }
 }
 
 const shortened = (text: string): string => {
@@ -54,15 +58,15 @@ const shortened = (text: string): string => {
   return `${head}\n\\{here ${text.length - head.length - tail.length} of ${text.length} characters are left out}\n${tail}`
 }
 
-/** The exact action as it is shown. */
-export const actionText = (hold: Hold): string => shownText(hold).text
+/** What whoever decides sees: without values where they are hidden, and else the text, also where the message has no more than a summary. `undefined`: nothing may be shown. */
+export const decidedText = (hold: Hold, payload: Payload): Pick<ShownText, 'text' | 'hides'> | undefined => shownText(hold, payload === 'outline' ? 'outline' : 'full')
 
 /** Whether this card may be decided on where it stands: somebody who sees all of it, in a chat, is who the terms ask for. */
 export const isDecidable = (hold: Hold, { payload, interactive }: Pick<CardStyle, 'payload' | 'interactive'>): boolean =>
-  interactive && payload === 'full' && hold.state === 'pending' && isSureEnough('chat', leastAssurance(hold.terms)) && shownText(hold).whole
+  interactive && hold.state === 'pending' && isSureEnough('chat', leastAssurance(hold.terms)) && shownText(hold, payload)?.whole === true
 
 /** `slack/1 sha256:…` over the action as it was shown. */
-export const shownName = (hold: Hold): string => `${rendering} sha256:${hash('sha256', `${rendering}\n${hold.action.digest}\n${shownText(hold).text}`)}`
+export const shownName = (hold: Hold, payload: Payload): string => `${rendering} sha256:${hash('sha256', `${rendering}\n${hold.action.digest}\n${decidedText(hold, payload)?.text ?? ''}`)}`
 
 export const buttonValue = ({ id, action }: Hold): string => `${id}.${action.digest}`
 
@@ -77,7 +81,7 @@ export const makeCard = (hold: Hold, style: CardStyle): Card => {
     blocks: [
       header(what),
       ...(payload === 'none' ? [] : [fields(facts(hold))]),
-      ...(payload === 'full' ? exactly(hold) : []),
+      ...exactly(hold, payload),
       ...(payload === 'none' ? [] : verdicts(hold)),
       ...(end === undefined ? [] : [timeContext(hold.state === 'approved' ? 'Run by' : 'Decide by', end)]),
       context(hold.code, hold.action.digest, ...(payload === 'none' ? [] : [`policy ${said(hold.policyVersion).slice(0, 19)}`])),
@@ -111,16 +115,21 @@ export const resultText = ({ outcome }: Hold): string | undefined => {
   return parts.filter(Boolean).join(', ')
 }
 
-const exactly = (hold: Hold): readonly Block[] => {
-  const { text, whole, ruses } = shownText(hold)
+export const textLabel = (hides: boolean): string => (hides ? 'The action without its values' : 'The exact action')
+
+const exactly = (hold: Hold, payload: Payload): readonly Block[] => {
+  const shown = shownText(hold, payload)
+  if (shown === undefined) return []
+  const { text, whole, hides, ruses } = shown
   const kinds = hold.action.parts === undefined ? '' : `, ${hold.action.parts.length} statements`
-  const remark = [whole ? '' : `Not all of it is shown here: open the full review. It does: ${headline(hold)}${kinds}.`, ruses.length === 0 ? '' : `⚠ ${ruseText(ruses)}`].filter(Boolean).join(' ')
-  const resources = hold.action.resources.filter(({ kind }) => kind !== 'column')
+  const remark = [hides ? 'Its values are hidden here.' : '', whole ? '' : `Not all of it is shown here: open the full review. It does: ${headline(hold)}${kinds}.`, ruses.length === 0 ? '' : `⚠ ${ruseText(ruses)}`].filter(Boolean).join(' ')
+  // Of a path only what its request line shows, and of words of the requester nothing, where values are hidden.
+  const resources = hold.action.resources.filter(({ kind }) => kind !== 'column' && !(hides && kind === 'path'))
   const list = resources.slice(0, mostResources).map(({ kind, access, name }) => `${kind === 'function' ? 'calls ' : access === 'write' ? 'writes' : 'reads '} ${nameView(name).replaceAll('\n', '\\u{a}')}`)
   return [
-    preformatted('The exact action', text, remark === '' ? undefined : remark),
+    preformatted(textLabel(hides), text, remark === '' ? undefined : remark),
     ...(list.length === 0 ? [] : [preformatted('What it touches', [...list, ...(resources.length > mostResources ? [`and ${resources.length - mostResources} more`] : [])].join('\n'))]),
-    ...(hold.statedReason === undefined ? [] : [preformatted('What the requester says', nameView(hold.statedReason, 1_000), 'Nobody has checked it.')]),
+    ...(hold.statedReason === undefined || payload !== 'full' ? [] : [preformatted('What the requester says', nameView(hold.statedReason, 1_000), 'Nobody has checked it.')]),
   ]
 }
 

@@ -97,7 +97,7 @@ export const makeClicks = (parts: ClickParts): Clicks => {
     const { verdict, about } = interaction
     const reason = interaction.kind === 'submission' ? interaction.reason.trim() : ''
     try {
-      await approvals.vote(hold.id, { verdict, digest: about.digest, by: person, channel: 'slack', assurance: 'chat', shown: shownName(hold), ...(reason === '' ? {} : { reason }) })
+      await approvals.vote(hold.id, { verdict, digest: about.digest, by: person, channel: 'slack', assurance: 'chat', shown: shownName(hold, conversation.options.payload), ...(reason === '' ? {} : { reason }) })
       return undefined
     } catch (error) {
       if (!(error instanceof Refusal) || passing.has(error.code)) throw error
@@ -142,7 +142,7 @@ export const makeClicks = (parts: ClickParts): Clicks => {
     }
     const asks = interaction.kind === 'click' && (verdict === 'deny' || hold.terms.askReason) && hold.state === 'pending' && about.digest === hold.action.digest
     if (!asks) return await vote(interaction, conversation, person, hold)
-    later('a window could not be opened', (open) => api.call('views.open', { trigger_id: interaction.trigger, view: reasonWindow(hold, verdict, copy) }, open))
+    later('a window could not be opened', (open) => api.call('views.open', { trigger_id: interaction.trigger, view: reasonWindow(hold, verdict, copy, options.payload) }, open))
     return undefined
   }
 

@@ -1,7 +1,8 @@
 import type { Hold } from '../../model/hold.ts'
+import type { Payload } from '../options.ts'
 import { headline, said } from '../words.ts'
 import { paragraph, preformatted, reasonInput, title, type Block, type PlainText } from './blocks.ts'
-import { actionText } from './card.ts'
+import { decidedText, textLabel } from './card.ts'
 import { windowId, type windowData, type Verdict } from './interaction.ts'
 import type { Copy } from './slack.ts'
 import type { z } from 'zod'
@@ -18,7 +19,8 @@ export interface Window {
   readonly blocks: readonly Block[]
 }
 
-export const reasonWindow = (hold: Hold, verdict: Verdict, copy: Copy): Window => {
+export const reasonWindow = (hold: Hold, verdict: Verdict, copy: Copy, payload: Payload): Window => {
+  const decided = decidedText(hold, payload)
   const data: z.infer<typeof windowData> = { hold: hold.id, digest: hold.action.digest, verdict, ...copy }
   const word = verdict === 'approve' ? 'Approve' : 'Deny'
   const asked = hold.terms.askReason
@@ -29,7 +31,7 @@ export const reasonWindow = (hold: Hold, verdict: Verdict, copy: Copy): Window =
     title: title(`${word} ${hold.code}`),
     submit: title(word),
     close: title('Back'),
-    blocks: [paragraph(`${headline(hold)} at ${said(hold.action.service)}`), preformatted('The exact action', actionText(hold)), reasonInput(asked ? 'Reason: the rule asks for one' : 'Reason', !asked)],
+    blocks: [paragraph(`${headline(hold)} at ${said(hold.action.service)}`), ...(decided === undefined ? [] : [preformatted(textLabel(decided.hides), decided.text)]), reasonInput(asked ? 'Reason: the rule asks for one' : 'Reason', !asked)],
   }
 }
 

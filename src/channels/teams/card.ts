@@ -8,6 +8,7 @@ import { approversIn, type Assurance } from '../../model/decision.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
+import { shownAction } from '../shown-action.ts'
 import { endOf, headline, impactText, occasionText, stateText, targetText, timeText, votesOf } from '../words.ts'
 
 /*
@@ -52,7 +53,7 @@ const styles: Partial<Record<Hold['state'], string>> = { pending: 'warning', app
 const signs: Readonly<Record<Hold['state'], string>> = { pending: '◔', approved: '✓', denied: '✕', expired: '⌛', withdrawn: '↩', running: '▸', executed: '✓', failed: '!', unknown: '?' }
 
 const header = (hold: Hold, payload: Payload): Part => {
-  const title = payload === 'none' ? 'Approval' : payload === 'summary' ? `${headline(hold)} on ${hold.action.service}` : `${headline(hold)} ${targetText(hold)}`
+  const title = payload === 'none' ? 'Approval' : payload !== 'full' ? `${headline(hold)} on ${hold.action.service}` : `${headline(hold)} ${targetText(hold)}`
   return {
     type: 'Container',
     style: styles[hold.state] ?? 'default',
@@ -69,8 +70,8 @@ const outcomeText = ({ outcome }: Hold): string | undefined =>
 const mostResources = 12
 
 /** Tables, paths and functions, those that are changed first. */
-const touched = ({ action: { resources, place } }: Hold): readonly Part[] => {
-  const named = resources.filter(({ kind }) => kind !== 'column').toSorted((a, b) => Number(b.access === 'write') - Number(a.access === 'write'))
+const touched = ({ action: { resources, place } }: Hold, payload: Payload): readonly Part[] => {
+  const named = resources.filter(({ kind }) => kind !== 'column' && !(payload === 'outline' && kind === 'path')).toSorted((a, b) => Number(b.access === 'write') - Number(a.access === 'write'))
   return [
     ...fact('Database', place && `${word(place.database)}, as ${word(place.role)}`),
     ...named.slice(0, mostResources).flatMap(({ kind, access, name, tags }) => fact(kind === 'function' ? 'Calls' : access === 'write' ? 'Writes' : 'Reads', `${word(name)}${tags.length > 0 ? ` (${word(tags.join(', '))})` : ''}`)),
@@ -110,21 +111,24 @@ const code = (text: string): Part => ({
 })
 
 /** What will run, whole or by its two ends. */
-const exact = ({ action, statedReason }: Hold): Exact => {
+const exact = ({ action, statedReason }: Hold, payload: Payload): Exact => {
   // Protocols have doubled its backslashes already.
-  const { text: seen, ruses } = plainView(action.text)
+  const shown = shownAction(action, payload)
+  if (shown === undefined) return { isWhole: false, parts: [] }
+  const { text: seen, hides, ruses } = shown
   const text = folded(unread(seen))
   const lines = text.split('\n')
-  const isWhole = !action.textCut && text.length <= whole.characters && lines.length <= whole.lines
+  const fits = !action.textCut && text.length <= whole.characters && lines.length <= whole.lines
   const head = cutAt(lines.slice(0, ends.head.lines).join('\n'), ends.head.characters).text
   const tail = lines.slice(-ends.tail.lines).join('\n').slice(-ends.tail.characters).toWellFormed()
   const kinds = action.parts === undefined ? action.verbs : [`${action.parts.length} statements`, ...action.verbs]
-  const said = statedReason === undefined ? undefined : cutAt(view(statedReason), 500)
+  const said = statedReason === undefined || payload !== 'full' ? undefined : cutAt(view(statedReason), 500)
   return {
-    isWhole,
+    isWhole: fits && shown.isWhole,
     parts: [
-      ...(isWhole ? [code(text)] : [
-        warning(action.textCut ? 'There is more to this action than is kept of its text.' : `This is not all of it: of ${action.text.length} characters you see the beginning and the end.`),
+      ...(hides ? [warning('Its values are hidden here. Open the full review to see them.')] : []),
+      ...(fits ? [code(text)] : [
+        warning(action.textCut ? 'There is more to this action than is kept of its text.' : `This is not all of it: of ${seen.length} characters you see the beginning and the end.`),
         ...fact('Parts', word(kinds.join(', '))),
         code(head),
         line([run('…')]),
@@ -164,7 +168,7 @@ export interface CardOf {
 }
 
 /** A yes comes only from where all that will run is seen, and where the rule takes the word of a chat for it. */
-const mayApprove = (hold: Hold, payload: Payload): boolean => hold.state === 'pending' && payload === 'full' && leastAssurance(hold.terms) === 'chat' && exact(hold).isWhole
+const mayApprove = (hold: Hold, payload: Payload): boolean => hold.state === 'pending' && leastAssurance(hold.terms) === 'chat' && exact(hold, payload).isWhole
 
 /** What has been marked on it, and what it is shown for. */
 const notices = ({ hold, occasion = 'change' }: CardOf): readonly Part[] => {
@@ -195,7 +199,7 @@ export const cardOf = (about: CardOf): Card => {
       header(hold, payload),
       ...notices(about),
       ...(payload === 'none' ? [] : facts(hold)),
-      ...(payload === 'full' ? [...touched(hold), ...exact(hold).parts] : []),
+      ...(payload === 'full' || payload === 'outline' ? [...touched(hold, payload), ...exact(hold, payload).parts] : []),
       ...(end === undefined ? [] : fact(hold.state === 'approved' ? 'Must run by' : 'Decide by', timeText(end))),
       ...(decides ? hint(hold, payload) : []),
       ...foot(hold),
@@ -214,4 +218,4 @@ export const cardOf = (about: CardOf): Card => {
 export const offers = ({ actions }: Card, verdict: 'approve' | 'deny'): boolean => JSON.stringify(actions).includes(`"verb":"${verdict}"`)
 
 /** What is said of a card in a vote: which rendering, and the hash of the text that the voter could see whole. */
-export const shownOn = (hold: Hold): string => `teams/1 sha256:${hash('sha256', `teams/1\n${hold.action.digest}\n${JSON.stringify(exact(hold).parts)}`)}`
+export const shownOn = (hold: Hold, payload: Payload): string => `teams/1 sha256:${hash('sha256', `teams/1\n${hold.action.digest}\n${JSON.stringify(exact(hold, payload).parts)}`)}`

@@ -108,7 +108,7 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
     const { card } = bot.messageOf(hold)
     if (hold.state === 'pending' && hold.action.digest === digest && !offers(card, verdict)) throw new NotTaken('not-eligible', `the card has no button to ${verdict} it`, `This cannot be decided here. Open the full review: ${review(id)}`)
     try {
-      const voted = await approvals.vote(id, { verdict, digest, by: person, channel: 'teams', assurance: 'chat', ...(verdict === 'approve' ? { shown: shownOn(hold) } : {}), ...(reason === '' ? {} : { reason }) })
+      const voted = await approvals.vote(id, { verdict, digest, by: person, channel: 'teams', assurance: 'chat', ...(verdict === 'approve' ? { shown: shownOn(hold, bot.options.payload) } : {}), ...(reason === '' ? {} : { reason }) })
       return { card: bot.messageOf(voted).card }
     } catch (error) {
       // It was decided meanwhile: the card says how it stands.

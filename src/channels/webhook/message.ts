@@ -2,10 +2,12 @@ import type { Occasion, Showing } from '../../approval/channel.ts'
 import { groupsAsked, marksOf, reviewWithinMs } from '../../approval/marks.ts'
 import { defined } from '../../lib/defined.ts'
 import { visibleRaw } from '../../lib/visible.ts'
+import type { Action } from '../../model/action.ts'
 import type { Party, Principal } from '../../model/caller.ts'
 import type { Hold, HoldState, Mark } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
+import { shownAction } from '../shown-action.ts'
 import { votesOf } from '../words.ts'
 
 /** The whole message stays below what receivers take. */
@@ -36,6 +38,14 @@ const markOf = (hold: Hold, occasion: Occasion, words: boolean) => {
   if (mark.what === 'grant-ended') return { at, grant: hold.granted?.id, end: mark.end, used: mark.used }
   if (mark.what === 'reviewed') return { at, by: named(mark.by), ...(words ? { note: visibleRaw(mark.note) } : {}) }
   return { at }
+}
+
+/** `valuesHidden`: `•••` stands in it for values. What is hidden is not shown, so it counts as cut. */
+const textOf = (action: Action, payload: Payload) => {
+  const shown = shownAction(action, payload)
+  if (shown === undefined) return {}
+  const text = visibleRaw(shown.hides ? (action.outline ?? '') : action.text)
+  return { text: text.slice(0, longestText).toWellFormed(), textCut: !shown.isWhole || text.length > longestText, ...(shown.hides ? { valuesHidden: true } : {}) }
 }
 
 const who = ({ issuer, subject, kind, name, email }: Principal) => ({ issuer, subject, kind, ...defined({ name, email }) })
@@ -69,7 +79,7 @@ export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string
         ...(action.impact === undefined ? {} : { impact: { ...action.impact, notes: action.impact.notes.map((note) => visibleRaw(note)) } }),
         ...(hold.outcome === undefined ? {} : { outcome: { result: hold.outcome.result, ms: hold.outcome.ms, ...defined({ status: hold.outcome.status, rows: hold.outcome.rows }) } }),
       }),
-      ...(payload === 'full' ? { text: visibleRaw(action.text).slice(0, longestText).toWellFormed(), textCut: action.textCut || visibleRaw(action.text).length > longestText } : {}),
+      ...textOf(action, payload),
     },
   })
 }

@@ -3,7 +3,7 @@ import { foldedName } from './codec/header-names.ts'
 import { type Cut, cutAt, visible, visibleRaw } from '../../lib/visible.ts'
 
 /** Characters of the body that are shown. */
-const previewLength = 8192
+export const previewLength = 8192
 
 export interface TextSource {
   readonly method: string

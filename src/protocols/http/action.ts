@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Action, ActionPattern, Digest } from '../../model/action.ts'
 import { Refusal } from '../../model/refusal.ts'
+import { actionOutline } from './action-outline.ts'
 import { httpPattern } from './action-pattern.ts'
 import { shapeOf } from './action-shape.ts'
 import { actionText, isSecretHeader, type TextSource } from './action-text.ts'
@@ -103,6 +104,7 @@ export const makeHttpAction = (frame: HttpFrame, body: HttpBody, tagsOf: (path: 
   }
   Object.defineProperty(action, 'text', textMember)
   Object.defineProperty(action, 'textCut', cutMember)
+  Object.defineProperty(action, 'outline', outlineMember)
   Object.defineProperty(action, 'pattern', patternMember)
   return Object.freeze(action) as unknown as Action
 }
@@ -129,6 +131,7 @@ const shown = (sources: Sources): Cut => (sources.shown ??= actionText(sources.t
  */
 const textMember = { enumerable: true, get(this: Made) { return shown(this[made]).text } }
 const cutMember = { enumerable: true, get(this: Made) { return shown(this[made]).cut } }
+const outlineMember = { enumerable: true, get(this: Made) { return actionOutline(this[made].text) } }
 const patternMember = { get(this: Made) { return patternFrom(this[made]) } }
 const factsMember = { enumerable: true, get(this: Made) { return (this[made].known ??= httpFacts(this[made].facts)) } }
 

@@ -59,6 +59,8 @@ export interface Occasion {
   readonly resolved?: readonly unknown[]
   /** Of the one statement, where its rows are counted and the server was asked what its names lead to. */
   readonly pattern?: SqlPattern
+  /** Takes the values out of a text; `undefined` where that cannot be done. */
+  readonly outline?: (sql: string) => string | undefined
 }
 
 /**
@@ -135,6 +137,15 @@ class SqlAction implements Action {
   }
   get textCut(): boolean {
     return this.#cut.cut
+  }
+  get outline(): string | undefined {
+    const { outline } = this.#occasion
+    if (outline === undefined) return undefined
+    const { sql, bodies } = this.#understood
+    const [without, ...called] = [sql, ...bodies.map(([, body]) => body)].map(outline)
+    const names = bodies.flatMap(([name], at) => (called[at] === undefined ? [] : [[name, called[at]] as const]))
+    if (without === undefined || names.length < bodies.length) return undefined
+    return actionText({ sql: without, bodies: names, values: this.#bound.map((value) => (value === null ? null : '•••')) }).text
   }
   get facts(): Action['facts'] {
     return (this.#facts ??= Object.freeze({ sql: this.#factsOf(this.#understood) }))

@@ -19,6 +19,7 @@ export interface InspectionParts {
   readonly role: string
   readonly estimate: (statements: readonly StatementReading[], question: EstimateQuestion) => Promise<Numbers>
   readonly pattern: (text: string) => SqlPattern | undefined
+  readonly outline: (text: string) => string | undefined
   /** Learns anew what names mean. */
   readonly renew: () => Promise<void>
   readonly transaction: () => TransactionState
@@ -76,7 +77,7 @@ export class Inspection {
     const { estimatedRows } = numbers
     const action = what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }) })
     const pattern = await this.#pattern(what, numbers, resolved)
-    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), ...(pattern === undefined ? {} : { pattern }), impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])], numbers, locksMs) })
+    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), ...(pattern === undefined ? {} : { pattern }), outline: this.#parts.outline, impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])], numbers, locksMs) })
   }
 
   /**

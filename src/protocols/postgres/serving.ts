@@ -94,6 +94,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     dialogue, names, role,
     estimate: (read, question) => estimates.of(read, question),
     pattern: (text) => parts.reader.pattern(text),
+    outline: (text) => parts.reader.outline(text),
     renew: () => statements.renew(),
     transaction: () => state.transaction(dialogue.pipeline),
     knowsSettings: () => state.knowsSettings(dialogue.pipeline),

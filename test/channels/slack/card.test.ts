@@ -5,6 +5,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Block } from '../../../src/channels/slack/blocks.ts'
 import { isDecidable, makeCard, shownName, type Card, type CardStyle } from '../../../src/channels/slack/card.ts'
+import { reasonWindow } from '../../../src/channels/slack/windows.ts'
 import type { Hold, Vote } from '../../../src/model/hold.ts'
 import { action, bob, requirement, terms } from '../../approval/world.ts'
 import { wrongBlocks } from './message-rules.ts'
@@ -18,6 +19,7 @@ const yes = [vote('approve'), { ...vote('approve'), by: { ...bob, subject: 'caro
 const states: Readonly<Record<string, readonly [Partial<Hold>, Partial<CardStyle>?]>> = {
   'pending': [{}],
   'pending-summary': [{}, { payload: 'summary' }],
+  'pending-outline': [{ action: { ...sampleHold().action, text: "DELETE FROM customers WHERE name = 'Ann'", outline: "DELETE FROM customers WHERE name = '•••'" } }, { payload: 'outline' }],
   'pending-none': [{}, { payload: 'none' }],
   'pending-no-clicks': [{}, { interactive: false }],
   'pending-console': [{ terms: terms([requirement({ assurance: 'console' })]) }],
@@ -61,9 +63,21 @@ describe('slack cards', () => {
     for (const words of ['x'.repeat(2_901), `SELECT '${'a'.repeat(2_985)}'; DROP TABLE t`, `a${'\nb'.repeat(60)}`, '\u202e'.repeat(400), 'a'.repeat(100_000)]) assert.ok(!decides(text(words)), words.slice(0, 40))
     assert.ok(!decides(text('short', { textCut: true })))
     for (const payload of ['none', 'summary'] as const) assert.ok(!decides({}, { payload }))
+    const truncated = text('TRUNCATE t', { outline: 'TRUNCATE t' })
+    assert.ok(decides(truncated, { payload: 'outline' }), 'it has no values')
+    for (const outline of ["DELETE FROM t WHERE a = '•••'", undefined]) assert.ok(!decides(text("DELETE FROM t WHERE a = 'b'", { outline }), { payload: 'outline' }))
     assert.ok(!decides({}, { interactive: false }))
     for (const assurance of ['console', 'passkey'] as const) assert.ok(!decides({ terms: terms([requirement({ assurance })]) }))
     for (const state of ['approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const) assert.ok(!decides({ state }))
+  })
+
+  test('the window in which somebody decides hides what the message hides', () => {
+    const hold = sampleHold({ action: action("DELETE FROM t WHERE a = 's3cret'", { outline: "DELETE FROM t WHERE a = '•••'" }) })
+    const copy = { channel: 'C0APPROVALS', ts: '1' }
+    const words = (payload: 'summary' | 'outline' | 'full'): string => JSON.stringify(reasonWindow(hold, 'deny', copy, payload))
+    assert.doesNotMatch(words('outline'), /s3cret/)
+    assert.match(words('outline'), /a = '•••'/)
+    for (const payload of ['summary', 'full'] as const) assert.match(words(payload), /s3cret/)
   })
 
   test('one that asks for a passkey says where there is one', () => {
@@ -90,10 +104,10 @@ describe('slack cards', () => {
   })
 
   test('what was shown has a name of its own', () => {
-    const names = [sampleHold(), sampleHold({ action: action('other') }), sampleHold({ action: { ...sampleHold().action, text: 'DELETE FROM customer' } })].map(shownName)
+    const names = [sampleHold(), sampleHold({ action: action('other') }), sampleHold({ action: { ...sampleHold().action, text: 'DELETE FROM customer' } })].map((hold) => shownName(hold, 'full'))
     assert.equal(new Set(names).size, 3)
     assert.match(names[0] ?? '', /^slack\/1 sha256:[0-9a-f]{64}$/)
-    assert.equal(shownName(sampleHold({ revision: 9, votes: yes })), names[0])
+    assert.equal(shownName(sampleHold({ revision: 9, votes: yes }), 'full'), names[0])
   })
 })
 

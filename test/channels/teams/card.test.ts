@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { cardOf, offers, shownOn, type Card } from '../../../src/channels/teams/card.ts'
+import type { Payload } from '../../../src/channels/options.ts'
 import type { Hold } from '../../../src/model/hold.ts'
 import { action, agent, bob, caller, requirement, terms } from '../../approval/world.ts'
 import { cardProblems, textsOf } from './card-rules.ts'
 import { held } from './holds.ts'
 
-const cardFor = (hold: Hold, payload: 'none' | 'summary' | 'full' = 'full'): Card => cardOf({ hold, payload, consoleUrl: 'https://approvals.example.org', decides: true })
+const cardFor = (hold: Hold, payload: Payload = 'full'): Card => cardOf({ hold, payload, consoleUrl: 'https://approvals.example.org', decides: true })
 const written = (hold: Hold, over: Parameters<typeof action>[1] = {}): Hold => ({ ...hold, action: { ...hold.action, ...over } })
 const text = (sql: string, over: Parameters<typeof action>[1] = {}): Hold => written(held(), { protocol: 'postgres', verb: 'sql.delete', verbs: ['sql.delete'], text: sql, ...over })
 const runs = (card: Card): readonly string[] => textsOf(card).filter(({ where }) => where === 'TextRun.text').map(({ text: one }) => one)
@@ -35,6 +36,19 @@ describe('cards', () => {
     assert.doesNotMatch(JSON.stringify(cardFor(hold, 'summary')), /s3cret/)
     assert.ok(runs(cardFor(hold)).includes('public.s3cret'))
     assert.match(JSON.stringify(cardFor(hold, 'full')), /s3cret/)
+  })
+
+  test('values are hidden one by one, and hidden is not shown', () => {
+    const secret = { ...text("DELETE FROM t WHERE name = 's3cret'", { outline: "DELETE FROM t WHERE name = '•••'", resources: [{ kind: 'path', name: '/s3cret', access: 'write', tags: [] }, { kind: 'table', name: 'public.t', access: 'write', tags: [] }] }), statedReason: 's3cret' }
+    const card = cardFor(secret, 'outline')
+    assert.doesNotMatch(JSON.stringify(card), /s3cret/)
+    assert.deepEqual(cardProblems(card), [])
+    assert.equal(code(card).join(), "DELETE FROM t WHERE name = '•••'")
+    assert.match(runs(card).join(), /public\.t.*Its values are hidden here\. Open the full review/)
+    assert.equal(buttons(card), 'deny')
+    assert.equal(buttons(cardFor(text('TRUNCATE t', { outline: 'TRUNCATE t' }), 'outline')), 'approve deny')
+    assert.equal(buttons(cardFor(text('TRUNCATE t'), 'outline')), 'deny')
+    assert.doesNotMatch(JSON.stringify(cardFor(text('TRUNCATE t'), 'outline')), /TRUNCATE t/)
   })
 
   test('a yes only where all of it is seen, and where the rule takes a chat for it', () => {
@@ -106,8 +120,8 @@ describe('cards', () => {
   })
 
   test('what a vote says was shown depends on the action alone', () => {
-    assert.equal(shownOn(held()), shownOn(held({ state: 'approved', revision: 7 })))
-    assert.notEqual(shownOn(held()), shownOn(written(held(), { text: 'POST /other' })))
-    assert.match(shownOn(held()), /^teams\/1 sha256:[0-9a-f]{64}$/)
+    assert.equal(shownOn(held(), 'full'), shownOn(held({ state: 'approved', revision: 7 }), 'full'))
+    assert.notEqual(shownOn(held(), 'full'), shownOn(written(held(), { text: 'POST /other' }), 'full'))
+    assert.match(shownOn(held(), 'full'), /^teams\/1 sha256:[0-9a-f]{64}$/)
   })
 })

@@ -117,6 +117,16 @@ describe('webhook', () => {
     assert.ok(text.startsWith('DELETE \\u{202e}evil') && textCut)
   })
 
+  test('an outline has no values and says so; hidden counts as cut', async () => {
+    await using receiver = await startReceiver()
+    await show(receiver, { payload: 'outline' }, hold({ statedReason: 's3cret', action: action("DELETE FROM t WHERE a = 's3cret'", { outline: "DELETE FROM t WHERE a = '•••'" }) }))
+    await show(receiver, { payload: 'outline' }, hold({ action: action('TRUNCATE t', { outline: 'TRUNCATE t' }) }))
+    await show(receiver, { payload: 'outline' }, hold({ action: action('s3cret') }))
+    const told = receiver.taken.map(({ body }) => body['data'] as { text?: string; textCut?: boolean; valuesHidden?: boolean })
+    assert.deepEqual(told.map(({ text, textCut, valuesHidden }) => [text, textCut, valuesHidden]), [["DELETE FROM t WHERE a = '•••'", true, true], ['TRUNCATE t', false, undefined], [undefined, undefined, undefined]])
+    assert.ok(!receiver.taken.some(({ text }) => text.includes('s3cret')))
+  })
+
   test('only a 2xx has taken it; a redirect is not followed; 429 and 503 say when; 410 ends it', async () => {
     await using receiver = await startReceiver()
     await using elsewhere = await startReceiver()

@@ -1,5 +1,6 @@
 import { ReadingCache } from './cache.ts'
 import { LongTexts, type Turn } from './long-texts.ts'
+import { outlineOf } from './outline.ts'
 import { makeParser } from './parser.ts'
 import { patternIn, type SqlPattern } from './pattern.ts'
 import type { Reading } from './reading.ts'
@@ -22,6 +23,8 @@ export interface Reader extends Disposable {
   readLater(text: string, turn?: Turn): Promise<Reading>
   /** What statements of its kind have in common; `undefined` for what has none, and for texts that are not read at once. */
   pattern(text: string): SqlPattern | undefined
+  /** The text without its values; `undefined` where they cannot be told from the rest. */
+  outline(text: string): string | undefined
 }
 
 /** It needs a moment: the parser has to be compiled. */
@@ -44,5 +47,6 @@ export const makeReader = async ({ longest = 4 * 1024 * 1024, cache: cacheBytes 
     return cache.get(text) ?? kept(text, await longTexts.read(text, turn))
   }
   const pattern = (text: string): SqlPattern | undefined => (text.length > shortText ? undefined : patternIn(text, parser))
-  return { read, readLater, pattern, [Symbol.dispose]: () => longTexts.close() }
+  const outline = (text: string): string | undefined => outlineOf(text, parser)
+  return { read, readLater, pattern, outline, [Symbol.dispose]: () => longTexts.close() }
 }

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { caseAction } from '../../../src/cli/case-action.ts'
+
+const outline = (path: string, given: { readonly body?: string; readonly headers?: Readonly<Record<string, string>>; readonly method?: string } = {}): { readonly outline: string | undefined; readonly text: string } => {
+  const made = caseAction('app', { method: 'POST', path, ...given }, () => [])
+  assert.ok(typeof made !== 'string', String(made))
+  return made as { outline: string | undefined; text: string }
+}
+
+describe('requests without their values', () => {
+  test('names stay; texts and numbers of a JSON body, values of the query and parts of the path that are ids go', () => {
+    const body = JSON.stringify({ password: 'hunter2', id: 1, list: ['S3CRET', { deep: 'S3CRET' }], yes: true, none: null, empty: {} })
+    const made = outline('/users/u-1234567890123/orders?name=S3CRET&name=b', { body, headers: { 'content-type': 'application/json', 'x-customer': 'S3CRET' } })
+    assert.match(made.text, /hunter2/)
+    assert.doesNotMatch(made.outline ?? 'hunter2', /hunter2|S3CRET|1234567890123/)
+    assert.match(made.outline ?? '', /^POST \/users\/•••\/orders\?name=•••&name=•••\n/)
+    assert.match(made.outline ?? '', /"password": "•••",\n {2}"id": •••,\n {2}"list": \[\n {4}"•••",\n {4}\{\n {6}"deep": "•••"\n {4}\}\n {2}\],\n {2}"yes": true,\n {2}"none": null,\n {2}"empty": \{\}/)
+  })
+
+  test('a form keeps its names, and any other body is hidden whole', () => {
+    assert.match(outline('/x', { body: 'card=4111111111111111&note=S3CRET', headers: { 'content-type': 'application/x-www-form-urlencoded' } }).outline ?? '', /\n\ncard=•••\nnote=•••$/)
+    assert.match(outline('/x', { body: 'S3CRET', headers: { 'content-type': 'text/plain' } }).outline ?? '', /\n\n•••$/)
+  })
+
+  test('what has no values is the text itself', () => {
+    const made = outline('/caches/flush', { body: '{"all":true}', headers: { 'content-type': 'application/json' } })
+    assert.equal(made.outline, made.text)
+  })
+})
