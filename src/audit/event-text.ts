@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { printable } from '../lib/printable.ts'
 import type { Place, Resource } from '../model/action.ts'
 import type { ActionRecord, AuditEvent, CallerRecord, DecisionRecord, PasskeyRecord } from '../model/audit-event.ts'
 import type { Party, Principal } from '../model/caller.ts'
@@ -19,7 +20,7 @@ export const longestEvent = 60 * 1024 - 512
  * `head`: ASCII without DEL that is put in front. The text is printable ASCII. Every other character is spelled `\uXXXX`: one event is one line on any terminal, and decodes to what was given.
  */
 export const eventText = (event: AuditEvent, head = ''): string => {
-  const text = ascii(head + members(event))
+  const text = printable(head + members(event))
   return text.length - head.length <= longestEvent ? text : head + shortened(event, text.slice(head.length))
 }
 
@@ -179,17 +180,13 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
 }
 const writers: ReadonlyMap<string, (value: unknown) => string> = new Map(Object.entries(schema) as [string, (value: unknown) => string][])
 
-/** A character outside printable ASCII makes the UTF-8 form longer; only DEL does not. Both checks are a fraction of a pattern's cost. */
-const ascii = (text: string): string =>
-  Buffer.byteLength(text) === text.length && !text.includes('\x7f') ? text : text.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-
 /** Cuts what is long until the line fits, and says so: which members, how long the whole was, and its digest. */
 const shortened = (event: AuditEvent, whole: string): string => {
   for (const [characters, items] of [[1_000, 50], [200, 16], [60, 4], [20, 1]] as const) {
     const fields: string[] = []
     const short = cut(event, characters, items, '', fields) as AuditEvent
     const mark = `,"cut":${JSON.stringify({ fields: fields.slice(0, 32), bytes: whole.length, digest: `sha256:${hash('sha256', whole)}` })}`
-    const text = ascii(members(short, mark))
+    const text = printable(members(short, mark))
     if (text.length <= longestEvent) return text
   }
   throw new Error(`a ${event.type} event does not fit into a line`)

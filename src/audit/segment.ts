@@ -30,8 +30,8 @@ export interface RawLine {
   readonly whole: boolean
 }
 
-/** The lines of one file, in bounded memory. An overlong run without a newline comes in pieces that are not whole. */
-export function* linesOf(path: string, from = 0): Generator<RawLine> {
+/** The lines of one file, byte for byte in latin1, in bounded memory. An overlong run without a newline comes in pieces that are not whole. */
+export function* linesOf(path: string, from = 0, longest = longestLine): Generator<RawLine> {
   const fd = openSync(path, 'r')
   try {
     const chunk = Buffer.allocUnsafe(1024 * 1024)
@@ -43,7 +43,7 @@ export function* linesOf(path: string, from = 0): Generator<RawLine> {
       for (let end = 0; (end = kept.indexOf('\n', start)) !== -1; start = end + 1) yield { text: kept.slice(start, end), offset: offset + start, whole: true }
       offset += start
       kept = kept.slice(start)
-      if (kept.length > longestLine) {
+      if (kept.length > longest) {
         yield { text: kept, offset, whole: false }
         offset += kept.length
         kept = ''

@@ -3,7 +3,8 @@ import { resolve } from 'node:path'
 import { openCheckpoint } from '../audit/checkpoint.ts'
 import { parseLine } from '../audit/line.ts'
 import { checkProof, proofText } from '../audit/proof.ts'
-import { linesOf, listSegments } from '../audit/segment.ts'
+import { longestOcsfLine, recordLineOf } from '../audit/ocsf/line.ts'
+import { linesOf, listSegments, type RawLine } from '../audit/segment.ts'
 import { BadNote, noteVerifier, type NoteVerifier } from '../audit/signed-note.ts'
 import { missingLogs, verifyLog, type FindingKind, type GivenLine, type LogReport } from '../audit/verification.ts'
 import { withKeptApprovalKey } from '../config/approval-key.ts'
@@ -77,13 +78,23 @@ function* walLines(wal: string): Generator<GivenLine> {
   for (const { name } of listSegments(wal)) yield* linesOf(`${wal}/${name}`)
 }
 
+const oursBegin = '{"v":1,"id":"'
+
+/** What left as OCSF is checked as the line that it was made from. */
+const asInTheLog = (line: RawLine): RawLine => {
+  if (line.text.startsWith(oursBegin)) return line
+  const text = recordLineOf(Buffer.from(line.text, 'latin1').toString())
+  return text === undefined ? line : { ...line, text, whole: true }
+}
+
 /** What left by a sink, in the order of each replica: lines of several replicas may stand in one file. */
 const exportedLogs = (files: readonly string[], io: ConfigIo): ReadonlyMap<string, readonly GivenLine[]> => {
   const logs = new Map<string, GivenLine[]>()
   for (const file of files) {
     if (!existsSync(resolve(io.cwd, file))) throw new Failure(`there is no ${file}`)
     let replica: string | undefined
-    for (const line of linesOf(resolve(io.cwd, file))) {
+    for (const given of linesOf(resolve(io.cwd, file), 0, longestOcsfLine)) {
+      const line = asInTheLog(given)
       replica = /^\{"v":1,"id":"([A-Za-z0-9._-]{1,64})\//.exec(line.text)?.[1] ?? replica
       if (replica === undefined) throw new Failure(`${file} has no records of an audit log`)
       const lines = logs.get(replica) ?? []
@@ -215,7 +226,7 @@ export const auditEvidenceCommands: readonly Command[] = [
     summary: 'Check that the audit log is what was written',
     usage: '[FILE...] [--directory DIR] [--key KEY|FILE] [--checkpoint FILE]',
     details:
-      'Without FILE the journal itself is checked, with FILE what left by a sink, as lines. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed.',
+      'Without FILE the journal itself is checked, with FILE what left by a sink or `audit export`, as lines of the log or of OCSF. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed.',
     options: verifyOptions,
     examples: ['countersign audit verify', 'countersign audit verify --directory copy/ --key auditor.keys --checkpoint last-week.txt', 'countersign audit verify --proof vote.tlog-proof vote.json --key auditor.keys'],
     run: verify,

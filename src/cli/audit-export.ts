@@ -1,5 +1,6 @@
 import { once, type EventEmitter } from 'node:events'
 import { parseLine } from '../audit/line.ts'
+import { ocsfLine } from '../audit/ocsf/line.ts'
 import { linesOf, listSegments, type Segment } from '../audit/segment.ts'
 import { walsOf } from './audit-places.ts'
 import { momentOption } from './audit-search.ts'
@@ -10,6 +11,7 @@ const options = {
   directory: { type: 'string', short: 'd', value: 'DIR', help: 'where the journal lives; COUNTERSIGN_AUDIT_DIRECTORY' },
   from: { type: 'string', value: 'TIME', help: 'from this time on: 2026-11-21, 2026-11-21T18:04Z, or so long ago, 7d' },
   to: { type: 'string', value: 'TIME', help: 'before this time' },
+  format: { type: 'string', value: 'FORMAT', help: 'lines of the log as they stand, or events of OCSF 1.8 with the record in each (log)', choices: ['log', 'ocsf'] },
 } as const satisfies Options
 
 const timeOf = (text: string): number => Date.parse(/"time":"([0-9TZ:.+-]{20,30})"/.exec(text.slice(0, 400))?.[1] ?? '')
@@ -40,6 +42,7 @@ const bufferedCharacters = 256 * 1024
 const run = async (args: readonly string[], io: Io): Promise<number> => {
   const { values } = parseOptions(args, options)
   const [from, to] = [momentOption('from', values.from) ?? Number.NEGATIVE_INFINITY, momentOption('to', values.to) ?? Number.POSITIVE_INFINITY]
+  const ocsf = values.format === 'ocsf'
   let records = 0
   let signed = true
   let waiting = ''
@@ -55,7 +58,7 @@ const run = async (args: readonly string[], io: Io): Promise<number> => {
         if (io.signal.aborted) return exit.interrupted
         isBehind ||= at === last && timeOf(text) >= to
         signed = text.includes('"type":"checkpoint"') && parseLine(text)?.type === 'checkpoint'
-        waiting += `${text}\n`
+        waiting += `${ocsf ? ocsfLine(parseLine(text) ?? { type: 'damaged-line', bytes: text.length }) : text}\n`
         records++
         if (waiting.length > bufferedCharacters) {
           await write(io.stdout, waiting)
@@ -74,9 +77,9 @@ const run = async (args: readonly string[], io: Io): Promise<number> => {
 export const auditExportCommand: Command = {
   path: ['audit', 'export'],
   summary: 'Print records of the audit log so that they can be verified elsewhere',
-  usage: '[--from TIME] [--to TIME] [--directory DIR] > FILE',
-  details: 'Lines of the log as they stand. A signature is of all records since its replica started, so that is where an export begins; it ends with the first signature behind the time asked for.',
+  usage: '[--from TIME] [--to TIME] [--format log|ocsf] [--directory DIR] > FILE',
+  details: 'Lines of the log as they stand, or events of OCSF that `audit verify` reads as well. A signature is of all records since its replica started, so that is where an export begins; it ends with the first signature behind the time asked for.',
   options,
-  examples: ['countersign audit export --directory /var/lib/countersign/journal --from 2026-11-01 --to 2026-12-01 > november.ndjson'],
+  examples: ['countersign audit export --directory /var/lib/countersign/journal --from 2026-11-01 --to 2026-12-01 > november.ndjson', 'countersign audit export --format ocsf --from 7d > week.ocsf.ndjson'],
   run,
 }

@@ -4,43 +4,12 @@ import fc from 'fast-check'
 import { eventText, longestEvent } from '../../src/audit/event-text.ts'
 import { parseLine } from '../../src/audit/line.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
-import type { Vote } from '../../src/model/hold.ts'
-import { action, caller, finished, started } from './audit-samples.ts'
+import { action, caller, finished, samples, started } from './audit-samples.ts'
 
 const parsed = (event: AuditEvent): Record<string, unknown> => JSON.parse(`{${eventText(event)}`)
 const plain = (event: AuditEvent): unknown => JSON.parse(JSON.stringify(event))
-const vote: Vote = { verdict: 'approve', by: { issuer: 'https://idp.test', subject: 'bob', kind: 'human', groups: ['dba'] }, channel: 'console', assurance: 'console', digest: action.digest, reason: 'looks right', at: 5 }
-const evidence = { statement: '{"a":1}', passkey: 'cHM', publicKey: 'a2V5', clientData: 'Y2xpZW50', authenticatorData: 'YXV0aA', signature: 'c2ln' }
+const vote = samples.flatMap((event) => (event.type === 'voted' ? [event.vote] : []))[0]!
 const hold = { hold: 'hold_1', code: 'CS-7F3K', digest: action.digest }
-
-const samples: readonly AuditEvent[] = [
-  started('a', 'hold_1'),
-  { type: 'decided', attempt: 'b', caller, decision: { verdict: 'deny', matched: [], policyVersion: 'v' }, action: { ...action, place: { database: 'crm', role: 'crm_app' }, verbs: ['sql.delete', 'sql.select'], impact: { estimatedRows: 3, exactRows: 2, unfiltered: true, keepsLocks: false } } },
-  finished('a'),
-  { type: 'outcome-unknown', attempt: 'a', digest: action.digest },
-  { type: 'held', attempt: 'a', caller, action, ...hold, deadline: 99, terms: { requirements: [], withinMs: 1, runWithinMs: 2, askReason: true, run: 'attached' } },
-  { type: 'voted', ...hold, vote, state: 'approved' },
-  { type: 'voted', ...hold, vote: { ...vote, assurance: 'passkey', loggedInAt: 4, evidence }, state: 'approved' },
-  { type: 'passkey-added', caller, passkey: { id: 'cHM', name: 'laptop', publicKey: 'a2V5', synced: true } },
-  { type: 'signed-in', caller, steppedUp: true },
-  { type: 'linked', by: { issuer: 'https://idp.test', subject: 'bob' }, account: { chat: 'slack', workspace: 'T0HOME', user: 'U0BOB' } },
-  { type: 'vote-refused', ...hold, by: vote.by, refusal: 'self-approval' },
-  { type: 'hold-escalated', ...hold, to: { groups: ['managers'], users: [{ issuer: 'i', subject: 's' }] } },
-  { type: 'handed-over', ...hold, by: vote.by, successor: { group: 'security' }, note: 'is this the new tenant?' },
-  { type: 'handed-over', ...hold, by: vote.by, successor: { issuer: 'i', subject: 's' } },
-  { type: 'broke-glass', ...hold, vote: { ...vote, brokeGlass: true }, skipped: { groups: ['dba'], users: [] }, deadline: 9 },
-  { type: 'break-glass-refused', ...hold, by: vote.by, refusal: 'not-eligible', cause: 'may not' },
-  { type: 'break-glass-reviewed', ...hold, by: vote.by, note: 'in order' },
-  { type: 'review-overdue', ...hold, deadline: 9 },
-  { type: 'released', ...hold, attempt: 'a', votes: [vote, vote], policyVersion: 'v2', heldUnder: 'v1' },
-  { type: 'hold-withdrawn', ...hold, by: { issuer: 'i', subject: 's' } },
-  { type: 'authentication-failed', step: 'signature', issuer: 'x', address: '::1', from: 'authorization', cause: 'expired', count: 7 },
-  { type: 'config-loaded', policyVersion: 'v', generation: 3, previous: 'u' },
-  { type: 'config-rejected', problems: ['a.yaml:3 unknown key'], policyVersion: 'v' },
-  { type: 'audit-read', by: vote.by, query: 'search who=alice', records: 3 },
-  { type: 'audit-read-refused', by: vote.by, query: 'record r1/1/0', refusal: 'denied' },
-  { type: 'records-lost', sink: 's', count: 3, cause: 'HTTP 400' },
-]
 
 describe('event text', () => {
   test('says what the event says', () => {

@@ -86,6 +86,27 @@ describe('evidence', () => {
     assert.deepEqual([code, /r1: missing at r1\/1\/5/.test(out), /ok {6}r2/.test(out)], [11, true, true])
   })
 
+  test('an export as OCSF is checked like the log that it was made from, also after a JSON writer of somebody else', async () => {
+    using directory = temporaryDirectory()
+    await using shell = await makeShell()
+    await fill(directory.path, 10)
+    const file = join(shell.home, 'export.ocsf.ndjson')
+    const verify = () => shell.run(['audit', 'verify', '-k', signer.verifier, file])
+    const { out, code } = await shell.run(['audit', 'export', '--format', 'ocsf', '-d', directory.path])
+    assert.equal(code, 0)
+    const events = out.trimEnd().split('\n').map((line) => JSON.parse(line) as { class_uid: number; metadata: { sequence: number }; unmapped: { countersign: { seq: number } } })
+    assert.deepEqual([events.length, events[0]?.class_uid, events.every(({ metadata, unmapped }, at) => metadata.sequence === at && unmapped.countersign.seq === at)], [21, 6003, true])
+    writeFileSync(file, out)
+    assert.deepEqual([(await verify()).code, (await verify()).out], [0, 'ok      r1: 20 records up to the last signature are what was written (last r1/1/20)\n'])
+    writeFileSync(file, `${events.map((event) => JSON.stringify({ ingested: '\u00e4\u2028', ...event })).join('\n')}\n`)
+    assert.equal((await verify()).code, 0)
+    writeFileSync(file, out.replace('"attempt":"try-4"', '"attempt":"try-X"'))
+    assert.deepEqual([(await verify()).code, /changed at r1\/1\/8/.test((await verify()).out)], [10, true])
+    writeFileSync(file, events.toSpliced(5, 1).map((event) => JSON.stringify(event)).join('\n'))
+    assert.equal((await verify()).code, 11)
+    assert.equal((await shell.run(['audit', 'export', '--format', 'cef', '-d', directory.path])).code, 2)
+  })
+
   test('one record and its proof are enough for who has the key', async () => {
     using directory = temporaryDirectory()
     await using shell = await makeShell()

@@ -1,3 +1,5 @@
+import { isObject, list, part, type RecordData } from '../record-data.ts'
+
 /** What a record is found by, beside its words. */
 export const searchFields = ['who', 'for', 'what', 'service', 'on', 'tag', 'rule', 'approver', 'case', 'type', 'outcome'] as const
 
@@ -20,13 +22,6 @@ export interface CaseContext {
   /** Tries, holds and codes that name the same. */
   readonly case: readonly string[]
 }
-
-export type RecordData = Readonly<Record<string, unknown>>
-
-const isObject = (value: unknown): value is RecordData => typeof value === 'object' && value !== null && !Array.isArray(value)
-const part = (value: unknown): RecordData => (isObject(value) ? value : nothing)
-const nothing: RecordData = {}
-const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 
 const text = (into: string[], ...values: readonly unknown[]): void => {
   for (const value of values) if (typeof value === 'string' && value !== '') into.push(value)

@@ -1,5 +1,5 @@
 import { defined } from '../../lib/defined.ts'
-import type { RecordData } from './fields.ts'
+import { part, parts, text, type RecordData } from '../record-data.ts'
 
 /** One action in a few words, out of all that is recorded of it. Texts are as they stand in the log: strangers' words. */
 export interface ActionSummary {
@@ -17,17 +17,13 @@ export interface ActionSummary {
   readonly code?: string
 }
 
-const part = (value: unknown): RecordData => (typeof value === 'object' && value !== null ? (value as RecordData) : {})
-const list = (value: unknown): readonly RecordData[] => (Array.isArray(value) ? value.map(part) : [])
-const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
-
 const nameOf = (value: unknown): string | undefined => {
   const { name, email, subject } = part(value)
   return text(name) ?? text(email) ?? text(subject)
 }
 
 const targets = (action: RecordData): readonly string[] => {
-  const named = list(action['resources']).filter(({ kind }) => kind !== 'column' && kind !== 'function')
+  const named = parts(action['resources']).filter(({ kind }) => kind !== 'column' && kind !== 'function')
   const written = named.filter(({ access }) => access === 'write')
   return [...new Set((written.length > 0 ? written : named).flatMap(({ name }) => text(name) ?? []))]
 }
@@ -49,15 +45,15 @@ export const summaryOf = (record: RecordData, all: readonly RecordData[]): Actio
   const done = part([record, ...all].find((one) => one['action'] !== undefined)?.['action'])
   const decision = [record, ...all].find((one) => one['decision'] !== undefined)?.['decision']
   const terms = [record, ...all].find((one) => one['terms'] !== undefined)?.['terms']
-  const judged = list(part(decision)['matched'])
-  const rules = (judged.length > 0 ? judged : list(part(terms)['requirements'])).map(({ policy, rule }) => `${String(policy)}/${String(rule)}`)
-  const votes = [...all.filter(({ type }) => type === 'voted' || type === 'broke-glass').map(({ vote }) => part(vote)), ...list(record['votes'])]
+  const judged = parts(part(decision)['matched'])
+  const rules = (judged.length > 0 ? judged : parts(part(terms)['requirements'])).map(({ policy, rule }) => `${String(policy)}/${String(rule)}`)
+  const votes = [...all.filter(({ type }) => type === 'voted' || type === 'broke-glass').map(({ vote }) => part(vote)), ...parts(record['votes'])]
   const approvers = new Map(votes.flatMap(({ by, verdict }) => [[nameOf(by) ?? '', { name: nameOf(by) ?? '', verdict: String(verdict) }] as const]))
   const outcome = all.map(outcomeOf).findLast((one) => one !== undefined) ?? outcomeOf(record)
   const hold = [record, ...all].map((one) => text(one['hold'])).find((one) => one !== undefined)
   const code = [record, ...all].map((one) => text(one['code'])).find((one) => one?.startsWith('CS-'))
   return {
     on: targets(done), rules: [...new Set(rules)], approvers: [...approvers.values()],
-    ...defined({ who: nameOf(asked['caller']) ?? nameOf(record['by']), for: nameOf(list(part(asked['caller'])['onBehalfOf'])[0]), verb: text(done['verb']), service: text(done['service']) ?? text(record['service']), outcome, hold, code }),
+    ...defined({ who: nameOf(asked['caller']) ?? nameOf(record['by']), for: nameOf(parts(part(asked['caller'])['onBehalfOf'])[0]), verb: text(done['verb']), service: text(done['service']) ?? text(record['service']), outcome, hold, code }),
   }
 }

@@ -1,4 +1,4 @@
-import type { RecordData } from '../../audit/search/fields.ts'
+import type { RecordData } from '../../audit/record-data.ts'
 import type { Approvals } from '../../approval/approvals.ts'
 import { defined } from '../../lib/defined.ts'
 import { Refusal } from '../../model/refusal.ts'

@@ -1,5 +1,6 @@
 import type { FoundPage, Hit, IndexState } from '../../../audit/search/audit-search.ts'
-import type { RecordData, SearchField } from '../../../audit/search/fields.ts'
+import type { RecordData } from '../../../audit/record-data.ts'
+import type { SearchField } from '../../../audit/search/fields.ts'
 import { said, verbText } from '../../words.ts'
 import { html, type Html } from './html.ts'
 import { precise, stepText, typeText } from './audit-words.ts'

@@ -1,4 +1,4 @@
-import type { RecordData } from '../../../audit/search/fields.ts'
+import type { RecordData } from '../../../audit/record-data.ts'
 import { said, timeText, verbText } from '../../words.ts'
 import { html, type Html } from './html.ts'
 

@@ -1,5 +1,5 @@
 import type { FoundRecord } from '../../../audit/search/audit-search.ts'
-import type { RecordData } from '../../../audit/search/fields.ts'
+import type { RecordData } from '../../../audit/record-data.ts'
 import { summaryOf } from '../../../audit/search/summary.ts'
 import { visible } from '../../../lib/visible.ts'
 import { said, verbText } from '../../words.ts'

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { contextOf, findableOf, type CaseContext, type RecordData } from '../../../audit/search/fields.ts'
+import type { RecordData } from '../../../audit/record-data.ts'
+import { contextOf, findableOf, type CaseContext } from '../../../audit/search/fields.ts'
 import { wholeWord, wordsOf } from '../../../audit/search/words.ts'
 import { placesOf, readPlaces } from './log-places.ts'
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { mostCounted, mostOfOneCase, type FoundPage, type FoundRecord, type Hit, type IndexState } from '../../../audit/search/audit-search.ts'
-import type { RecordData } from '../../../audit/search/fields.ts'
+import type { RecordData } from '../../../audit/record-data.ts'
 import { termsOf, type AuditQuestion, type Term } from '../../../audit/search/question.ts'
 import { summaryOf } from '../../../audit/search/summary.ts'
 import { wholeWord, wordsOf } from '../../../audit/search/words.ts'

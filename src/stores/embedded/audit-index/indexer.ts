@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { parseLine } from '../../../audit/line.ts'
-import { contextOf, findableOf, searchFields, type CaseContext, type Findable, type RecordData } from '../../../audit/search/fields.ts'
+import type { RecordData } from '../../../audit/record-data.ts'
+import { contextOf, findableOf, searchFields, type CaseContext, type Findable } from '../../../audit/search/fields.ts'
 import { wholeWord, wordsOf } from '../../../audit/search/words.ts'
 import { linesOf, longestLine } from '../../../audit/segment.ts'
 import { makeCases, type Cases } from './cases.ts'
