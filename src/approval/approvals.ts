@@ -45,6 +45,8 @@ export interface Ballot {
   readonly evidence?: PasskeyEvidence
   /** With a yes: so many more of its kind. */
   readonly grant?: GrantBounds
+  /** One of so many that are decided in one step: a yes to what deserves a look of its own is refused with `not-together`. */
+  readonly together?: number
   /** In an emergency, alone: a yes for all approvers, with a reason, by somebody whom the rules let do that. */
   readonly brokeGlass?: true
 }

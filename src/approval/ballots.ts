@@ -10,11 +10,13 @@ import { breakGlass, skippedBy } from './break-glass.ts'
 import { expire, holdSubject, isOwn, maySee, type Desk } from './desk.ts'
 import { refuseTooMuch } from './grant-pattern.ts'
 import { makeGrant, withGrant } from './grants.ts'
+import { historyOf } from './history.ts'
 import { isHoldId } from './hold-name.ts'
 import { reviewWithinMs } from './marks.ts'
 import * as no from './no.ts'
 import { checkEvidence } from './spoken-yes.ts'
 import { settle, type Dropped } from './settle.ts'
+import { whyAlone } from './together.ts'
 
 const maxTries = 100
 const maxReason = 4_000
@@ -31,7 +33,8 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
   for (let tries = 0; tries < maxTries; tries++) {
     const hold = isHoldId(id) ? await ledger.read(id) : undefined
     if (hold === undefined) throw no.unknownHold()
-    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown, loggedInAt: ballot.loggedInAt, evidence: ballot.evidence, grant, brokeGlass: ballot.verdict === 'approve' ? ballot.brokeGlass : undefined }) }
+    const vote: Vote = { verdict: ballot.verdict, by, channel: ballot.channel, assurance: ballot.assurance, digest: ballot.digest, at: await now(), ...defined({ reason: ballot.reason?.toWellFormed(), shown: ballot.shown, loggedInAt: ballot.loggedInAt, evidence: ballot.evidence, grant, brokeGlass: ballot.verdict === 'approve' ? ballot.brokeGlass : undefined, together: ballot.together }) }
+    const alone = ballot.together === undefined || ballot.verdict === 'deny' ? undefined : whyAlone(hold, by, await historyOf(desk, hold, ballot.by))
     const doubt = doubtIn(vote, id)
     // Somebody who acts for another is not that other: only a person's own login votes.
     const settled = ballot.by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'the vote came by delegation' } : doubt !== undefined ? { refused: 'assurance-too-low' as const, cause: doubt } : (vote.brokeGlass ? breakGlass : settle)(hold, vote, people, vote.at)
@@ -39,6 +42,7 @@ export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) =>
       if (settled.refused === 'hold-expired' && isOpen(hold.state)) await expire(desk, hold)
       throw await refuse(desk, hold, ballot, settled.refused, settled.cause)
     }
+    if (alone !== undefined) throw await refuse(desk, hold, ballot, 'not-together', alone)
     if (grant !== undefined) refuseTooMuch(hold, ballot)
     const voted = withGrant(desk, settled.hold, vote.at)
     const result = await room.keepStill(id, async () => {

@@ -67,9 +67,10 @@ export const obstacles = {
   'already-voted': 'You have voted already. Each person counts once.',
 } as const satisfies Partial<Record<RefusalCode, string>>
 
-const votes: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
+const votes: Partial<Record<RefusalCode, (hold: Hold, cause: string) => string>> = {
   'not-eligible': () => obstacles['not-eligible'],
   'assurance-too-low': ({ terms }) => `This asks to be surer that it is you. Approve it in the console${leastAssurance(terms) === 'passkey' ? ' with a passkey' : ''}${terms.requirements.some(({ freshLoginMs }) => freshLoginMs !== undefined) ? ', once you have signed in there again' : ''}. Your vote changed nothing.`,
+  'not-together': (_hold, cause) => `This is looked at by itself: ${cause}. It was left out, and your vote changed nothing. Decide it on its own.`,
   'self-approval': () => obstacles['self-approval'],
   'already-voted': () => obstacles['already-voted'],
   'already-settled': (hold) => `This is decided already: ${hold.state}. Your vote changed nothing.`,
@@ -79,7 +80,7 @@ const votes: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
 }
 
 export const voteRefused = (code: RefusalCode, hold: Hold, cause: string, shown: boolean): Refusal =>
-  new Refusal(code, votes[code]?.(hold) ?? 'This vote does not count.', shown ? { cause, hold } : { cause })
+  new Refusal(code, votes[code]?.(hold, cause) ?? 'This vote does not count.', shown ? { cause, hold } : { cause })
 
 const breaking: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
   'not-eligible': () => 'You are not among those who may break the glass for every rule that holds this, or not signed in as surely as they ask. Agents and programs never may: wait for a person.',
@@ -87,7 +88,7 @@ const breaking: Partial<Record<RefusalCode, (hold: Hold) => string>> = {
 }
 
 export const breakGlassRefused = (code: RefusalCode, hold: Hold, cause: string, shown: boolean): Refusal =>
-  new Refusal(code, breaking[code]?.(hold) ?? votes[code]?.(hold).replace('Your vote changed nothing', 'You changed nothing') ?? 'The glass is whole.', shown ? { cause, hold } : { cause })
+  new Refusal(code, breaking[code]?.(hold) ?? votes[code]?.(hold, cause).replace('Your vote changed nothing', 'You changed nothing') ?? 'The glass is whole.', shown ? { cause, hold } : { cause })
 
 const reviewing: Partial<Record<RefusalCode, string>> = {
   'not-eligible': 'Only those who may decide about this can review it.',

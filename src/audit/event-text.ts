@@ -120,8 +120,8 @@ const votedOnce = (value: Vote): string => (value.evidence === undefined ? vote(
 
 const bounds = (value: GrantBounds): string => JSON.stringify(value, ['times', 'rows', 'withinMs'])
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, shown, loggedInAt, grant, brokeGlass, at }: Vote): string =>
-  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`}${loggedInAt === undefined ? '' : `,"loggedInAt":${plain(loggedInAt)}`}${grant === undefined ? '' : `,"grant":${bounds(grant)}`}${brokeGlass === undefined ? '' : ',"brokeGlass":true'},"at":${plain(at)}}`
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, loggedInAt, grant, brokeGlass, together, at }: Vote): string =>
+  `{"verdict":${quoted(verdict)},"by":${party(by)},"channel":${quoted(channel)},"assurance":${quoted(assurance)},"digest":${quoted(digest)}${reason === undefined ? '' : `,"reason":${free(reason)}`}${shown === undefined ? '' : `,"shown":${quoted(shown)}`}${loggedInAt === undefined ? '' : `,"loggedInAt":${plain(loggedInAt)}`}${grant === undefined ? '' : `,"grant":${bounds(grant)}`}${brokeGlass === undefined ? '' : ',"brokeGlass":true'}${together === undefined ? '' : `,"together":${plain(together)}`},"at":${plain(at)}}`
 
 const circle = ({ groups, users }: Circle): string => `{"groups":${list(groups, quoted)},"users":${list(users, party)}}`
 

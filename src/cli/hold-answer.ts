@@ -25,7 +25,7 @@ const detailShape = z.looseObject({
   marks: z.array(z.looseObject({ what: z.string(), at: z.string(), by: someone.optional(), to: z.looseObject({ group: z.string().optional(), subject: z.string().optional() }).optional(), reason: z.string().optional(), note: z.string().optional(), skipped: z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })) }).optional() })).default([]),
   offers: z.array(z.string()).default([]),
   reviewBy: z.string().optional(),
-  votes: z.array(z.looseObject({ verdict: z.string(), brokeGlass: z.boolean().optional(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
+  votes: z.array(z.looseObject({ verdict: z.string(), brokeGlass: z.boolean().optional(), together: z.number().optional(), by: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() }), channel: z.string(), reason: z.string().optional(), at: z.string() })),
   openedAt: z.string(),
   deadline: z.string(),
   history: z.looseObject({ alike: z.record(z.string(), z.number()), others: z.record(z.string(), z.number()), complete: z.boolean(), last: z.looseObject({ code: z.string(), state: z.string() }).optional(), denied: z.looseObject({ code: z.string(), by: z.looseObject({ subject: z.string(), name: z.string().optional() }), reason: z.string().optional() }).optional() }).optional(),

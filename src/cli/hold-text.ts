@@ -117,7 +117,7 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
     hold.waiting === undefined || !open ? '' : row('Client', clientText(hold.waiting)),
     ...hold.matched.filter(({ verdict }) => verdict === 'hold').map(({ policy, rule, because }) => row('Rule', `${terminalText(policy)}/${terminalText(rule)}${because === undefined ? '' : `: ${terminalText(because)}`}`)),
     row('Needs', wanted),
-    ...hold.votes.map(({ verdict, by, channel, reason, brokeGlass }) => row('Vote', `${brokeGlass ? 'released alone' : terminalText(verdict)} by ${who(by)} (${terminalText(channel)})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
+    ...hold.votes.map(({ verdict, by, channel, reason, brokeGlass, together }) => row('Vote', `${brokeGlass ? 'released alone' : terminalText(verdict)} by ${who(by)} (${terminalText(channel)}${together === undefined || together < 2 ? '' : `, one of ${together} in one step`})${reason === undefined ? '' : `: ${terminalText(reason)}`}`)),
     ...hold.marks.map((mark) => row('Noted', `${terminalText(mark.at)}: ${markText(mark)}`)),
     hold.reviewBy === undefined ? '' : row('Review', `somebody else has to look at it by ${terminalText(hold.reviewBy)}`),
     hold.history === undefined ? '' : row('Before', historyText(hold.history)),

@@ -150,11 +150,12 @@ const requirementText = ({ count, assurance, freshLoginMs, escalation, ...circle
   return `  needs ${count} of ${approversIn(circle).join(', ')}${sure}${others}`
 }
 
-const termLines = ({ requirements, breakGlass = [], withinMs, runWithinMs, askReason, run, grant, irreversible, drift }: Terms): readonly string[] => [
+const termLines = ({ requirements, breakGlass = [], withinMs, runWithinMs, askReason, run, grant, irreversible, together, drift }: Terms): readonly string[] => [
   ...requirements.map(requirementText),
   `  within ${spanText(withinMs)}${askReason ? ', with a reason' : ''}; then it runs within ${spanText(runWithinMs)}${run === 'when-approved' ? ', also without its client' : ''}`,
   ...(grant === undefined ? [] : [`  a yes may let ${grant.times} more of its kind through${grant.rows === undefined ? '' : `, ${grant.rows} rows together`}, within ${spanText(grant.withinMs)}`]),
   ...(irreversible ? ['  approvers read that it cannot be undone'] : []),
+  ...(together === false ? ['  nobody approves it as one of several in one step'] : []),
   ...breakGlass.map((circle) => `  in an emergency released alone by one of ${approversIn(circle).join(', ')}`),
   ...(drift === undefined ? [] : [`  unless it would by then change ${[drift.factor === undefined ? '' : `${drift.factor} times as many rows`, drift.rows === undefined ? '' : `${drift.rows} rows more`].filter(Boolean).join(', or ')}`]),
 ]

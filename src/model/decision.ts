@@ -67,6 +67,8 @@ export interface Terms {
   readonly grant?: GrantBounds
   /** What it does cannot be undone. */
   readonly irreversible?: true
+  /** Nobody approves it as one of several. */
+  readonly together?: false
 }
 
 /** How many more rows than the approvers were shown an approved action may change. With both, the lower one counts. */

@@ -36,6 +36,8 @@ export interface Vote {
   readonly evidence?: PasskeyEvidence
   /** Released alone, in an emergency, by somebody whom the rules let do that. Always a yes. */
   readonly brokeGlass?: true
+  /** It was one of so many that its voter decided in one step. */
+  readonly together?: number
   /** The store's clock, like every time in a hold. */
   readonly at: number
 }

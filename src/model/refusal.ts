@@ -24,6 +24,7 @@ export type RefusalCode =
   | 'not-eligible'
   | 'self-approval'
   | 'assurance-too-low'
+  | 'not-together'
   | 'already-voted'
   | 'already-settled'
   | 'wrong-digest'

@@ -60,6 +60,7 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     drift: source.drift === undefined ? undefined : parseDrift(source.drift, (message) => report(['drift'], message)),
     grant: source.grant && compileGrant(source.grant, source.irreversible === true, (path, message) => report(['grant', ...path], message)),
     irreversible: source.irreversible ?? false,
+    together: source.together ?? true,
   }
 }
 

@@ -55,6 +55,7 @@ const approval = z.strictObject({
     .describe('With an approval, approvers may let more of the same kind through: this is the most.')
     .optional(),
   irreversible: z.boolean().describe('What it does cannot be undone: approvers read that, and no grant is given.').optional(),
+  together: z.boolean().describe('False: nobody approves it as one of several in one step. True if left out.').optional(),
 })
 
 const breakGlass = z.strictObject({

@@ -11,6 +11,7 @@ export interface HoldTerms {
   readonly drift: Drift | undefined
   readonly grant: GrantBounds | undefined
   readonly irreversible: boolean
+  readonly together: boolean
   readonly breakGlass: BreakGlass | undefined
 }
 
@@ -24,6 +25,7 @@ export const combineTerms = (all: readonly HoldTerms[]): Terms =>
     run: all.every(({ run }) => run === 'when-approved') ? 'when-approved' : 'attached',
     ...defined({ drift: combineDrift(all.flatMap(({ drift }) => drift ?? [])), breakGlass: combineBreakGlass(all), grant: combineGrant(all) }),
     ...(all.some(({ irreversible }) => irreversible) ? { irreversible: true as const } : {}),
+    ...(all.every(({ together }) => together) ? {} : { together: false as const }),
   })
 
 /** A rule that lets nobody break the glass keeps it whole for all. */

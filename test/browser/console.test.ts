@@ -167,6 +167,43 @@ describe('live', () => {
     await page.context().close()
   })
 
+  test('several in one step: ticked by keys, looked at, decided by Enter; a tick does not stay on what has changed', async () => {
+    const { page, complaints } = await visitorOf(browser, at.url, 'bob')
+    // Nobody has said no to this one yet.
+    const as = at.party('tidy-agent', { kind: 'agent', groups: ['agents'] })
+    const [one, two, three] = [await ask({ as }), await ask({ as }), await ask({ as, needs: terms([requirement({ count: 2 })]) })]
+    await page.goto(`${at.url}/`)
+    await page.locator('#live[data-state=live]').waitFor()
+    for (const { id } of [one, two, three]) {
+      await page.focus(`#${id} .row`)
+      await page.keyboard.press('x')
+      assert.ok(await page.isChecked(`#${id} .pick`))
+    }
+    await page.keyboard.press('j')
+    assert.equal(await page.evaluate('document.activeElement.className'), 'row')
+    await page.focus('.tabs a')
+    await at.world.a.life.vote(three.id, { verdict: 'approve', digest: three.action.digest, by: at.party('carol', { groups: ['dba'] }), channel: 'api', assurance: 'console' })
+    await page.locator(`#${three.id}[data-revision="${three.revision + 1}"]`).waitFor()
+    assert.equal(await page.isChecked(`#${three.id} .pick`), false)
+    await page.focus('.chosen button')
+    await page.keyboard.press('Enter')
+    await page.locator('.together h1').waitFor()
+    assert.deepEqual(await page.locator('.piece h2 .code').allTextContents(), [one.code, two.code])
+    assert.deepEqual(await barriersIn(page), [])
+    assert.equal(await state(one.id), 'pending')
+    await page.screenshot({ path: '/tmp/h/approvals/together.png', fullPage: true })
+    await page.setViewportSize({ width: 320, height: 640 })
+    assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 320)
+    await page.keyboard.press('a')
+    await page.keyboard.press('Enter')
+    await page.locator('.fates').waitFor()
+    assert.deepEqual(await page.locator('h1').allTextContents(), ['You approved 2 of 2'])
+    assert.deepEqual([await state(one.id), await state(two.id), await state(three.id)], ['approved', 'approved', 'pending'])
+    assert.deepEqual(await barriersIn(page), [])
+    assert.deepEqual(complaints, [])
+    await page.context().close()
+  })
+
   test('a hold that changes while somebody writes is not exchanged under their hands', async () => {
     const { page } = await visitorOf(browser, at.url, 'bob')
     const hold = await ask({ needs: terms([requirement({ count: 2 })]) })

@@ -260,6 +260,9 @@ const measured = async (attempt: () => Promise<void>, more = 2): Promise<void> =
 
 const inScope = ({ area }: Case): boolean => !Object.hasOwn(notYet, area)
 
+/** What is about what a store keeps is tried on each kind of them. */
+const onBothStores: ReadonlySet<string> = new Set(['stores', 'approvals'])
+
 /** Every run of a case, on every store it is for. A failure outweighs a gap; a gap outweighs what passed. */
 export const runCase = async (theCase: Case, options: EngineOptions): Promise<Result> => {
   watchConnections()
@@ -267,7 +270,7 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
   const failed: string[] = []
   const gaps: string[] = []
   let passed = 0
-  const stores = theCase.area === 'stores' ? options.stores : (['embedded'] as const)
+  const stores = onBothStores.has(theCase.area) ? options.stores : (['embedded'] as const)
   for (const store of stores) {
     const shared = makeShared()
     await using postgres = makePostgresRuns()

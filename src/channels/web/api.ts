@@ -11,13 +11,14 @@ import { Refusal } from '../../model/refusal.ts'
 import type { AuditDesk } from './audit-desk.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
-import { parseAuditQuery, parseBallot, parseBreakGlass, parseHandOver, parseHoldQuery, parsePageQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { parseAuditQuery, parseBallot, parseBallots, parseBreakGlass, parseHandOver, parseHoldQuery, parsePageQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
 import { grantDetail } from './grant-view.ts'
 import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
 import type { ConsoleOptions } from './options.ts'
 import { WrongMethod } from './problem.ts'
 import { readJson } from './request-body.ts'
+import { decideEach, fateView } from './together.ts'
 
 export interface ApiParts {
   readonly approvals: Approvals
@@ -130,6 +131,19 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, o
     return { status: 200, body: holdDetail(voted, by, approvals) }
   }
 
+  /** Several in one step: each by its own digest, with its own rights, its own record and its own answer. */
+  const voteEach = async ({ request }: Visit): Promise<Answer> => {
+    const claim = claimOf(request)
+    const { verdict, reason, holds } = parseBallots(await readJson(request))
+    const by = await deciderOf(claim)
+    if (!isOwnPerson(by)) throw new Refusal('not-eligible', waitForAPerson)
+    const fates = await decideEach(holds, async ({ id, digest, revision }) => {
+      stillShown(await show(id, by), revision)
+      return await approvals.vote(id, { verdict, digest, by, channel: channelOf(by), assurance: 'console', together: holds.length, ...defined({ reason }) })
+    })
+    return { status: 207, body: { results: fates.map(fateView) } }
+  }
+
   /** In an emergency, alone. Whatever comes of it is on record, where there is such a hold. */
   const breakGlass = async ({ request, id }: Visit): Promise<Answer> => {
     const claim = claimOf(request)
@@ -235,6 +249,7 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, o
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/hand-over$/, POST: handOver },
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/review$/, POST: review },
     { path: /^\/api\/holds\/([A-Za-z0-9_-]{1,100})\/withdraw$/, POST: withdraw },
+    { path: /^\/api\/votes$/, POST: voteEach },
     { path: /^\/api\/grants$/, GET: grants },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})$/, GET: grant },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: revoke },

@@ -47,6 +47,17 @@ const conflicts: Partial<Record<RefusalCode, string>> = {
 
 const changed = (hold: Hold): Refusal => new Refusal('hold-changed', 'Somebody may have voted, or it was asked for anew. Below is how it stands now: look at it again, and decide.', { hold })
 
+/** The ballot as it was on the page, of a page that shows what is there now. */
+export type Look = (hold: Hold, ballot: VoteForm, viewer: Caller) => Promise<Yes>
+
+export const makeLook = (markSql: MarkText | undefined): Look => async (hold, ballot, viewer) => {
+  if (!isOwnPerson(viewer)) throw new Refusal('not-eligible', obstacles['not-eligible'])
+  const { shown } = await makeStatement(hold, markSql)
+  if (isOpen(hold.state) && ballot.digest === hold.action.digest && (ballot.revision !== hold.revision || ballot.shown !== shown)) throw changed(hold)
+  if (ballot.verdict === 'approve' && hold.action.textCut) throw new Refusal('not-eligible', 'More will run than can be shown here. Look at it whole, and approve it on the command line by its digest.')
+  return { digest: ballot.digest, shown, ...defined({ reason: ballot.reason, grant: ballot.grant }) }
+}
+
 /** The inbox, holds, and what people decide about them. */
 export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now }: { readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly signing: Signing; readonly now: () => number }) => {
   const personOf = (hold: Hold, viewer: Caller) => hold.votes.findLast(({ by }) => by.issuer === viewer.issuer && by.subject === viewer.subject)
@@ -70,14 +81,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
 
   const formOf = (request: IncomingMessage) => readSessionForm(sessions, request, 'nothing was decided')
 
-  /** The ballot as it was on the page, of a page that shows what is there now. */
-  const looked = async (hold: Hold, ballot: VoteForm, viewer: Caller): Promise<Yes> => {
-    if (!isOwnPerson(viewer)) throw new Refusal('not-eligible', obstacles['not-eligible'])
-    const { shown } = await makeStatement(hold, markSql)
-    if (isOpen(hold.state) && ballot.digest === hold.action.digest && (ballot.revision !== hold.revision || ballot.shown !== shown)) throw changed(hold)
-    if (ballot.verdict === 'approve' && hold.action.textCut) throw new Refusal('not-eligible', 'More will run than can be shown here. Look at it whole, and approve it on the command line by its digest.')
-    return { digest: ballot.digest, shown, ...defined({ reason: ballot.reason, grant: ballot.grant }) }
-  }
+  const looked = makeLook(markSql)
 
   const cast = async (hold: Hold, ballot: VoteForm, session: Session): Promise<void> => {
     const yes = await looked(hold, ballot, session.viewer)

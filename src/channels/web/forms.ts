@@ -4,6 +4,7 @@ import { parseMoment, type AuditQuestion } from '../../audit/search/question.ts'
 import { searchFields, type SearchField } from '../../audit/search/fields.ts'
 import { parseDuration } from '../../lib/duration.ts'
 import { isPlainText } from '../../lib/visible.ts'
+import { mostTogether } from '../../approval/together.ts'
 import type { Digest } from '../../model/action.ts'
 import type { GrantBounds } from '../../model/decision.ts'
 import type { HoldState } from '../../model/hold.ts'
@@ -31,6 +32,19 @@ const ballot = z.strictObject({
   /** The revision of the hold that was on the screen. */
   revision: z.int().min(0).optional(),
   grant: wish.optional(),
+})
+
+const holdId = z.string().regex(/^[A-Za-z0-9_-]{1,100}$/)
+
+/** Each as it was looked at. What is named twice was not meant. */
+const several = z.strictObject({
+  verdict: z.enum(['approve', 'deny']),
+  reason: words.optional(),
+  holds: z
+    .array(z.strictObject({ id: holdId, digest: z.string().regex(/^sha256:[0-9a-f]{64}$/), revision: z.int().min(0) }))
+    .min(1)
+    .max(mostTogether, `at most ${mostTogether} in one step`)
+    .refine((holds) => new Set(holds.map(({ id }) => id)).size === holds.length, 'a hold stands in it twice'),
 })
 
 /** Whether the reason is long enough is for the rules to say. */
@@ -107,6 +121,24 @@ export interface BreakGlassForm {
   readonly revision?: number | undefined
 }
 
+/** One of several, as it was looked at. */
+export interface Piece {
+  readonly id: string
+  readonly digest: Digest
+  readonly revision: number
+}
+
+export interface BallotsForm {
+  readonly verdict: 'approve' | 'deny'
+  readonly reason?: string | undefined
+  readonly holds: readonly Piece[]
+}
+
+/** Several of a page, each with what it showed. */
+export interface PiecesForm extends Omit<BallotsForm, 'holds'> {
+  readonly holds: readonly (Piece & { readonly shown: string })[]
+}
+
 export interface BallotForm {
   readonly verdict: 'approve' | 'deny'
   readonly digest: Digest
@@ -115,10 +147,37 @@ export interface BallotForm {
   readonly grant?: GrantBounds | undefined
 }
 
+export const parseBallots = (value: unknown): BallotsForm => checked(several, value) as BallotsForm
 export const parseBallot = (value: unknown): BallotForm => checked(ballot, value) as BallotForm
 export const parseVoteForm = (fields: ReadonlyMap<string, string>): VoteForm => {
   const { 'grant-times': times, 'grant-rows': rows, 'grant-minutes': minutes, ...form } = checked(voteForm, Object.fromEntries(fields))
   return { ...form, digest: form.digest as Digest, ...defined({ grant: form.verdict === 'approve' ? wishIn(times, rows, minutes) : undefined }) }
+}
+
+const pieceForm = voteForm.pick({ digest: true, revision: true, shown: true })
+const piecesForm = voteForm.pick({ csrf: true, verdict: true, reason: true })
+
+/** The fields of each hold carry its id: `digest.hold_…`. Only those with `take.hold_…` are meant. */
+export const parsePiecesForm = (fields: ReadonlyMap<string, string>): PiecesForm => {
+  const own = [...fields].filter(([name]) => name.includes('.'))
+  const ids = own.flatMap(([name, value]) => (name.startsWith('take.') && value === 'yes' ? [name.slice(5)] : []))
+  const { verdict, reason } = checked(piecesForm, Object.fromEntries([...fields].filter(([name]) => !name.includes('.'))))
+  const piece = (id: string): PiecesForm['holds'][number] => {
+    const { digest, revision, shown } = checked(pieceForm, Object.fromEntries(own.flatMap(([name, value]) => (name.endsWith(`.${id}`) && !name.startsWith('take.') ? [[name.slice(0, -id.length - 1), value]] : []))))
+    return { id: checked(holdId, id), digest: digest as Digest, revision, shown }
+  }
+  return { verdict, ...defined({ reason }), holds: atMost(ids.map(piece)) }
+}
+
+/** The holds that somebody chose in a list. */
+export const parseChosen = (parameters: URLSearchParams): readonly string[] => {
+  if ([...parameters.keys()].some((name) => name !== 'hold')) throw new Refusal('malformed', 'Not understood: only holds are chosen here.')
+  return atMost([...new Set(parameters.getAll('hold').map((id) => checked(holdId, id)))])
+}
+
+const atMost = <T>(chosen: readonly T[]): readonly T[] => {
+  if (chosen.length > mostTogether) throw new Refusal('malformed', `Choose at most ${mostTogether} at a time: whoever decides more in one step has not looked at them. Nothing was decided.`)
+  return chosen
 }
 
 /** How many more says whether there is a grant; then there is more to say. */

@@ -23,7 +23,7 @@ export const principal = (who: Principal) => ({
 
 const person = (by: Principal) => ({ ...party(by), ...defined({ name: by.name, email: by.email }) })
 
-const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, grant, brokeGlass, at }: Vote) => ({ verdict, by: person(by), channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence, grant, brokeGlass }) })
+const vote = ({ verdict, by, channel, assurance, digest, reason, shown, evidence, grant, brokeGlass, together, at }: Vote) => ({ verdict, by: person(by), channel, assurance, digest, at: time(at), ...defined({ reason, shown, evidence, grant, brokeGlass, together }) })
 
 const circle = ({ groups, users }: Circle) => ({ groups, users: users.map(party) })
 
@@ -89,7 +89,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
       askReason: terms.askReason,
       run: terms.run,
       runWithinMs: terms.runWithinMs,
-      ...defined({ drift: terms.drift, irreversible: terms.irreversible, breakGlass: terms.breakGlass?.map(({ policy, rule, reason, ...who }) => ({ policy, rule, ...circle(who), reason })) }),
+      ...defined({ drift: terms.drift, irreversible: terms.irreversible, together: terms.together, breakGlass: terms.breakGlass?.map(({ policy, rule, reason, ...who }) => ({ policy, rule, ...circle(who), reason })) }),
     },
     votes: hold.votes.map(vote),
     marks: marksOf(hold).map(mark),

@@ -12,7 +12,7 @@ import type { AuditDesk } from './audit-desk.ts'
 import { makeAuditPages } from './audit-pages.ts'
 import { loadAssets } from './assets.ts'
 import { headerValues, type Boundary } from './boundary.ts'
-import { makeDecisions, type Shown } from './decisions.ts'
+import { makeDecisions, makeLook, type Shown } from './decisions.ts'
 import { makeLinkPages, type Linking } from './links.ts'
 import { makeGrantPages } from './grant-pages.ts'
 import { makeLoginPages } from './login/login-pages.ts'
@@ -29,6 +29,7 @@ import { makePasskeyDesk } from './passkeys/passkey-desk.ts'
 import { makePasskeyRegister } from './passkeys/register.ts'
 import { makeSigning } from './passkeys/signing.ts'
 import { problemOf, WrongMethod } from './problem.ts'
+import { makeTogetherDesk } from './together-desk.ts'
 
 export interface SiteParts {
   readonly store: SessionStore
@@ -115,6 +116,13 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     if (refused !== undefined) sendShown(response, refused.session, refused.shown)
   }
 
+  const several = makeTogetherDesk({ approvals, sessions, look: makeLook(parts.markSql), markSql: parts.markSql, now })
+  const severalPage = withSession(async ({ response, target }, session) => sendShown(response, session, await several.page(session, target)))
+  const severalDecided: Answer = async ({ request, response }) => {
+    const { session, shown } = await several.decide(request)
+    sendShown(response, session, shown)
+  }
+
   const grantPages = makeGrantPages({ grants: approvals.grants, sessions, now })
   const sendGrants = (response: ServerResponse, session: Session, { status, title, main }: Shown): void => send(response, status, frame(title, { session, current: 'grants' }), main)
   const grantList = withSession(async ({ response, target }, session) => sendGrants(response, session, await grantPages.list(session, target)))
@@ -168,6 +176,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/review$/, POST: decide('review') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/hand-over$/, POST: decide('handOver') },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/challenge$/, POST: ({ request, response, id }) => decisions.challenge(request, response, id) },
+    { path: /^\/together$/, GET: severalPage, POST: severalDecided },
     ...(parts.policies === undefined ? [] : [policyRoute(parts.policies)]),
     { path: /^\/grants$/, GET: grantList },
     { path: /^\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: grantEnd },

@@ -36,6 +36,7 @@ const sayings: Record<RefusalCode, Saying> = {
   'not-eligible': error('42501'),
   'self-approval': error('42501'),
   'assurance-too-low': error('42501'),
+  'not-together': error('42501'),
   'already-voted': error('42501'),
   'already-settled': error('42501'),
   'wrong-digest': error('42501'),

@@ -24,7 +24,8 @@ export const sendHttp = async (seen: PgObservation, given: Tree): Promise<void> 
   await settleOrHeld(sender, send(sender, messageOf(given, sender), { ref: String(given['ref']) }), 8_000)
 }
 
-const holdOf = (seen: PgObservation, ref: string): string | undefined => senderOf(seen).exchanges.find((exchange) => exchange.ref === ref)?.hold
+/** What was held on a session that no step plays is known by its name. */
+export const holdOf = (seen: PgObservation, ref: string): string | undefined => senderOf(seen).exchanges.find((exchange) => exchange.ref === ref)?.hold ?? (seen.found.get(ref) as string | undefined)
 
 /** Whether something was asked over HTTP that may expire. */
 export const waitsOverHttp = (seen: PgObservation): boolean => senderOf(seen).exchanges.some(({ hold }) => hold !== undefined)

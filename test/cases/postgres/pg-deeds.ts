@@ -3,6 +3,7 @@ import { fail, pending } from '../outcome.ts'
 import { makeDatabase, startFixture } from './fixture.ts'
 import { exhaustGrant } from './pg-grants.ts'
 import { message, valuesOf } from './messages.ts'
+import { approveTwenty, severalDeed } from './pg-several.ts'
 import { decide, openSession, playOf, sendPlay, settle, type PgObservation } from './play.ts'
 import { errorsIn, type RawClient } from './raw-client.ts'
 
@@ -38,6 +39,7 @@ const move = async (seen: PgObservation, server: TestPostgres): Promise<void> =>
 }
 
 const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = {
+  [severalDeed]: approveTwenty,
   'open a connection as req-b and note its BackendKeyData': async (seen) => void seen.sessions.set('c2', await openSession(seen, 'req-b')),
   'point the target pg-main at a server with another system identifier': async (seen) => {
     const server = await startFixture('fresh')

@@ -270,7 +270,23 @@ const audit: Check = (seen, wanted) =>
     }
   })
 
+const auditCount: Check = async (seen, wanted) => {
+  for (const [name, one] of Object.entries(wanted as Tree))
+    await eventually(() => {
+      const number = seen.place.world.events().slice(seen.before.events).filter(eventTest(name)).length
+      demand(list(one).includes(number), `${number} records ${name}, not ${String(one)}`)
+    })
+}
+
+/** What a deed was answered over HTTP. */
+const http: Check = (seen, wanted) => {
+  if (!isTree(wanted)) return pending('that status')
+  for (const [name, status] of Object.entries(wanted)) demand(list(status).map(String).includes(String(seen.found.get(name))), `${name} was answered ${String(seen.found.get(name))}, not ${String(status)}`)
+}
+
 const checks: Readonly<Record<string, Check>> = {
+  http,
+  audit_count: auditCount,
   decision,
   at_least: atLeast,
   pg,

@@ -1,3 +1,5 @@
+import { severalState } from './pg-several.ts'
+
 /* The cases' words for statements and tables, and ours. */
 
 const classes: Readonly<Record<string, string>> = {
@@ -32,7 +34,7 @@ export const grantState = 'grant: shape UPDATE t SET a = ? WHERE id IN (...), at
 
 /** Why a case cannot begin with this. */
 export const unmade = (state: unknown): string | undefined =>
-  there.has(state) || state === grantState ? undefined : `nothing makes this state yet: ${String(state)}`
+  there.has(state) || state === grantState || state === severalState ? undefined : `nothing makes this state yet: ${String(state)}`
 
 /** A table as records and views name it. */
 export const tableOf = (name: string): string => name

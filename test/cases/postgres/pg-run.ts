@@ -16,6 +16,7 @@ import { checkPg } from './pg-expect.ts'
 import { notYetItem } from '../names.ts'
 import { makeGranted } from './pg-grants.ts'
 import { grantState, unmade } from './pg-names.ts'
+import { openTwenty, severalState } from './pg-several.ts'
 import { startPgWorld, type PgArrangement, type PgWorld } from './pg-world.ts'
 import { decide, isSingle, lastWritten, observePg, openSession, playOf, refuseUntilOver, sendPlay, settle, type PgExchange, type PgObservation } from './play.ts'
 import { connectRaw, logIn } from './raw-client.ts'
@@ -175,6 +176,7 @@ const observed = async (theCase: Case, run: Run, place: PgWorld, how: 'simple' |
   if (run.given['state'] === grantState) await makeGranted(await observePg(theCase, run, place))
   const seen = await observePg(theCase, run, place)
   try {
+    if (run.given['state'] === severalState) await openTwenty(seen)
     await play(seen, run.item, how)
     await checkPg(seen)
     if (seen.gaps.length > 0) pending(`passes with a gap: ${seen.gaps.join('; ')}`)
@@ -279,4 +281,4 @@ const speaks = (item: unknown): boolean =>
   isTree(item) && (kinds.some((kind) => kind in item) || [...list(item['steps']), item['send'], item['step'], item['parallel']].some(speaks))
 
 /** Whether PostgreSQL is spoken in a run. */
-export const speaksPostgres = ({ area }: Case, { item, given }: Run): boolean => area.startsWith('postgres-') || given['state'] === grantState || speaks(item)
+export const speaksPostgres = ({ area }: Case, { item, given }: Run): boolean => area.startsWith('postgres-') || given['state'] === grantState || given['state'] === severalState || speaks(item)

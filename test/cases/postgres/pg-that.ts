@@ -12,6 +12,7 @@ import { cancelRequest, runApproved } from './pg-deeds.ts'
 import { injected } from './injected.ts'
 import { fieldsOf, message, strings, valuesOf } from './messages.ts'
 import { pgViews } from './pg-views.ts'
+import { eachRecorded } from './pg-several.ts'
 import { openSession, playOf, reached, sendPlay, settle, type PgObservation } from './play.ts'
 import { connectRaw, errorsIn, heard, statusesIn } from './raw-client.ts'
 
@@ -53,6 +54,7 @@ const rogueGot = (seen: PgObservation): Buffer => (seen.found.get('rogue') as { 
 const digests = (seen: PgObservation): readonly string[] => seen.place.world.events().slice(seen.before.events).flatMap((event) => (event.type === 'held' ? [event.digest] : []))
 
 const checks: Readonly<Record<string, Check>> = {
+  'each item has its own decision record with its own digest': eachRecorded,
   ...maskChecks,
   'refused by the new estimate, or rolled back when the row count passed the bound': (seen) => {
     const [error] = errorsIn(answerOf(last(seen)))

@@ -67,6 +67,10 @@ test('every answer is one that the document describes', async () => {
   await call('post', '/api/holds/{id}/break-glass', 'hold_4', { token: 'agent', body: { digest, reason: 'Production is down, ticket 4711.' } })
   await call('post', '/api/holds/{id}/break-glass', 'hold_4', { ...alice, body: { digest, reason: 'Production is down, ticket 4711.' } })
   await call('get', '/api/holds', '', alice, '?review=due')
+  desk.holds.set('hold_6', makeHold({ id: 'hold_6' }))
+  await call('post', '/api/votes', '', { ...alice, body: { verdict: 'approve', holds: [{ id: 'hold_6', digest, revision: 1 }, { id: 'hold_3', digest, revision: 1 }] } })
+  await call('post', '/api/votes', '', { token: 'agent', body: { verdict: 'approve', holds: [{ id: 'hold_6', digest, revision: 1 }] } })
+  desk.holds.delete('hold_6')
   await call('post', '/api/holds/{id}/withdraw', 'hold_1', { ...alice, body: {} })
   await call('post', '/api/holds/{id}/withdraw', 'hold_1', { token: 'agent', body: {} })
   const bounds = { times: 5, rows: 100, withinMs: 60_000 }

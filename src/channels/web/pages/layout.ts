@@ -52,7 +52,7 @@ ${main}
 ${session && html`<p id="news" class="heard" aria-live="polite"></p><p id="alarm" class="heard" aria-live="assertive"></p>
 <footer class="foot"><button id="keys-help" class="quiet" type="button" hidden>Keys <kbd>?</kbd></button></footer>
 <dialog id="keys" aria-labelledby="keys-title"><h2 id="keys-title">Keys</h2>
-<dl><dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>next, previous in the list</dd><dt><kbd>Enter</kbd></dt><dd>open it</dd><dt><kbd>a</kbd> <kbd>d</kbd></dt><dd>go to Approve, to Deny; Enter decides</dd><dt><kbd>i</kbd></dt><dd>back to the list</dd><dt><kbd>/</kbd></dt><dd>search the list</dd><dt><kbd>?</kbd></dt><dd>this help</dd></dl>
+<dl><dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>next, previous in the list</dd><dt><kbd>Enter</kbd></dt><dd>open it</dd><dt><kbd>x</kbd></dt><dd>tick it, to decide several in one step</dd><dt><kbd>a</kbd> <kbd>d</kbd></dt><dd>go to Approve, to Deny; Enter decides</dd><dt><kbd>i</kbd></dt><dd>back to the list</dd><dt><kbd>/</kbd></dt><dd>search the list</dd><dt><kbd>?</kbd></dt><dd>this help</dd></dl>
 <label class="check"><input type="checkbox" id="keys-on"> Single keys work</label>
 <form method="dialog"><button class="quiet">Close</button></form></dialog>`}
 </body>
