@@ -94,8 +94,8 @@ export interface Approvals {
   obstacle(hold: Hold, viewer: Caller): 'self-approval' | 'not-eligible' | 'already-voted' | undefined
   /** Ids and states of changed holds. */
   changes(after: string | undefined, signal: AbortSignal): AsyncIterable<{ readonly cursor: string; readonly id: string; readonly state: HoldState }>
-  /** The kept result, for the requester alone. */
-  result(id: string, caller: Caller): Promise<Uint8Array>
+  /** The kept result, for the requester alone and until its time is over. Where results are read once this is that reading; `look`: it only looks. */
+  result(id: string, caller: Caller, look?: 'look'): Promise<Uint8Array>
   /** The hold's current state for its own requester, waiting up to `budgetMs` for it to leave `pending`. */
   follow(id: string, caller: Caller, budgetMs: number, signal: AbortSignal): Promise<Hold>
   readonly grants: Grants

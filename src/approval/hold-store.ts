@@ -99,6 +99,8 @@ export interface HoldStore extends AsyncDisposable {
   /** Replaces an older one of that name. Refuses with `too-large` more than 16 MiB. */
   putAttachment(id: string, name: AttachmentName, sealed: Uint8Array, keepMs: number): Promise<void>
   getAttachment(id: string, name: AttachmentName): Promise<Uint8Array | undefined>
+  /** The bytes, and they are gone, in one step: of many that ask at one time one gets them. */
+  takeAttachment(id: string, name: AttachmentName): Promise<Uint8Array | undefined>
   dropAttachment(id: string, name: AttachmentName): Promise<void>
   /**
    * A replica's sign of life, and the holds that clients began or ceased to wait for at it since the last one.

@@ -21,8 +21,8 @@ export interface Ledger {
   latest(holds: readonly Hold[]): Promise<readonly (Hold | Error | undefined)[]>
   /** Whether nothing newer of this hold has been seen here. */
   isNewest(hold: Hold): boolean
-  /** What was kept beside the hold, if it still is; a foreign one is treated like a foreign record. */
-  attachment(hold: Hold, name: AttachmentName): Promise<Uint8Array | undefined>
+  /** What was kept beside the hold, if it still is, and with `take` from now on no more; a foreign one is treated like a foreign record. */
+  attachment(hold: Hold, name: AttachmentName, how?: 'read' | 'take'): Promise<Uint8Array | undefined>
   /** Puts the next revision in place of the one before it. `lapsed`: no repeat may find it any more. `result` goes with it. */
   write(hold: Hold, bounds?: { readonly notAfter?: number; readonly notBefore?: number }, lapsed?: boolean, result?: Attachment): ReturnType<HoldStore['replace']>
 }
@@ -102,8 +102,8 @@ export const makeLedger = (options: ApprovalOptions, store: HoldStore, seal: Sea
       const { hold: recorded, entry } = seal.close(hold, finding(hold, false))
       return { hold: recorded, entry: { ...entry, openKey: entry.openKey! } }
     },
-    async attachment(hold, name) {
-      const sealed = await store.getAttachment(hold.id, name)
+    async attachment(hold, name, how = 'read') {
+      const sealed = how === 'take' ? await store.takeAttachment(hold.id, name) : await store.getAttachment(hold.id, name)
       if (sealed === undefined) return undefined
       try {
         return seal.openAttachment(hold, name, sealed)

@@ -55,7 +55,7 @@ export const untilConcluded = async (desk: Desk, asked: Hold, named: boolean, { 
 }
 
 /** What a hold's state means for somebody who asks for its action; `undefined`: wait. */
-const conclude = async ({ ledger }: Desk, hold: Hold, named: boolean): Promise<HeldApproval | Replay | undefined> => {
+const conclude = async ({ ledger, options }: Desk, hold: Hold, named: boolean): Promise<HeldApproval | Replay | undefined> => {
   if (hold.state === 'pending') return undefined
   if (hold.state === 'approved') return { hold }
   if (hold.state === 'denied') throw no.denied(hold)
@@ -64,7 +64,7 @@ const conclude = async ({ ledger }: Desk, hold: Hold, named: boolean): Promise<H
   if (named) throw no.spent(hold)
   if (hold.state === 'running') return undefined
   if (hold.state !== 'executed') throw no.spent(hold)
-  const result = await ledger.attachment(hold, 'result')
+  const result = await ledger.attachment(hold, 'result', options.resultsOnce ? 'take' : 'read')
   if (result === undefined) throw no.spent(hold)
   return { hold, result }
 }

@@ -13,6 +13,8 @@ export interface ApprovalOptions {
   readonly replayWindowMs: number
   /** How long a result is kept for its requester (`run: when-approved`, status URL). */
   readonly resultKeptMs: number
+  /** A kept result is read once. */
+  readonly resultsOnce: boolean
   /** How long a settled hold stays in the store. */
   readonly settledKeptMs: number
   /** Accounts of one and the same person. */

@@ -67,12 +67,15 @@ export const makeViews = (desk: Desk): Views => {
     },
     obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
     offers: (hold, viewer) => offersOf(hold, viewer, people),
-    async result(id, caller) {
+    async result(id, caller, look) {
       const hold = await find(id, (found) => callerKey(found.caller) === callerKey(caller))
-      const result = await ledger.attachment(hold, 'result')
+      const { resultsOnce, resultKeptMs } = desk.options
+      // By the store's clock, like every end of a hold: what a store forgets by its own may stay there a little longer.
+      const over = hold.settledAt !== undefined && (await desk.now()) > hold.settledAt + resultKeptMs
+      const result = over ? undefined : await ledger.attachment(hold, 'result', resultsOnce && look === undefined ? 'take' : 'read')
       if (result === undefined && isOpen(hold.state)) throw no.pending(hold)
       if (result === undefined && hold.state === 'running') throw no.spent(hold)
-      if (result === undefined) throw new Refusal('hold-expired', hold.state === 'executed' ? 'The result of this action is not kept any more. The action was executed once; do not send it again for its result.' : `There is no result: the hold is ${hold.state}.`, { hold })
+      if (result === undefined) throw new Refusal('hold-expired', hold.state === 'executed' ? `The result of this action is not kept any more${resultsOnce ? ': it has been read, which is possible once, or its time is over' : ''}. The action was executed once; do not send it again for its result.` : `There is no result: the hold is ${hold.state}.`, { hold })
       return result
     },
     async follow(id, caller, budgetMs, signal) {

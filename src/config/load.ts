@@ -76,6 +76,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       maxWaitingPerCaller: value.approvals['waiting-per-caller'],
       replayWindowMs: ms(value.approvals['replay-window']),
       resultKeptMs: ms(value.approvals['results-kept']),
+      resultsOnce: value.approvals['results-once'],
       settledKeptMs: ms(value.approvals['settled-kept']),
       people: makePeople(value.people, agents, issuers, checks),
       keys,

@@ -264,6 +264,7 @@ const approvals = z
     'waiting-per-caller': count('Of these, how many may belong to one caller.', 500),
     'replay-window': durationOrNone('How long after it ran a repeat of an approved action gets the stored answer.', '10m'),
     'results-kept': duration('How long an answer is kept for its requester.', '1h'),
+    'results-once': z.boolean().default(false).describe('A kept answer is read once, by its requester; then it is gone.'),
     'settled-kept': duration('How long a settled hold stays in the store.', '30d'),
   })
   .prefault({})

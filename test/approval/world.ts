@@ -87,7 +87,7 @@ export const makeWorld = async (over: Partial<ApprovalOptions> = {}): Promise<Wo
       const warnings: string[] = []
       const roster = makeRoster(Date.now)
       const life = makeApprovals(
-        { replica: name, openPerCaller: 100, openPerService: 1_000, maxWaiting: 1_000, maxWaitingPerCaller: 1_000, replayWindowMs: 60_000, resultKeptMs: 60_000, settledKeptMs: 600_000, people: [], keys: [new Secret('0123456789abcdef0123456789abcdef')], ...over, ...more },
+        { replica: name, openPerCaller: 100, openPerService: 1_000, maxWaiting: 1_000, maxWaitingPerCaller: 1_000, replayWindowMs: 60_000, resultKeptMs: 60_000, resultsOnce: false, settledKeptMs: 600_000, people: [], keys: [new Secret('0123456789abcdef0123456789abcdef')], ...over, ...more },
         { store, journal, roster, channels, pinnedOf: () => world.pinned, warn: (message) => warnings.push(message), ...(lateMs === undefined ? {} : { lateMs }) },
       )
       const replica = { life, store, roster, warnings }

@@ -8,7 +8,7 @@ import { isTree, kindOf, list, type Case, type Run, type Tree } from './loader.t
 import { notYet, notYetItem } from './names.ts'
 import { allSeen, exchangeOf, seenByNow, holdOf, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { collect } from './memory.ts'
-import { fail, Failed, Pending, pending } from './outcome.ts'
+import { fail, Failed, Inapplicable, Pending, pending } from './outcome.ts'
 import { runPolicyTest } from './policy-items.ts'
 import { makePostgresRuns, speaksPostgres } from './postgres/pg-run.ts'
 import { runAsCase } from './properties.ts'
@@ -28,7 +28,8 @@ import { join } from 'node:path'
 /* Runs one case and says what came of it. */
 
 export interface Result {
-  readonly result: 'pass' | 'fail' | 'pending'
+  /** `inapplicable`: about something that by design is not there; no gap, and never counted as passed. */
+  readonly result: 'pass' | 'fail' | 'pending' | 'inapplicable'
   readonly reason?: string
 }
 
@@ -263,12 +264,13 @@ const inScope = ({ area }: Case): boolean => !Object.hasOwn(notYet, area)
 /** What is about what a store keeps is tried on each kind of them. */
 const onBothStores: ReadonlySet<string> = new Set(['stores', 'approvals'])
 
-/** Every run of a case, on every store it is for. A failure outweighs a gap; a gap outweighs what passed. */
+/** Every run of a case, on every store it is for. A failure outweighs a gap, a gap what cannot apply, and that what passed. */
 export const runCase = async (theCase: Case, options: EngineOptions): Promise<Result> => {
   watchConnections()
   if (!inScope(theCase)) return { result: 'pending', reason: notYet[theCase.area] ?? '' }
   const failed: string[] = []
   const gaps: string[] = []
+  const never: string[] = []
   let passed = 0
   const stores = onBothStores.has(theCase.area) ? options.stores : (['embedded'] as const)
   for (const store of stores) {
@@ -285,6 +287,7 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
           passed++
         } catch (error) {
           if (error instanceof Pending) gaps.push(say(error.message))
+          else if (error instanceof Inapplicable) never.push(error.message)
           else if (error instanceof Failed || error instanceof NotLoaded) failed.push(say(error.message))
           else failed.push(say(`the runner broke: ${error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error)}`))
         }
@@ -294,6 +297,8 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
     }
   }
   if (failed.length > 0) return { result: 'fail', reason: failed.join(' | ') }
-  if (gaps.length > 0) return { result: 'pending', reason: `${[...new Set(gaps)].join(' | ')}${passed > 0 ? ` (${passed} of ${passed + gaps.length} runs pass)` : ''}` }
+  const some = (what: readonly string[]): string => `${[...new Set(what)].join(' | ')}${passed > 0 ? ` (${passed} of ${passed + gaps.length + never.length} runs pass)` : ''}`
+  if (gaps.length > 0) return { result: 'pending', reason: some(gaps) }
+  if (never.length > 0) return { result: 'inapplicable', reason: some(never) }
   return { result: 'pass' }
 }

@@ -111,5 +111,9 @@ export const notYetItem: Readonly<Record<string, string>> = {
   mysql_packets: 'MySQL is not spoken yet',
   mysql_hex: 'MySQL is not spoken yet',
   h2: 'HTTP/2 is not spoken',
-  edit: 'a held action cannot be edited: a changed action is another action',
+}
+
+/** What is not there by design, and will not be. */
+export const neverItem: Readonly<Record<string, string>> = {
+  edit: 'a held action is never edited: a changed action is another action, with a digest and votes of its own',
 }

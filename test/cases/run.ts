@@ -63,7 +63,7 @@ const main = async (): Promise<void> => {
   await Promise.all([endServer(), redis?.then((started) => started[Symbol.asyncDispose]())])
   const results = [...[...done.values()].map(({ result }) => result), ...propertyResults]
   const count = (wanted: Result['result']): number => results.filter(({ result }) => result === wanted).length
-  if (!values.json) console.log(`\n${count('pass')} passed, ${count('fail')} failed, ${count('pending')} pending`)
+  if (!values.json) console.log(`\n${count('pass')} passed, ${count('fail')} failed, ${count('pending')} pending, ${count('inapplicable')} inapplicable`)
   process.exitCode = count('fail') > 0 ? 1 : 0
 }
 

@@ -4,6 +4,7 @@ import { linkKeys } from '../../src/config/deployment-keys.ts'
 import { makeLinks } from '../../src/identity/links.ts'
 import { makeSealing } from '../../src/lib/sealing.ts'
 import { openEmbeddedLinkStore } from '../../src/stores/embedded/link-store.ts'
+import { openRedisLinkStore } from '../../src/stores/redis/link-store.ts'
 import { clickOf, startFakeSlack, tokens, type FakeSlack } from '../channels/slack/fake-slack.ts'
 import { startReceiver, type Receiver } from '../channels/webhook/receiver.ts'
 import { digestOfHold, send, settleOrHeld, type Exchange } from './exchange.ts'
@@ -60,8 +61,7 @@ export const startSlackFor = async ({ state, settings }: Tree) => {
 export const linkAccounts = async ({ world }: Observation): Promise<void> => {
   if (world.slack === undefined) return
   const { config } = world.first()
-  if (config.store.kind !== 'embedded') return pending('accounts are linked in the embedded store only')
-  await using store = openEmbeddedLinkStore(config.store)
+  await using store = config.store.kind === 'embedded' ? openEmbeddedLinkStore(config.store) : openRedisLinkStore(config.store)
   const links = makeLinks({ store, sealing: makeSealing(linkKeys(config)), identity: { standing: () => undefined }, now: () => world.now() })
   for (const [user, name] of Object.entries(world.slack.linked)) {
     const known = await api(world, name, 'GET', '/api/whoami')

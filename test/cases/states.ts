@@ -1,7 +1,8 @@
 import { tokenState } from './arrangement.ts'
 import { allSeen, ask, openHold, statusText, vote, type Observation } from './observation.ts'
 import { settleOrHeld, type Exchange } from './exchange.ts'
-import { fail, pending } from './outcome.ts'
+import { neverItem } from './names.ts'
+import { fail, inapplicable, pending } from './outcome.ts'
 import { passkeyState } from './passkeys.ts'
 import { opaqueOf } from './principals.ts'
 import { linkAccounts } from './slack.ts'
@@ -43,7 +44,7 @@ const states: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     await tokenExists(seen)
     for (const request of allSeen(seen.world)) seen.before.seen.add(request)
   },
-  'approval 1 was at revision 1 in the tab and is at revision 2 now': async () => pending('a held action is never edited, so a hold has no second revision of it'),
+  'approval 1 was at revision 1 in the tab and is at revision 2 now': async () => inapplicable(`${neverItem['edit'] ?? ''}; so there is no second revision of what is on the screen`),
 }
 
 /** Already so in the profile. */

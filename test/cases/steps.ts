@@ -9,9 +9,9 @@ import { setName } from './connect-log.ts'
 import { doDeed } from './deeds.ts'
 import { finalReply, messageOf, send, settleOrHeld } from './exchange.ts'
 import { isTree, kindOf, list, type Tree } from './loader.ts'
-import { channelOf, notYetItem } from './names.ts'
+import { channelOf, neverItem, notYetItem } from './names.ts'
 import { api, breakGlass, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
-import { fail, pending } from './outcome.ts'
+import { fail, inapplicable, pending } from './outcome.ts'
 import { loseSecret } from './secrets.ts'
 import { clickInSlack, voteInSlack, switchOff } from './slack.ts'
 import { applyRules, put, shiftOf } from './translate.ts'
@@ -240,6 +240,7 @@ const steps: Readonly<Record<string, Step>> = {
 export const runStep = async (seen: Observation, step: Tree, number = 0): Promise<Reply | 'closed' | 'silent' | undefined> => {
   const [name = ''] = Object.keys(step).filter((key) => !['expect', 'note'].includes(key))
   const given = step[name]
+  if (Object.hasOwn(neverItem, name)) inapplicable(neverItem[name] ?? name)
   if (Object.hasOwn(notYetItem, name)) pending(notYetItem[name] ?? name)
   if (name === 'clock') return void (await clockStep(seen, given))
   if (name === 'do') return void (await doDeed(seen, String(given)))

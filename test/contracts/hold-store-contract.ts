@@ -268,6 +268,19 @@ export const holdStoreContract = (name: string, start: () => Promise<StoreFixtur
       await until('its time to pass', async () => (await b.getAttachment('hold_r', 'request')) === undefined)
     })
 
+    it('lets one of many take what is kept, and nobody after its time', async () => {
+      const bytes = Uint8Array.from({ length: 1_000 }, (_, i) => i % 256)
+      await a.putAttachment('hold_take', 'result', bytes, 60_000)
+      await a.putAttachment('hold_take', 'request', bytes, 60_000)
+      const tries = await Promise.all(Array.from({ length: 20 }, (_, i) => (i % 2 ? a : b).takeAttachment('hold_take', 'result')))
+      assert.deepEqual(tries.flatMap((found) => (found === undefined ? [] : [Buffer.from(found)])), [Buffer.from(bytes)])
+      assert.equal(await b.getAttachment('hold_take', 'result'), undefined)
+      assert.ok((await b.getAttachment('hold_take', 'request')) !== undefined)
+      await a.putAttachment('hold_late', 'result', bytes, 1)
+      await until('its time to pass', async () => (await b.getAttachment('hold_late', 'result')) === undefined)
+      assert.equal(await b.takeAttachment('hold_late', 'result'), undefined)
+    })
+
     it('attaches a request in the step that opens its hold, and only where it opens one', async () => {
       const bytes = Uint8Array.from({ length: 256 }, (_, i) => i)
       const one = entry()

@@ -48,7 +48,7 @@ export const makeStatus = ({ approvals, assertions }: { readonly approvals: Appr
       const { action } = await approvals.follow(id, caller, 0, connectionOf(request.socket).gone)
       const audience = state().options.services.find(({ name }) => name === action.service)?.audience
       if (audience !== undefined) await reserved.identify(audience)
-      return sendResult(request, response, await approvals.result(id, caller))
+      return sendResult(request, response, await approvals.result(id, caller, request.method === 'HEAD' ? 'look' : undefined))
     }
     if (request.method === 'DELETE') {
       await approvals.follow(id, caller, 0, connectionOf(request.socket).gone) // only the requester's own; anybody else hears that there is none

@@ -215,6 +215,10 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
       await write((now) => { sql.attach.run(id, name, Math.round(now + keepMs), sealed) })
     },
     getAttachment: (id, name) => read(() => (sql.attachment.get(id, name, clock()) as { sealed: Uint8Array } | undefined)?.sealed),
+    takeAttachment: (id, name) => write((now) => {
+      const taken = sql.takeAway.get(id, name) as { keep_until: number; sealed: Uint8Array } | undefined
+      return taken !== undefined && taken.keep_until > now ? taken.sealed : undefined
+    }),
     dropAttachment: (id, name) => write(() => { sql.detach.run(id, name) }),
     beat: (replica, { arrived, left, fresh }) => write((now) => {
       sql.beat.run(replica, now)

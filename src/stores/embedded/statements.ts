@@ -23,6 +23,7 @@ export const prepareStatements = (database: DatabaseSync) => ({
   due: database.prepare(`${whole} where due_at < ? order by due_at limit ?`),
   attach: database.prepare('insert into attachments (id, name, keep_until, sealed) values (?, ?, ?, ?) on conflict (id, name) do update set keep_until = excluded.keep_until, sealed = excluded.sealed'),
   attachment: database.prepare('select sealed from attachments where id = ? and name = ? and keep_until > ?'),
+  takeAway: database.prepare('delete from attachments where id = ? and name = ? returning keep_until, sealed'),
   detach: database.prepare('delete from attachments where id = ? and name = ?'),
   beat: database.prepare('insert into replicas (name, seen_at) values (?, ?) on conflict (name) do update set seen_at = excluded.seen_at'),
   forget: database.prepare('delete from present where replica = ?'),

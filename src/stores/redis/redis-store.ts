@@ -187,6 +187,11 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
       await ask(() => writer.set(key(`${name}:${id}`), bytes, 'PX', wholeMs(keepMs)))
     },
     getAttachment: async (id, name) => (await ask(() => writer.getBuffer(key(`${name}:${id}`)))) ?? undefined,
+    takeAttachment: async (id, name) => {
+      const [taken] = (await ask(() => writer.multi().getBuffer(key(`${name}:${id}`)).del(key(`${name}:${id}`)).exec())) ?? []
+      if (taken?.[0]) throw taken[0]
+      return (taken?.[1] as Buffer | null | undefined) ?? undefined
+    },
     dropAttachment: async (id, name) => void (await ask(() => writer.del(key(`${name}:${id}`)))),
     beat,
     attended,

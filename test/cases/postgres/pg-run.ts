@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { parse } from 'yaml'
 import { certificate } from '../certificate.ts'
 import { isTree, kindOf, list, type Case, type Run, type Tree } from '../loader.ts'
-import { fail, Failed, pending } from '../outcome.ts'
+import { fail, Failed, inapplicable, pending } from '../outcome.ts'
 import { bearerOf } from '../principals.ts'
 import { shiftOf } from '../translate.ts'
 import { NotLoaded } from '../world.ts'
@@ -13,7 +13,7 @@ import { message } from './messages.ts'
 import { sendHttp, waitsOverHttp, watchHealth } from './pg-beside.ts'
 import { doPgDeed } from './pg-deeds.ts'
 import { checkPg } from './pg-expect.ts'
-import { notYetItem } from '../names.ts'
+import { neverItem, notYetItem } from '../names.ts'
 import { makeGranted } from './pg-grants.ts'
 import { grantState, unmade } from './pg-names.ts'
 import { openTwenty, severalState } from './pg-several.ts'
@@ -109,6 +109,7 @@ const runStep = async (seen: PgObservation, step: Tree): Promise<void> => {
   if (name === 'parallel') return await parallelStep(seen, given)
   if (name === 'approve') return await voteStep(seen, given, 'approve')
   if (name === 'reject') return await voteStep(seen, given, 'deny')
+  if (Object.hasOwn(neverItem, name)) inapplicable(neverItem[name] ?? name)
   pending(notYetItem[name] ?? `no step ${name}`)
 }
 
