@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, duration, path, secret, secretFile, size, text } from './fields.ts'
+import { count, duration, flag, path, secret, secretFile, size, text, texts } from './fields.ts'
 
 /* Where audit events go beside the journal. */
 
@@ -35,6 +35,36 @@ export const sink = z
       url: text('The cluster, such as https://search.example.org:9200.'),
       index: text('Data stream or index.').default('countersign-audit'),
       ...authorization,
+      ...web(),
+    }),
+    z.strictObject({
+      kind: z.literal('splunk').describe("Splunk, by its HTTP Event Collector."),
+      url: text('The collector, such as https://splunk.example.org:8088.'),
+      token: secret('Of the collector.').optional(),
+      'token-file': secretFile('token').optional(),
+      index: text('Index. Default: that of the token.').optional(),
+      sourcetype: text('Source type.').default('countersign'),
+      ack: flag('Wait until the indexer has acknowledged each batch. It must be switched on for the token as well.', false),
+      'ack-timeout': duration('Then a batch that was not acknowledged is sent again.', '2m'),
+      ...web(),
+    }),
+    z.strictObject({
+      kind: z.literal('datadog').describe('Datadog, by its log intake.'),
+      url: text('The intake of your site. In the EU: https://http-intake.logs.datadoghq.eu.').default('https://http-intake.logs.datadoghq.com'),
+      'api-key': secret('API key.').optional(),
+      'api-key-file': secretFile('api-key').optional(),
+      service: text('Name of the service there.').default('countersign'),
+      tags: texts('Tags, such as env:production.').default([]),
+      ...web(),
+    }),
+    z.strictObject({
+      kind: z.literal('otlp').describe('OpenTelemetry logs, by OTLP over HTTP in JSON.'),
+      url: text('Of logs, such as https://collector.example.org:4318/v1/logs.'),
+      ...authorization,
+      header: text('Name of a header that carries `value`, where a vendor wants one.').optional(),
+      value: secret('Value of the header.').optional(),
+      'value-file': secretFile('value').optional(),
+      service: text('`service.name` of the resource.').default('countersign'),
       ...web(),
     }),
   ])

@@ -3,7 +3,7 @@ import { defined } from '../lib/defined.ts'
 import type { Secret } from '../lib/secret.ts'
 import type { Path } from '../lib/yaml-source.ts'
 import type { SinkOptions } from '../sinks/options.ts'
-import type { Checks } from './checks.ts'
+import { type Checks, missing } from './checks.ts'
 import { bytes, ms } from './issuers.ts'
 import { outboundProblem } from './outbound.ts'
 import { makeRedisUrl } from './redis-url.ts'
@@ -29,6 +29,15 @@ export const makeSinks = (sinks: ConfigSource['sinks'], checks: Checks): readonl
         return { kind: 'redis', name, url: makeRedisUrl([...path, 'url'], source.url, source['url-file'], checks), stream: source.stream, maxLength: source['max-length'] }
       case 'elastic':
         return { kind: 'elastic', name, ...makeWeb(path, source, checks, 'base'), index: makeIndex(path, source.index, checks), ...makeAuthorization(path, source, checks) }
+      case 'splunk': {
+        const token = checks.secret([...path, 'token'], source.token, source['token-file'], true) ?? missing
+        if (!source.ack) checks.warn([...path, 'kind'], 'counts a batch as taken when the collector has received it, before it is indexed; "ack: true" waits for the indexer')
+        return { kind: 'splunk', name, ...makeWeb(path, source, checks, 'base'), token, sourcetype: source.sourcetype, ...defined({ index: source.index, ackMs: source.ack ? ms(source['ack-timeout']) : undefined }) }
+      }
+      case 'datadog':
+        return { kind: 'datadog', name, ...makeWeb(path, source, checks, 'base'), apiKey: checks.secret([...path, 'api-key'], source['api-key'], source['api-key-file'], true) ?? missing, service: source.service, tags: source.tags }
+      case 'otlp':
+        return { kind: 'otlp', name, ...makeWeb(path, source, checks), headers: makeHeaders(path, source, checks), service: source.service }
     }
   })
 }
@@ -54,4 +63,17 @@ const makeAuthorization = (path: Path, source: Extract<SinkSource, { readonly au
 const makeIndex = (path: Path, index: string, { report }: Checks): string => {
   if (!/^[a-z0-9][a-z0-9._-]{0,199}$/.test(index)) report([...path, 'index'], 'is lower-case letters, digits, "-", "_" and ".", at most 200 characters')
   return index
+}
+
+const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_|~-]{1,100}$/
+/** Those that a request has anyway. */
+const notOurs: ReadonlySet<string> = new Set(['authorization', 'connection', 'content-encoding', 'content-length', 'content-type', 'expect', 'host', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'user-agent'])
+
+const makeHeaders = (path: Path, source: Extract<SinkSource, { readonly kind: 'otlp' }>, checks: Checks): readonly { readonly name: string; readonly value: Secret }[] => {
+  const { authorization } = makeAuthorization(path, source, checks)
+  const value = checks.secret([...path, 'value'], source.value, source['value-file'], source.header !== undefined)
+  if (value !== undefined && source.header === undefined) checks.report([...path, 'header'], 'is missing')
+  const name = source.header?.toLowerCase() ?? ''
+  if (source.header !== undefined && (!TOKEN.test(name) || notOurs.has(name))) checks.report([...path, 'header'], 'is no header that carries a credential')
+  return [...(authorization === undefined ? [] : [{ name: 'authorization', value: authorization }]), ...(value === undefined ? [] : [{ name, value }])]
 }

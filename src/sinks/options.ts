@@ -23,5 +23,9 @@ export type SinkOptions =
   | ({ readonly kind: 'http'; readonly authorization?: Secret; readonly body: 'ndjson' | 'json-array'; readonly gzip?: boolean } & Web & Common)
   | ({ readonly kind: 'redis'; readonly url: Secret; readonly stream: string; readonly maxLength: number } & Common)
   | ({ readonly kind: 'elastic'; readonly index: string; readonly authorization?: Secret } & Web & Common)
+  /** `ackMs`: how long to wait for the indexer's acknowledgement; not at all when absent. */
+  | ({ readonly kind: 'splunk'; readonly token: Secret; readonly sourcetype: string; readonly index?: string; readonly ackMs?: number } & Web & Common)
+  | ({ readonly kind: 'datadog'; readonly apiKey: Secret; readonly service: string; readonly tags: readonly string[] } & Web & Common)
+  | ({ readonly kind: 'otlp'; readonly headers: readonly { readonly name: string; readonly value: Secret }[]; readonly service: string } & Web & Common)
 
 export type OptionsOf<K extends SinkOptions['kind']> = Extract<SinkOptions, { readonly kind: K }>

@@ -1,13 +1,16 @@
 import type { Journal } from '../audit/journal.ts'
 import { openBookmark } from './bookmark.ts'
 import { openDeadLetters } from './dead-letters.ts'
+import { makeDatadogSink } from './datadog.ts'
 import { makeElasticSink } from './elastic.ts'
 import { makeFileSink } from './file.ts'
 import { inFormat } from './format.ts'
 import { makeHttpSink } from './http.ts'
 import type { SinkOptions } from './options.ts'
+import { makeOtlpSink } from './otlp.ts'
 import { makeRedisSink } from './redis.ts'
 import type { Sink } from './sink.ts'
+import { makeSplunkSink } from './splunk.ts'
 import { makeStdoutSink } from './stdout.ts'
 import { makeTail, type SinkState, type usualPace } from './tail.ts'
 
@@ -70,5 +73,11 @@ const makeSink = (options: SinkOptions): Sink => {
       return makeRedisSink(options)
     case 'elastic':
       return makeElasticSink(options)
+    case 'splunk':
+      return makeSplunkSink(options)
+    case 'datadog':
+      return makeDatadogSink(options)
+    case 'otlp':
+      return makeOtlpSink(options)
   }
 }

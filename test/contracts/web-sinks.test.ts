@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Secret } from '../../src/lib/secret.ts'
 import { open, readAll, temporaryDirectory } from '../audit/audit-samples.ts'
-import { elastic, jsonArray, ndjson } from '../sinks/dialects.ts'
+import { datadog, elastic, jsonArray, ndjson, otlp, splunk } from '../sinks/dialects.ts'
 import { idOf, startPlace } from '../sinks/strict-place.ts'
 import { until } from '../support/until.ts'
 import { fill, start, warnings, type WebKind, webSinkContract } from './sink-contract.ts'
@@ -26,6 +26,22 @@ webSinkContract('elastic', {
   dialect: () => elastic,
   options: elasticOptions,
   refusal: /^400 document_parsing_exception: as told$/,
+})
+
+const splunkOptions = (acks: boolean): WebKind['options'] => (url, batchLines, timeoutMs) => ({ kind: 'splunk', name: 'place', url, token: new Secret('token-1'), sourcetype: 'audit', index: 'main', batchLines, batchBytes: 1e6, timeoutMs, ...(acks ? { ackMs: 1_000 } : {}) })
+for (const acks of [false, true]) webSinkContract(acks ? 'splunk, acknowledged' : 'splunk', { dialect: () => splunk({ acks }), options: splunkOptions(acks), refusal: /^HTTP 400: Invalid data format$/ })
+
+webSinkContract('datadog', {
+  dialect: () => datadog,
+  options: (url, batchLines, timeoutMs) => ({ kind: 'datadog', name: 'place', url, apiKey: new Secret('key-1'), service: 'countersign', tags: ['env:test', 'team:audit'], batchLines, batchBytes: 1e6, timeoutMs }),
+  refusal: /^HTTP 400$/,
+})
+
+webSinkContract('otlp', {
+  dialect: () => otlp,
+  path: '/v1/logs',
+  options: (url, batchLines, timeoutMs) => ({ kind: 'otlp', name: 'place', url, headers: [{ name: 'authorization', value: new Secret('Bearer token-1') }, { name: 'x-team', value: new Secret('team-1') }], service: 'gate', batchLines, batchBytes: 1e6, timeoutMs }),
+  refusal: /^rejected: as told$/,
 })
 
 describe('sink elastic', () => {

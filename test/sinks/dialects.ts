@@ -58,3 +58,109 @@ export const elastic: Dialect = {
   },
   answer: (texts, fates) => ({ status: 200, body: { items: texts.map((text, index) => ({ create: { _id: idOf(text), status: bulkStatus[fates[index] ?? 'bad'], ...(bulkError[fates[index] ?? 'bad'] === undefined ? {} : { error: { type: bulkError[fates[index] ?? 'bad'], reason: 'as told' } }) } })) } }),
 }
+
+const recordOf = (text: unknown): Record<string, unknown> => {
+  assert.equal(typeof text, 'string')
+  return json(text as string)
+}
+
+export interface Collector extends Dialect {
+  /** Polls whose answer gets lost on its way, though `true` was in it. */
+  lose: (poll: number) => boolean
+  readonly polls: number[]
+}
+
+/** Splunk's HTTP Event Collector. With `acks` it promises each batch an acknowledgement, which is told once. */
+export const splunk = ({ acks }: { readonly acks: boolean }): Collector => {
+  const open = new Map<number, boolean>()
+  let channel: unknown
+  const collector: Collector = {
+    lose: () => false,
+    polls: [],
+    read: (asked) => {
+      assert.equal(asked.method, 'POST')
+      said(asked, { authorization: 'Splunk token-1', 'content-type': 'application/json' })
+      const given = asked.headers['x-splunk-request-channel']
+      if (acks) assert.match(String(given), /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+      else assert.equal(given, undefined)
+      if (asked.path === '/services/collector/ack') {
+        assert.equal(asked.query.get('channel'), channel)
+        const asking = json(asked.body.toString())['acks'] as number[]
+        collector.polls.push(...asking)
+        const told = Object.fromEntries(asking.map((id) => [id, open.get(id) === true]))
+        for (const id of asking) if (open.has(id)) open.set(id, open.get(id) === false) // some are not indexed yet when they are asked for first
+        for (const id of asking) if (told[id] === true) open.delete(id)
+        return collector.lose(collector.polls.length) ? { status: 503 } : { status: 200, body: { acks: told } }
+      }
+      assert.equal(asked.path, '/services/collector/event')
+      channel = given
+      return asked.body.toString().split('\n').map((line) => {
+        const { event, fields, time, host, source, sourcetype, index, ...more } = json(line)
+        const record = json(JSON.stringify(event))
+        assert.deepEqual([fields, host, source, sourcetype, index, more], [{ record_id: record['id'] }, 'r1', 'countersign', 'audit', 'main', {}])
+        assert.equal(time, Date.parse(String(record['time'])) / 1_000)
+        return JSON.stringify(record)
+      })
+    },
+    answer: (texts, fates) => {
+      const { status } = asWhole(fates, 200)
+      if (status === 400) return { status, body: { text: 'Invalid data format', code: 6, 'invalid-event-number': fates.indexOf('bad') } }
+      if (status !== 200) return { status, body: { text: 'Internal server error', code: 8 } }
+      if (!acks) return { status, body: { text: 'Success', code: 0 } }
+      open.set(nextAck, nextAck % 4 !== 1)
+      assert.ok(texts.length > 0)
+      return { status, body: { text: 'Success', code: 0, ackId: nextAck++ } }
+    },
+  }
+  let nextAck = 0
+  return collector
+}
+
+export const datadog: Dialect = {
+  read: (asked) => {
+    assert.deepEqual([asked.method, asked.path], ['POST', '/api/v2/logs'])
+    said(asked, { 'dd-api-key': 'key-1', 'content-type': 'application/json' })
+    assert.ok(asked.body.length <= 5_000_000, 'no more than 5 MB')
+    const logs = JSON.parse(asked.body.toString()) as Record<string, unknown>[]
+    assert.ok(logs.length <= 1_000, 'no more than 1000 logs')
+    return logs.map((log) => {
+      assert.ok(JSON.stringify(log).length <= 1_000_000, 'no log that would be cut')
+      const { message, timestamp, ...more } = log
+      const record = recordOf(message)
+      assert.deepEqual(more, { ddsource: 'countersign', service: 'countersign', ddtags: 'env:test,team:audit', hostname: 'r1', record_id: record['id'] })
+      if (timestamp !== undefined) {
+        assert.equal(timestamp, record['time'])
+        assert.ok(Date.now() - Date.parse(String(timestamp)) < 18 * 3_600_000, 'no log that would be dropped')
+      }
+      return message as string
+    })
+  },
+  answer: (_texts, fates) => asWhole(fates, 202),
+}
+
+/** A collector's OTLP/HTTP receiver. It rejects by number, and does not say which. */
+export const otlp: Dialect = {
+  byLine: true,
+  read: (asked) => {
+    assert.deepEqual([asked.method, asked.path], ['POST', '/v1/logs'])
+    said(asked, { 'content-type': 'application/json', authorization: 'Bearer token-1', 'x-team': 'team-1' })
+    const { resourceLogs, ...more } = json(asked.body.toString()) as { resourceLogs: { resource: object; scopeLogs: { scope: object; logRecords: Record<string, unknown>[] }[] }[] }
+    const [{ resource, scopeLogs: [{ scope, logRecords } = { scope: {}, logRecords: [] }] } = { resource: {}, scopeLogs: [] }] = resourceLogs
+    const text = (key: string, stringValue: unknown): object => ({ key, value: { stringValue } })
+    assert.deepEqual([more, resource, scope], [{}, { attributes: [text('service.name', 'gate'), text('service.instance.id', 'r1')] }, { name: 'countersign' }])
+    return logRecords.map(({ body, attributes, timeUnixNano, observedTimeUnixNano, severityNumber, severityText, eventName, ...others }) => {
+      const { stringValue } = body as { readonly stringValue: unknown }
+      const record = recordOf(stringValue)
+      assert.deepEqual([attributes, others], [[text('log.record.uid', record['id'])], {}])
+      assert.deepEqual([timeUnixNano, observedTimeUnixNano], [`${Date.parse(String(record['time']))}000000`, timeUnixNano])
+      assert.equal(eventName, `countersign.${record['type']}`)
+      assert.deepEqual([severityNumber, severityText], record['type'] === 'records-lost' ? [13, 'WARN'] : [9, 'INFO'])
+      return stringValue as string
+    })
+  },
+  answer: (_texts, fates) => {
+    if (fates.includes('busy')) return { status: 503 }
+    const bad = fates.filter((fate) => fate === 'bad').length
+    return { status: 200, body: bad === 0 ? {} : { partialSuccess: { rejectedLogRecords: String(bad), errorMessage: 'as told' } } }
+  },
+}
