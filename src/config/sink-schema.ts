@@ -13,6 +13,8 @@ const web = () => ({
   timeout: duration('For one batch.', '10s'),
 })
 
+const format = (standard: 'record' | 'ocsf') => ({ format: z.enum(['record', 'ocsf']).default(standard).describe('What leaves: the line of the journal, or an event of OCSF 1.8 with the record in it.') })
+
 const authorization = {
   authorization: secret('Value of the Authorization header.').optional(),
   'authorization-file': secretFile('authorization').optional(),
@@ -20,20 +22,22 @@ const authorization = {
 
 export const sink = z
   .discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('stdout').describe('Standard output.') }),
-    z.strictObject({ kind: z.literal('file').describe('A file.'), path: path('The file.') }),
+    z.strictObject({ kind: z.literal('stdout').describe('Standard output.'), ...format('record') }),
+    z.strictObject({ kind: z.literal('file').describe('A file.'), path: path('The file.'), ...format('record') }),
     z.strictObject({
       kind: z.literal('http').describe('Batches by HTTP POST.'),
       url: text('Where to.'),
       ...authorization,
+      ...format('record'),
       body: z.enum(['ndjson', 'json-array']).default('ndjson').describe('Lines, or one JSON array.'),
       ...web(),
     }),
-    z.strictObject({ kind: z.literal('redis').describe('A Redis stream.'), url: z.unknown().optional().meta({ type: 'string', description: 'redis://host:6379/0. A password only as a reference.' }), 'url-file': secretFile('url').optional(), stream: text('Name of the stream.').default('countersign:audit'), 'max-length': count('Entries that are kept.', 1_000_000, 1, 1_000_000_000) }),
+    z.strictObject({ kind: z.literal('redis').describe('A Redis stream.'), url: z.unknown().optional().meta({ type: 'string', description: 'redis://host:6379/0. A password only as a reference.' }), 'url-file': secretFile('url').optional(), stream: text('Name of the stream.').default('countersign:audit'), 'max-length': count('Entries that are kept.', 1_000_000, 1, 1_000_000_000), ...format('record') }),
     z.strictObject({
       kind: z.literal('elastic').describe('Elasticsearch or OpenSearch, by the bulk API.'),
       url: text('The cluster, such as https://search.example.org:9200.'),
       index: text('Data stream or index.').default('countersign-audit'),
+      ...format('ocsf'),
       ...authorization,
       ...web(),
     }),
@@ -46,6 +50,7 @@ export const sink = z
       sourcetype: text('Source type.').default('countersign'),
       ack: flag('Wait until the indexer has acknowledged each batch. It must be switched on for the token as well.', false),
       'ack-timeout': duration('Then a batch that was not acknowledged is sent again.', '2m'),
+      ...format('ocsf'),
       ...web(),
     }),
     z.strictObject({
@@ -55,6 +60,7 @@ export const sink = z
       'api-key-file': secretFile('api-key').optional(),
       service: text('Name of the service there.').default('countersign'),
       tags: texts('Tags, such as env:production.').default([]),
+      ...format('ocsf'),
       ...web(),
     }),
     z.strictObject({
@@ -65,6 +71,7 @@ export const sink = z
       value: secret('Value of the header.').optional(),
       'value-file': secretFile('value').optional(),
       service: text('`service.name` of the resource.').default('countersign'),
+      ...format('ocsf'),
       ...web(),
     }),
   ])

@@ -12,7 +12,7 @@ import type { SinkSource } from './sink-schema.ts'
 
 export const makeSinks = (sinks: ConfigSource['sinks'], checks: Checks): readonly SinkOptions[] => {
   const paths = new Map<string, string>()
-  return Object.entries(sinks).map(([name, source]): SinkOptions => {
+  const make = (name: string, source: SinkSource): SinkOptions => {
     const path: Path = ['sinks', name]
     switch (source.kind) {
       case 'stdout':
@@ -39,7 +39,8 @@ export const makeSinks = (sinks: ConfigSource['sinks'], checks: Checks): readonl
       case 'otlp':
         return { kind: 'otlp', name, ...makeWeb(path, source, checks), headers: makeHeaders(path, source, checks), service: source.service }
     }
-  })
+  }
+  return Object.entries(sinks).map(([name, source]) => ({ ...make(name, source), format: source.format }))
 }
 
 interface WebSource {

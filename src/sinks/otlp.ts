@@ -1,6 +1,7 @@
 import { freeText } from '../audit/free-text.ts'
 import { lineHead } from '../audit/line.ts'
-import { isNotable } from './notable.ts'
+import type { Severity } from '../audit/ocsf/event.ts'
+import { severityOf } from './format.ts'
 import type { OptionsOf } from './options.ts'
 import { type Answer, dataIn, isGood, makePost, refusalOf } from './post.ts'
 import { LineRefused, type Sink, type SinkLine } from './sink.ts'
@@ -30,16 +31,19 @@ export const makeOtlpSink = (options: OptionsOf<'otlp'>): Sink => {
   }
 }
 
+/** By the severity of OCSF, the numbers of OpenTelemetry. */
+const severities: Readonly<Record<Severity, readonly [number, string]>> = { 1: [9, 'INFO'], 2: [10, 'INFO2'], 3: [13, 'WARN'], 4: [17, 'ERROR'], 5: [21, 'FATAL'] }
+
 const attribute = (key: string, stringValue: string): object => ({ key, value: { stringValue } })
 
 const logRecord = ({ id, text, sent }: SinkLine): object => {
   const head = lineHead(text)
   const at = Date.parse(head?.time ?? '')
-  const isWarning = isNotable(text)
+  const [severityNumber, severityText] = severities[severityOf(text)]
   return {
     ...(Number.isFinite(at) ? { timeUnixNano: `${at}000000`, observedTimeUnixNano: `${at}000000` } : {}),
-    severityNumber: isWarning ? 13 : 9,
-    severityText: isWarning ? 'WARN' : 'INFO',
+    severityNumber,
+    severityText,
     ...(head === undefined ? {} : { eventName: `countersign.${head.type}` }),
     body: { stringValue: sent },
     attributes: [attribute('log.record.uid', id)],

@@ -30,8 +30,8 @@ export const makeSplunkSink = (options: OptionsOf<'splunk'>): Sink => {
 
   const indexed = async (ackId: number, withinMs: number, signal: AbortSignal): Promise<void> => {
     const end = Date.now() + withinMs
-    for (let wait = 100; Date.now() < end; wait = Math.min(wait * 2, 5_000)) {
-      await pause(wait, undefined, { signal })
+    for (let wait = 50; Date.now() < end; wait = Math.min(wait * 2, 5_000)) {
+      await pause(Math.min(wait, end - Date.now()), undefined, { signal })
       // Only `true` counts; a question that failed is asked again.
       const { acks } = await ask(`ack?channel=${channel}`, JSON.stringify({ acks: [ackId] }), signal).catch((): { readonly acks?: unknown } => (signal.throwIfAborted(), {}))
       if (typeof acks === 'object' && acks !== null && (acks as Readonly<Record<string, unknown>>)[String(ackId)] === true) return
@@ -41,7 +41,7 @@ export const makeSplunkSink = (options: OptionsOf<'splunk'>): Sink => {
 
   return {
     limits: { lines: options.batchLines, bytes: options.batchBytes },
-    timeoutMs: options.timeoutMs + (options.ackMs ?? 0),
+    timeoutMs: options.ackMs === undefined ? options.timeoutMs : 2 * options.timeoutMs + options.ackMs, // the events, the wait, and the last question
     deliver: async (lines, signal) => {
       const { code, ackId } = await ask('event', lines.map((line) => event(line, options)).join('\n'), signal)
       if (code !== 0) throw new Error('the answer is none of an event collector')

@@ -119,7 +119,7 @@ export const webSinkContract = (kind: string, { dialect, path, options, refusal 
     return { options: options(place.url, 17, 2_000), arrived: async () => place.kept, keepsOnce: dialect().keepsOnce === true, [Symbol.asyncDispose]: () => place[Symbol.asyncDispose]() }
   })
 
-  describe(`sink ${kind}, a bad receiver`, () => {
+  describe(`sink ${kind}, a bad receiver`, { concurrency: 3 }, () => {
     for (const [name, behave] of Object.entries(manners)) {
       test(name, async () => {
         using directory = temporaryDirectory()

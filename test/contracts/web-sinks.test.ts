@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { ocsfLine } from '../../src/audit/ocsf/line.ts'
 import { Secret } from '../../src/lib/secret.ts'
+import { makeDatadogSink } from '../../src/sinks/datadog.ts'
+import { LineRefused } from '../../src/sinks/sink.ts'
 import { open, readAll, temporaryDirectory } from '../audit/audit-samples.ts'
 import { datadog, elastic, jsonArray, ndjson, otlp, splunk } from '../sinks/dialects.ts'
 import { idOf, startPlace } from '../sinks/strict-place.ts'
@@ -21,27 +24,85 @@ webSinkContract('http, arrays', {
   refusal: /^HTTP 400$/,
 })
 
-const elasticOptions: WebKind['options'] = (url, batchLines, timeoutMs) => ({ kind: 'elastic', name: 'place', url, index: 'audit-log', authorization: new Secret('ApiKey key-1'), batchLines, batchBytes: 1e6, timeoutMs })
+const elasticOptions: WebKind['options'] = (url, batchLines, timeoutMs) => ({ kind: 'elastic', name: 'place', format: 'ocsf', url, index: 'audit-log', authorization: new Secret('ApiKey key-1'), batchLines, batchBytes: 1e6, timeoutMs })
 webSinkContract('elastic', {
   dialect: () => elastic,
   options: elasticOptions,
   refusal: /^400 document_parsing_exception: as told$/,
 })
 
-const splunkOptions = (acks: boolean): WebKind['options'] => (url, batchLines, timeoutMs) => ({ kind: 'splunk', name: 'place', url, token: new Secret('token-1'), sourcetype: 'audit', index: 'main', batchLines, batchBytes: 1e6, timeoutMs, ...(acks ? { ackMs: 1_000 } : {}) })
+const splunkOptions = (acks: boolean): WebKind['options'] => (url, batchLines, timeoutMs) => ({ kind: 'splunk', name: 'place', format: 'ocsf', url, token: new Secret('token-1'), sourcetype: 'audit', index: 'main', batchLines, batchBytes: 1e6, timeoutMs, ...(acks ? { ackMs: 1_000 } : {}) })
 for (const acks of [false, true]) webSinkContract(acks ? 'splunk, acknowledged' : 'splunk', { dialect: () => splunk({ acks }), options: splunkOptions(acks), refusal: /^HTTP 400: Invalid data format$/ })
 
 webSinkContract('datadog', {
   dialect: () => datadog,
-  options: (url, batchLines, timeoutMs) => ({ kind: 'datadog', name: 'place', url, apiKey: new Secret('key-1'), service: 'countersign', tags: ['env:test', 'team:audit'], batchLines, batchBytes: 1e6, timeoutMs }),
+  options: (url, batchLines, timeoutMs) => ({ kind: 'datadog', name: 'place', format: 'ocsf', url, apiKey: new Secret('key-1'), service: 'countersign', tags: ['env:test', 'team:audit'], batchLines, batchBytes: 1e6, timeoutMs }),
   refusal: /^HTTP 400$/,
 })
 
 webSinkContract('otlp', {
   dialect: () => otlp,
   path: '/v1/logs',
-  options: (url, batchLines, timeoutMs) => ({ kind: 'otlp', name: 'place', url, headers: [{ name: 'authorization', value: new Secret('Bearer token-1') }, { name: 'x-team', value: new Secret('team-1') }], service: 'gate', batchLines, batchBytes: 1e6, timeoutMs }),
+  options: (url, batchLines, timeoutMs) => ({ kind: 'otlp', name: 'place', format: 'ocsf', url, headers: [{ name: 'authorization', value: new Secret('Bearer token-1') }, { name: 'x-team', value: new Secret('team-1') }], service: 'gate', batchLines, batchBytes: 1e6, timeoutMs }),
   refusal: /^rejected: as told$/,
+})
+
+describe('sink splunk, acknowledged', () => {
+  test('an acknowledgement is told once: where it gets lost the batch is sent again', async () => {
+    using directory = temporaryDirectory()
+    const collector = splunk({ acks: true })
+    collector.lose = (poll) => poll <= 3
+    await using place = await startPlace(collector)
+    await using journal = await open(directory.path)
+    await fill(journal, 20)
+    await using sinks = start(directory.path, journal, splunkOptions(true)(place.url, 50, 1_000))
+    await sinks.drain(10_000)
+    assert.equal(place.requests.length, 2)
+    assert.deepEqual(place.kept.slice(20), place.kept.slice(0, 20))
+    assert.equal(sinks.state()[0]!.delivered, 20)
+  })
+
+  test('what is received and never indexed does not count, and neither does a token without acknowledgement', async () => {
+    using directory = temporaryDirectory()
+    for (const [name, ackId, said] of [['never', 7, /received, and not acknowledged/], ['none', undefined, /no acknowledgement is promised/]] as const) {
+      await using place = await startPlace({ ...splunk({ acks: true }), answer: () => ({ status: 200, body: { text: 'Success', code: 0, ...(ackId === undefined ? {} : { ackId }) } }) })
+      await using journal = await open(`${directory.path}/${name}`)
+      await using sinks = start(`${directory.path}/${name}`, journal, splunkOptions(true)(place.url, 50, 500))
+      await fill(journal, 5)
+      const { lastError, delivered, dead } = await until('an error', () => sinks.state().find(({ lastError }) => lastError !== undefined))
+      assert.match(String(lastError), said)
+      assert.deepEqual([delivered, dead], [0, 0])
+    }
+  })
+
+  test('what is wrong with the token or the index gives nothing up', async () => {
+    using directory = temporaryDirectory()
+    await using place = await startPlace({ ...splunk({ acks: false }), answer: () => ({ status: 400, body: { text: 'Incorrect index', code: 7 } }) })
+    await using journal = await open(directory.path)
+    await using sinks = start(directory.path, journal, splunkOptions(false)(place.url, 50, 500))
+    await fill(journal, 5)
+    await until('some tries', () => place.requests.length > 4)
+    assert.deepEqual([sinks.state()[0]!.lastError, sinks.state()[0]!.dead], ['HTTP 400: Incorrect index', 0])
+  })
+})
+
+describe('sink datadog', () => {
+  test('what is longer than it takes at one time leaves in parts, in order; what is old leaves without a time that would have it dropped', async () => {
+    using directory = temporaryDirectory()
+    await using place = await startPlace(datadog)
+    await using sink = makeDatadogSink({ kind: 'datadog', name: 'place', url: place.url, apiKey: new Secret('key-1'), service: 'countersign', tags: ['env:test', 'team:audit'], batchLines: 1_000, batchBytes: 1e9, timeoutMs: 5_000 })
+    await using journal = await open(directory.path)
+    await fill(journal, 3)
+    const { lines: [first] } = await journal.read(undefined, { lines: 1, bytes: 1 })
+    const old = first!.text.replace(/"time":"[^"]+"/, '"time":"2026-01-01T00:00:00.000Z"').replace('"result":"executed"', `"result":"executed","filler":"${'x'.repeat(600_000)}"`)
+    const lines = Array.from({ length: 10 }, (_, seq) => old.replaceAll('r1/1/0', `r1/1/${seq}`)).map((text, seq) => ({ id: `r1/1/${seq}`, seq, text, sent: ocsfLine(JSON.parse(text)) }))
+    await sink.deliver(lines, AbortSignal.timeout(5_000))
+    assert.deepEqual(place.requests.map(({ lines: count }) => count), [8, 2])
+    assert.deepEqual(place.kept, lines.map(({ text }) => text))
+    const long = { ...lines[0]!, sent: JSON.stringify({ long: 'x'.repeat(1_000_000) }) }
+    await assert.rejects(sink.deliver([long], AbortSignal.timeout(5_000)), LineRefused)
+    assert.equal(place.requests.length, 2)
+  })
 })
 
 describe('sink elastic', () => {

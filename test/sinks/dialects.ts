@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { recordLineOf } from '../../src/audit/ocsf/line.ts'
 import { type Asked, type Dialect, idOf } from './strict-place.ts'
 
 /* What each place wants to see, and how it answers. From the documents of their makers; where those differ from real ones, these are wrong with them. */
@@ -7,6 +8,16 @@ const json = (text: string): Record<string, unknown> => {
   const value: unknown = JSON.parse(text)
   assert.ok(typeof value === 'object' && value !== null && !Array.isArray(value), 'a JSON object')
   return value as Record<string, unknown>
+}
+
+/** The record that left, as a line of the journal: it must have left as an event of OCSF. */
+const recordIn = (event: string): { readonly line: string; readonly record: Record<string, unknown> } => {
+  const line = recordLineOf(event)
+  assert.ok(line !== undefined, 'an event of OCSF with a record in it')
+  const { metadata } = json(event) as { readonly metadata: { readonly uid: unknown } }
+  const record = json(line)
+  assert.equal(metadata.uid, record['id'])
+  return { line, record }
 }
 
 const lines = ({ body }: Asked): readonly string[] => {
@@ -50,19 +61,16 @@ export const elastic: Dialect = {
     assert.equal(pairs.length % 2, 0)
     return pairs.flatMap((line, index) => {
       if (index % 2 === 0) return []
-      const { '@timestamp': at, ...record } = json(line)
+      const { '@timestamp': at, ...event } = json(line)
+      const { record, line: text } = recordIn(JSON.stringify(event))
       assert.deepEqual(json(pairs[index - 1] ?? ''), { create: { _id: record['id'] } })
       assert.equal(at, record['time'])
-      return [JSON.stringify(record)]
+      return [text]
     })
   },
   answer: (texts, fates) => ({ status: 200, body: { items: texts.map((text, index) => ({ create: { _id: idOf(text), status: bulkStatus[fates[index] ?? 'bad'], ...(bulkError[fates[index] ?? 'bad'] === undefined ? {} : { error: { type: bulkError[fates[index] ?? 'bad'], reason: 'as told' } }) } })) } }),
 }
 
-const recordOf = (text: unknown): Record<string, unknown> => {
-  assert.equal(typeof text, 'string')
-  return json(text as string)
-}
 
 export interface Collector extends Dialect {
   /** Polls whose answer gets lost on its way, though `true` was in it. */
@@ -96,10 +104,10 @@ export const splunk = ({ acks }: { readonly acks: boolean }): Collector => {
       channel = given
       return asked.body.toString().split('\n').map((line) => {
         const { event, fields, time, host, source, sourcetype, index, ...more } = json(line)
-        const record = json(JSON.stringify(event))
+        const { record, line: text } = recordIn(JSON.stringify(event))
         assert.deepEqual([fields, host, source, sourcetype, index, more], [{ record_id: record['id'] }, 'r1', 'countersign', 'audit', 'main', {}])
         assert.equal(time, Date.parse(String(record['time'])) / 1_000)
-        return JSON.stringify(record)
+        return text
       })
     },
     answer: (texts, fates) => {
@@ -126,13 +134,13 @@ export const datadog: Dialect = {
     return logs.map((log) => {
       assert.ok(JSON.stringify(log).length <= 1_000_000, 'no log that would be cut')
       const { message, timestamp, ...more } = log
-      const record = recordOf(message)
+      const { record, line } = recordIn(String(message))
       assert.deepEqual(more, { ddsource: 'countersign', service: 'countersign', ddtags: 'env:test,team:audit', hostname: 'r1', record_id: record['id'] })
       if (timestamp !== undefined) {
         assert.equal(timestamp, record['time'])
         assert.ok(Date.now() - Date.parse(String(timestamp)) < 18 * 3_600_000, 'no log that would be dropped')
       }
-      return message as string
+      return line
     })
   },
   answer: (_texts, fates) => asWhole(fates, 202),
@@ -150,12 +158,12 @@ export const otlp: Dialect = {
     assert.deepEqual([more, resource, scope], [{}, { attributes: [text('service.name', 'gate'), text('service.instance.id', 'r1')] }, { name: 'countersign' }])
     return logRecords.map(({ body, attributes, timeUnixNano, observedTimeUnixNano, severityNumber, severityText, eventName, ...others }) => {
       const { stringValue } = body as { readonly stringValue: unknown }
-      const record = recordOf(stringValue)
+      const { record, line } = recordIn(String(stringValue))
       assert.deepEqual([attributes, others], [[text('log.record.uid', record['id'])], {}])
       assert.deepEqual([timeUnixNano, observedTimeUnixNano], [`${Date.parse(String(record['time']))}000000`, timeUnixNano])
       assert.equal(eventName, `countersign.${record['type']}`)
-      assert.deepEqual([severityNumber, severityText], record['type'] === 'records-lost' ? [13, 'WARN'] : [9, 'INFO'])
-      return stringValue as string
+      assert.deepEqual([severityNumber, severityText], record['type'] === 'records-lost' ? [17, 'ERROR'] : [9, 'INFO'])
+      return line
     })
   },
   answer: (_texts, fates) => {

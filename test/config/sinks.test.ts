@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { formatProblem } from '../../src/lib/problem.ts'
+import { configText, makeFolder } from './folder.ts'
+
+const env = { A: 'x' }
+const sinkText = (sink: string, more = ''): string => configText(`${more}sinks: { s: { ${sink} } }\n`)
+
+test('sinks: what they lack, and what is no place for them, is told', async () => {
+  using folder = makeFolder()
+  for (const [sink, pattern] of [
+    ['kind: splunk, url: "https://splunk.test:8088"', /sinks\.s\.token: is missing/],
+    ['kind: splunk, url: "http://splunk.test:8088", token: "${env:A}"', /must be https/],
+    ['kind: splunk, url: "https://splunk.test:8088", token: hunter2', /never written down here/],
+    ['kind: elastic, url: "https://search.test/?a=b"', /has a query/],
+    ['kind: elastic, url: "https://search.test", index: "../x"', /is lower-case letters/],
+    ['kind: datadog', /sinks\.s\.api-key: is missing/],
+    ['kind: otlp, url: "https://a.test/v1/logs", value: "${env:A}"', /sinks\.s\.header: is missing/],
+    ['kind: otlp, url: "https://a.test/v1/logs", header: x-key', /sinks\.s\.value: is missing/],
+    ['kind: otlp, url: "https://a.test/v1/logs", header: Content-Length, value: "${env:A}"', /no header that carries a credential/],
+    ['kind: http, url: "https://a.test/", ca-file: nowhere.pem', /nowhere\.pem|cannot be read/],
+    ['kind: http, url: "https://a.test/", format: cef', /format/],
+  ] as const) {
+    const problems = await folder.problems(sinkText(sink), env)
+    assert.equal(problems.length, 1, `${sink}: ${problems.join(' | ')}`)
+    assert.match(problems[0] ?? '', pattern)
+    assert.doesNotMatch(problems.join(), /hunter2/)
+  }
+})
+
+test('sinks: the only hosts that there are count for each kind', async () => {
+  using folder = makeFolder()
+  const outbound = 'outbound: { hosts: [login.example.com] }\n'
+  for (const sink of ['kind: http, url: "https://evil.test/"', 'kind: elastic, url: "https://evil.test/"', 'kind: splunk, url: "https://evil.test/", token: "${env:A}"', 'kind: datadog, api-key: "${env:A}"', 'kind: otlp, url: "https://evil.test/"']) {
+    const problems = await folder.problems(sinkText(sink, outbound), env)
+    assert.equal(problems.length, 1, `${sink}: ${problems.join(' | ')}`)
+    assert.match(problems[0] ?? '', /outbound\.hosts does not name/)
+  }
+})
+
+test('sinks: what can lose records is warned of', async () => {
+  using folder = makeFolder()
+  const warningsOf = async (sink: string): Promise<readonly string[]> => {
+    const loaded = await folder.load(sinkText(sink), env)
+    assert.ok(loaded.config !== undefined)
+    return loaded.warnings.map(formatProblem)
+  }
+  assert.match((await warningsOf('kind: splunk, url: "https://splunk.test", token: "${env:A}"')).join(), /before it is indexed/)
+  assert.deepEqual(await warningsOf('kind: splunk, url: "https://splunk.test", token: "${env:A}", ack: true'), [])
+})
+
+test('sinks: for a SIEM events of OCSF, elsewhere lines of the log, unless something is said', async () => {
+  using folder = makeFolder()
+  const formatOf = async (sink: string): Promise<unknown> => (await folder.config(sinkText(sink), env)).sinks[0]?.format
+  assert.equal(await formatOf('kind: stdout'), 'record')
+  assert.equal(await formatOf('kind: http, url: "https://a.test"'), 'record')
+  assert.equal(await formatOf('kind: http, url: "https://a.test", format: ocsf'), 'ocsf')
+  assert.equal(await formatOf('kind: datadog, api-key: "${env:A}"'), 'ocsf')
+  assert.equal(await formatOf('kind: datadog, api-key: "${env:A}", format: record'), 'record')
+})
