@@ -1,3 +1,5 @@
+import { isExactInteger } from './exact-number.ts'
+
 /** What is wrong with a text that was to be JSON: fit for whoever sent it. */
 export class JsonProblem extends Error {
   override readonly name = 'JsonProblem'
@@ -5,7 +7,7 @@ export class JsonProblem extends Error {
 
 /**
  * JSON that every parser reads the same way: valid UTF-8 without a byte order mark, no key twice in one object,
- * no `__proto__`, no half of a surrogate pair, and no deeper than `depth`.
+ * no `__proto__`, no half of a surrogate pair, no number that a double turns into another whole one, and no deeper than `depth`.
  */
 export const parseStrictJson = (bytes: Uint8Array, depth = 32): unknown => {
   const text = decode(bytes)
@@ -18,7 +20,7 @@ export const parseStrictJson = (bytes: Uint8Array, depth = 32): unknown => {
   // From here on the text is known to be well-formed, so that its strings and brackets are enough to follow it.
   const open: (Set<string> | undefined)[] = []
   let keyNext = false
-  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],]/g)) {
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],]|-?\d[\d.eE+-]*/g)) {
     if (token === '{' || token === '[') {
       open.push(token === '{' ? new Set() : undefined)
       if (open.length > depth) throw new JsonProblem(`nested deeper than ${depth}`)
@@ -28,6 +30,8 @@ export const parseStrictJson = (bytes: Uint8Array, depth = 32): unknown => {
       keyNext = false
     } else if (token === ',') {
       keyNext = open.at(-1) !== undefined
+    } else if (!token.startsWith('"')) {
+      if (/[.eE]/.test(token) ? !Number.isFinite(Number(token)) : token.length > 15 && !isExactInteger(token)) throw new JsonProblem('a number that is too large to be kept exactly')
     } else {
       const string = JSON.parse(token) as string
       if (!string.isWellFormed()) throw new JsonProblem('half of a surrogate pair')

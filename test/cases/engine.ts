@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { arrange, arrangementKey, type Arrangement } from './arrangement.ts'
 import { setBehaviour } from './behaviours.ts'
+import { checkCanonical } from './canonical.ts'
 import { watchConnections } from './connect-log.ts'
 import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Exchange, type Sender } from './exchange.ts'
 import { checkAll } from './expect.ts'
@@ -158,6 +159,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   const kind = kindOf(run.item)
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
   if ('tamper' in run.item) return await runTampering(run)
+  if ('canonical' in run.item) return checkCanonical(run)
   if (theCase.area === 'masking') pending('answers of HTTP services are not masked yet')
   if (kind === 'render') return await checkRender(run)
   if ('property' in run.item) {

@@ -9,6 +9,7 @@ test('what JSON can say once is read as JSON.parse reads it', () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 6 }).filter((value) => !JSON.stringify(value).includes('__proto__') && JSON.stringify(value).isWellFormed()), (value) => {
       const text = JSON.stringify(value)
+      fc.pre(!/\d{16}/.test(text)) // such a number may be read as another one
       // An escaped lone surrogate is well-formed text for something that is not.
       fc.pre(!/\\ud[89a-f]/i.test(text))
       assert.deepEqual(parseStrictJson(bytes(text)), JSON.parse(text))
@@ -29,7 +30,8 @@ test('a key twice is refused wherever it stands and however it is spelled', () =
 })
 
 test('what parsers disagree on is refused', () => {
-  for (const text of ['', ' ', '{"a":1', "{'a':1}", '[1,]', '{"__proto__":1}', '\uFEFF{}', '"\\ud800"', '{"a":1}{"b":2}', '[NaN]', '['.repeat(40) + ']'.repeat(40)]) assert.throws(() => parseStrictJson(bytes(text)), JsonProblem, text)
+  for (const text of ['', ' ', '{"a":1', "{'a':1}", '[1,]', '{"__proto__":1}', '\uFEFF{}', '"\\ud800"', '{"a":1}{"b":2}', '[NaN]', '['.repeat(40) + ']'.repeat(40), '[9007199254740993]', '{"n":-9007199254740992}', '[123456789012345678901234567890]', '{"a":{"n":1e400}}', `1${'0'.repeat(400)}`]) assert.throws(() => parseStrictJson(bytes(text)), JsonProblem, text)
   assert.throws(() => parseStrictJson(Uint8Array.of(0x22, 0xff, 0x22)), JsonProblem)
   assert.deepEqual(parseStrictJson(bytes('[{"a":1},{"a":2},{"b":{"a":["a","a"]}}]')), [{ a: 1 }, { a: 2 }, { b: { a: ['a', 'a'] } }])
+  assert.deepEqual(parseStrictJson(bytes('{"a":9007199254740991,"b":1000000000000000000000,"c":[1.5e3,-0,0.1],"d":"9007199254740993"}')), { a: 9007199254740991, b: 1e21, c: [1500, -0, 0.1], d: '9007199254740993' })
 })

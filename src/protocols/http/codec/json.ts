@@ -1,3 +1,4 @@
+import { isExactInteger, sameDecimal } from '../../../lib/exact-number.ts'
 import { Refusal } from '../../../model/refusal.ts'
 
 export interface JsonRules {
@@ -184,18 +185,7 @@ const readNumber = (text: string, simple: boolean): number => {
   if (simple && text.length <= 15 && text.charCodeAt(0) !== 0x2d && (text.charCodeAt(0) !== 0x30 || text.length === 1)) return Number(text)
   if (text.length > 400 || !grammar.test(text)) throw malformed('contains something that is no number')
   const value = Number(text)
-  if (simple ? !Number.isSafeInteger(value) : !Number.isFinite(value)) throw malformed('contains a number that is too large to be kept exactly')
+  if (simple ? !isExactInteger(text) : !Number.isFinite(value)) throw malformed('contains a number that is too large to be kept exactly')
   if (!simple && !sameDecimal(text, String(value))) throw malformed('contains a number that is too precise to be kept exactly')
   return value
-}
-
-/** Whether two number texts mean the same decimal number, however they write it. */
-const sameDecimal = (a: string, b: string): boolean => a === b || decimalOf(a) === decimalOf(b)
-
-const decimalOf = (text: string): string => {
-  const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
-  const digits = `${whole}${fraction}`.replace(/^0+/, '')
-  const significant = digits.replace(/0+$/, '')
-  if (significant === '') return '0'
-  return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`
 }
