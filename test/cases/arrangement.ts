@@ -34,7 +34,7 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
   await using begun = new AsyncDisposableStack()
   const opaque = given['state'] === tokenState || (isTree(given['settings']) && 'claims_refresh' in given['settings'])
   const secret = isTree(item['fault']) && item['fault']['target'] === 'secret' ? secretSource(String(item['fault']['kind'])) : undefined
-  const processes = list(item['steps']).some((step) => isTree(step) && isTree(step['fault']) && String(step['fault']['target']).startsWith('proxy-'))
+  const processes = list(item['steps']).some((step) => isTree(step) && ((isTree(step['fault']) && String(step['fault']['target']).startsWith('proxy-')) || /kill -9 the proxy/.test(String(step['do']))))
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
   const teams = 'teams' in item ? begun.use(await startTeamsFor()) : undefined
   const slack = usesSlack(run) ? begun.use(await startSlackFor(given)) : undefined

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { pending } from './outcome.ts'
 import { answer, tunnel, type Behaviour } from './stub.ts'
 import { isTree } from './loader.ts'
-import type { World } from './world.ts'
+import type { Recorded, World } from './world.ts'
 
 /* What `upstream` of a case says about its stubs, in words. */
 
@@ -47,6 +47,16 @@ const profile: ReadonlySet<string> = new Set([
   'a fallback service is configured',
 ])
 
+/** What was on record when an upstream got its first request. */
+const recordedBefore = new WeakMap<World, readonly Recorded[]>()
+export const recordedBeforeFirst = (world: World): readonly Recorded[] => recordedBefore.get(world) ?? []
+
+const slowly = (world: World): Behaviour => async () => {
+  if (!recordedBefore.has(world)) recordedBefore.set(world, [...world.events()])
+  await pause(5_000)
+  return answer('ok')
+}
+
 export const setBehaviour = (world: World, given: unknown): void => {
   world.stubs.get('app')?.behave(webSocket)
   world.stubs.get('mcp')?.behave(() => answer('{"jsonrpc":"2.0","id":1,"result":{}}', ['Content-Type: application/json']))
@@ -67,6 +77,7 @@ export const setBehaviour = (world: World, given: unknown): void => {
         return answer(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { user } }), ['Content-Type: application/json'])
       })
     } else if (text.startsWith('HTTP/1.1 ')) world.stubs.get(stub)?.behave(() => text)
+    else if (text === 'answers 200 after 5 s') world.stubs.get(stub)?.behave(slowly(world))
     else if (Object.hasOwn(behaviours, text)) world.stubs.get(stub)?.behave(behaviours[text] as Behaviour)
     else pending(`no stub behaves like this yet: ${text}`)
   }

@@ -142,6 +142,12 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
   'U-REQ-B changes the Slack e-mail to the address of appr-a': async ({ world }) => void world.slack?.fake.users.set('U-REQ-B', { profile: { email: 'appr-a@corp.test' } }),
   'open the link, approve in the console with a passkey assertion whose challenge is the digest of r1': async (seen) => await approveWithPasskey(seen, 'appr-a', holdOf(seen, 'r1')),
   'start proxy-a again': async ({ world }) => await (world.processes ?? pending('no replica is a process here')).start('proxy-a'),
+  'as soon as the stub has seen the request: kill -9 the proxy; start it again': async ({ world }) => {
+    const processes = world.processes ?? pending('no replica is a process here')
+    await until(() => (world.stubs.get('app')?.seen.length ?? 0) > 0, 'the request at the upstream')
+    await processes.end('proxy-a', 'SIGKILL')
+    await processes.start('proxy-a')
+  },
   'approve all 100 on proxy-b during the drain': async (seen) => {
     const held = seen.sender.exchanges.filter(({ hold }) => hold !== undefined)
     if (held.length !== 100) fail(`${held.length} of 100 are held`)

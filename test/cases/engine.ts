@@ -35,7 +35,7 @@ export interface Result {
 }
 
 export interface EngineOptions {
-  /** Where the cases of area `stores` run; the others run on the embedded store. */
+  /** Where the cases about stores and the audit log run; the others run on the embedded store. */
   readonly redisUrl?: () => Promise<string>
   readonly stores: readonly ('embedded' | 'redis')[]
 }
@@ -264,7 +264,7 @@ const measured = async (attempt: () => Promise<void>, more = 2): Promise<void> =
 const inScope = ({ area }: Case): boolean => !Object.hasOwn(notYet, area)
 
 /** What is about what a store keeps is tried on each kind of them. */
-const onBothStores: ReadonlySet<string> = new Set(['stores', 'approvals'])
+const onBothStores: ReadonlySet<string> = new Set(['stores', 'approvals', 'audit'])
 
 /** Every run of a case, on every store it is for. A failure outweighs a gap, a gap what cannot apply, and that what passed. */
 export const runCase = async (theCase: Case, options: EngineOptions): Promise<Result> => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { caseAction } from '../../src/cli/case-action.ts'
+import { recordedBeforeFirst } from './behaviours.ts'
 import { collect } from './memory.ts'
 import { outside } from './connect-log.ts'
 import { digestOfHold, finalReply, send, settleOrHeld, type Sender } from './exchange.ts'
@@ -202,6 +203,15 @@ const checks: Readonly<Record<string, Check>> = {
     demand(address !== '' && /^[\w-]{8,}$/.test(session) && onBehalfOf.length === 1, `of the caller there is ${JSON.stringify({ address, session, onBehalfOf })}`)
     demand(started.decision.policyVersion.length > 16 && started.attempt !== '' && started.hold === held.hold, 'the decision has no name, or not its policies')
     demand(voted.vote.channel === 'slack' && voted.vote.assurance === 'chat', `the vote came by ${voted.vote.channel}, ${voted.vote.assurance}`)
+  },
+  'the intent (approval.consumed with digest) was durable before the first upstream byte': (seen) => {
+    const held = eventsOf(seen).find((event) => event.type === 'held')
+    const before = recordedBeforeFirst(seen.world)
+    const released = before.find((event) => event.type === 'released')
+    const started = before.find((event) => event.type === 'started')
+    demand(held?.type === 'held' && released?.type === 'released' && released.hold === held.hold && released.digest === held.digest, 'the upstream got it before the release was on record')
+    demand(started?.type === 'started' && started.attempt === released?.attempt && started.action.digest === held?.digest, 'the upstream got it before its start was on record')
+    demand(eventsOf(seen).filter(({ type }) => type === 'started').length === 1 && seenByNow(seen).length === 1, 'it was run again')
   },
   'the server record is unchanged': async (seen) => {
     const view = await viewOf(seen.world, holdOf(seen, '1'))
