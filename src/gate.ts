@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Approvals, Replay, Wait } from './approval/approvals.ts'
 import type { Durability, Journal } from './audit/journal.ts'
+import type { HeaderReceipts } from './audit/receipts/header-receipts.ts'
 import type { Vault } from './credentials/vault.ts'
 import { defined } from './lib/defined.ts'
 import type { Action, Digest } from './model/action.ts'
@@ -46,9 +47,11 @@ export interface GateParts {
   readonly journal: Journal
   /** How durable the record must be before the action runs. */
   readonly durability: () => { readonly read: Durability; readonly write: Durability; readonly held: Durability }
+  /** What goes along with an action that runs, for whoever it reaches. */
+  readonly receipts?: HeaderReceipts
 }
 
-export const makeGate = ({ policies, approvals, vault, journal, durability }: GateParts): Gate => {
+export const makeGate = ({ policies, approvals, vault, journal, durability, receipts }: GateParts): Gate => {
   const pass: Gate['pass'] = async (request, attempt, signal) => {
     const id = randomUUID()
     let { caller, action, wait } = request
@@ -74,7 +77,7 @@ export const makeGate = ({ policies, approvals, vault, journal, durability }: Ga
           approval = spent
         }
       }
-      const permit = issuePermit(id, caller, action, decision, approval)
+      const permit = issuePermit(id, caller, action, decision, approval, receipts)
       return await execute(permit, approval, attempt)
     } catch (error) {
       if (error instanceof Refusal && error.code !== 'denied') {
@@ -130,15 +133,17 @@ class IssuedPermit implements Permit {
   readonly action: Action
   readonly decision: Decision
   declare readonly hold?: string
+  declare readonly receipt?: string
   declare readonly grant?: NonNullable<Permit['grant']>
   #live = true
 
-  constructor(attempt: string, caller: Caller, action: Action, decision: Decision, hold: string | undefined, grant: Permit['grant']) {
+  constructor(attempt: string, caller: Caller, action: Action, decision: Decision, hold: string | undefined, grant: Permit['grant'], receipt: string | undefined) {
     this.attempt = attempt
     this.caller = caller
     this.action = action
     this.decision = decision
     if (hold !== undefined) this.hold = hold
+    if (receipt !== undefined) this.receipt = receipt
     if (grant !== undefined) this.grant = Object.freeze(grant)
     Object.freeze(this)
   }
@@ -150,21 +155,21 @@ class IssuedPermit implements Permit {
   }
 }
 
-const issuePermit = (attempt: string, caller: Caller, action: Action, decision: Decision, approval: Approval | undefined): Permit => {
+const issuePermit = (attempt: string, caller: Caller, action: Action, decision: Decision, approval: Approval | undefined, receipts: HeaderReceipts | undefined): Permit => {
   if (decision.verdict === 'deny') throw denial(decision)
   if (decision.verdict === 'hold' && approval === undefined) throw new Error('a held action reached its permit without an approval')
   if (approval?.grant) {
     const { grant, use } = approval
     if (use?.attempt !== attempt || !grant.uses.includes(use)) throw new Error('a grant reached its permit uncounted')
     if (use.digest !== action.digest) throw new Error('a grant was counted for another action')
-    return new IssuedPermit(attempt, caller, action, decision, undefined, { id: grant.id, ...defined({ rows: use.rows }) })
+    return new IssuedPermit(attempt, caller, action, decision, undefined, { id: grant.id, ...defined({ rows: use.rows }) }, receipts?.({ attempt, action, decision, approval }))
   }
   if (approval) {
     const { hold } = approval
     if (hold.state !== 'running' || hold.spent?.attempt !== attempt) throw new Error('an approval reached its permit unspent')
     if (hold.action.digest !== action.digest) throw new Error('an approval reached the permit of another action')
   }
-  return new IssuedPermit(attempt, caller, action, decision, approval?.hold.id, undefined)
+  return new IssuedPermit(attempt, caller, action, decision, approval?.hold.id, undefined, receipts?.({ attempt, action, decision, approval }))
 }
 
 /** Uses the permit up. Throws for a permit that this gate did not issue, a copy, a second use, or bytes other than those that were judged. */

@@ -5,6 +5,7 @@ import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
 import type { HoldStore } from './approval/hold-store.ts'
 import { makeRoster } from './approval/roster.ts'
 import { makeFailedLogins } from './audit/failed-logins.ts'
+import { makeHeaderReceipts } from './audit/receipts/header-receipts.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
 import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
@@ -14,10 +15,11 @@ import { makeTeamsWebhook } from './channels/teams/workflow.ts'
 import { makeAuditDesk } from './channels/web/audit-desk.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
+import { makeReceiptDesk } from './channels/web/receipt-desk.ts'
 import { makeOutgoing } from './channels/webhook/outgoing.ts'
 import type { ChannelConfig } from './config/channels.ts'
 import type { Config } from './config/config.ts'
-import { assertionKey, linkKeys, logSigner, logSigners, maskDigests, sessionKeys, webhookKey } from './config/deployment-keys.ts'
+import { assertionKey, linkKeys, logSigner, logSigners, maskDigests, receiptSigners, sessionKeys, webhookKey } from './config/deployment-keys.ts'
 import { sameness } from './config/restart.ts'
 import { makeStaticVault } from './credentials/static-vault.ts'
 import { makeGate } from './gate.ts'
@@ -122,7 +124,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
 
   const announcer = started.use(approvals.announce())
   const vault = makeStaticVault(() => current.config.credentials)
-  const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, durability: () => current.config.journal.durability })
+  const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, durability: () => current.config.journal.durability, receipts: makeHeaderReceipts(config.deployment, firstOf(receiptSigners(config)), () => current.config.receiptHeaders, now) })
   const assertions = makeAssertions(assertionKey(config), config.console.url)
   const sinks = started.use(makeSinks(config.sinks, { journal, directory: config.journal.directory, replica: config.replica, log }))
   const loop = monitorEventLoopDelay({ resolution: 20 })
@@ -183,7 +185,8 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   }
   const search = started.use(openAuditSearch(config.journal.directory, log.warn.bind(log), config.auditReaders.groups.length > 0))
   const audit = makeAuditDesk({ search, readers: () => current.config.auditReaders.groups, record: (event) => journal.append(event, 'written'), keys: logSigners(config) })
-  const web = started.use(makeConsoleListener(config.console, { approvals, audit, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
+  const receipts = makeReceiptDesk({ search, readers: audit, record: (event) => journal.append(event, 'written'), deployment: config.deployment, signers: receiptSigners(config), now })
+  const web = started.use(makeConsoleListener(config.console, { approvals, audit, receipts, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
@@ -276,6 +279,11 @@ const noReload = async (policyVersion: string): Promise<ReloadResult> => ({ appl
 const lastReload = ({ reload }: ReplicaParts): object => {
   const problems = reload?.state().lastProblems ?? []
   return problems.length > 0 ? { lastReload: 'refused', problems: problems.map(formatProblem) } : {}
+}
+
+const firstOf = <T>([first]: readonly T[]): T => {
+  if (first === undefined) throw new Error('no approval key')
+  return first
 }
 
 const refusalOf = (check: () => void): string | undefined => {

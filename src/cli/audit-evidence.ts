@@ -1,76 +1,27 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { openCheckpoint } from '../audit/checkpoint.ts'
 import { parseLine } from '../audit/line.ts'
 import { checkProof, proofText } from '../audit/proof.ts'
 import { longestOcsfLine, recordLineOf } from '../audit/ocsf/line.ts'
 import { linesOf, listSegments, type RawLine } from '../audit/segment.ts'
-import { BadNote, noteVerifier, type NoteVerifier } from '../audit/signed-note.ts'
+import { BadNote, type NoteVerifier } from '../audit/signed-note.ts'
 import { missingLogs, verifyLog, type FindingKind, type GivenLine, type LogReport } from '../audit/verification.ts'
-import { withKeptApprovalKey } from '../config/approval-key.ts'
-import type { Config } from '../config/config.ts'
-import { logSigners } from '../config/deployment-keys.ts'
-import { loadConfig } from '../config/load.ts'
+import { logSigners, receiptSigners } from '../config/deployment-keys.ts'
 import { leafHash } from '../lib/leaf-hash.ts'
-import { formatProblem } from '../lib/problem.ts'
 import { terminalText } from '../lib/terminal-text.ts'
-import { walsOf } from './audit-places.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import type { ConfigIo } from './config.ts'
 import { exit, Failure } from './io.ts'
 import { outputOption, toJson } from './rendering.ts'
-import { configFileOf } from './serve.ts'
+import { journalOf, keyedConfig, keyOption, keysOf, placeOptions, readText } from './verification-places.ts'
 
 /* Whether the audit log is what was written, and what is needed to see that. Nothing here talks to a server or a network. */
-
-const placeOptions = {
-  directory: { type: 'string', short: 'd', value: 'DIR', help: 'where the journal lives; COUNTERSIGN_AUDIT_DIRECTORY, or that of the configuration' },
-  config: { type: 'string', short: 'c', value: 'FILE', help: 'the configuration, for the place and the keys that are not given (COUNTERSIGN_CONFIG, or countersign.yaml here)' },
-} as const satisfies Options
-
-const keyOption = { key: { type: 'string', short: 'k', value: 'KEY|FILE', multiple: true, help: 'whose signatures count, as `audit key` prints them; a file has one on each line' } } as const satisfies Options
 
 /** Scripts tell by the exit code what is wrong; of several things, the first. */
 const codes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18, unsigned: 20 }
 const logMissing = 19
 const nothingSigned = 20
-
-const configOf = async (given: string | undefined, io: ConfigIo): Promise<Config> => {
-  const { config, problems } = await loadConfig(resolve(io.cwd, configFileOf(given, io)), io.env)
-  if (problems) throw new Failure(problems.map(formatProblem).join('\n'), exit.invalid)
-  return config
-}
-
-/** The server makes a key of its own at its first start. Whoever only looks makes none. */
-const keyedConfig = async (given: string | undefined, io: ConfigIo): Promise<Config> => {
-  const config = withKeptApprovalKey(await configOf(given, io))
-  if (config === undefined) throw new Failure('there is no approval key yet, so nothing has been signed: the server makes one at its first start')
-  return config
-}
-
-const readText = (file: string, io: ConfigIo): string => {
-  try {
-    return readFileSync(resolve(io.cwd, file), 'utf8')
-  } catch (error) {
-    throw new Failure(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
-  }
-}
-
-const keysOf = async (given: readonly string[] | undefined, config: string | undefined, io: ConfigIo): Promise<readonly NoteVerifier[]> => {
-  if (given === undefined) return logSigners(await keyedConfig(config, io))
-  const texts = given.flatMap((one) => (existsSync(resolve(io.cwd, one)) ? readFileSync(resolve(io.cwd, one), 'utf8').split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')) : [one]))
-  try {
-    return texts.map((text) => noteVerifier(text.trim()))
-  } catch (error) {
-    if (error instanceof BadNote) throw new Failure(`--key: ${error.message}`, exit.usage)
-    throw error
-  }
-}
-
-const journalOf = async (values: { readonly directory?: string; readonly config?: string }, io: ConfigIo): Promise<readonly string[]> => {
-  if (values.directory !== undefined || io.env['COUNTERSIGN_AUDIT_DIRECTORY']) return walsOf(values.directory, io)
-  return walsOf((await configOf(values.config, io)).journal.directory, io)
-}
 
 const replicaOf = (wal: string): string => wal.split('/').at(-2) ?? ''
 
@@ -216,7 +167,8 @@ const keyOptions = { config: placeOptions.config } as const satisfies Options
 
 const key = async (args: readonly string[], io: ConfigIo): Promise<number> => {
   const { values } = parseOptions(args, keyOptions)
-  for (const { verifier } of logSigners(await keyedConfig(values.config, io))) io.stdout.write(`${verifier}\n`)
+  const config = await keyedConfig(values.config, io)
+  for (const { verifier } of [...logSigners(config), ...receiptSigners(config)]) io.stdout.write(`${verifier}\n`)
   return exit.ok
 }
 
@@ -233,5 +185,5 @@ export const auditEvidenceCommands: readonly Command[] = [
   },
   { path: ['audit', 'prove'], summary: 'Print the proof that one record is in the log', usage: 'ID [--record]', details: 'The proof is for somebody who has the record, this proof and the key, and nothing else: `audit verify --proof`.', options: proveOptions, examples: ['countersign audit prove proxy-0/12/4711 > vote.tlog-proof', 'countersign audit prove proxy-0/12/4711 --record > vote.json'], run: prove },
   { path: ['audit', 'checkpoint'], summary: 'Print the last signed checkpoint of each log', usage: '[--directory DIR]', details: 'Keep it elsewhere: records that go missing later are found by `audit verify --checkpoint`.', options: checkpointOptions, examples: ['countersign audit checkpoint > last-week.txt'], run: checkpoint },
-  { path: ['audit', 'key'], summary: 'Print the public keys of the signatures in the audit log', usage: '[--config FILE]', details: 'Give them to whoever checks the log. An older approval key that is still configured has its own.', options: keyOptions, examples: ['countersign audit key > auditor.keys'], run: key },
+  { path: ['audit', 'key'], summary: 'Print the public keys of the signatures in the audit log and of receipts', usage: '[--config FILE]', details: 'Give them to whoever checks: first those of the log, then those of receipts, whose names end in #receipts. An older approval key that is still configured has its own.', options: keyOptions, examples: ['countersign audit key > auditor.keys'], run: key },
 ]

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseLine } from '../audit/line.ts'
 import { linesOf, listSegments } from '../audit/segment.ts'
-import { walsOf } from './audit-places.ts'
+import { caseIn, walsOf } from './audit-places.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { exit, Failure, type Io } from './io.ts'
 import { outputOption } from './rendering.ts'
@@ -101,35 +101,12 @@ const linesAfter = (wal: string, { segment, offset }: Position, take: (text: str
 
 const showOptions = { ...directoryOption, output: outputOption('table', 'json') } as const satisfies Options
 
-/** Everything about one try or one hold: first which tries and holds belong together, then all their records. */
 const show = async (args: readonly string[], io: Io): Promise<number> => {
   const { values, positionals } = parseOptions(args, showOptions, { min: 1, max: 1 })
-  const wals = walsOf(values.directory, io)
-  const known = new Set(positionals)
-  for (let size = 0; size !== known.size; ) {
-    size = known.size
-    for (const text of everyLine(wals, known)) {
-      const record = parseLine(text)
-      if (record === undefined || !concerns(record, known)) continue
-      for (const key of ['attempt', 'hold'] as const) if (typeof record[key] === 'string') known.add(record[key])
-    }
-  }
-  const lines = [...everyLine(wals, known)].filter((text) => {
-    const record = parseLine(text)
-    return record !== undefined && concerns(record, known)
-  })
-  if (lines.length === 0) throw new Failure('nothing is recorded about it here')
-  for (const line of byTime(lines.map(found))) print(io, values.output === 'json', line)
+  const records = caseIn(walsOf(values.directory, io), positionals[0] ?? '')
+  if (records.length === 0) throw new Failure('nothing is recorded about it here')
+  for (const { text } of records) print(io, values.output === 'json', found(text))
   return exit.ok
-}
-
-const concerns = (record: Readonly<Record<string, unknown>>, known: ReadonlySet<string>): boolean => [record['attempt'], record['hold'], record['code'], record['id']].some((value) => typeof value === 'string' && known.has(value))
-
-/** Lines that contain one of the words anywhere: parsing is left for those. */
-function* everyLine(wals: readonly string[], words: ReadonlySet<string>): Generator<string> {
-  for (const wal of wals) {
-    for (const { name } of listSegments(wal)) for (const { text, whole } of linesOf(`${wal}/${name}`)) if (whole && [...words].some((word) => text.includes(word))) yield text
-  }
 }
 
 export const auditCommands: readonly Command[] = [

@@ -16,6 +16,7 @@ import { holdCommands } from './holds.ts'
 import { identityCommands } from './identity.ts'
 import { loginCommands } from './login.ts'
 import { policyCommands } from './policy.ts'
+import { receiptCommands } from './receipt.ts'
 import { serveCommand } from './serve.ts'
 import { slackCommands } from './slack.ts'
 import { sqlCaseAction } from './sql-case-action.ts'
@@ -39,6 +40,7 @@ export const commands: readonly Command[] = [
   ...auditSearchCommands,
   auditExportCommand,
   ...auditEvidenceCommands,
+  ...receiptCommands,
   ...approvalCommands,
   healthcheckCommand,
   versionCommand,

@@ -1,5 +1,6 @@
 import type { ApprovalOptions } from '../approval/options.ts'
 import type { JournalOptions } from '../audit/options.ts'
+import type { ReceiptHeaders } from '../audit/receipts/header-receipts.ts'
 import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
 import type { CredentialOptions } from '../credentials/options.ts'
 import type { IdentityOptions } from '../identity/options.ts'
@@ -50,6 +51,8 @@ export interface Config {
   readonly journal: JournalOptions
   /** Who may read the whole log. */
   readonly auditReaders: { readonly groups: readonly string[] }
+  /** Which actions carry a receipt in a header. */
+  readonly receiptHeaders: ReceiptHeaders
   readonly sinks: readonly SinkOptions[]
   readonly channels: readonly ChannelConfig[]
   readonly policyFiles: readonly PolicyFile[]

@@ -28,6 +28,9 @@ export const logSigner = (config: Keyed): NoteSigner => noteSigner(config.deploy
 /** Older approval keys have signed when they were the first. */
 export const logSigners = (config: Keyed): readonly NoteSigner[] => deriveAll(config, 'log key').map((key) => noteSigner(config.deployment, privateKeyOf(key)))
 
+/** Sign what was decided about actions: the first one does, older ones have when they were the first. The sign in their name is in none of a deployment, so that no log can be called like them. */
+export const receiptSigners = (config: Keyed): readonly NoteSigner[] => deriveAll(config, 'receipt key').map((key) => noteSigner(`${config.deployment}#receipts`, privateKeyOf(key)))
+
 /** Equal values of one service get equal masks on all replicas. Whoever knows the masks cannot find the values without the key. */
 export const maskDigests = (config: Keyed): ((service: string) => (value: Uint8Array) => string) => (service) => {
   const secret = createSecretKey(derive(config, `mask key ${service}`))

@@ -91,6 +91,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       minFreeBytes: bytes(value.journal['min-free']),
     },
     auditReaders: makeReaders(value, checks),
+    receiptHeaders: value.audit.receipts,
     sinks: makeSinks(value.sinks, checks),
     channels: makeChannels(value, issuers, checks),
     policyFiles: readPolicyFiles(value.policies, checks),

@@ -271,9 +271,12 @@ const approvals = z
   .describe('Holds and approvals.')
 
 const audit = z
-  .strictObject({ readers: z.strictObject({ groups: z.array(name).default([]).describe('Groups whose people may.') }).prefault({}).describe('Who may search and read the whole audit log, in the console and by the API. Default: nobody. Each reading is on record.') })
+  .strictObject({
+    readers: z.strictObject({ groups: z.array(name).default([]).describe('Groups whose people may.') }).prefault({}).describe('Who may search and read the whole audit log, in the console and by the API. Default: nobody. Each reading is on record.'),
+    receipts: z.enum(['none', 'held', 'all']).default('held').describe('Which HTTP actions carry a short signed receipt in a header, upstream and back to the client: those that people let through, all that run, or none. Each costs one signature.'),
+  })
   .prefault({})
-  .describe('Reading the audit log.')
+  .describe('Reading the audit log, and receipts.')
 
 const limits = z
   .strictObject({

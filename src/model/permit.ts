@@ -9,6 +9,8 @@ export interface Permit {
   readonly action: Action
   readonly decision: Decision
   readonly hold?: string
+  /** A short signed receipt, for a header. */
+  readonly receipt?: string
   /** It runs by a grant; `rows`: it may change so many at most. */
   readonly grant?: { readonly id: string; readonly rows?: number }
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
+import { checkReceipt } from '../../src/audit/receipts/check.ts'
 import { action, caller } from '../audit/audit-samples.ts'
 import { auditLog } from '../channels/web/audit-log.ts'
 import { barriersIn } from './barriers.ts'
@@ -18,7 +20,7 @@ describe('the audit log in a browser', { concurrency: 1 }, () => {
     log = await auditLog(['dba'])
     await log.events({ type: 'decided', attempt: 'try-2', caller: { ...caller, subject: hostile }, action: { ...action, resources: [{ kind: 'table', name: hostile, access: 'write', tags: [] }] }, decision: { verdict: 'deny', matched: [], policyVersion: 'v' } })
     await log.sign()
-    at = await startConsole({}, '127.0.0.1', log.desk)
+    at = await startConsole({}, '127.0.0.1', log.desk, log.receipts)
     browser = await startChromium()
   })
   after(async () => {
@@ -55,12 +57,15 @@ describe('the audit log in a browser', { concurrency: 1 }, () => {
       await bob.getByText('It is what was signed.').waitFor()
       assert.match(await bob.locator('.proof').innerText(), /one of the \d+ records of prod\/r1\/1/)
       await inOrder(bob)
+      const [receipt] = await Promise.all([bob.waitForEvent('download'), bob.getByRole('link', { name: 'Download the signed receipt' }).click()])
+      assert.equal(receipt.suggestedFilename(), 'hold_1.receipt.json')
+      assert.equal(checkReceipt(readFileSync(await receipt.path()), [log.receiptSigner]).receipt.predicate.decision.result, 'approved')
       await bob.goto(`${at.url}/audit?text=---`)
       await bob.getByText('Nothing was looked for').waitFor()
       await inOrder(bob)
       await bob.goto(`${at.url}/audit?who=nobody-at-all`)
       await bob.getByText('Nothing is found').waitFor()
-      assert.deepEqual(log.read.slice(before).map((event) => event.type === 'audit-read' && event.query), ['search everything', 'search on=orders approver=bob', 'record r1/1/2', 'record r1/1/2', 'proof r1/1/2', 'search who=nobody-at-all'])
+      assert.deepEqual(log.read.slice(before).map((event) => event.type === 'audit-read' && event.query), ['search everything', 'search on=orders approver=bob', 'record r1/1/2', 'record r1/1/2', 'proof r1/1/2', 'receipt hold_1', 'search who=nobody-at-all'])
       assert.deepEqual(complaints.filter((text) => !text.includes('400')), [])
     })
   }

@@ -3,11 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AuditDesk } from '../../src/channels/web/audit-desk.ts'
+import type { ReceiptDesk } from '../../src/channels/web/receipt-desk.ts'
 import { makeConsoleListener } from '../../src/channels/web/listener.ts'
 import { makeIdentity } from '../../src/identity/make-identity.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { visibleRaw } from '../../src/lib/visible.ts'
 import type { Action } from '../../src/model/action.ts'
+import { defined } from '../../src/lib/defined.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
 import type { Approval } from '../../src/model/approval.ts'
 import type { Caller } from '../../src/model/caller.ts'
@@ -35,7 +37,7 @@ export const sqlAction = (sql: string, values: readonly string[] = [], over: Par
 }
 
 /** The whole console before real holds, with a real identity provider: alice, bob, carol and dave, of whom alice owns the agent. */
-export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, host: 'localhost' | '127.0.0.1' = '127.0.0.1', audit?: AuditDesk) => {
+export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, host: 'localhost' | '127.0.0.1' = '127.0.0.1', audit?: AuditDesk, receipts?: ReceiptDesk) => {
   await using making = new AsyncDisposableStack()
   const port = await freePort()
   const url = `http://${host}:${port}`
@@ -61,7 +63,7 @@ export const startConsole = async (over: Parameters<typeof makeWorld>[0] = {}, h
     files: [{ file: 'policies/customer-data.yaml', text: 'policy: customer-data\nrules: # </pre><script>\n' }],
   } as const
   const site = { store, passkeys, signIns: identity, keys: [randomBytes(32)], deployment: 'production', note: (event: AuditEvent) => void notes.push(event), markSql: makeHighlight(), policies: () => policiesNow, now: () => Date.now() + world.skewMs }
-  const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site, ...(audit === undefined ? {} : { audit }) }))
+  const listener = making.use(makeConsoleListener({ host: '127.0.0.1', port, url, hosts: [], streams: { total: 50, perViewer: 10 }, signIn }, { approvals: world.a.life, identity, roster: world.a.roster, log, site, ...defined({ audit, receipts }) }))
   await listener.listen()
 
   const party = (subject: string, more: Partial<Caller> = {}): Caller => ({ issuer: idp.issuer, subject, kind: 'human', groups: [], onBehalfOf: [], claims: {}, session: `s-${subject}`, authenticatedAt: 0, expiresAt: 4_000_000_000_000, address: '10.4.12.7', ...more })

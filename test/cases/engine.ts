@@ -15,6 +15,7 @@ import { makePostgresRuns, speaksPostgres } from './postgres/pg-run.ts'
 import { runAsCase } from './properties.ts'
 import { setUp } from './states.ts'
 import { swapDuring } from './swaps.ts'
+import { runReceipt } from './receipts.ts'
 import { runTampering } from './tampering-log.ts'
 import { runStep } from './steps.ts'
 import { checkRender } from './render.ts'
@@ -160,6 +161,10 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
   if ('tamper' in run.item) return await runTampering(run)
   if ('canonical' in run.item) return checkCanonical(run)
+  if (theCase.class === 'audit/receipt') {
+    await using world = await openWorld(run, redisUrl)
+    return await runReceipt(observe(theCase, run, world))
+  }
   if (theCase.area === 'masking') pending('answers of HTTP services are not masked yet')
   if (kind === 'render') return await checkRender(run)
   if ('property' in run.item) {

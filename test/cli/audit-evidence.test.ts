@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 import { openJournal } from '../../src/audit/file-journal.ts'
 import { noteSigner } from '../../src/audit/signed-note.ts'
 import { withApprovalKey } from '../../src/config/approval-key.ts'
-import { logSigner } from '../../src/config/deployment-keys.ts'
+import { logSigner, receiptSigners } from '../../src/config/deployment-keys.ts'
 import { finished, options, started, temporaryDirectory } from '../audit/audit-samples.ts'
 import { configText, makeFolder } from '../config/folder.ts'
 import { makeShell } from './shell.ts'
@@ -131,7 +131,8 @@ describe('evidence', () => {
     const keyed = withApprovalKey(config)
     await fill(config.journal.directory, 3, logSigner(keyed))
     assert.deepEqual((await shell.run(['audit', 'verify'])).code, 0)
-    assert.equal((await shell.run(['audit', 'key'])).out, `${logSigner(keyed).verifier}\n`)
+    assert.equal((await shell.run(['audit', 'key'])).out, `${logSigner(keyed).verifier}\n${receiptSigners(keyed)[0]?.verifier}\n`)
+    assert.match(receiptSigners(keyed)[0]?.verifier ?? '', /^countersign#receipts\+/)
     assert.equal((await shell.run(['audit', 'verify', '-c', 'elsewhere.yaml'])).code, 3)
     assert.equal((await shell.run(['audit', 'verify', '-k', 'nonsense'])).code, 2)
     for (const option of ['--checkpoint', '--proof']) assert.match((await shell.run(['audit', 'verify', option, 'nofile', ...(option === '--proof' ? ['norecord'] : [])])).err, /nofile cannot be read \(ENOENT\)/)

@@ -17,6 +17,7 @@ import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.
 import type { Sessions } from './login/sessions.ts'
 import type { ConsoleOptions } from './options.ts'
 import { WrongMethod } from './problem.ts'
+import type { ReceiptDesk } from './receipt-desk.ts'
 import { readJson } from './request-body.ts'
 import { decideEach, fateView } from './together.ts'
 
@@ -31,6 +32,8 @@ export interface ApiParts {
   readonly sessions?: Pick<Sessions, 'of'>
   /** Where the log is read; without it there is no `/api/audit`. */
   readonly audit?: AuditDesk
+  /** What was decided, signed; without it there is no `/api/receipts`. */
+  readonly receipts?: ReceiptDesk
   /** The OpenAPI document; without one there is no `/openapi.json`. */
   readonly openapi?: unknown
 }
@@ -59,7 +62,7 @@ interface Resource {
 
 const waitForAPerson = 'Only people vote, with a token of their own, and programs that a rule names. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
 
-export const makeApi = ({ approvals, identity, roster, links, sessions, audit, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
+export const makeApi = ({ approvals, identity, roster, links, sessions, audit, receipts, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
   const streams = makeEventStreams(approvals, options.streams)
 
   const claimOf = (request: IncomingMessage): Claim => {
@@ -216,6 +219,15 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, o
 
   const auditProof = async ({ request, id }: Visit): Promise<Answer> => ({ status: 200, body: await readAudit().prove(await viewerOf(request), id) })
 
+  const receiptsHere = (): ReceiptDesk => {
+    if (receipts === undefined) throw new Refusal('not-found', 'No receipts are given here.')
+    return receipts
+  }
+
+  const receipt = async ({ request, id }: Visit): Promise<Answer> => ({ status: 200, body: await receiptsHere().receipt(await viewerOf(request), id) })
+
+  const receiptKeys = async (): Promise<Answer> => ({ status: 200, body: receiptsHere().jwks })
+
   const events = async ({ request, response, query }: Visit): Promise<Answer> => {
     const viewer = await viewerOf(request)
     const last = headerValues(request, 'last-event-id')[0]
@@ -256,6 +268,8 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, o
     { path: /^\/api\/audit$/, GET: auditSearch },
     { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})$/, GET: auditRecord },
     { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})\/proof$/, GET: auditProof },
+    { path: /^\/api\/receipts\/([A-Za-z0-9_-]{1,150})$/, GET: receipt },
+    { path: /^\/\.well-known\/countersign-receipts\.jwks$/, GET: receiptKeys },
     { path: /^\/api\/whoami$/, GET: whoami },
     { path: /^\/api\/login-info$/, GET: loginInfo },
     { path: /^\/openapi\.json$/, GET: document },

@@ -33,7 +33,7 @@ export interface AuditDesk {
   prove(viewer: Caller, id: string): Promise<ProofReport>
 }
 
-const principalOf = ({ issuer, subject, kind, groups, email, name, clientId, owner }: Caller): Principal => ({ issuer, subject, kind, groups, ...defined({ email, name, clientId, owner }) })
+export const principalOf = ({ issuer, subject, kind, groups, email, name, clientId, owner }: Caller): Principal => ({ issuer, subject, kind, groups, ...defined({ email, name, clientId, owner }) })
 
 /** Who reads the log is in the log: nothing is shown before that is on record, and who may not is on record as well. */
 export const makeAuditDesk = ({ search, readers, record, keys }: AuditReading): AuditDesk => {

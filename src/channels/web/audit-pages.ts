@@ -13,7 +13,7 @@ import { statusOf } from './problem.ts'
 const onOnePage = 50
 
 /** The audit log for those who may read it: searched by a form, and one record with its whole action. */
-export const makeAuditPages = ({ audit, approvals }: { readonly audit: AuditDesk; readonly approvals: Pick<Approvals, 'show'> }) => {
+export const makeAuditPages = ({ audit, approvals, givesReceipts }: { readonly audit: AuditDesk; readonly givesReceipts: boolean; readonly approvals: Pick<Approvals, 'show'> }) => {
   const visibleHold = async (record: RecordData, { viewer }: Session): Promise<string | undefined> => {
     const { hold } = record
     if (typeof hold !== 'string' || !/^[A-Za-z0-9_-]{1,100}$/.test(hold)) return undefined
@@ -23,7 +23,7 @@ export const makeAuditPages = ({ audit, approvals }: { readonly audit: AuditDesk
   const record = async (session: Session, id: string, isVerified: boolean): Promise<Shown> => {
     const { record: found, all } = await audit.record(session.viewer, id)
     const proof = isVerified ? await audit.prove(session.viewer, id) : undefined
-    return { status: 200, title: `Record ${id}`, main: recordPage({ record: found, all, proof, hold: await visibleHold(JSON.parse(found.text) as RecordData, session) }) }
+    return { status: 200, title: `Record ${id}`, main: recordPage({ record: found, all, proof, receipt: givesReceipts, hold: await visibleHold(JSON.parse(found.text) as RecordData, session) }) }
   }
 
   return {

@@ -17,6 +17,7 @@ import type { MarkText } from './pages/marked-text.ts'
 import { makeStatement } from './pages/statement.ts'
 import type { Signing, Yes } from './passkeys/signing.ts'
 import { statusOf } from './problem.ts'
+import type { ReceiptDesk } from './receipt-desk.ts'
 
 export interface Shown {
   readonly status: number
@@ -59,7 +60,7 @@ export const makeLook = (markSql: MarkText | undefined): Look => async (hold, ba
 }
 
 /** The inbox, holds, and what people decide about them. */
-export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now }: { readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly signing: Signing; readonly now: () => number }) => {
+export const makeDecisions = ({ approvals, sessions, url, markSql, signing, receipts, now }: { readonly receipts?: Pick<ReceiptDesk, 'mayRead'> | undefined; readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly signing: Signing; readonly now: () => number }) => {
   const personOf = (hold: Hold, viewer: Caller) => hold.votes.findLast(({ by }) => by.issuer === viewer.issuer && by.subject === viewer.subject)
 
   const render = async (hold: Hold, session: Session, more: { readonly status?: number; readonly alert?: Alert; readonly typed?: string | undefined; readonly wish?: ReadonlyMap<string, string> | undefined } = {}): Promise<Shown> => {
@@ -67,7 +68,8 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, now 
     const obstacle = isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : 'not-eligible'
     const statement = await makeStatement(hold, markSql)
     const lack = obstacle === undefined && hold.state === 'pending' ? await signing.lack(hold, session) : undefined
-    const main = holdPage({ lack, hold, statement, viewer, csrf, obstacle, offers: approvals.offers(hold, viewer), own: obstacle === 'self-approval', mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed, wish: more.wish })
+    const own = obstacle === 'self-approval'
+    const main = holdPage({ receipt: receipts !== undefined && (own || receipts.mayRead(viewer)), lack, hold, statement, viewer, csrf, obstacle, offers: approvals.offers(hold, viewer), own, mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed, wish: more.wish })
     return { status: more.status ?? 200, title: `${stateText(hold.state)}: ${headline(hold)} ${targetText(hold)}`, main }
   }
 

@@ -30,6 +30,7 @@ import { makePasskeyRegister } from './passkeys/register.ts'
 import { makeSigning } from './passkeys/signing.ts'
 import { problemOf, WrongMethod } from './problem.ts'
 import { makeTogetherDesk } from './together-desk.ts'
+import type { ReceiptDesk } from './receipt-desk.ts'
 
 export interface SiteParts {
   readonly store: SessionStore
@@ -79,7 +80,7 @@ interface Route {
   readonly machine?: true
 }
 
-export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOptions }, boundary: Boundary, { approvals, identity, roster, audit, ...parts }: SiteParts & { readonly audit?: AuditDesk | undefined; readonly approvals: Approvals; readonly identity: Pick<Identity, 'standing'>; readonly roster?: Roster | undefined }): Site => {
+export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOptions }, boundary: Boundary, { approvals, identity, roster, audit, receipts, ...parts }: SiteParts & { readonly audit?: AuditDesk | undefined; readonly receipts?: ReceiptDesk | undefined; readonly approvals: Approvals; readonly identity: Pick<Identity, 'standing'>; readonly roster?: Roster | undefined }): Site => {
   const { now = Date.now } = parts
   const sealing = makeSealing(parts.keys)
   const sessions = makeSessions(options.signIn, options.url.startsWith('https:'), { store: parts.store, sealing, identity, roster, now })
@@ -107,7 +108,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const register = makePasskeyRegister({ store: parts.passkeys, sealing, now })
   const ceremonies = makeCeremonies({ store: parts.store, sealing, now })
   const passkeys = makePasskeyDesk({ register, ceremonies, sessions, sealing, url, deployment, stepUp: options.signIn.stepUp, note, now })
-  const decisions = makeDecisions({ approvals, sessions, url, markSql: parts.markSql, signing: makeSigning({ register, ceremonies, url, deployment, note, now }), now })
+  const decisions = makeDecisions({ approvals, sessions, url, receipts, markSql: parts.markSql, signing: makeSigning({ register, ceremonies, url, deployment, note, now }), now })
   const sendShown = (response: ServerResponse, session: Session, { status, title, main }: Shown): void => send(response, status, frame(title, { session, current: 'inbox' }), main)
   const inbox = withSession(async ({ response, target }, session) => sendShown(response, session, await decisions.inbox(session, target)))
   const hold = withSession(async ({ response, id }, session) => sendShown(response, session, await decisions.hold(session, id)))
@@ -167,7 +168,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
 
   const routes: readonly Route[] = [
     ...(parts.linking === undefined ? [] : linkRoutes(makeLinkPages({ ...parts.linking, sessions, note: parts.note }))),
-    ...(audit === undefined ? [] : auditRoutes(makeAuditPages({ audit, approvals }))),
+    ...(audit === undefined ? [] : auditRoutes(makeAuditPages({ audit, approvals, givesReceipts: receipts !== undefined }))),
     { path: /^\/$/, GET: inbox },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: hold },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/vote$/, POST: decide('vote') },
@@ -209,7 +210,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
 
   return {
     sessions,
-    serves: (path) => !path.startsWith('/api/') && path !== '/openapi.json',
+    serves: (path) => !path.startsWith('/api/') && !path.startsWith('/.well-known/') && path !== '/openapi.json',
     answer,
     fail(_request, response, error) {
       if (response.headersSent) return void response.destroy()

@@ -1,4 +1,5 @@
-import { createHash, createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto'
+import { createPrivateKey, sign, type KeyObject } from 'node:crypto'
+import { keySetText, publicJwk, thumbprint } from '../../lib/json-web-key.ts'
 import type { Caller, Principal } from '../../model/caller.ts'
 
 /** Says to an upstream who is calling, in a form that it can check without trusting the network between us. */
@@ -21,16 +22,10 @@ const described = ({ issuer, subject, kind, groups, email, owner }: Principal) =
 const saysTheSame = (a: Caller, b: Caller): boolean =>
   a === b || (a.expiresAt === b.expiresAt && a.subject === b.subject && a.issuer === b.issuer && (a.groups === b.groups || JSON.stringify(a.groups) === JSON.stringify(b.groups)))
 
-/** RFC 7638: required members only, in lexical order. */
-const thumbprint = (jwk: { readonly kty?: string; readonly crv?: string; readonly x?: string }): string =>
-  createHash('sha256').update(JSON.stringify({ crv: jwk.crv, kty: jwk.kty, x: jwk.x })).digest('base64url')
-
 /** `key` is an Ed25519 private key; all replicas of a deployment share it. */
 export const makeAssertions = (key: KeyObject, issuer: string): Assertions => {
   if (key.asymmetricKeyType !== 'ed25519') throw new Error('the assertion key must be an Ed25519 private key')
-  const jwk = createPublicKey(key).export({ format: 'jwk' })
-  const kid = thumbprint(jwk)
-  const header = segment({ alg: 'EdDSA', typ: 'countersign-assertion+jwt', kid })
+  const header = segment({ alg: 'EdDSA', typ: 'countersign-assertion+jwt', kid: thumbprint(publicJwk(key)) })
   const cache = new Map<string, { readonly caller: Caller; readonly until: number; readonly jwt: string }>()
 
   const issue = (caller: Caller, service: string, now: number): string => {
@@ -42,7 +37,7 @@ export const makeAssertions = (key: KeyObject, issuer: string): Assertions => {
   }
 
   return {
-    jwks: JSON.stringify({ keys: [{ ...jwk, kid, alg: 'EdDSA', use: 'sig' }] }),
+    jwks: keySetText([key]),
     assertionFor(caller, service, now) {
       const name = `${caller.session}\n${service}`
       const kept = cache.get(name)

@@ -2,6 +2,7 @@ import type { Outcome } from '../../model/outcome.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import { responseHeaders } from './codec/headers.ts'
 import { makeKeeper } from './kept-reply.ts'
+import { receiptHeader } from './reply.ts'
 import type { Outgoing, Upstream } from './upstream.ts'
 
 /** Longest reply that is kept where nobody else gets it. The rest of a longer one is read and dropped: its action runs to its end. */
@@ -15,7 +16,7 @@ export interface Collected {
 }
 
 /** Sends the request and keeps the whole answer. Rejects with a `Refusal` only while nothing was sent. */
-export const collect = (upstream: Upstream, outgoing: Outgoing, signal: AbortSignal): Promise<Collected> =>
+export const collect = (upstream: Upstream, outgoing: Outgoing, signal: AbortSignal, receipt?: string): Promise<Collected> =>
   new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new Refusal('draining', 'NOT EXECUTED. This replica is going away.'))
     const began = performance.now()
@@ -41,7 +42,7 @@ export const collect = (upstream: Upstream, outgoing: Outgoing, signal: AbortSig
     giveUp = upstream.send(outgoing, {
       head(code, raw) {
         status = code
-        keeper.head(code, responseHeaders(raw.map((part) => part.toString('latin1'))))
+        keeper.head(code, [...responseHeaders(raw.map((part) => part.toString('latin1'))), ...(receipt === undefined ? [] : [receiptHeader, receipt])])
         return true
       },
       data(chunk) {

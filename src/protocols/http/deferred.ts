@@ -77,9 +77,9 @@ export const makeDeferred = ({ gate, identity, policies, assertions }: DeferredP
       async run(permit, credential) {
         if (restored === undefined || permit.hold !== hold.id) throw new Error('an action without a client reached its run by no approval of its own')
         const { kept, entry, frame } = restored
-        const headers = frame.headers(permit.caller, action, credential.headers)
+        const headers = frame.headers(permit, action, credential.headers)
         redeem(permit, action.digest)
-        const collected = await collect(entry.upstream, { method: frame.method, target: frame.target.raw, headers, body: kept.body ?? null }, signal)
+        const collected = await collect(entry.upstream, { method: frame.method, target: frame.target.raw, headers, body: kept.body ?? null }, signal, permit.receipt)
         reply = collected.kept
         return collected.outcome
       },

@@ -59,6 +59,8 @@ const framedLength = (headers: string[], raw: readonly Buffer[]): number => {
   return -1
 }
 
+export const receiptHeader = 'Countersign-Receipt'
+
 export interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -67,6 +69,8 @@ export interface Exchange {
   readonly occasion: () => Occasion
   /** Keep a copy of the answer for a repeat. An action that was released by people then runs to its end even if the client leaves. */
   readonly keep: boolean
+  /** For the client, and for whoever gets the kept answer. */
+  readonly receipt?: string | undefined
   /** Whether the connection should end with this answer. */
   readonly closing: () => boolean
 }
@@ -80,7 +84,7 @@ export interface Forwarded {
  * Sends the request and streams the answer as it comes, as fast as the slower side.
  * Rejects with a `Refusal` only while nothing was sent; after that it answers the client itself.
  */
-export const forward = ({ request, response, upstream, outgoing, occasion, keep, closing }: Exchange): Promise<Forwarded> =>
+export const forward = ({ request, response, upstream, outgoing, occasion, keep, closing, receipt }: Exchange): Promise<Forwarded> =>
   new Promise((resolve, reject) => {
     const began = performance.now()
     const keeper = keep ? makeKeeper() : undefined
@@ -128,6 +132,7 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
         status = code
         resumeUpstream = resume
         const headers = responseHeaders(textOf(raw))
+        if (receipt !== undefined) headers.push(receiptHeader, receipt)
         announced = framedLength(headers, raw)
         keeper?.head(code, headers)
         if (response.destroyed) return true

@@ -66,7 +66,7 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
     const attempt: Attempt = {
       recheck: () => parts.identity.recheck(caller, claim),
       run(permit, credential) {
-        const headers = [...frame.headers(permit.caller, action, credential.headers), 'connection', 'Upgrade', 'upgrade', 'websocket']
+        const headers = [...frame.headers(permit, action, credential.headers), 'connection', 'Upgrade', 'upgrade', 'websocket']
         redeem(permit, action.digest)
         return tunnel(request, socket, head, { upstream: entry.upstream, target: frame.target.raw, headers, received, progress: { entry, notes: received.notes } }, (end) => watch(received, action, end))
       },

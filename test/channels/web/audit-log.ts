@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { openJournal, type RecoveredJournal } from '../../../src/audit/file-journal.ts'
 import { noteSigner } from '../../../src/audit/signed-note.ts'
+import { makeReceiptDesk } from '../../../src/channels/web/receipt-desk.ts'
 import { makeAuditDesk } from '../../../src/channels/web/audit-desk.ts'
 import type { AuditEvent } from '../../../src/model/audit-event.ts'
 import { openAuditSearch } from '../../../src/stores/embedded/audit-index/audit-search.ts'
@@ -33,18 +34,18 @@ export const auditLog = async (readers: readonly string[]) => {
   const search = making.use(openAuditSearch(place.path, () => {}))
   const read: AuditEvent[] = []
   const state = { readers }
-  const desk = makeAuditDesk({
-    search,
-    readers: () => state.readers,
-    keys: [signer],
-    record: async (event) => {
-      await journal.append(event, 'written')
-      read.push(event)
-    },
-  })
+  const record = async (event: AuditEvent): Promise<void> => {
+    await journal.append(event, 'written')
+    read.push(event)
+  }
+  const desk = makeAuditDesk({ search, readers: () => state.readers, keys: [signer], record })
+  const receiptSigner = noteSigner('prod#receipts', generateKeyPairSync('ed25519').privateKey)
+  const receipts = makeReceiptDesk({ search, readers: desk, record, deployment: 'prod', signers: [receiptSigner] })
   const own = making.move()
   return {
     desk,
+    receipts,
+    receiptSigner,
     state,
     directory: place.path,
     /** What is on record of reading. */

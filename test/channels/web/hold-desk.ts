@@ -2,6 +2,8 @@ import type { Approvals } from '../../../src/approval/approvals.ts'
 import type { GrantView } from '../../../src/approval/grants.ts'
 import type { Identity } from '../../../src/identity/identity.ts'
 import type { AuditDesk } from '../../../src/channels/web/audit-desk.ts'
+import type { ReceiptDesk } from '../../../src/channels/web/receipt-desk.ts'
+import { defined } from '../../../src/lib/defined.ts'
 import { makeConsoleListener } from '../../../src/channels/web/listener.ts'
 import type { ConsoleOptions } from '../../../src/channels/web/options.ts'
 import { partiesOf, sameParty, type Caller, type Principal } from '../../../src/model/caller.ts'
@@ -159,10 +161,10 @@ export const makeDesk = (from = issuer) => {
 
 export const silent = { info() {}, warn() {}, error() {} }
 
-export const startDesk = async (more: Partial<ConsoleOptions> = {}, openapi?: unknown, audit?: AuditDesk) => {
+export const startDesk = async (more: Partial<ConsoleOptions> = {}, openapi?: unknown, audit?: AuditDesk, receipts?: ReceiptDesk) => {
   const { desk, approvals, identity } = makeDesk()
   const options: ConsoleOptions = { host: '127.0.0.1', port: 0, url: 'https://approvals.example.org', hosts: ['127.0.0.1'], streams: { total: 10, perViewer: 2 }, login: { issuer, clientId: 'countersign-cli', scopes: ['openid', 'groups'] }, ...more }
-  const listener = makeConsoleListener(options, { approvals, identity, log: silent, ...(openapi === undefined ? {} : { openapi }), ...(audit === undefined ? {} : { audit }) })
+  const listener = makeConsoleListener(options, { approvals, identity, log: silent, ...defined({ openapi, audit, receipts }) })
   const { port } = await listener.listen()
   const url = `http://127.0.0.1:${port}`
   const call = async (method: string, path: string, { token, body, headers = {} }: { token?: string; body?: unknown; headers?: Record<string, string> } = {}) => {

@@ -34,7 +34,7 @@ const check = (path: string, method: string, answer: { readonly status: number; 
 
 test('every answer is one that the document describes', async () => {
   await using log = await auditLog(['security'])
-  await using desk = await startDesk({}, document, log.desk)
+  await using desk = await startDesk({}, document, log.desk, log.receipts)
   const ira = person('ira', 'incident')
   const circle = { groups: ['incident'], users: [{ issuer: ira.issuer, subject: 'ira' }] }
   const usual = makeHold().terms
@@ -92,6 +92,8 @@ test('every answer is one that the document describes', async () => {
     await audit(one, `/api/audit/${id}`, options)
     await audit(`${one}/proof`, `/api/audit/${id}/proof`, options)
   }
+  for (const [id, options] of [['hold_1', alice], ['CS-NONE', alice]] as const) await audit('/api/receipts/{name}', `/api/receipts/${id}`, options)
+  await audit('/.well-known/countersign-receipts.jwks', '/.well-known/countersign-receipts.jwks', {})
   await log.sign()
   await audit(`${one}/proof`, '/api/audit/r1/1/0/proof')
   for (const path of ['/api/whoami', '/api/login-info', '/openapi.json']) await call('get', path, '', path === '/openapi.json' ? {} : alice)
@@ -100,7 +102,7 @@ test('every answer is one that the document describes', async () => {
 
   const described = Object.entries(document.paths).flatMap(([path, operations]) => Object.entries(operations).flatMap(([method, { responses }]) => (responses ? Object.keys(responses).map((key) => `${method} ${path} ${key}`) : [])))
   // A stream is looked at in its own test; two resources can only fail when a server has none.
-  const elsewhere = ['get /api/holds/events 200', 'get /api/login-info default', 'get /openapi.json default']
+  const elsewhere = ['get /api/holds/events 200', 'get /api/login-info default', 'get /openapi.json default', 'get /.well-known/countersign-receipts.jwks default']
   assert.deepEqual(described.filter((line) => !covered.has(line) && !elsewhere.includes(line)), [])
 })
 

@@ -9,6 +9,7 @@ import { approversIn } from '../../../model/decision.ts'
 import type { Lack } from '../passkeys/signing.ts'
 import { grantedCard, grantFields } from './grants.ts'
 import { html, type Html } from './html.ts'
+import { receiptLink } from './receipt-link.ts'
 import { besidesVoting, markText, notices, type Offers } from './people.ts'
 import type { Statement } from './statement.ts'
 import { runText } from './statement.ts'
@@ -29,6 +30,8 @@ export interface HoldPage {
   /** What the viewer still needs for a yes. */
   readonly lack: Lack | undefined
   readonly url: string
+  /** Whether the viewer may have its receipt. */
+  readonly receipt: boolean
   readonly now: number
   /** What happened to a decision that was just sent. */
   readonly alert?: { readonly heading: string; readonly text: string } | undefined
@@ -132,6 +135,7 @@ ${hold.waiting !== undefined && isOpen(hold.state) && html`<p class="hint">${hol
 ${hold.reaches !== undefined && hold.reaches.length > 0 && html`<p class="hint">${hold.reaches.map(({ channel, state }, at) => html`${at > 0 && ', '}${said(channel)}: ${state}`)}</p>`}</section>`
 }
 
-const record = ({ hold, url }: HoldPage): Html =>
+const record = ({ hold, url, receipt }: HoldPage): Html =>
   html`<section class="card"><h2>Record</h2><dl class="record"><dt>Digest</dt><dd><code>${hold.action.digest}</code></dd><dt>Hold</dt><dd><code>${hold.id}</code></dd><dt>Revision</dt><dd>${hold.revision}</dd></dl>
+${receipt && receiptLink(hold.id, hold.code)}
 <p class="hint">The same on the command line:</p><pre class="cli" tabindex="0">countersign holds show ${hold.id} --server ${url}</pre></section>`

@@ -6,6 +6,7 @@ import { said, verbText } from '../../words.ts'
 import type { ProofReport } from '../audit-desk.ts'
 import { precise, stepText, typeText } from './audit-words.ts'
 import { html, type Html } from './html.ts'
+import { receiptLink } from './receipt-link.ts'
 
 export interface RecordPage {
   readonly record: FoundRecord
@@ -15,6 +16,8 @@ export interface RecordPage {
   readonly proof?: ProofReport | undefined
   /** Its hold, where the viewer may see that, too. */
   readonly hold?: string | undefined
+  /** Whether there are receipts here. */
+  readonly receipt: boolean
 }
 
 const dataOf = ({ text }: FoundRecord): RecordData => JSON.parse(text) as RecordData
@@ -36,13 +39,19 @@ ${who !== undefined && html`<p class="lead">${said(who)}${summary.for !== undefi
 <aside aria-label="Proof and facts">
 ${proofCard(about)}
 <section class="card"><h2>Facts</h2><dl>${fact('Outcome', outcome)}${fact('Rule', rules.join(', '))}${fact('Approvers', approvers.map(({ name, verdict }) => `${name} (${verdict === 'approve' ? 'yes' : 'no'})`).join(', '))}${fact('On', on.join(', '))}${fact('Record', record.id)}</dl>
-${about.hold !== undefined && html`<p><a href="/holds/${about.hold}">Open the hold</a></p>`}</section>
+${about.hold !== undefined && html`<p><a href="/holds/${about.hold}">Open the hold</a></p>`}${about.receipt && receiptOf(data)}</section>
 </aside>
 </div>
 </article>`
 }
 
 const fact = (name: string, value: string | undefined): Html | undefined => (value === undefined || value === '' ? undefined : html`<dt>${name}</dt><dd>${said(value)}</dd>`)
+
+/** Of an action, by its hold or its only try. */
+const receiptOf = (data: RecordData): Html | undefined => {
+  const name = data['hold'] ?? data['attempt']
+  return typeof name === 'string' && /^[A-Za-z0-9_-]{1,150}$/.test(name) ? receiptLink(name, name) : undefined
+}
 
 const step = (one: FoundRecord, isThis: boolean): Html => {
   const data = dataOf(one)
