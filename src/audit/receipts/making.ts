@@ -1,7 +1,7 @@
 import { defined } from '../../lib/defined.ts'
 import { leafHash } from '../../lib/leaf-hash.ts'
+import { list, part, parts, text, type RecordData } from '../record-data.ts'
 import type { FoundRecord } from '../search/audit-search.ts'
-import type { RecordData } from '../search/fields.ts'
 import { sealEnvelope, type ReceiptSigner } from './envelope.ts'
 import { readReceipt, receiptText, type Approver, type Receipt, type ReceiptPredicate } from './statement.ts'
 
@@ -10,10 +10,7 @@ import { readReceipt, receiptText, type Approver, type Receipt, type ReceiptPred
 type Result = ReceiptPredicate['decision']['result']
 type Observed = ReceiptPredicate['effect']['observed']
 
-const part = (value: unknown): RecordData => (typeof value === 'object' && value !== null ? (value as RecordData) : {})
-const list = (value: unknown): readonly RecordData[] => (Array.isArray(value) ? value.map(part) : [])
-const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
-const texts = (value: unknown): string[] => (Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [])
+const texts = (value: unknown): string[] => list(value).filter((one) => typeof one === 'string')
 const time = (at: unknown): string | undefined => (typeof at === 'number' && Math.abs(at) < 8.64e15 ? new Date(at).toISOString() : undefined)
 
 export interface Case {
@@ -47,7 +44,7 @@ const approverOf = (vote: RecordData): Approver => {
 const approversOf = (data: readonly RecordData[]): Approver[] => {
   const votes = new Map<string, Approver>()
   for (const { type, vote, votes: counted } of data) {
-    for (const one of type === 'voted' || type === 'broke-glass' ? [part(vote)] : list(counted)) {
+    for (const one of type === 'voted' || type === 'broke-glass' ? [part(vote)] : parts(counted)) {
       const approver = approverOf(one)
       const key = JSON.stringify([approver.issuer, approver.subject, approver.at])
       if (!votes.has(key) || approver.evidence !== undefined) votes.set(key, approver)
@@ -81,7 +78,7 @@ const effectOf = (data: readonly RecordData[], result: Result): ReceiptPredicate
 
 const actionOf = (action: RecordData): ReceiptPredicate['action'] => ({
   protocol: text(action['protocol']) ?? '', service: text(action['service']) ?? '', verb: text(action['verb']) ?? '', shape: text(action['shape']) ?? '', tags: texts(action['tags']),
-  resources: list(action['resources']).map(({ kind, name, access, tags }) => ({ kind: text(kind) ?? '', name: text(name) ?? '', access: text(access) ?? '', tags: texts(tags) })),
+  resources: parts(action['resources']).map(({ kind, name, access, tags }) => ({ kind: text(kind) ?? '', name: text(name) ?? '', access: text(access) ?? '', tags: texts(tags) })),
   ...defined({ verbs: Array.isArray(action['verbs']) ? texts(action['verbs']) : undefined, place: action['place'] as ReceiptPredicate['action']['place'] }),
 })
 
@@ -113,10 +110,10 @@ export const receiptOf = ({ records, data }: Case, deployment: string, made: num
         verdict: (text(decision['verdict']) ?? (held === undefined ? 'deny' : 'hold')) as 'allow',
         result,
         policyVersion,
-        rules: list(decision['matched']).map(({ policy, rule, then, at, observed }) => ({ policy: text(policy) ?? '', rule: text(rule) ?? '', then: text(then) ?? '', at: text(at) ?? '', observed: observed === true })),
+        rules: parts(decision['matched']).map(({ policy, rule, then, at, observed }) => ({ policy: text(policy) ?? '', rule: text(rule) ?? '', then: text(then) ?? '', at: text(at) ?? '', observed: observed === true })),
         ...defined({ refusal: result === 'refused' ? text(data.findLast(({ type }) => type === 'refused')?.['code']) : undefined, releasedUnder: releasedUnder === policyVersion ? undefined : releasedUnder, grant: text(of('grant-used')?.['grant']) }),
       },
-      requester: { ...personOf(asked['caller']), onBehalfOf: list(part(asked['caller'])['onBehalfOf']).map(personOf) },
+      requester: { ...personOf(asked['caller']), onBehalfOf: parts(part(asked['caller'])['onBehalfOf']).map(personOf) },
       approvers: approversOf(data),
       constraints: { ...terms, ...defined({ until: time(held?.['deadline']) }) },
       times: { requested: timeOf(data[0]) ?? '', ...defined({ held: timeOf(held), released: timeOf(released), started: timeOf(of('started')), ended: timeOf(data.find(({ type }) => type === 'finished' || type === 'outcome-unknown') ?? of('hold-expired') ?? of('hold-withdrawn')) }) },
