@@ -13,10 +13,12 @@ const parse = (text: string): URL | undefined => {
 
 const hostOf = (url: URL): string => url.hostname.replace(/\.$/, '').toLowerCase()
 
+const forbidden = 'leads to a link-local, metadata or unspecified address'
+
 const common = (url: URL): string | undefined => {
   if (url.username !== '' || url.password !== '') return 'holds credentials; a URL is no place for them'
   if (url.hash !== '') return 'has a fragment, which is never sent'
-  if (isForbiddenHost(url.hostname)) return 'leads to a link-local, metadata or unspecified address'
+  if (isForbiddenHost(url.hostname)) return forbidden
   return undefined
 }
 
@@ -25,11 +27,14 @@ export const outboundProblem = (text: string, { hosts }: OutboundRule): string |
   const url = parse(text)
   if (url === undefined) return 'is no URL'
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopbackHost(url.hostname))) return 'must be https, or http on loopback'
-  const wrong = common(url)
-  if (wrong !== undefined) return wrong
-  if (hosts !== undefined && !hosts.some((host) => host.toLowerCase().replace(/\.$/, '') === hostOf(url).replace(/^\[|\]$/g, ''))) return `is on a host that outbound.hosts does not name (${hostOf(url)})`
-  return undefined
+  return common(url) ?? unnamed(hostOf(url), hosts)
 }
+
+/** The same for a host that is spoken to in another way than by HTTP. */
+export const hostProblem = (host: string, { hosts }: OutboundRule): string | undefined => (isForbiddenHost(host) ? forbidden : unnamed(host.replace(/\.$/, '').toLowerCase(), hosts))
+
+const unnamed = (host: string, hosts: OutboundRule['hosts']): string | undefined =>
+  hosts === undefined || hosts.some((one) => one.toLowerCase().replace(/\.$/, '') === host.replace(/^\[|\]$/g, '')) ? undefined : `is on a host that outbound.hosts does not name (${host})`
 
 /** What is wrong with an upstream: an origin and nothing else, and never a metadata address. */
 export const originProblem = (text: string): string | undefined => {

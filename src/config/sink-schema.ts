@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, duration, flag, path, secret, secretFile, size, text, texts } from './fields.ts'
+import { count, duration, flag, path, remote, secret, secretFile, size, text, texts, tls } from './fields.ts'
 
 /* Where audit events go beside the journal. */
 
@@ -73,6 +73,17 @@ export const sink = z
       service: text('`service.name` of the resource.').default('countersign'),
       ...format('ocsf'),
       ...web(),
+    }),
+    z.strictObject({
+      kind: z.literal('syslog').describe('Syslog over TLS (RFC 5424 and 5425). Best effort: the protocol has no acknowledgement.'),
+      address: remote.describe('The receiver, host:port; usually port 6514.'),
+      ...ca,
+      tls: tls('The certificate that we show to the receiver.'),
+      facility: count('Facility: 13 is the log audit, 4 and 10 are security, 16 to 23 are local.', 13, 0, 23),
+      'sd-id': text('Name of the structured data that carries the id of the record.').default('countersign@32473'),
+      'max-size': size('Longest message that the receiver takes whole; in rsyslog `maxMessageSize`. Longer ones become dead letters, because receivers cut them without a word.', '8KiB', 1_048_576),
+      timeout: duration('For one batch.', '10s'),
+      ...format('ocsf'),
     }),
   ])
   .describe('Where audit events go beside the journal.')

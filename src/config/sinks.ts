@@ -1,11 +1,12 @@
 import { resolve } from 'node:path'
 import { defined } from '../lib/defined.ts'
-import type { Secret } from '../lib/secret.ts'
+import { Secret } from '../lib/secret.ts'
 import type { Path } from '../lib/yaml-source.ts'
 import type { SinkOptions } from '../sinks/options.ts'
 import { type Checks, missing } from './checks.ts'
+import { splitAddress } from './fields.ts'
 import { bytes, ms } from './issuers.ts'
-import { outboundProblem } from './outbound.ts'
+import { hostProblem, outboundProblem } from './outbound.ts'
 import { makeRedisUrl } from './redis-url.ts'
 import type { ConfigSource } from './schema.ts'
 import type { SinkSource } from './sink-schema.ts'
@@ -38,6 +39,10 @@ export const makeSinks = (sinks: ConfigSource['sinks'], checks: Checks): readonl
         return { kind: 'datadog', name, ...makeWeb(path, source, checks, 'base'), apiKey: checks.secret([...path, 'api-key'], source['api-key'], source['api-key-file'], true) ?? missing, service: source.service, tags: source.tags }
       case 'otlp':
         return { kind: 'otlp', name, ...makeWeb(path, source, checks), headers: makeHeaders(path, source, checks), service: source.service }
+      case 'syslog':
+        checks.warn([...path, 'kind'], 'has no acknowledgement: records that are on their way when a receiver or we end are lost, and nobody knows; another sink beside it keeps them')
+        if (!/^[!#-<>-\\^-~]{1,32}$/.test(source['sd-id'])) checks.report([...path, 'sd-id'], 'is up to 32 characters of printable ASCII, without spaces, "=", "]" and quotes')
+        return { kind: 'syslog', name, ...makeRemote([...path, 'address'], source.address, checks), ...makeTls(path, source, checks), facility: source.facility, sdId: source['sd-id'], maxBytes: bytes(source['max-size']), timeoutMs: ms(source.timeout) }
     }
   }
   return Object.entries(sinks).map(([name, source]) => ({ ...make(name, source), format: source.format }))
@@ -77,4 +82,17 @@ const makeHeaders = (path: Path, source: Extract<SinkSource, { readonly kind: 'o
   const name = source.header?.toLowerCase() ?? ''
   if (source.header !== undefined && (!TOKEN.test(name) || notOurs.has(name))) checks.report([...path, 'header'], 'is no header that carries a credential')
   return [...(authorization === undefined ? [] : [{ name: 'authorization', value: authorization }]), ...(value === undefined ? [] : [{ name, value }])]
+}
+
+const makeRemote = (path: Path, address: string, checks: Checks): { readonly host: string; readonly port: number } => {
+  const at = splitAddress(address)
+  const problem = hostProblem(at.host, checks.outbound)
+  if (problem !== undefined) checks.report(path, problem)
+  return at
+}
+
+const makeTls = (path: Path, { tls, 'ca-file': file }: Extract<SinkSource, { readonly kind: 'syslog' }>, checks: Checks) => {
+  const cert = checks.file([...path, 'tls', 'cert-file'], tls?.['cert-file'])?.text
+  const key = checks.file([...path, 'tls', 'key-file'], tls?.['key-file'])?.text
+  return defined({ ca: checks.file([...path, 'ca-file'], file)?.text, certificate: cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) } })
 }

@@ -27,5 +27,6 @@ export type SinkOptions =
   | ({ readonly kind: 'splunk'; readonly token: Secret; readonly sourcetype: string; readonly index?: string; readonly ackMs?: number } & Web & Common)
   | ({ readonly kind: 'datadog'; readonly apiKey: Secret; readonly service: string; readonly tags: readonly string[] } & Web & Common)
   | ({ readonly kind: 'otlp'; readonly headers: readonly { readonly name: string; readonly value: Secret }[]; readonly service: string } & Web & Common)
+  | ({ readonly kind: 'syslog'; readonly host: string; readonly port: number; readonly ca?: string; readonly certificate?: { readonly cert: string; readonly key: Secret }; readonly facility: number; readonly sdId: string; readonly maxBytes: number; readonly timeoutMs: number } & Common)
 
 export type OptionsOf<K extends SinkOptions['kind']> = Extract<SinkOptions, { readonly kind: K }>

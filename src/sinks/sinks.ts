@@ -12,6 +12,7 @@ import { makeRedisSink } from './redis.ts'
 import type { Sink } from './sink.ts'
 import { makeSplunkSink } from './splunk.ts'
 import { makeStdoutSink } from './stdout.ts'
+import { makeSyslogSink } from './syslog.ts'
 import { makeTail, type SinkState, type usualPace } from './tail.ts'
 
 export interface SinksParts {
@@ -79,5 +80,7 @@ const makeSink = (options: SinkOptions): Sink => {
       return makeDatadogSink(options)
     case 'otlp':
       return makeOtlpSink(options)
+    case 'syslog':
+      return makeSyslogSink(options)
   }
 }

@@ -16,6 +16,8 @@ const needed: readonly SystemPackage[] = [
   { command: 'redis-server', package: 'redis-server', why: 'the tests of the Redis store run against a real one' },
   { command: 'postgres', package: 'postgresql', why: 'the tests of the PostgreSQL proxy run against a real server', isThere: () => findPostgres() !== undefined },
   { command: 'chromium', package: 'chromium', why: 'the console is tested in a real browser' },
+  { command: 'rsyslogd', package: 'rsyslog', why: 'the syslog sink is tested against a real one' },
+  { command: 'the TLS driver of rsyslogd', package: 'rsyslog-openssl', why: 'the syslog sink speaks TLS only', isThere: () => globSync('/usr/lib/*/rsyslog/lmnsd_ossl.so').length > 0 },
   { command: 'psql', package: 'postgresql-client', why: 'the tests of the PostgreSQL proxy run psql through it' },
 ]
 
