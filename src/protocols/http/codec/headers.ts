@@ -207,20 +207,22 @@ const withoutWaiting = (value: string): string =>
   // A quoted text could contain what looks like an item: then all of it counts.
   value.includes('"') ? value : value.split(',').map((item) => item.trim()).filter((item) => item !== '' && !aboutWaiting.test(item)).join(', ')
 
+/** In which a browser presents its token. */
 export const sessionCookie = '__Host-countersign'
 
-/** The cookies without our own session; byte-identical where it is not among them. */
+/** That, and the console's: cookies know hosts and no ports, so a console of the same host has a browser send them here as well. */
+const isOurCookie = (name: string): boolean => /^(?:__Host-countersign(?:-session|-login)?|countersign-(?:session|login))$/.test(name)
+const nameIn = (pair: string): string => (pair.split('=', 1)[0] ?? '').replace(/\s+/g, '')
+
+/** The cookies without ours; byte-identical where none of them is there. */
 const withoutSession = (value: string): string => {
-  if (!value.includes(sessionCookie)) return value
-  return value
-    .split(';')
-    .map((part) => part.trim())
-    .filter((part) => part !== '' && part !== sessionCookie && !part.startsWith(`${sessionCookie}=`) && !part.replace(/\s+/g, '').startsWith(`${sessionCookie}=`))
-    .join('; ')
+  if (!value.includes('countersign')) return value
+  const pairs = value.split(';').map((part) => part.trim())
+  return pairs.some((pair) => isOurCookie(nameIn(pair))) ? pairs.filter((pair) => pair !== '' && !isOurCookie(nameIn(pair))).join('; ') : value
 }
 
 /** Nobody but us logs a browser in: a service that sets our session would make people act as somebody else. */
-const setsOurSession = (value: string): boolean => value.includes(sessionCookie) && (value.split(/[=;]/, 1)[0] ?? '').trim() === sessionCookie
+const setsOurSession = (value: string): boolean => value.includes('countersign') && isOurCookie(nameIn(value.split(';', 1)[0] ?? ''))
 
 /** An upstream's headers without what is meant for this hop only, what it lists in `Connection`, names that are ours to say, and our session. */
 export const responseHeaders = (rawHeaders: readonly string[]): string[] => {

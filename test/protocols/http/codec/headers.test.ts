@@ -73,6 +73,8 @@ describe('forwarded headers', () => {
     assert.equal(cookie('__Host-countersign=abc'), undefined)
     assert.equal(cookie('a=1 ;  b=2'), 'a=1 ;  b=2')
     assert.equal(cookie('__Host-countersign =abc; b=2'), 'b=2')
+    for (const name of ['__Host-countersign-session', '__Host-countersign-login', 'countersign-session', 'countersign-login', ' countersign-session ']) assert.equal(cookie(`a=1; ${name}=abc`), 'a=1', name)
+    assert.equal(cookie('a=countersign-session; countersign-theme=dark'), 'a=countersign-session; countersign-theme=dark')
     assert.equal(cookie('__Host-countersigned=abc'), '__Host-countersigned=abc')
   })
 
@@ -139,7 +141,7 @@ describe('our headers', () => {
 
 describe('response headers', () => {
   test('an upstream cannot set our session', () => {
-    assert.deepEqual(responseHeaders(['Set-Cookie', '__Host-countersign=x; Secure; Path=/', 'SET-COOKIE', ' __Host-countersign =x', 'Set-Cookie', '__Host-countersign']), [])
+    assert.deepEqual(responseHeaders(['Set-Cookie', '__Host-countersign=x; Secure; Path=/', 'SET-COOKIE', ' __Host-countersign =x', 'Set-Cookie', '__Host-countersign', 'Set-Cookie', '__Host-countersign-session=x', 'Set-Cookie', 'countersign-login=x; Path=/']), [])
     const others = ['Set-Cookie', '__Host-countersigned=x', 'Set-Cookie', 'a=__Host-countersign=x']
     assert.deepEqual(responseHeaders(others), others)
   })
