@@ -1,5 +1,6 @@
 import type { FakeTeams } from '../channels/teams/fake-teams.ts'
 import { startPair } from '../stores/sentinel-pair.ts'
+import { startBrowsers, type Browsers } from './browsers.ts'
 import { certificate } from './certificate.ts'
 import { isTree, list, type Run } from './loader.ts'
 import { demandPasskey, passkeyState } from './passkeys.ts'
@@ -18,6 +19,7 @@ export interface Arrangement extends AsyncDisposable {
   readonly files: (folder: string) => void
   readonly teams?: FakeTeams
   readonly slack?: SlackPlace
+  readonly browsers?: Browsers
 }
 
 export const tokenState = 'a service-account token of svc-a exists'
@@ -29,7 +31,7 @@ const usesSlack = ({ item }: Run): boolean => 'slack' in item || / Slack/.test(S
 /** What of the arrangement is not in `given`: two runs with another one need two worlds. */
 export const arrangementKey = (run: Run): string => (usesTls(run) ? 'tls' : '')
 
-export const arrange = async (run: Run): Promise<Arrangement> => {
+export const arrange = async (run: Run, area: string): Promise<Arrangement> => {
   const { given, item } = run
   await using begun = new AsyncDisposableStack()
   const opaque = given['state'] === tokenState || (isTree(given['settings']) && 'claims_refresh' in given['settings'])
@@ -38,13 +40,16 @@ export const arrange = async (run: Run): Promise<Arrangement> => {
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
   const teams = 'teams' in item ? begun.use(await startTeamsFor()) : undefined
   const slack = usesSlack(run) ? begun.use(await startSlackFor(given)) : undefined
+  const people = area === 'login' ? begun.use(await startBrowsers()) : undefined
   const life = begun.move()
   return {
-    options: { ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }), ...(teams === undefined ? {} : { env: () => teams.env }), ...(slack === undefined ? {} : { env: () => slack.env }) },
+    options: { ...(people === undefined ? {} : { env: () => people.env }), ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }), ...(teams === undefined ? {} : { env: () => teams.env }), ...(slack === undefined ? {} : { env: () => slack.env }) },
     ...(slack === undefined ? {} : { slack }),
     ...(teams === undefined ? {} : { teams: teams.fake }),
+    ...(people === undefined ? {} : { browsers: people.browsers }),
     change(profile) {
       teams?.change(profile)
+      people?.change(profile)
       slack?.change(profile)
       if (given['state'] === passkeyState) demandPasskey(profile)
       if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })

@@ -9,6 +9,7 @@ import { formatProblem } from '../../src/lib/problem.ts'
 import { startReplica } from '../../src/main.ts'
 import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
 import { exchangeOf, holdOf, openHold, statusText, vote, type Observation } from './observation.ts'
+import { loginDeeds } from './logins.ts'
 import { fail, pending } from './outcome.ts'
 import { approveWithPasskey } from './passkeys.ts'
 import { makeToken } from './principals.ts'
@@ -54,6 +55,7 @@ const shortest = async ({ world }: Observation): Promise<void> => {
 }
 
 const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
+  ...loginDeeds,
   'read 1000 bytes of r1, then destroy s1': async ({ sender }) => {
     const wire = exchangeOf(sender, 'r1')?.wire ?? pending('no r1')
     const end = performance.now() + 3_000

@@ -9,6 +9,7 @@ import { isTree, kindOf, list, type Case, type Run, type Tree } from './loader.t
 import { notYet, notYetItem } from './names.ts'
 import { allSeen, exchangeOf, seenByNow, holdOf, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { collect } from './memory.ts'
+import { runCorpus } from './logins.ts'
 import { fail, Failed, Inapplicable, Pending, pending } from './outcome.ts'
 import { runPolicyTest } from './policy-items.ts'
 import { makePostgresRuns, speaksPostgres } from './postgres/pg-run.ts'
@@ -56,15 +57,16 @@ const observe = (theCase: Case, run: Run, world: World): Observation => {
   return { theCase, run, world, sender, named: new Map(), gaps: [], crowd: [], policies: new Map(), views: new Map(), before: { events: world.events().length, seen: new Set(allSeen(world)), memory: process.memoryUsage().rss, at: performance.now() }, ms: 0 }
 }
 
-const openWorld = async (run: Run, redisUrl: string | undefined): Promise<World> => {
+const openWorld = async (run: Run, redisUrl: string | undefined, area: string): Promise<World> => {
   await using begun = new AsyncDisposableStack()
-  const arranged = begun.use(await arrange(run))
+  const arranged = begun.use(await arrange(run, area))
   const world = await startArranged(run, redisUrl, arranged)
   const life = begun.move()
   return {
     ...world,
     ...(arranged.slack === undefined ? {} : { slack: arranged.slack }),
     ...(arranged.teams === undefined ? {} : { teams: arranged.teams }),
+    ...(arranged.browsers === undefined ? {} : { browsers: arranged.browsers }),
     async [Symbol.asyncDispose]() {
       await world[Symbol.asyncDispose]()
       await life.disposeAsync()
@@ -129,13 +131,15 @@ const refuseHeld = async (seen: Observation, exchange: Exchange): Promise<void> 
   await finalReply(exchange, 5_000)
 }
 
-const single = async (seen: Observation, item: Tree): Promise<void> => {
+const single = async (seen: Observation, given: Tree): Promise<void> => {
+  const item = (await seen.world.browsers?.adapt(seen, given)) ?? given
   const message = messageOf(item, seen.sender)
   if (isMeasured(seen.theCase)) collect()
   seen.before.memory = process.memoryUsage().rss // what the runner itself needs for the message is no part of it
   const exchange = send(seen.sender, message, { ref: 'it' })
   await settleOrHeld(seen.sender, exchange, message.perSecond === undefined ? 8_000 : 20_000)
   seen.ms = performance.now() - exchange.at
+  seen.world.browsers?.took(given, exchange.reply)
   if (exchange.wasHeld) await refuseHeld(seen, exchange)
 }
 
@@ -162,10 +166,11 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   if ('tamper' in run.item) return await runTampering(run)
   if ('canonical' in run.item) return checkCanonical(run)
   if (theCase.class === 'audit/receipt') {
-    await using world = await openWorld(run, redisUrl)
+    await using world = await openWorld(run, redisUrl, theCase.area)
     return await runReceipt(observe(theCase, run, world))
   }
   if (theCase.area === 'masking') pending('answers of HTTP services are not masked yet')
+  if (kind === 'corpus') return runCorpus()
   if (kind === 'render') return await checkRender(run)
   if ('property' in run.item) {
     await runAsCase(theCase, run)
@@ -178,7 +183,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   const alone = steps !== undefined || kind === 'config' || run.given['state'] !== undefined
   let world: World
   try {
-    world = alone ? await openWorld(run, redisUrl) : await shared.world(run, redisUrl)
+    world = alone ? await openWorld(run, redisUrl, theCase.area) : await shared.world(run, redisUrl)
   } catch (error) {
     if (!(error instanceof NotLoaded)) throw error
     if (kind !== 'config') return fail(`the configuration of the case does not load: ${error.message.slice(0, 300)}`)
@@ -235,7 +240,7 @@ interface Shared {
   end(): Promise<void>
 }
 
-const makeShared = (): Shared => {
+const makeShared = (area: string): Shared => {
   let key: string | undefined
   let current: World | undefined
   return {
@@ -245,7 +250,7 @@ const makeShared = (): Shared => {
       if (current !== undefined && wanted === key) return current
       await current?.[Symbol.asyncDispose]()
       current = undefined
-      current = await openWorld(run, redisUrl)
+      current = await openWorld(run, redisUrl, area)
       key = wanted
       return current
     },
@@ -281,7 +286,7 @@ export const runCase = async (theCase: Case, options: EngineOptions): Promise<Re
   let passed = 0
   const stores = onBothStores.has(theCase.area) ? options.stores : (['embedded'] as const)
   for (const store of stores) {
-    const shared = makeShared()
+    const shared = makeShared(theCase.area)
     await using postgres = makePostgresRuns()
     try {
       const redisUrl = store === 'redis' ? await options.redisUrl?.() : undefined

@@ -1,8 +1,8 @@
 import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { eventTest, isOurs, statesOf, tolerances } from './names.ts'
-import { api, eventsOf, exchangeOf, holdOf, type Observation, requesterApi, seenOf, statusText, jsonOf, viewOf } from './observation.ts'
+import { api, eventsOf, exchangeOf, headerOf, holdOf, type Observation, requesterApi, seenOf, statusText, jsonOf, viewOf } from './observation.ts'
 import type { Message } from './exchange.ts'
-import { fail, Failed, pending } from './outcome.ts'
+import { fail, Failed, inapplicable, pending } from './outcome.ts'
 import { people } from './principals.ts'
 import { foldName, type Seen } from './stub.ts'
 import { expand } from './text.ts'
@@ -45,8 +45,11 @@ export const decisionOf = (seen: Observation, ref?: string): string => {
   if (reply === undefined || reply === 'silent') return fail('no answer came')
   if (reply === 'closed') return 'reject'
   if (reply.status < 400) return 'allow'
+  if (exchange.sent.absent && (reply.status === 404 || reply.status === 405)) return 'reject' // there is nothing there to take it
   return malformed.has(reply.status) || rejections.has(String(jsonOf(reply)?.['code'])) ? 'reject' : 'deny'
 }
+
+const noSuchInterface = 'the interface that the case names does not exist here, so there is nothing to be let through'
 
 const compareDecision = (seen: Observation, wanted: unknown, ref?: string): void => {
   const got = decisionOf(seen, ref)
@@ -54,7 +57,9 @@ const compareDecision = (seen: Observation, wanted: unknown, ref?: string): void
   const least = Math.min(...names.map((name) => rank[name] ?? pending(`no decision ${name}`)))
   // Of two ways to refuse the stricter one will do; a control must be allowed, and a hold be a hold.
   if (names.includes(got) || (least >= 2 && (rank[got] ?? 0) > least)) return
-  const reply = (ref === undefined ? seen.sender.exchanges.at(-1) : exchangeOf(seen.sender, ref))?.reply
+  const exchange = ref === undefined ? seen.sender.exchanges.at(-1) : exchangeOf(seen.sender, ref)
+  if (names.includes('allow') && exchange?.sent.absent === true) inapplicable(noSuchInterface)
+  const reply = exchange?.reply
   fail(`decision ${got}, not ${names.join(' or ')}: ${statusText(reply)} ${String(jsonOf(reply)?.['code'] ?? '')}`)
 }
 
@@ -71,8 +76,9 @@ const atLeast: Check = (seen, wanted) => {
 const compareStatus = (seen: Observation, label: string, reply: Reply | 'closed' | 'silent' | undefined, wanted: unknown, sent: Message | undefined): void => {
   const listed = list(wanted)
   const got = typeof reply === 'object' ? reply.status : reply
-  if (listed.includes(got)) return
+  if (listed.includes(got) || (got === 303 && listed.includes(302))) return
   if (typeof got === 'number' && got >= 400 && tolerances(listed, { glass: sent?.bytes.includes('/break-glass HTTP/1.1') === true, absent: sent?.absent === true, listener: sent?.listener ?? 'http', mcp: sent?.bytes.includes('Host: mcp.test') === true, denial: list(seen.run.expect['decision']).includes('deny'), vote: sent === undefined && (label === 'approve' || label === 'reject') }).some(({ statuses }) => statuses.includes(got))) return
+  if (sent?.absent === true && listed.every((status) => Number(status) < 400)) inapplicable(noSuchInterface)
   const said = jsonOf(reply)?.['detail']
   fail(`${label} answered ${statusText(reply)}, not ${listed.join(' or ')}${typeof said === 'string' ? ` (${said.slice(0, 100)})` : ''}`)
 }
@@ -282,6 +288,15 @@ const checks: Readonly<Record<string, Check>> = {
       if (got !== number) fail(`the answer has ${got} of ${name}`)
     }
   },
+  response_headers: (seen, wanted) => {
+    const reply = seen.sender.exchanges.at(-1)?.reply
+    if (typeof reply !== 'object') return fail('no answer')
+    for (const [name, one] of Object.entries(wanted as Tree)) {
+      const part = /^contains (.+)$/.exec(String(one))?.[1]
+      const got = headerOf(reply, name)
+      if (part === undefined ? got !== one : got?.includes(part) !== true) fail(`the answer has ${name}: ${got}`)
+    }
+  },
   response_body: (seen, wanted) => {
     for (const [ref, text] of Object.entries(wanted as Tree)) {
       const reply = exchangeOf(seen.sender, ref)?.reply
@@ -300,7 +315,7 @@ export const checkAll = async (seen: Observation): Promise<void> => {
   const bare = kindOf(run.item) === 'config' && run.given['probe'] === undefined
   const refused = seen.load?.ok === false
   // A fault or a deed alone sends nothing that could be answered; what it did to the program is what counts.
-  const mute = seen.sender.exchanges.length === 0 && ('do' in run.item || 'fault' in run.item)
+  const mute = seen.sender.exchanges.length === 0 && ('do' in run.item || 'fault' in run.item || (Array.isArray(run.item['steps']) && run.item['steps'].every((step) => isTree(step) && 'do' in step)))
   let gap: unknown
   // Sentences come last: their checks may send requests of their own.
   const entries = Object.entries(run.expect).toSorted(([a], [b]) => Number(a === 'that') - Number(b === 'that'))

@@ -52,7 +52,7 @@ const kinds = ['http', 'raw', 'h2', 'slow', 'mcp', 'jwt', 'introspection', 'pg',
 export const kindOf = (item: Tree): string => kinds.find((kind) => kind in item) ?? Object.keys(item).find((key) => !['note', 'expect', 'as', 'options', 'headers'].includes(key)) ?? 'nothing'
 
 const runsOf = (given: Tree, input: Tree, expect: Tree): readonly Run[] => {
-  const items = Array.isArray(input['each']) ? (input['each'] as readonly Tree[]) : [input]
+  const items = Array.isArray(input['each']) ? [...(input['each'] as readonly Tree[]), ...('corpus' in input ? [{ corpus: input['corpus'] }] : [])] : [input]
   return items.map((item, index) => {
     const merged = mergeExpect(expect, isTree(item['expect']) ? item['expect'] : {})
     const over = Object.fromEntries(own.filter((key) => key in item).map((key) => [key, item[key]]))

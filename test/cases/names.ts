@@ -65,6 +65,9 @@ export const endpointOf = (method: string, target: string, body = ''): Endpoint 
   if (id !== undefined) return { method, target: `/api/holds/${id}/votes`, vote: verb === 'approve' ? 'approve' : 'deny' }
   if (/^\/api\/approvals(?:\?|$)/.test(target)) return { method, target: target.replace('/api/approvals', '/api/holds') }
   if (target.startsWith('/api/approvals/')) return { method, target: target.replace('/api/approvals', '/api/holds') }
+  if (target === '/api/me') return { method, target: '/api/whoami' }
+  if (target.startsWith('/api/audit?approval=')) return { method, target: target.replace('approval=', 'case=') }
+  if (/^\/(?:oauth2\/(?:start|callback)(?:\?|$)|holds\/|$)/.test(target)) return { method, target }
   return { method, target, absent: true }
 }
 
@@ -82,7 +85,7 @@ export const tolerances = (listed: readonly unknown[], { absent, listener, mcp, 
   if (mcp && denial) found.push({ statuses: [403], reason: 'MCP is carried as JSON-RPC over HTTP: a denial is that of HTTP' })
   if (listed.includes(426)) found.push({ statuses: [403], reason: 'an upgrade that is not offered is refused by policy; nothing else is offered instead' })
   if (glass && listed.includes(403)) found.push({ statuses: [422], reason: 'a reason that is missing or too short is 422' })
-  if (absent && (listed.includes(403) || listed.includes(401))) found.push({ statuses: [404, 405], reason: 'the interface that the case names does not exist here' })
+  if (absent && [400, 401, 403].some((status) => listed.includes(status))) found.push({ statuses: [404, 405], reason: 'the interface that the case names does not exist here' })
   if (vote && listed.includes(403)) found.push({ statuses: [404], reason: 'a hold on which somebody may not vote is not there for them' })
   if (listener === 'admin' && (listed.includes(401) || listed.includes(403))) found.push({ statuses: [403, 404, 405, 421], reason: 'the admin listener knows no login: it is bound to loopback, and nothing can be loaded through it' })
   if (listed.includes(410) && listed.includes(404)) found.push({ statuses: [409], reason: 'a hold that is gone is no longer there to be executed' })
@@ -102,7 +105,6 @@ export const channelOf = (via: string): { readonly replica?: string } => {
 /** Areas, and what stands between them and a run. */
 export const notYet: Readonly<Record<string, string>> = {
   mysql: 'MySQL is not spoken yet',
-  login: 'the login cases are not driven by this runner: test/channels/web/login.test.ts and test/browser hold them',
 }
 
 /** What kind of item is not driven, and why. */

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { isDecidable, makeCard, type Card, type CardStyle } from '../../src/channels/slack/card.ts'
 import type { Payload } from '../../src/channels/options.ts'
 import { cardOf } from '../../src/channels/teams/card.ts'
+import { html } from '../../src/channels/web/pages/html.ts'
+import { contentSecurityPolicy } from '../../src/channels/web/site.ts'
+import { headline, targetText } from '../../src/channels/words.ts'
 import { makeStatement } from '../../src/channels/web/pages/statement.ts'
 import { caseAction } from '../../src/cli/case-action.ts'
 import { sqlCaseAction } from '../../src/cli/sql-case-action.ts'
@@ -33,6 +36,8 @@ interface Rendered {
   readonly views: readonly View[]
   readonly slack: Card | undefined
   readonly teams: ReturnType<typeof cardOf> | undefined
+  /** What the console's page of it is made of, as a browser gets it. */
+  readonly page: string
 }
 
 const styleWith = (payload: Payload): CardStyle => ({ payload, consoleUrl, interactive: true })
@@ -85,10 +90,12 @@ const render = async ({ item }: Run, payload: Payload): Promise<Rendered> => {
   const views: View[] = []
   if (slack !== undefined) views.push({ channel: 'slack', text: textsIn(slack).join('\n') })
   if (teams !== undefined) views.push({ channel: 'teams', text: textsIn(teams).join('\n').replaceAll('\u00a0', ' ') })
-  if (wants('console')) views.push({ channel: 'console', text: unescaped((await makeStatement(hold, undefined)).markup.toString()) })
+  const { markup } = await makeStatement(hold, undefined)
+  if (wants('console')) views.push({ channel: 'console', text: unescaped(markup.toString()) })
   if (channel === 'cli') views.push({ channel: 'cli', text: terminalText(hold.statedReason ?? hold.action.text) })
   if (views.length === 0) pending(`nothing is shown in ${String(channel)} here`)
-  return { field: String(field), value, hold, payload, views, slack, teams }
+  const page = html`<title>${headline(hold)} ${targetText(hold)}</title>${markup}`.toString()
+  return { field: String(field), value, hold, payload, views, slack, teams, page }
 }
 
 const demand = (holds: boolean, why: string): void => void (holds || fail(why))
@@ -114,7 +121,17 @@ const approves = ({ slack, teams }: Rendered): boolean => JSON.stringify(slack ?
 
 type Check = (rendered: Rendered) => void | Promise<void>
 
+const linksIn = ({ page, slack, teams }: Rendered): readonly string[] => [...page.matchAll(/(?:href|src|action)="([^"]*)"/g), ...JSON.stringify([slack, teams]).matchAll(/"(?:url|image_url|iconUrl)":"([^"]*)"/g)].map(([, to = '']) => to)
+
 const checks: Readonly<Record<string, Check>> = {
+  'the text appears literally': ({ views, value, page }) => {
+    for (const { channel, text } of views) demand(text.replaceAll('\u200b', '').includes(value), `${channel} shows another text than ${value}`) // Teams is kept from making links of what looks like one
+    demand(!/<(?:img|script|svg)\b/i.test(page) && page.split('</title>').length === 2, 'the text became a part of the page')
+  },
+  "the page's CSP has neither unsafe-inline nor unsafe-eval for scripts": () => demand(/(?:^|; )script-src 'self'(?:;|$)/.test(contentSecurityPolicy) && !contentSecurityPolicy.includes('unsafe'), 'scripts of others may run'),
+  'no link is made from an unchecked scheme': (rendered) => {
+    for (const to of linksIn(rendered)) demand(to.startsWith('/') || to.startsWith(`${consoleUrl}/`), `there is a link to ${to}`)
+  },
   'the code block cannot be closed from inside': literal,
   'no mention, link or emoji of the text is active': literal,
   'untrusted fields are labelled as such': ({ views, field }) => {

@@ -1,6 +1,7 @@
 import { tokenState } from './arrangement.ts'
 import { allSeen, ask, openHold, statusText, vote, type Observation } from './observation.ts'
 import { settleOrHeld, type Exchange } from './exchange.ts'
+import { loginStates } from './logins.ts'
 import { neverItem } from './names.ts'
 import { fail, inapplicable, pending } from './outcome.ts'
 import { passkeyState } from './passkeys.ts'
@@ -39,6 +40,7 @@ const states: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
     const { hold } = await held(seen, 'other-1', 'req-b', '/admin/other')
     await vote(seen.world, 'appr-a', hold ?? '', 'approve')
   },
+  ...loginStates,
   [passkeyState]: linkAccounts,
   [tokenState]: async (seen) => {
     await tokenExists(seen)

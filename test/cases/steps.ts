@@ -32,12 +32,13 @@ const sendStep: Step = async (seen, given, number) => {
   if (isTree(given['slack'])) return (await clickInSlack(seen, given['slack'], String(given['ref'] ?? 'click'))).reply
   const ref = String(given['ref'] ?? `send-${seen.sender.exchanges.length}`)
   const over = { ...seen.sender, number }
-  const message = messageOf(given, over)
+  const message = messageOf((await seen.world.browsers?.adapt(seen, given)) ?? given, over)
   itemsOf(seen).set(ref, given)
   const socket = given['socket'] === undefined ? undefined : String(given['socket'])
   const busy = socket !== undefined && seen.sender.exchanges.some((other) => other.wire === seen.sender.sockets.get(socket)?.wire && (other.reply === undefined || other.reply === 'silent'))
   const exchange = send(seen.sender, message, { ref, ...(socket === undefined ? {} : { socket }), ...(given['via'] === undefined ? {} : { replica: String(given['via']) }) })
   await settleOrHeld(seen.sender, exchange, busy ? 600 : 30_000)
+  seen.world.browsers?.took(given, exchange.reply)
   if (exchange.hold !== undefined && !seen.views.has(ref)) {
     const view = await viewOf(seen.world, exchange.hold).catch(() => undefined)
     if (view !== undefined) seen.views.set(ref, view)
@@ -193,6 +194,13 @@ const idpStep = async (seen: Observation, given: Tree): Promise<void> => {
   const { world } = seen
   const { issuer, publish_key: publish, remove_key: remove, user, remove_group: group, group: whole, members, revoke_session: session, ...rest } = given
   if (rest['disable'] === true && Object.keys(rest).length === 1) return await switchOff(seen, String(user))
+  if (isTree(rest['metadata']) && world.browsers !== undefined) {
+    // Asked when somebody logs in: then it is not good enough, and nobody does.
+    Object.assign(world.browsers.metadata, rest['metadata'])
+    const reply = await world.browsers.visit(world, 'b1', '/oauth2/start')
+    seen.load = { ok: reply.status !== 503, problems: [reply.body.toString()] }
+    return
+  }
   if (session !== undefined) world.issuers.introspection = '{"active":false}'
   if (Object.keys(rest).length > 0) pending(`no way yet to change at the identity provider: ${Object.keys(rest).join()}`)
   const keys = world.issuers.keys

@@ -29,7 +29,10 @@ export const expand = (text: string, { world, number, hold }: TextWorld): string
       }
       case 'bearer':
         return bearerOf(argument, world.directory, world.now())
+      case 'state':
+        return world.browsers?.state(argument) ?? pending('nobody logs in here')
       case 'cookie':
+        if (world.browsers !== undefined) return world.browsers.cookie(argument)
         return `${sessionCookie}=${bearerOf(argument, world.directory, world.now())}`
       case 'user':
         return userOf(argument)
@@ -40,7 +43,7 @@ export const expand = (text: string, { world, number, hold }: TextWorld): string
       case 'i':
         return String(number ?? 0)
       case 'csrf':
-        return 'csrf'
+        return world.browsers?.csrf(argument) ?? 'csrf'
       case 'token':
         return changedToken(argument)
       default:

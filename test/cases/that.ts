@@ -7,6 +7,7 @@ import { outside } from './connect-log.ts'
 import { digestOfHold, finalReply, send, settleOrHeld, type Sender } from './exchange.ts'
 import { api, ask, breakGlass, eventsOf, exchangeOf, headerOf, holdOf, jsonOf, openHold, requesterApi, seenByNow, seenOf, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { list } from './loader.ts'
+import { loginSentences } from './logins.ts'
 import { fail, pending } from './outcome.ts'
 import { signedOnRecord } from './passkeys.ts'
 import { bearerOf, issuerUrls, makeToken, opaqueOf, userOf } from './principals.ts'
@@ -142,6 +143,7 @@ const ranForRequester = async (sender: Sender): Promise<{ readonly hold: string 
 }
 
 const checks: Readonly<Record<string, Check>> = {
+  ...loginSentences,
   'never an automatic approval': (seen) => {
     const voters = eventsOf(seen).flatMap((event) => (event.type === 'voted' ? [event.vote.by] : []))
     const runs = eventsOf(seen).filter(({ type }) => type === 'released').length

@@ -4,7 +4,8 @@ import type { Approvals } from '../../approval/approvals.ts'
 import { partyKey, type Caller } from '../../model/caller.ts'
 import { Refusal } from '../../model/refusal.ts'
 
-const heartbeatMs = 15_000
+/** A session or a token that ended is known so much later at most. */
+const heartbeatMs = 5_000
 /** How long a reader may leave us with a full socket. */
 const stalledMs = 10_000
 
