@@ -49,13 +49,16 @@ export interface GateParts {
   readonly durability: () => { readonly read: Durability; readonly write: Durability; readonly held: Durability }
   /** What goes along with an action that runs, for whoever it reaches. */
   readonly receipts?: HeaderReceipts
+  /** For the program's log, where somebody wants to see each action come and go. */
+  readonly trace?: (detail: object, text: string) => void
 }
 
-export const makeGate = ({ policies, approvals, vault, journal, durability, receipts }: GateParts): Gate => {
+export const makeGate = ({ policies, approvals, vault, journal, durability, receipts, trace }: GateParts): Gate => {
   const pass: Gate['pass'] = async (request, attempt, signal) => {
     const id = randomUUID()
     let { caller, action, wait } = request
     let approval: Approval | undefined
+    trace?.({ attempt: id, service: action.service, verb: action.verb }, 'an action is asked for')
     try {
       let decision = policies().decide(caller, action, Date.now())
       if (decision.verdict === 'hold' && attempt.inspect !== undefined) {
@@ -80,6 +83,7 @@ export const makeGate = ({ policies, approvals, vault, journal, durability, rece
       const permit = issuePermit(id, caller, action, decision, approval, receipts)
       return await execute(permit, approval, attempt)
     } catch (error) {
+      trace?.({ attempt: id, ...(error instanceof Refusal ? { code: error.code } : {}) }, 'it did not run, or failed')
       if (error instanceof Refusal && error.code !== 'denied') {
         const hold = approval === undefined ? error.detail.hold?.id : holdOf(approval)
         await journal.append({ type: 'refused', ...subject(id, caller, action), code: error.code, ...defined({ cause: causeText(error.cause), hold }) }, 'queued').catch(() => {})

@@ -124,7 +124,8 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
 
   const announcer = started.use(approvals.announce())
   const vault = makeStaticVault(() => current.config.credentials)
-  const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, durability: () => current.config.journal.durability, receipts: makeHeaderReceipts(config.deployment, firstOf(receiptSigners(config)), () => current.config.receiptHeaders, now) })
+  const trace = log.isLevelEnabled('debug') ? (detail: object, text: string) => log.debug(detail, text) : undefined
+  const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, durability: () => current.config.journal.durability, receipts: makeHeaderReceipts(config.deployment, firstOf(receiptSigners(config)), () => current.config.receiptHeaders, now), ...defined({ trace }) })
   const assertions = makeAssertions(assertionKey(config), config.console.url)
   const sinks = started.use(makeSinks(config.sinks, { journal, directory: config.journal.directory, replica: config.replica, log }))
   const loop = monitorEventLoopDelay({ resolution: 20 })

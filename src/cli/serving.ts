@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { parse } from 'yaml'
 import { DirectoryTaken } from '../audit/writer-lock.ts'
 import { withApprovalKey } from '../config/approval-key.ts'
@@ -13,6 +13,7 @@ import { formatProblem, type Problem } from '../lib/problem.ts'
 import { startReplica, type Replica } from '../main.ts'
 import { addressFailure } from './address-failure.ts'
 import { exit, Failure, type Io } from './io.ts'
+import { makeProgramLog } from './program-log.ts'
 import { supervise, tellWorkers, workerNumber } from './workers.ts'
 
 /** What runs is let run for so long after SIGTERM; an orchestrator should wait a little longer. */
@@ -86,5 +87,5 @@ const makeLog = (io: Io): Logger => {
   const level = io.env['COUNTERSIGN_LOG'] ?? 'info'
   if (!levels.includes(level)) throw new Failure(`COUNTERSIGN_LOG is one of ${levels.join(', ')}`, exit.usage)
   const number = workerNumber()
-  return pino({ level, base: number === undefined ? {} : { worker: number }, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line: string) => void io.stderr.write(line) })
+  return makeProgramLog(level, number === undefined ? {} : { worker: number }, (line) => void io.stderr.write(line))
 }

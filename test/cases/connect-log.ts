@@ -13,6 +13,7 @@ export interface Attempt {
 
 const attempts: Attempt[] = []
 const names = new Map<string, string>()
+const problems = new Map<string, string>()
 
 const note = (kind: Attempt['kind'], to: string): void => {
   attempts.push({ at: performance.now(), kind, to })
@@ -34,6 +35,8 @@ export const watchConnections = (): void => {
     note('lookup', hostname)
     const address = names.get(hostname)
     const found = typeof options === 'function' ? options : callback
+    const problem = problems.get(hostname)
+    if (problem !== undefined) return queueMicrotask(() => (found as (error: Error) => void)(new Error(problem)))
     if (address === undefined) return (system as (...all: unknown[]) => void)(hostname, options, callback)
     const all = typeof options === 'object' && options !== null && (options as { all?: boolean }).all === true
     const reply = found as (error: null, address: unknown, family?: number) => void
@@ -44,6 +47,9 @@ export const watchConnections = (): void => {
 }
 
 export const setName = (name: string, address: string): void => void names.set(name, address)
+
+/** It cannot be looked up, and the error says this. */
+export const failName = (name: string, message: string): void => void problems.set(name, message)
 
 /** Looks and connections since a moment, other than to this machine by its address. */
 export const outside = (since: number): readonly Attempt[] =>

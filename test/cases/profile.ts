@@ -21,6 +21,8 @@ export interface Profile {
   policies: PolicyFile[]
   /** Tags by service. */
   classification: Record<string, unknown>
+  /** Of the program's own log. */
+  logLevel?: string
 }
 
 export interface Places {

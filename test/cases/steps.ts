@@ -5,13 +5,14 @@ import { Secret } from '../../src/lib/secret.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
-import { setName } from './connect-log.ts'
+import { failName, setName } from './connect-log.ts'
 import { doDeed } from './deeds.ts'
 import { finalReply, messageOf, send, settleOrHeld } from './exchange.ts'
 import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { channelOf, neverItem, notYetItem } from './names.ts'
-import { api, breakGlass, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { api, ask, breakGlass, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, inapplicable, pending } from './outcome.ts'
+import { bearerOf } from './principals.ts'
 import { loseSecret } from './secrets.ts'
 import { clickInSlack, voteInSlack, switchOff } from './slack.ts'
 import { applyRules, put, shiftOf } from './translate.ts'
@@ -156,6 +157,7 @@ const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
     world.processes.signal(String(target), 'SIGTERM')
     return await pause(300) // its drain has begun
   }
+  if (target === 'app' && kind === 'connection error whose message holds the URL with S3CRET-8') return await tellingError(seen)
   if (target === 'secret') return await loseSecret(seen, String(kind))
   const issuer = /^(\S+) jwks$/.exec(String(target))?.[1]
   if (issuer !== undefined) {
@@ -166,6 +168,15 @@ const faultStep = async (seen: Observation, given: Tree): Promise<void> => {
     if (made) return
   }
   pending(`no way yet to make this fault: ${String(target)}, ${String(kind)}`)
+}
+
+/** Whatever a resolver or a driver says when it fails. */
+const tellingError = async ({ world }: Observation): Promise<void> => {
+  failName('telling-up.test', 'connect failed: http://svc:S3CRET-8@telling-up.test/x?token=S3CRET-8 (Authorization: Basic S3CRET-8S3CRET-8)')
+  await world.reload((profile) => put(profile.config, ['services', 'app', 'upstream'], 'http://telling-up.test:8080'))
+  const reply = await ask(world, 'http', `GET /public/x HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer ${bearerOf('req-a', world.directory, world.now())}\r\nConnection: close\r\n\r\n`)
+  if (typeof reply !== 'object' || reply.status < 500 || reply.body.includes('S3CRET')) fail(`it was answered ${statusText(reply)}`)
+  await until('the failure to be on record', () => world.events().some((event) => 'code' in event && event.type === 'refused' && /connect failed/.test(event.cause ?? '')) || world.events().some((event) => event.type === 'finished' && /connect failed/.test(event.outcome.cause ?? '')))
 }
 
 const jwksFault = ({ issuers }: World, issuer: string, kind: string): boolean => {

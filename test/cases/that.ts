@@ -11,6 +11,7 @@ import { loginSentences } from './logins.ts'
 import { fail, pending } from './outcome.ts'
 import { signedOnRecord } from './passkeys.ts'
 import { bearerOf, issuerUrls, makeToken, opaqueOf, userOf } from './principals.ts'
+import { decodesToWhatWasGiven, escapedForPeople, noSecretAnywhere, oneLineEach, redactsBySchema } from './log-checks.ts'
 import { oldSecret } from './secrets.ts'
 import { postToSlackHook, toldNobodyElse } from './slack.ts'
 import { answer, foldName, type Seen } from './stub.ts'
@@ -215,6 +216,11 @@ const checks: Readonly<Record<string, Check>> = {
     demand(started?.type === 'started' && started.attempt === released?.attempt && started.action.digest === held?.digest, 'the upstream got it before its start was on record')
     demand(eventsOf(seen).filter(({ type }) => type === 'started').length === 1 && seenByNow(seen).length === 1, 'it was run again')
   },
+  'one event is one line of valid json': (seen) => oneLineEach(seen.world, eventsOf(seen)),
+  'the decoded value equals the input': (seen) => decodesToWhatWasGiven(seen.run),
+  'text sinks and the cli escape control characters': (seen) => escapedForPeople(seen.world, seen.run),
+  'no s3cret-n in audit, debug log, error report, trace attribute or metric label': (seen) => noSecretAnywhere(seen.world, seen.sender.exchanges.flatMap(({ reply }) => (typeof reply === 'object' ? [reply.body] : []))),
+  'redaction is by field schema, so an unknown field is redacted': redactsBySchema,
   'the server record is unchanged': async (seen) => {
     const view = await viewOf(seen.world, holdOf(seen, '1'))
     demand(view?.state === 'approved' && view.votes.length === 1, `it is ${view?.state} with ${view?.votes.length} votes`)

@@ -67,6 +67,7 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
   },
   /** Who was told no may ask again; whoever is asked sees the no. */
   reject_cooldown: () => {},
+  log_level: (profile, value) => void (profile.logLevel = String(value)),
   header_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'headers'], patience(value)),
   body_timeout: ({ config }, value) => put(config, ['listeners', 'http', 'timeouts', 'body'], patience(value)),
   // One deadline for everything before a request: the TLS handshake has that of the headers.

@@ -1,12 +1,12 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { stringify } from 'yaml'
 import type { HoldStore } from '../../src/approval/hold-store.ts'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { compilePolicies } from '../../src/config/policies.ts'
 import { makeReload, type Reload } from '../../src/config/reload.ts'
+import { makeProgramLog } from '../../src/cli/program-log.ts'
 import { formatProblem } from '../../src/lib/problem.ts'
 import { startReplica, type Replica } from '../../src/main.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
@@ -43,7 +43,7 @@ export interface World extends AsyncDisposable {
   /** Where the records are, for somebody who reaches them past us. */
   readonly storeAt: { readonly kind: 'embedded'; readonly path: string } | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }
   readonly replicas: ReadonlyMap<string, Running>
-  /** What the program said in its log: warnings and worse. */
+  /** What the program said in its log: warnings and worse, where the case wants no more. */
   readonly log: readonly Readonly<Record<string, unknown>>[]
   /** What secrets and settings are read from; may be changed before a reload. */
   readonly env: Record<string, string>
@@ -131,13 +131,13 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const now = (name: string): number => (clock.frozenAt ?? Date.now() + clock.allMs) + (clock.replicaMs.get(name) ?? 0)
   const issuers = makeIssuers(directory, () => now(''))
   const lines: Record<string, unknown>[] = []
-  const log = pino({ level: process.env['CASES_LOG'] ?? 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) })
   const fault: StoreFault = { kind: 'up' }
   const number = ++worlds
   const store = options.sentinel !== undefined ? { kind: 'redis', sentinel: { nodes: [`127.0.0.1:${options.sentinel.port}`], name: 'holds' }, prefix: `case-${process.pid}-${number}`, 'acknowledging-replicas': 1 } : options.redisUrl === undefined ? { kind: 'embedded', path: join(folder, 'holds.db') } : { kind: 'redis', url: '${env:CASES_REDIS}', prefix: `case-${process.pid}-${number}` }
   const profileFor = (replica: string): Profile => defaultProfile({ stub: (name) => stubs.get(name)?.port ?? 0, replica, store })
   const profile = profileFor('proxy-a')
   options.change(profile)
+  const log = makeProgramLog(process.env['CASES_LOG'] ?? profile.logLevel ?? 'warn', {}, (line) => void lines.push(JSON.parse(line) as Record<string, unknown>))
   writeProfile(profile, folder, options.files)
   const env: Record<string, string> = { ...environment, CASES_REDIS: options.redisUrl ?? '', ...options.env?.() }
   const names = options.replicas ?? ['proxy-a']

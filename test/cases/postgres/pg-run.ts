@@ -144,17 +144,17 @@ const withTls = async (seen: PgObservation, item: Tree): Promise<void> => {
 }
 
 const startup = async (seen: PgObservation, item: Tree): Promise<void> => {
-  const [first = {}] = item['pg_messages'] as readonly Tree[]
+  const [first = {}, second] = item['pg_messages'] as readonly Tree[]
   const { user, database, ...parameters } = first['StartupMessage'] as Tree
   const client = await connectRaw(seen.place.port)
   const as = asOf(seen.run, item)
-  const isIn = await logIn(client, { user: String(user), ...(database === undefined ? {} : { database: String(database) }), parameters, token: bearerOf(as, seen.place.world.directory, seen.place.world.now()) })
+  const isIn = await logIn(client, { user: String(user), ...(database === undefined ? {} : { database: String(database) }), parameters, token: second === undefined ? bearerOf(as, seen.place.world.directory, seen.place.world.now()) : String(second['PasswordMessage']) })
   if (!isIn) await client.until(() => client.closed, 3_000)
   ;(client as { began: number }).began = 0
   seen.exchanges.push({ ref: 'it', as, client, from: 0, until: 1, texts: [], before: 0, at: 0, holds: [], wasHeld: false, end: client.said.length })
 }
 
-const isStartup = ({ pg_messages: messages }: Tree): boolean => Array.isArray(messages) && messages.length === 1 && isTree(messages[0]) && 'StartupMessage' in messages[0]
+const isStartup = ({ pg_messages: messages }: Tree): boolean => Array.isArray(messages) && isTree(messages[0]) && 'StartupMessage' in messages[0] && (messages.length === 1 || (messages.length === 2 && isTree(messages[1]) && 'PasswordMessage' in messages[1]))
 
 const play = async (seen: PgObservation, item: Tree, how: 'simple' | 'prepared'): Promise<void> => {
   if (typeof seen.run.given['upstream'] === 'object') seen.place.relay.answer = (sql) => (sql === item['pg'] ? injected() : undefined)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { read } from './reading.ts'
 import { until } from '../../support/until.ts'
 import { viewOf } from '../observation.ts'
+import { decodesToWhatWasGiven, escapedForPeople, noSecretAnywhere, oneLineEach, redactsBySchema } from '../log-checks.ts'
 import { fail, pending } from '../outcome.ts'
 import { proxyRole } from './fixture.ts'
 import { maskChecks } from './pg-mask-that.ts'
@@ -54,6 +55,11 @@ const rogueGot = (seen: PgObservation): Buffer => (seen.found.get('rogue') as { 
 const digests = (seen: PgObservation): readonly string[] => seen.place.world.events().slice(seen.before.events).flatMap((event) => (event.type === 'held' ? [event.digest] : []))
 
 const checks: Readonly<Record<string, Check>> = {
+  'one event is one line of valid JSON': ({ place: { world }, before }) => oneLineEach(world, world.events().slice(before.events)),
+  'the decoded value equals the input': ({ run }) => decodesToWhatWasGiven(run),
+  'text sinks and the CLI escape control characters': ({ place: { world }, run }) => escapedForPeople(world, run),
+  'no S3CRET-n in audit, debug log, error report, trace attribute or metric label': (seen) => noSecretAnywhere(seen.place.world, seen.exchanges.map(({ client }) => client.bytes())),
+  'redaction is by field schema, so an unknown field is redacted': redactsBySchema,
   'each item has its own decision record with its own digest': eachRecorded,
   ...maskChecks,
   'refused by the new estimate, or rolled back when the row count passed the bound': (seen) => {
