@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Approvals, Replay, Wait } from './approval/approvals.ts'
-import type { Durability, Journal } from './audit/journal.ts'
+import type { Journal } from './audit/journal.ts'
 import type { HeaderReceipts } from './audit/receipts/header-receipts.ts'
+import type { RecordBefore } from './audit/strictness.ts'
 import type { Vault } from './credentials/vault.ts'
 import { defined } from './lib/defined.ts'
 import type { Action, Digest } from './model/action.ts'
@@ -45,15 +46,15 @@ export interface GateParts {
   readonly approvals: Approvals
   readonly vault: Vault
   readonly journal: Journal
-  /** How durable the record must be before the action runs. */
-  readonly durability: () => { readonly read: Durability; readonly write: Durability; readonly held: Durability }
+  /** For what must be on record, wherever the configuration says, before anything happens. */
+  readonly recordBefore: RecordBefore
   /** What goes along with an action that runs, for whoever it reaches. */
   readonly receipts?: HeaderReceipts
   /** For the program's log, where somebody wants to see each action come and go. */
   readonly trace?: (detail: object, text: string) => void
 }
 
-export const makeGate = ({ policies, approvals, vault, journal, durability, receipts, trace }: GateParts): Gate => {
+export const makeGate = ({ policies, approvals, vault, journal, recordBefore, receipts, trace }: GateParts): Gate => {
   const pass: Gate['pass'] = async (request, attempt, signal) => {
     const id = randomUUID()
     let { caller, action, wait } = request
@@ -65,7 +66,9 @@ export const makeGate = ({ policies, approvals, vault, journal, durability, rece
         ;({ action, wait } = await attempt.inspect(decision))
         decision = policies().decide(caller, action, Date.now())
       }
-      if (decision.verdict !== 'allow') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision) }, 'written')
+      if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision) }, 'written')
+      // Nobody is asked about what could not run for want of a record.
+      if (decision.verdict === 'hold') await recordBefore({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision) }, 'held')
       // Where nobody is there to ask for it, an action runs by the approval it was given or not at all, also when the policy has become milder.
       if (decision.verdict === 'hold' || (wait.unattended && decision.verdict === 'allow')) {
         const obtained = await approvals.obtain({ attempt: id, caller, action, decision, wait }, signal)
@@ -97,27 +100,28 @@ export const makeGate = ({ policies, approvals, vault, journal, durability, rece
     const grant = approval?.grant?.id
     const records = subject(permit.attempt, permit.caller, permit.action)
     let outcome: Outcome = { result: 'failed', ms: 0, cause: 'refused before it started' }
-    let started = false
+    let recorded = false
+    let ran = false
     try {
       const lent = vault.lend(permit)
       const credential = lent instanceof Promise ? await lent : lent
       try {
-        const needed = approval ? durability().held : durability()[permit.action.effect]
-        await journal.append({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, grant, lease: credential.lease }) }, needed) // recorded before the effect, or nothing runs
-        started = true
+        await recordBefore({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, grant, lease: credential.lease }) }, approval ? 'held' : permit.action.effect) // recorded before the effect, or nothing runs
+        recorded = ran = true
         outcome = await attempt.run(permit, credential)
         return outcome
       } finally {
         if (Symbol.asyncDispose in credential) await credential[Symbol.asyncDispose]?.() // where nothing is given back, nothing is waited for
       }
     } catch (error) {
+      recorded ||= error instanceof Refusal && error.code === 'record-unconfirmed' // it stands in the journal, and needs its end there
       outcome = { result: error instanceof Refusal ? 'failed' : 'unknown', ms: outcome.ms, ...defined({ cause: causeText(error) }) }
       throw error
     } finally {
-      const ended = started ? journal.append({ type: 'finished', attempt: permit.attempt, outcome, ...defined({ hold }) }, approval ? 'written' : 'queued').catch(() => {}) : undefined
+      const ended = recorded ? journal.append({ type: 'finished', attempt: permit.attempt, outcome, ...defined({ hold }) }, approval ? 'written' : 'queued').catch(() => {}) : undefined
       if (approval) {
         await ended
-        await approvals.finish(approval, outcome, started ? attempt.result() : undefined)
+        await approvals.finish(approval, outcome, ran ? attempt.result() : undefined)
       }
     }
   }

@@ -6,7 +6,10 @@ import type { HoldStore } from './approval/hold-store.ts'
 import { makeRoster } from './approval/roster.ts'
 import { makeFailedLogins } from './audit/failed-logins.ts'
 import { makeHeaderReceipts } from './audit/receipts/header-receipts.ts'
+import type { Disk } from './audit/disk.ts'
+import type { DiskState } from './audit/disk-marks.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
+import { makeRecordBefore } from './audit/strictness.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
 import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
 import { makeActivities } from './channels/teams/activities.ts'
@@ -83,6 +86,7 @@ export interface ReplicaParts {
   readonly now?: () => number
   readonly storeSkewMs?: () => number
   readonly fetch?: Fetch
+  readonly disk?: Disk
 }
 
 interface Current {
@@ -103,7 +107,8 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     journalIsDead = true
     log.error({ cause: causeText(cause) }, 'the journal cannot be written: nothing runs any more, restart after the cause is mended')
   }
-  const journal = started.use(await openJournal(config.journal, { now, failed, signer: logSigner(config) }))
+  const marked = (state: DiskState): void => void (state.mark === 'none' ? log.info(state, 'the disk of the journal has room again') : log.warn(state, 'the disk of the journal fills'))
+  const journal = started.use(await openJournal(config.journal, { now, failed, marked, signer: logSigner(config), ...defined({ disk: parts.disk }) }))
   const store = started.use(parts.store ?? (await openStore(config.store, parts.storeSkewMs)))
   const record = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
   const failedLogins = started.use(makeFailedLogins(record))
@@ -124,8 +129,9 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
 
   const announcer = started.use(approvals.announce())
   const vault = makeStaticVault(() => current.config.credentials)
+  const recordBefore = makeRecordBefore({ journal, durability: () => current.config.journal.durability, required: () => current.config.auditRequired, sinks: (...args) => sinks.arrived(...args) })
   const trace = log.isLevelEnabled('debug') ? (detail: object, text: string) => log.debug(detail, text) : undefined
-  const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, durability: () => current.config.journal.durability, receipts: makeHeaderReceipts(config.deployment, firstOf(receiptSigners(config)), () => current.config.receiptHeaders, now), ...defined({ trace }) })
+  const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, recordBefore, receipts: makeHeaderReceipts(config.deployment, firstOf(receiptSigners(config)), () => current.config.receiptHeaders, now), ...defined({ trace }) })
   const assertions = makeAssertions(assertionKey(config), config.console.url)
   const sinks = started.use(makeSinks(config.sinks, { journal, directory: config.journal.directory, replica: config.replica, log }))
   const loop = monitorEventLoopDelay({ resolution: 20 })
@@ -145,6 +151,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
         replica: config.replica,
         draining,
         journal: problems.journal ?? 'ok',
+        disk: journal.disk(),
         store: problems.store ?? 'ok',
         policy: { version: current.policies.version, generation, ...lastReload(parts) },
         issuers: current.identity.state(),

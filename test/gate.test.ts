@@ -30,6 +30,7 @@ interface World {
   readonly permits: Permit[]
   decisions: Decision[]
   journalFails?: AuditEvent['type']
+  unconfirmed?: true
   obtain: Approvals['obtain']
   spend: Approvals['spend']
   run: Attempt['run']
@@ -73,7 +74,10 @@ const makeWorld = (...decisions: Decision[]) => {
   } as unknown as Approvals
   const policies = () => ({ decide: () => (world.decisions.length > 1 ? world.decisions.shift()! : world.decisions[0]!) }) as unknown as PolicySet
   const vault = { lend: async () => (world.log.push('lend'), { headers: [], [Symbol.asyncDispose]: async () => void world.log.push('return') }) }
-  const gate = makeGate({ policies, approvals, vault, journal, durability: () => ({ read: 'written', write: 'synced', held: 'synced' }) })
+  const gate = makeGate({ policies, approvals, vault, journal, recordBefore: async (event, weight) => {
+    await journal.append(event, weight === 'read' ? 'written' : 'synced')
+    if (world.unconfirmed) throw new Refusal('record-unconfirmed', 'not there in time')
+  } })
   const attempt: Attempt = {
     run: (permit, credential) => world.run(permit, credential),
     recheck: () => world.recheck(),
@@ -90,6 +94,18 @@ test('an allowed action is recorded before it runs, and its credential is given 
   assert.deepEqual(world.log, ['lend', 'started:synced', 'run', 'return', 'finished:queued'])
 })
 
+test('what is on record and not confirmed does not run, and has its end on record', async () => {
+  for (const [decided, wanted] of [['allow', ['started', 'finished', 'refused']], ['hold', ['refused']]] as const) {
+    const { world, pass } = makeWorld(verdict(decided))
+    world.unconfirmed = true
+    await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'record-unconfirmed')
+    assert.deepEqual(world.events.map(({ type }) => type).filter((type) => type !== 'decided'), wanted)
+    assert.ok(!world.log.includes('run') && !world.log.includes('obtain'))
+    const [finished] = world.events.filter((event) => event.type === 'finished')
+    if (finished?.type === 'finished') assert.equal(finished.outcome.result, 'failed')
+  }
+})
+
 test('a denied action borrows nothing, runs nothing, and carries the reason of its rule', async () => {
   const { world, pass } = makeWorld(verdict('deny'))
   await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'denied' && error.message === 'because')
@@ -99,7 +115,7 @@ test('a denied action borrows nothing, runs nothing, and carries the reason of i
 test('a held action is checked again, decided again, spent, recorded and only then run', async () => {
   const { world, pass } = makeWorld(verdict('hold'))
   await pass()
-  assert.deepEqual(world.log, ['decided:written', 'obtain', 'recheck', 'spend', 'lend', 'started:synced', 'run', 'return', 'finished:written', 'finish:executed'])
+  assert.deepEqual(world.log, ['decided:synced', 'obtain', 'recheck', 'spend', 'lend', 'started:synced', 'run', 'return', 'finished:written', 'finish:executed'])
 })
 
 test('what is to be held is looked into first: that is what is decided about, recorded, held and run', async () => {
@@ -109,7 +125,7 @@ test('what is to be held is looked into first: that is what is decided about, re
   world.inspect = async ({ verdict: found }) => (world.log.push(`inspect:${found}`), { action: inspected, wait: { budgetMs: 7 } })
   world.obtain = async (request) => (seen.push(request.action, request.wait.budgetMs), { hold: held('approved') })
   await pass()
-  assert.deepEqual(world.log, ['inspect:hold', 'decided:written', 'recheck', 'spend', 'lend', 'started:synced', 'run', 'return', 'finished:written', 'finish:executed'])
+  assert.deepEqual(world.log, ['inspect:hold', 'decided:synced', 'recheck', 'spend', 'lend', 'started:synced', 'run', 'return', 'finished:written', 'finish:executed'])
   assert.deepEqual(seen, [inspected, 7])
   assert.equal(world.permits[0]?.action, inspected)
   const allowed = makeWorld(verdict('allow'))
@@ -140,7 +156,7 @@ test('a caller who may no longer ask gets nothing, and the approval stays unspen
     throw new Refusal('bad-identity', 'expired')
   }
   await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'bad-identity')
-  assert.deepEqual(world.log, ['decided:written', 'obtain', 'refused:queued'])
+  assert.deepEqual(world.log, ['decided:synced', 'obtain', 'refused:queued'])
 })
 
 test('without a client an action runs by its approval alone, also where the policy has become milder', async () => {
@@ -174,14 +190,14 @@ test('a result that an earlier run left is delivered without a permit', async ()
   const { world, pass } = makeWorld(verdict('hold'))
   world.obtain = async () => ({ hold: held('executed'), result: new Uint8Array() })
   await pass()
-  assert.deepEqual(world.log, ['decided:written', 'replay'])
+  assert.deepEqual(world.log, ['decided:synced', 'replay'])
 })
 
 test('where another attempt spent the approval first, its result is delivered, without a permit', async () => {
   const { world, pass } = makeWorld(verdict('hold'))
   world.spend = async () => ({ hold: held('executed'), result: new Uint8Array() })
   await pass()
-  assert.deepEqual(world.log, ['decided:written', 'obtain', 'recheck', 'replay'])
+  assert.deepEqual(world.log, ['decided:synced', 'obtain', 'recheck', 'replay'])
 })
 
 test('an approval of another action, or one spent by another attempt, makes no permit', async () => {
@@ -194,7 +210,7 @@ test('an approval of another action, or one spent by another attempt, makes no p
       approvals: { obtain: world.obtain, spend, finish: async () => {} } as unknown as Approvals,
       vault: { lend: async () => assert.fail('nothing may be lent') },
       journal: { append: async () => {} } as unknown as Journal,
-      durability: () => ({ read: 'written', write: 'synced', held: 'synced' }),
+      recordBefore: async () => {},
     })
     const attempt: Attempt = { run: world.run, recheck: async () => caller, replay: async () => assert.fail(), result: () => undefined }
     await assert.rejects(gate.pass({ caller, action, wait: { budgetMs: 0 } }, attempt, new AbortController().signal), /approval reached/)

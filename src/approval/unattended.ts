@@ -167,6 +167,6 @@ const asLastSeen = ({ people }: Desk, { caller, openedAt }: Hold): Caller => {
   return { ...caller, ...seen(caller), onBehalfOf: caller.onBehalfOf.map((principal) => ({ ...principal, ...seen(principal) })) }
 }
 
-const passing: ReadonlySet<string> = new Set(['store-unavailable', 'journal-unavailable', 'identity-unavailable', 'draining'])
+const passing: ReadonlySet<string> = new Set(['store-unavailable', 'journal-unavailable', 'record-unconfirmed', 'identity-unavailable', 'draining'])
 
 const passes = (error: unknown): boolean => error instanceof Refusal && passing.has(error.code) && !isDistrust(error)

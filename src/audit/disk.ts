@@ -18,7 +18,8 @@ export interface Disk {
   close(fd: number): void
   /** Links is 0 when somebody deleted the open file. */
   stat(fd: number): { readonly size: number; readonly links: number }
-  free(directory: string): number
+  /** Bytes that we could still write, and those that are taken. */
+  space(directory: string): { readonly free: number; readonly used: number }
 }
 
 export const realDisk: Disk = {
@@ -34,9 +35,9 @@ export const realDisk: Disk = {
     const { size, nlink } = fstatSync(fd)
     return { size, links: nlink }
   },
-  free: (directory) => {
-    const { bavail, bsize } = statfsSync(directory)
-    return bavail * bsize
+  space: (directory) => {
+    const { bavail, bfree, blocks, bsize } = statfsSync(directory)
+    return { free: bavail * bsize, used: (blocks - bfree) * bsize }
   },
 }
 

@@ -175,6 +175,8 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   signed: quoted,
   query: free,
   records: plain,
+  mark: quoted,
+  used: plain,
   sink: quoted,
   count: plain,
 }

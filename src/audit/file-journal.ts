@@ -5,15 +5,16 @@ import type { AuditEvent } from '../model/audit-event.ts'
 import { Refusal } from '../model/refusal.ts'
 import { signCheckpoint } from './checkpoint.ts'
 import { realDisk, replaceFile, syncDirectory, type Disk } from './disk.ts'
+import { markOf, type DiskMark, type DiskState } from './disk-marks.ts'
 import { eventText } from './event-text.ts'
-import type { Durability, Journal } from './journal.ts'
+import type { Durability, Journal, JournalCursor } from './journal.ts'
 import { makeJournalReader } from './journal-reader.ts'
 import { replicaName } from './line.ts'
 import { MerkleTree } from './merkle-tree.ts'
 import type { JournalOptions } from './options.ts'
 import { recover, type Recovery } from './recovery.ts'
 import { makeSegmentWriter, type SegmentWriter } from './segment-writer.ts'
-import { listSegments } from './segment.ts'
+import { listSegments, segmentOf } from './segment.ts'
 import type { NoteSigner } from './signed-note.ts'
 import { lockWriter } from './writer-lock.ts'
 
@@ -23,6 +24,8 @@ export interface JournalParts {
   /** Told once when the journal has failed for good, with the private cause. The program should stop taking work and end. */
   readonly failed?: (cause: Error) => void
   readonly syncDeadlineMs?: number
+  /** Told each time when the disk passes one of the marks, or is back below it. */
+  readonly marked?: (state: DiskState) => void
   /** Signs what the log is, now and then, as a record of its own. Without one nothing is signed. */
   readonly signer?: NoteSigner
   readonly checkpointMs?: number
@@ -32,6 +35,13 @@ export interface RecoveredJournal extends Journal {
   readonly epoch: number
   /** What the start before left. The actions without an end have been closed on record as `outcome-unknown`. */
   readonly recovered: Pick<Recovery, 'unfinished' | 'ended' | 'since' | 'tornBytes'>
+  /** Before the first record of this start. */
+  readonly beginning: JournalCursor
+  /** The id of the record that was appended last. */
+  last(): string
+  /** Signs now what is not signed yet. Resolves when the signature is written; with nothing to sign, at once. */
+  sign(): Promise<void>
+  disk(): DiskState
 }
 
 /** A device that does not answer for so long is a broken one. */
@@ -44,7 +54,7 @@ const spaceCheckMs = 1_000
 const spaceCheckBytes = 8 * 1024 * 1024
 
 /** These end what was begun. They are taken below the low mark too: refusing them frees nothing and loses the truth. */
-const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-unknown', 'hold-expired', 'hold-withdrawn', 'replica-stopped', 'records-lost', 'store-tampered', 'checkpoint'])
+const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-unknown', 'hold-expired', 'hold-withdrawn', 'replica-stopped', 'records-lost', 'store-tampered', 'checkpoint', 'disk-mark'])
 
 /*
  * {directory}/{replica}/lock            who writes
@@ -53,7 +63,7 @@ const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-u
  *                       torn/           what recovery cut
  *                       cursors/        how far each sink is (written by the sinks)
  */
-export const openJournal = async (options: JournalOptions, { now, disk = realDisk, failed, syncDeadlineMs = usualSyncDeadlineMs, signer, checkpointMs = usualCheckpointMs }: JournalParts): Promise<RecoveredJournal> => {
+export const openJournal = async (options: JournalOptions, { now, disk = realDisk, failed, marked, syncDeadlineMs = usualSyncDeadlineMs, signer, checkpointMs = usualCheckpointMs }: JournalParts): Promise<RecoveredJournal> => {
   if (!replicaName.test(options.replica)) throw new Error(`replica name ${JSON.stringify(options.replica)}: letters, digits, dot, dash and underscore only, 64 at most`)
   const home = `${options.directory}/${options.replica}`
   const wal = `${home}/wal`
@@ -86,6 +96,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
     let spaceAt = Number.NEGATIVE_INFINITY
     let sinceSpace = 0
     let low: string | undefined
+    let fullness: DiskState = { mark: 'none' }
     let closed = false
 
     /** Asks the disk now and then only: a system call for each record would cost as much as writing it. */
@@ -94,11 +105,24 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       spaceAt = time
       sinceSpace = 0
       try {
-        const free = disk.free(wal)
-        low = free < options.minFreeBytes ? `${free} bytes free, ${options.minFreeBytes} wanted` : undefined
+        const { free, used } = disk.space(wal)
+        const mark = look((100 * used) / Math.max(1, used + free))
+        low = free < options.minFreeBytes ? `${free} bytes free, ${options.minFreeBytes} wanted` : mark === 'deny-all' ? `${fullness.used} % of the disk are used` : undefined
       } catch (cause) {
         low = `free space unknown: ${String(cause)}`
       }
+    }
+
+    const look = (percent: number): DiskMark => {
+      const used = Math.round(percent * 10) / 10
+      const { mark: before } = fullness
+      const mark = options.diskMarks === undefined ? 'none' : markOf(used, options.diskMarks, before)
+      fullness = { mark, used }
+      if (mark !== before && !closed) {
+        append({ type: 'disk-mark', mark, used }, 'queued').catch(() => {})
+        marked?.(fullness)
+      }
+      return mark
     }
 
     const refusal = (): Refusal | undefined => {
@@ -127,18 +151,21 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       sinceSpace += leaf.length
       if (signer !== undefined) {
         tree.append(Buffer.from(prev, 'base64'))
-        if (event.type !== 'checkpoint') due ??= setTimeout(checkpoint, checkpointMs).unref()
+        if (event.type !== 'checkpoint') due ??= setTimeout(sign, checkpointMs).unref()
       }
       return made.add(seq++, leaf, durability)
     }
 
     /** Covers all records before it, and leaves this machine with them. */
-    const checkpoint = (): void => {
-      if (due === undefined || signer === undefined) return
+    const checkpoint = (durability: Durability = 'queued'): Promise<void> => {
+      if (due === undefined || signer === undefined) return Promise.resolve()
       clearTimeout(due)
       due = undefined
       const signed = signCheckpoint({ origin: `${signer.name}/${options.replica}/${epoch}`, size: tree.size, root: tree.root() }, signer)
-      append({ type: 'checkpoint', signed }, 'queued').catch(() => {}) // who cannot write any more hears so by the next record that somebody waits for
+      return append({ type: 'checkpoint', signed }, durability)
+    }
+    const sign = (): void => {
+      checkpoint().catch(() => {}) // who cannot write any more hears so by the next record that somebody waits for
     }
 
     const { unfinished, ended, since, tornBytes } = recovery
@@ -150,7 +177,11 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
     return {
       epoch,
       recovered: { unfinished, ended, since, tornBytes },
+      beginning: `${segmentOf(epoch, 0).name}:0`,
       append,
+      last: () => `${options.replica}/${epoch}/${seq - 1}`,
+      sign: () => checkpoint('written'),
+      disk: () => fullness,
       check: () => {
         lookAtSpace(now())
         const refused = refusal()
@@ -160,7 +191,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       more: reader.more,
       [Symbol.asyncDispose]: async () => {
         if (closed) return
-        checkpoint()
+        sign()
         closed = true
         try {
           await made.close()

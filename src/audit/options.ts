@@ -1,3 +1,4 @@
+import type { DiskMarks } from './disk-marks.ts'
 import type { Durability } from './journal.ts'
 
 export interface JournalOptions {
@@ -8,4 +9,6 @@ export interface JournalOptions {
   readonly segmentBytes: number
   /** Below this much free space, appends are refused before the disk itself refuses them. */
   readonly minFreeBytes: number
+  /** How full the disk may be before something is said, or refused. */
+  readonly diskMarks?: DiskMarks
 }

@@ -60,28 +60,38 @@ const readSegment = (wal: string, segment: Segment, before: string | undefined, 
   let seq = segment.firstSeq
   let text: string | undefined
   let at = 0
+  let prevOfLast = before
   for (const line of linesOf(`${wal}/${segment.name}`)) {
     const head = line.whole ? lineHead(line.text) : undefined
     if (head === undefined || head.seq !== seq || (prev !== undefined && head.prev !== prev)) return endOf(line.offset)
     if (!line.text.endsWith('}')) return endOf(line.offset)
-    if (head.attempt !== undefined) {
-      if (head.type === 'started') found.open.set(head.attempt, line.text)
-      else if (head.type === 'finished' || head.type === 'outcome-unknown') found.open.delete(head.attempt)
-      if (head.type === 'finished') noteEnd(found.ended, head.attempt, line.text)
-    }
-    if (found.since === Number.POSITIVE_INFINITY) found.since = timeOf(line.text)
+    if (text !== undefined) noteLine(found, text) // this line vouches for it
     text = line.text
     at = line.offset
+    prevOfLast = head.prev
     prev = leafHash(text)
     seq++
   }
   // The line behind vouches for each line by its hash; for the last one its form has to do.
-  return text !== undefined && parseLine(text) === undefined ? endOf(at) : { prev }
+  if (text !== undefined && parseLine(text) === undefined) return { prev: prevOfLast, bad: at }
+  if (text !== undefined) noteLine(found, text)
+  return { prev }
 
   function endOf(bad: number): { readonly prev: string | undefined; readonly bad: number } {
-    if (text !== undefined && bad > at && parseLine(text) === undefined) throw new Error(`${wal}/${segment.name} is damaged at byte ${at}`)
+    if (text !== undefined && parseLine(text) === undefined) throw new Error(`${wal}/${segment.name} is damaged at byte ${at}`)
+    if (text !== undefined) noteLine(found, text)
     return { prev, bad }
   }
+}
+
+const noteLine = (found: Found, text: string): void => {
+  const { type, attempt } = lineHead(text) ?? {}
+  if (attempt !== undefined) {
+    if (type === 'started') found.open.set(attempt, text)
+    else if (type === 'finished' || type === 'outcome-unknown') found.open.delete(attempt)
+    if (type === 'finished') noteEnd(found.ended, attempt, text)
+  }
+  if (found.since === Number.POSITIVE_INFINITY) found.since = timeOf(text)
 }
 
 /** Only ends of approved actions: all others need no second place that says how they ended. */

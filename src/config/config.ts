@@ -1,4 +1,5 @@
 import type { ApprovalOptions } from '../approval/options.ts'
+import type { RequiredReach } from '../audit/strictness.ts'
 import type { JournalOptions } from '../audit/options.ts'
 import type { ReceiptHeaders } from '../audit/receipts/header-receipts.ts'
 import type { AdminOptions, ConsoleOptions } from '../channels/web/options.ts'
@@ -49,6 +50,8 @@ export interface Config {
   readonly approvalKeyFile?: string
   readonly store: StoreOptions
   readonly journal: JournalOptions
+  /** Where records have to be before their actions run. */
+  readonly auditRequired: RequiredReach
   /** Who may read the whole log. */
   readonly auditReaders: { readonly groups: readonly string[] }
   /** Which actions carry a receipt in a header. */

@@ -13,6 +13,7 @@ import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listener
 import { makeAgents, makePeople, makeReaders } from './people.ts'
 import { readPolicyFiles } from './policy-files.ts'
 import { makePostgres } from './postgres.ts'
+import { makeDiskMarks, makeRequired } from './audit.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
 import { makeSinks } from './sinks.ts'
@@ -89,7 +90,9 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       durability: value.journal.durability,
       segmentBytes: bytes(value.journal['segment-size']),
       minFreeBytes: bytes(value.journal['min-free']),
+      diskMarks: makeDiskMarks(value, checks),
     },
+    auditRequired: makeRequired(value, checks),
     auditReaders: makeReaders(value, checks),
     receiptHeaders: value.audit.receipts,
     sinks: makeSinks(value.sinks, checks),

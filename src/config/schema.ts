@@ -241,6 +241,10 @@ const store = z.discriminatedUnion('kind', [embedded, redis]).prefault({ kind: '
 
 const durability = (description: string, standard: 'queued' | 'written' | 'synced') => z.enum(['queued', 'written', 'synced']).default(standard).describe(description)
 
+const percent = (description: string, standard: number) => count(description, standard, 1, 100)
+
+const reach = (description: string) => z.enum(['local', 'local+sink']).default('local').describe(description)
+
 const journal = z
   .strictObject({
     directory: path('Its folder. Default: journal in the data folder.').optional(),
@@ -250,6 +254,15 @@ const journal = z
       .describe('How safe a record must be before its action runs: queued in memory, written to the operating system, synced to the disk.'),
     'segment-size': size('A file is closed at this size.', '64MiB', 4_294_967_296),
     'min-free': size('With less free space nothing runs.', '256MiB', 109_951_162_777_600),
+    'disk-marks': z
+      .strictObject({
+        warn: percent('It is said, on record and in the log.', 80),
+        alert: percent('It is said again.', 90),
+        'deny-changes': percent('What changes something, or would have to be held, is refused.', 95),
+        'deny-all': percent('Nothing runs, and the replica is not ready.', 99),
+      })
+      .prefault({})
+      .describe('How much of its disk may be used, in percent, whoever uses it.'),
   })
   .prefault({})
   .describe('The one ordered record of this replica.')
@@ -272,11 +285,21 @@ const approvals = z
 
 const audit = z
   .strictObject({
+    required: z
+      .strictObject({
+        read: reach('For actions that only read.'),
+        write: reach('For actions that change something.'),
+        held: reach('For actions that people decide on: before they are asked, and before it runs.'),
+        sinks: z.array(name).max(100).default([]).describe('Which sinks `local+sink` means: all of these have it. Default: every sink.'),
+        within: duration('Nobody waits longer: then the action is refused.', '5s'),
+      })
+      .prefault({})
+      .describe('Where a record has to be before its action runs, beside this machine.'),
     readers: z.strictObject({ groups: z.array(name).default([]).describe('Groups whose people may.') }).prefault({}).describe('Who may search and read the whole audit log, in the console and by the API. Default: nobody. Each reading is on record.'),
     receipts: z.enum(['none', 'held', 'all']).default('held').describe('Which HTTP actions carry a short signed receipt in a header, upstream and back to the client: those that people let through, all that run, or none. Each costs one signature.'),
   })
   .prefault({})
-  .describe('Reading the audit log, and receipts.')
+  .describe('What the audit log has to do, who may read it, and receipts.')
 
 const limits = z
   .strictObject({

@@ -107,6 +107,8 @@ export type AuditEvent =
   /** Somebody looked into this log: for what, and how many records they got to see. Or wanted to, and may not. */
   | { readonly type: 'audit-read'; readonly by: Principal; readonly query: string; readonly records: number }
   | { readonly type: 'audit-read-refused'; readonly by: Principal; readonly query: string; readonly refusal: RefusalCode }
+  /** The disk of the journal has got so full, or is no longer: percent of it that are used. */
+  | { readonly type: 'disk-mark'; readonly mark: 'none' | 'warn' | 'alert' | 'deny-changes' | 'deny-all'; readonly used: number }
   | { readonly type: 'records-lost'; readonly sink: string; readonly count: number; readonly cause: string }
 
 export type AuditEventType = AuditEvent['type']

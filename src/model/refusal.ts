@@ -31,6 +31,7 @@ export type RefusalCode =
   | 'reason-required'
   | 'store-unavailable'
   | 'journal-unavailable'
+  | 'record-unconfirmed'
   | 'upstream-unavailable'
   | 'upstream-timeout'
   | 'draining'

@@ -16,6 +16,10 @@ export interface Sink<Line extends JournalLine = SinkLine> extends AsyncDisposab
    * with `Busy` when it named a time to come back, with anything else when the same lines may go through later. Lines may then have arrived: the tail sends them again.
    */
   deliver(lines: readonly Line[], signal: AbortSignal): Promise<void>
+  /** The id of the last record that is safe there, where that is not the last one delivered. Asked after each delivery. */
+  safe?(): string | undefined
+  /** Somebody waits for records to be safe there: called before the next ones are read. */
+  urge?(): Promise<void>
   /** After the log file was moved away; only files care. */
   reopen?(): void
 }

@@ -26,6 +26,8 @@ export interface SinksParts {
 
 export interface Sinks extends AsyncDisposable {
   state(): readonly SinkState[]
+  /** Resolves when each of these sinks (all, if none is named) has this record; rejects when one of them refused it, takes nothing for so long already, or has not got it when the signal fires. */
+  arrived(id: string, names: readonly string[], withinMs: number, signal: AbortSignal): Promise<void>
   /** Before the program ends: waits until every sink has all that stands in the journal, but no longer than this. */
   drain(ms: number): Promise<void>
   /** Log files were moved: open them anew. Wired to SIGHUP. */
@@ -45,10 +47,15 @@ export const makeSinks = (options: readonly SinkOptions[], { journal, directory,
   const started = options.map((option) => {
     const sink = inFormat(option.format ?? 'record', makeSink(option))
     const { name, kind } = option
-    return { sink, tail: makeTail({ name, kind, sink, journal, bookmark: openBookmark(`${home}/cursors`, name, warn), deadLetters: openDeadLetters(`${home}/${name}.dead`, warn), warn, ...(pace ? { pace } : {}) }) }
+    return { name, sink, tail: makeTail({ name, kind, sink, journal, bookmark: openBookmark(`${home}/cursors`, name, warn), deadLetters: openDeadLetters(`${home}/${name}.dead`, warn), warn, ...(pace ? { pace } : {}) }) }
   })
   return {
     state: () => started.map(({ tail }) => tail.state()),
+    arrived: async (id, wanted, withinMs, signal) => {
+      const asked = started.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+      if (asked.length === 0) throw new Error('there is no sink')
+      await Promise.all(asked.map(({ tail }) => tail.arrived(id, withinMs, signal)))
+    },
     drain: async (ms) => {
       const deadline = AbortSignal.timeout(ms)
       await Promise.all(started.map(({ tail }) => tail.caughtUp(deadline)))

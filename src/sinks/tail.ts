@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Journal, JournalCursor, JournalLine } from '../audit/journal.ts'
 import { freeText } from '../audit/free-text.ts'
 import { causeText } from '../model/refusal.ts'
+import { makeArrivals } from './arrivals.ts'
 import type { Bookmark } from './bookmark.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { Busy } from '../lib/receiver.ts'
@@ -24,6 +25,8 @@ export interface Tail extends AsyncDisposable {
   state(): SinkState
   /** Resolves when everything that stands in the journal by now has arrived, or when the signal fires. */
   caughtUp(signal: AbortSignal): Promise<void>
+  /** Resolves when the place has this record of the running start; rejects when it refused it or one close to it for good, when it takes nothing for so long already, and when the signal fires. */
+  arrived(id: string, withinMs: number, signal: AbortSignal): Promise<void>
 }
 
 export interface TailParts {
@@ -58,6 +61,8 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
   let lastError: string | undefined
   let oldest: number | undefined
   let idleSince = 0
+  let failingSince: number | undefined
+  const arrivals = makeArrivals()
   const idle = new Set<() => void>()
   const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true }))
   stopped.catch(() => {})
@@ -75,6 +80,9 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     delivered += lines.length
     lastId = lines.at(-1)?.id
     lastError = undefined
+    failingSince = undefined
+    const safe = sink.safe === undefined ? lastId : sink.safe()
+    if (safe !== undefined) arrivals.reached(safe)
   }
 
   /** Returns when each of the lines has arrived or is a dead letter; throws only when stopped. */
@@ -99,6 +107,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
   }
 
   const complain = (cause: string): void => {
+    failingSince ??= Date.now()
     if (lastError !== cause) warn({ sink: name, cause }, 'audit sink does not take records; they wait in the journal')
     lastError = cause
   }
@@ -107,6 +116,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
 
   const bury = (line: JournalLine, cause: string): void => {
     deadLetters.keep(line, cause)
+    arrivals.refused(line.id)
     lost++
     // The news that this sink lost something may itself be refused: that is not news, or it would never end.
     if (!(line.text.includes('"type":"records-lost"') && line.text.includes(`"sink":${JSON.stringify(name)}`))) untold++
@@ -124,6 +134,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     let news: Promise<void> | undefined
     while (!signal.aborted) {
       news ??= journal.more(signal).then(() => void (news = undefined))
+      if (arrivals.waiting() > 0) await sink.urge?.()
       const from = Date.now()
       const batch = await journal.read(cursor, sink.limits)
       if (batch.lines.length === 0) {
@@ -131,9 +142,9 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
         idleSince = from
         await bookmark.save()
         for (const wake of idle) wake()
-        await Promise.race([news, ...(untold > 0 ? [pause(lostEveryMs, undefined, { signal, ref: false }).catch(() => {})] : [])])
+        await Promise.race([news, arrivals.wanted(), ...(untold > 0 ? [pause(lostEveryMs, undefined, { signal, ref: false }).catch(() => {})] : [])])
         tellLost()
-        if (!signal.aborted) await pause(lingerMs, undefined, { signal, ref: false })
+        if (!signal.aborted) await linger()
         continue
       }
       oldest = timeOf(batch.lines[0]!)
@@ -141,6 +152,17 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
       cursor = batch.cursor
       if (cursor !== undefined) await bookmark.move(cursor)
       tellLost()
+    }
+  }
+
+  /** Whoever waits for a record is not made to wait for company. */
+  const linger = async (): Promise<void> => {
+    if (arrivals.waiting() > 0 || idle.size > 0) return
+    const over = new AbortController()
+    try {
+      await Promise.race([pause(lingerMs, undefined, { signal: AbortSignal.any([signal, over.signal]), ref: false }), arrivals.wanted()])
+    } finally {
+      over.abort()
     }
   }
 
@@ -164,14 +186,22 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
       while (!until.aborted && !signal.aborted && idleSince <= asked) {
         const { promise, resolve } = Promise.withResolvers<void>()
         idle.add(resolve)
+        arrivals.hurry()
         // An idle tail looks again only when something is written: its empty read may lie before this question.
         await Promise.race([promise, pause(lingerMs, undefined, { signal: until }).catch(() => {})])
         idle.delete(resolve)
         if (oldest === undefined && idleSince <= asked && (await journal.read(cursor, { lines: 1, bytes: 1 })).lines.length === 0) return
       }
     },
+    arrived: async (id, withinMs, until) => {
+      if (failingSince !== undefined && Date.now() - failingSince > withinMs) throw new Error(`${name} takes no records: ${lastError ?? 'unknown'}`)
+      await arrivals.of(id, until).catch((error: unknown) => {
+        throw new Error(`${name}: ${causeText(error)}${lastError === undefined ? '' : ` (${lastError})`}`)
+      })
+    },
     [Symbol.asyncDispose]: async () => {
       stop.abort()
+      arrivals.end()
       await running
       await bookmark.save()
       await sink[Symbol.asyncDispose]()

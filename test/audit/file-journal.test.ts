@@ -219,7 +219,7 @@ describe('journal', () => {
     using directory = temporaryDirectory()
     let free = 1_000
     let now = Date.now()
-    await using journal = await openJournal(options(directory.path, { minFreeBytes: 500 }), { now: () => now, disk: { ...realDisk, free: () => free } })
+    await using journal = await openJournal(options(directory.path, { minFreeBytes: 500 }), { now: () => now, disk: { ...realDisk, space: () => ({ free, used: 0 }) } })
     await journal.append(started('a'), 'written')
     free = 100
     now += 5_000
@@ -231,6 +231,26 @@ describe('journal', () => {
     journal.check()
     await journal.append(started('c'), 'written')
     assert.deepEqual((await readAll(journal)).map(({ attempt }) => attempt), ['a', 'a', 'c'])
+  })
+
+  test('marks of a disk that fills are on record, are left with some room below them, and the last one stops everything', async () => {
+    using directory = temporaryDirectory()
+    let used = 50
+    let now = Date.now()
+    const told: unknown[] = []
+    await using journal = await openJournal(options(directory.path, { diskMarks: { warn: 80, alert: 90, denyChanges: 95, denyAll: 99 } }), { now: () => now, disk: { ...realDisk, space: () => ({ free: 100 - used, used }) }, marked: (state) => void told.push(state) })
+    const at = async (percent: number): Promise<string> => {
+      used = percent
+      now += 5_000
+      const taken = await journal.append(started(`at ${percent}`), 'written').then(() => 'taken', () => 'refused')
+      return `${journal.disk().mark} ${taken}`
+    }
+    const seen = []
+    for (const percent of [79, 80, 79.5, 78.9, 92, 96, 94.5, 93.9, 99, 98.5, 97.9, 10]) seen.push(await at(percent))
+    assert.deepEqual(seen, ['none taken', 'warn taken', 'warn taken', 'none taken', 'alert taken', 'deny-changes taken', 'deny-changes taken', 'alert taken', 'deny-all refused', 'deny-all refused', 'deny-changes taken', 'none taken'])
+    const marks = (await readAll(journal)).filter(({ type }) => type === 'disk-mark').map(({ mark }) => mark)
+    assert.deepEqual(marks, ['warn', 'none', 'alert', 'deny-changes', 'alert', 'deny-all', 'deny-changes', 'none'])
+    assert.equal(told.length, marks.length)
   })
 
   test('a cursor continues where it stood, over small limits, segments and deleted files', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { leafHash } from '../../src/lib/leaf-hash.ts'
 import { finished, open, readAll, started, temporaryDirectory } from './audit-samples.ts'
 
 /** A journal of twelve records, closed. */
@@ -58,6 +59,22 @@ describe('recovery', () => {
       }),
       { numRuns: 80 },
     )
+  })
+
+  test('a last line that was spoiled in its middle is cut, counts for nothing, and the chain goes on from the one before', async () => {
+    using directory = temporaryDirectory()
+    {
+      await using journal = await open(directory.path)
+      await journal.append(started('a'), 'synced')
+      await journal.append(finished('a'), 'synced')
+    }
+    const path = `${directory.path}/r1/wal/${readdirSync(`${directory.path}/r1/wal`)[0]}`
+    const text = readFileSync(path, 'latin1')
+    writeFileSync(path, text.replace('"result":', '"result"\0'), 'latin1')
+    await using journal = await open(directory.path)
+    assert.deepEqual(journal.recovered.unfinished.map(({ attempt }) => attempt), ['a'], 'the end that does not read is none')
+    const [first, next] = await readAll(journal)
+    assert.deepEqual([first?.type, next?.type, next?.prev], ['started', 'outcome-unknown', leafHash(text.split('\n')[0] ?? '')])
   })
 
   test('what follows the last line, whatever it is, is cut or stops the start; nothing before it is lost', async () => {

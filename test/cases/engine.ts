@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { arrange, arrangementKey, type Arrangement } from './arrangement.ts'
 import { setBehaviour } from './behaviours.ts'
 import { checkCanonical } from './canonical.ts'
+import { runAuditSink } from './audit-sink.ts'
 import { watchConnections } from './connect-log.ts'
 import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Exchange, type Sender } from './exchange.ts'
 import { checkAll } from './expect.ts'
@@ -163,6 +164,7 @@ const stepsOf = (item: Tree): readonly Tree[] | undefined => {
 const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Shared): Promise<void> => {
   const kind = kindOf(run.item)
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
+  if (theCase.class === 'audit/sink') return await runAuditSink(run)
   if ('tamper' in run.item) return await runTampering(run)
   if ('canonical' in run.item) return checkCanonical(run)
   if (theCase.class === 'audit/receipt') {

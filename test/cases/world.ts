@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import type { Disk } from '../../src/audit/disk.ts'
 import type { HoldStore } from '../../src/approval/hold-store.ts'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -100,6 +101,8 @@ export interface WorldOptions {
   readonly processes?: boolean
   /** Asked for once the files are written. */
   readonly env?: () => Readonly<Record<string, string>>
+  /** In place of the real one, under the journals. */
+  readonly disk?: Disk
 }
 
 /** A configuration that does not load: its messages. */
@@ -162,7 +165,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     const held: { reload?: Reload } = {}
     const faulty = faultyStore(real, fault)
     const replica = started.use(
-      await startReplica(config, compiled.policies, { log, store: faulty, now: () => now(name), storeSkewMs, fetch: issuers.fetch, reload: { run: () => held.reload?.run() ?? Promise.reject(new Error('not yet')), state: () => ({ lastProblems: held.reload?.state().lastProblems ?? [] }) } }),
+      await startReplica(config, compiled.policies, { log, ...(options.disk === undefined ? {} : { disk: options.disk }), store: faulty, now: () => now(name), storeSkewMs, fetch: issuers.fetch, reload: { run: () => held.reload?.run() ?? Promise.reject(new Error('not yet')), state: () => ({ lastProblems: held.reload?.state().lastProblems ?? [] }) } }),
     )
     held.reload = makeReload({ config, policies: compiled.policies, files: loaded.files }, { load: () => loadConfig(file, env), adopt: (next) => replica.adopt(next.config, next.policies), rejected: (problems) => replica.rejected(problems) })
     const { http, console, admin } = replica.addresses

@@ -9,9 +9,9 @@ import { type Behaviour, type Dialect, idOf, type Place, startPlace } from '../s
 import { until } from '../support/until.ts'
 
 export const events = 200
-const pace = { lingerMs: 2, firstMs: 5, longestMs: 50, lostEveryMs: 50 }
+export const pace = { lingerMs: 2, firstMs: 5, longestMs: 50, lostEveryMs: 50 }
 export const warnings: object[] = []
-const log = { warn: (fields: object, message: string) => void warnings.push({ ...fields, message }) }
+export const log = { warn: (fields: object, message: string) => void warnings.push({ ...fields, message }) }
 
 export const start = (directory: string, journal: RecoveredJournal, ...options: SinkOptions[]): Sinks => makeSinks(options, { journal, directory, replica: 'r1', log, pace })
 

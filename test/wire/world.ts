@@ -185,7 +185,7 @@ export const startWorld = async (stubPort: number, change: { readonly routes?: P
   const journal = { append: async (event: AuditEvent) => void events.push(event), check() {} } as unknown as Journal
   const policies = () => testPolicies
   const vault = { lend: async () => ({ headers: [['x-upstream-key', 'lent']] as const, async [Symbol.asyncDispose]() {} }) }
-  const gate = makeGate({ policies, approvals, vault, journal, durability: () => ({ read: 'written', write: 'synced', held: 'synced' }) })
+  const gate = makeGate({ policies, approvals, vault, journal, recordBefore: (event, weight) => journal.append(event, weight === 'read' ? 'written' : 'synced') })
   const options: HttpListenerOptions = {
     host: '127.0.0.1', port: 0, trustedProxies: [], consoleUrl: 'https://console.test', claimHeaders: {},
     limits: { targetBytes: 8_192, headerBytes: 16_384, headerCount: 100, connections: 1_000 },

@@ -42,7 +42,7 @@ const answerWithinMs = 10_000
 const mostAnswers = 200
 
 /** Passes: whoever clicked is to click again. */
-const passing: ReadonlySet<RefusalCode> = new Set(['store-unavailable', 'journal-unavailable', 'identity-unavailable', 'draining'])
+const passing: ReadonlySet<RefusalCode> = new Set(['store-unavailable', 'journal-unavailable', 'record-unconfirmed', 'identity-unavailable', 'draining'])
 /** The message does not show how it stands. */
 const outdated: ReadonlySet<RefusalCode> = new Set(['already-settled', 'wrong-digest', 'hold-expired'])
 

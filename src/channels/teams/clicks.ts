@@ -43,7 +43,7 @@ const clickShape = z.looseObject({
 })
 
 /** Passes: whoever clicked is to click again. */
-const passing: ReadonlySet<RefusalCode> = new Set(['store-unavailable', 'journal-unavailable', 'identity-unavailable', 'draining'])
+const passing: ReadonlySet<RefusalCode> = new Set(['store-unavailable', 'journal-unavailable', 'record-unconfirmed', 'identity-unavailable', 'draining'])
 
 interface Click {
   readonly verdict: 'approve' | 'deny'

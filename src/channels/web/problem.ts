@@ -32,6 +32,7 @@ export const statusOf: Readonly<Record<RefusalCode, number>> = {
   'reason-required': 422,
   'store-unavailable': 503,
   'journal-unavailable': 503,
+  'record-unconfirmed': 503,
   'upstream-unavailable': 502,
   'upstream-timeout': 504,
   'draining': 503,

@@ -52,6 +52,7 @@ const sayings: Record<RefusalCode, Saying> = {
   'reason-required': { status: 400, title: 'A reason is required', final: true, provider: invalid },
   'store-unavailable': { status: 503, title: 'Holds cannot be kept at the moment', final: false, retryAfter: 5, provider: broken },
   'journal-unavailable': { status: 503, title: 'Nothing can be recorded, so nothing runs', final: false, retryAfter: 5, provider: broken },
+  'record-unconfirmed': { status: 503, title: 'Its record is not where it has to be, so nothing runs', final: false, retryAfter: 5, provider: broken },
   'upstream-unavailable': { status: 502, title: 'The service cannot be reached', final: false, provider: broken },
   'upstream-timeout': { status: 504, title: 'The service did not answer in time', final: false, provider: broken },
   'draining': { status: 503, title: 'This replica is going away', final: false, retryAfter: 1, provider: broken },

@@ -43,6 +43,7 @@ const sayings: Record<RefusalCode, Saying> = {
   'reason-required': error('42501'),
   'store-unavailable': error('57P03'),
   'journal-unavailable': error('57P03'),
+  'record-unconfirmed': error('57P03'),
   'upstream-unavailable': fatal('08006'),
   'upstream-timeout': fatal('08006'),
   'draining': fatal('57P01'),

@@ -1,3 +1,4 @@
+import type { Disk } from '../../../src/audit/disk.ts'
 import { list, type Run, isTree } from '../loader.ts'
 import { applySettings, patience, put } from '../translate.ts'
 import { pending } from '../outcome.ts'
@@ -93,6 +94,8 @@ export interface PgArrangement {
   readonly server?: TestPostgres
   /** Absent: the embedded store. */
   readonly redisUrl?: string
+  /** Absent: the real one, under the journal. */
+  readonly disk?: Disk
 }
 
 const change = (run: Pick<Run, 'given'>, place: { readonly port: number; readonly database: string }, more: PgArrangement): WorldOptions['change'] => (profile) => {
@@ -120,7 +123,7 @@ export const startPgWorld = async (run: Pick<Run, 'given'>, more: PgArrangement 
   await using begun = new AsyncDisposableStack()
   const database = begun.use(await makeDatabase(more.server))
   const relay = begun.use(await startRelay(database.server.port))
-  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }) }))
+  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }), ...(more.disk === undefined ? {} : { disk: more.disk }) }))
   const { addresses } = world.first().replica as unknown as { readonly addresses: Readonly<Record<string, string>> }
   const address = addresses['postgres'] ?? pending('PostgreSQL is not spoken yet')
   const life = begun.move()

@@ -1,0 +1,27 @@
+import type { DiskMarks } from '../audit/disk-marks.ts'
+import type { RequiredReach } from '../audit/strictness.ts'
+import type { Checks } from './checks.ts'
+import { ms } from './issuers.ts'
+import type { ConfigSource } from './schema.ts'
+
+const marks = ['warn', 'alert', 'deny-changes', 'deny-all'] as const
+
+/** A mark that lies before the one that it follows is never seen. */
+export const makeDiskMarks = ({ journal }: ConfigSource, { report }: Checks): DiskMarks => {
+  const source = journal['disk-marks']
+  for (const [at, mark] of marks.entries()) {
+    const before = marks[at - 1]
+    if (before !== undefined && source[mark] < source[before]) report(['journal', 'disk-marks', mark], `is less than "${before}"`)
+  }
+  return { warn: source.warn, alert: source.alert, denyChanges: source['deny-changes'], denyAll: source['deny-all'] }
+}
+
+const weights = ['read', 'write', 'held'] as const
+
+/** What would be waited for must be there, or every action of that kind would be refused. */
+export const makeRequired = ({ audit: { required }, sinks }: ConfigSource, { report, known }: Checks): RequiredReach => {
+  const { read, write, held, sinks: names, within } = required
+  for (const [at, name] of names.entries()) known(['audit', 'required', 'sinks', at], name, Object.keys(sinks), 'sink')
+  for (const weight of weights) if (required[weight] === 'local+sink' && Object.keys(sinks).length === 0) report(['audit', 'required', weight], 'waits for a sink, and there is none')
+  return { read, write, held, sinks: names, withinMs: ms(within) }
+}

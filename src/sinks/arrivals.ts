@@ -1,0 +1,87 @@
+/** Who waits for a record to be safe in one place. Records are called `{replica}/{epoch}/{seq}` and arrive in order. */
+export interface Arrivals {
+  /** Rejects when it was refused for good, when too many wait, and when the signal fires. */
+  of(id: string, signal: AbortSignal): Promise<void>
+  waiting(): number
+  /** Resolves when somebody begins to wait, or is in a hurry. */
+  wanted(): Promise<void>
+  hurry(): void
+  /** Everything up to it has arrived, or was refused. */
+  reached(id: string): void
+  refused(id: string): void
+  end(): void
+}
+
+interface Place {
+  readonly epoch: number
+  readonly seq: number
+}
+
+interface Waiter extends Place {
+  readonly settle: (error?: Error) => void
+}
+
+/** More than can wait for anything else here. */
+const mostWaiting = 10_000
+
+export const makeArrivals = (): Arrivals => {
+  const waiters = new Set<Waiter>()
+  let through: Place = { epoch: -1, seq: -1 }
+  /** The last one that was refused. Whoever asks late for one before it is told no: which of them it was is not kept. */
+  let refusedThrough: Place = { epoch: -1, seq: -1 }
+  let wanted = Promise.withResolvers<void>()
+  let ended = false
+  const hurry = (): void => {
+    wanted.resolve()
+    wanted = Promise.withResolvers()
+  }
+
+  return {
+    of: (id, signal) => {
+      const place = placeOf(id)
+      if (place === undefined) return Promise.reject(new Error(`${id} is no record`))
+      if (isUpTo(place, through)) return isUpTo(place, refusedThrough) ? Promise.reject(new Error('was refused for good')) : Promise.resolve()
+      if (ended || signal.aborted) return Promise.reject(new Error('has not arrived in time'))
+      if (waiters.size >= mostWaiting) return Promise.reject(new Error('too many wait for it'))
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const late = (): void => waiter.settle(new Error('has not arrived in time'))
+      const waiter: Waiter = {
+        ...place,
+        settle: (error) => {
+          waiters.delete(waiter)
+          signal.removeEventListener('abort', late)
+          if (error === undefined) resolve()
+          else reject(error)
+        },
+      }
+      waiters.add(waiter)
+      signal.addEventListener('abort', late, { once: true })
+      hurry()
+      return promise
+    },
+    waiting: () => waiters.size,
+    wanted: () => wanted.promise,
+    hurry,
+    reached: (id) => {
+      through = placeOf(id) ?? through
+      for (const waiter of waiters) if (isUpTo(waiter, through)) waiter.settle()
+    },
+    refused: (id) => {
+      const place = placeOf(id)
+      if (place === undefined) return
+      refusedThrough = through = place
+      for (const waiter of waiters) if (isUpTo(waiter, place)) waiter.settle(new Error('was refused for good'))
+    },
+    end: () => {
+      ended = true
+      for (const waiter of waiters) waiter.settle(new Error('the program ends'))
+    },
+  }
+}
+
+const isUpTo = (one: Place, other: Place): boolean => one.epoch < other.epoch || (one.epoch === other.epoch && one.seq <= other.seq)
+
+const placeOf = (id: string): Place | undefined => {
+  const [, epoch, seq] = /\/(\d{1,15})\/(\d{1,15})$/.exec(id) ?? []
+  return seq === undefined ? undefined : { epoch: Number(epoch), seq: Number(seq) }
+}

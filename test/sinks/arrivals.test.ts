@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { makeSinks } from '../../src/sinks/sinks.ts'
+import { finished, open, temporaryDirectory } from '../audit/audit-samples.ts'
+import { log, pace, start } from '../contracts/sink-contract.ts'
+import { until } from '../support/until.ts'
+import { ndjson } from './dialects.ts'
+import { idOf, startPlace, type Behaviour } from './strict-place.ts'
+
+describe('who waits until a record has arrived', () => {
+  const receive = async (directory: string, behave: Behaviour, timeoutMs = 300, isBad = (): boolean => false) => {
+    const receiver = await startPlace(ndjson)
+    receiver.behave = () => behave
+    receiver.isBad = isBad
+    const journal = await open(directory)
+    const sinks = start(directory, journal, { kind: 'http', name: 'place', url: receiver.url, batchLines: 50, batchBytes: 1e6, timeoutMs, body: 'ndjson' }, { kind: 'file', name: 'other', path: `${directory}/other` })
+    const write = async (attempt: string): Promise<string> => {
+      await journal.append(finished(attempt), 'written')
+      return journal.last()
+    }
+    return { receiver, journal, sinks, write, async [Symbol.asyncDispose]() { await sinks[Symbol.asyncDispose](); await journal[Symbol.asyncDispose](); await receiver[Symbol.asyncDispose]() } }
+  }
+  const soon = (ms = 5_000): AbortSignal => AbortSignal.timeout(ms)
+
+  test('hears so when it has, of the sinks that were named, and not before', async () => {
+    using directory = temporaryDirectory()
+    await using place = await receive(directory.path, 'ok')
+    const id = await place.write('a')
+    await place.sinks.arrived(id, ['place'], 5_000, soon())
+    assert.ok(place.receiver.kept.some((line) => idOf(line) === id))
+    await place.sinks.arrived(id, [], 5_000, soon())
+    assert.match(readFileSync(`${directory.path}/other`, 'utf8'), new RegExp(`"id":"${id}"`))
+    place.receiver.behave = () => 'hang'
+    const next = await place.write('b')
+    await place.sinks.arrived(next, ['other'], 5_000, soon())
+    await assert.rejects(place.sinks.arrived(next, [], 60_000, soon(50)), /not arrived in time/)
+  })
+
+  test('is not held back where lines gather for company', async () => {
+    using directory = temporaryDirectory()
+    await using receiver = await startPlace(ndjson)
+    await using journal = await open(directory.path)
+    await using sinks = makeSinks([{ kind: 'http', name: 'place', url: receiver.url, batchLines: 50, batchBytes: 1e6, timeoutMs: 300, body: 'ndjson' }], { journal, directory: directory.path, replica: 'r1', log, pace: { ...pace, lingerMs: 3_600_000 } })
+    for (const attempt of ['a', 'b', 'c']) {
+      await journal.append(finished(attempt), 'written')
+      await sinks.arrived(journal.last(), [], 5_000, soon())
+    }
+    assert.equal(receiver.kept.length, 3)
+  })
+
+  test('is told no for what was refused for good, also when the question comes late', async () => {
+    using directory = temporaryDirectory()
+    await using place = await receive(directory.path, 'ok', 300, () => true)
+    const id = await place.write('a')
+    await assert.rejects(place.sinks.arrived(id, ['place'], 60_000, soon()), /refused for good/)
+    await assert.rejects(place.sinks.arrived(id, ['place'], 60_000, soon()), /refused for good/)
+    place.receiver.isBad = () => false
+    const next = await place.write('b')
+    await place.sinks.arrived(next, ['place'], 60_000, soon())
+    await assert.rejects(place.sinks.arrived(id, ['place'], 60_000, soon()), /refused for good/)
+  })
+
+  test('does not wait for a place that has taken nothing for long', async () => {
+    using directory = temporaryDirectory()
+    await using place = await receive(directory.path, '500')
+    const id = await place.write('a')
+    await until('the failure to be old', async () => place.sinks.arrived(id, ['place'], 20, soon(5)).then(() => false, (error: unknown) => /takes no records: HTTP 500/.test(String(error))))
+    place.receiver.behave = () => 'ok'
+    await place.sinks.arrived(id, ['place'], 60_000, soon())
+    await place.sinks.arrived(id, ['place'], 20, soon())
+  })
+})
