@@ -191,7 +191,6 @@ describe('live', () => {
     assert.deepEqual(await page.locator('.piece h2 .code').allTextContents(), [one.code, two.code])
     assert.deepEqual(await barriersIn(page), [])
     assert.equal(await state(one.id), 'pending')
-    await page.screenshot({ path: '/tmp/h/approvals/together.png', fullPage: true })
     await page.setViewportSize({ width: 320, height: 640 })
     assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 320)
     await page.keyboard.press('a')
