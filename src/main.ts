@@ -124,7 +124,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   const roster = makeRoster(now)
   const consoleUrl = (): string => current.config.console.url
   const channels = config.channels.map((options) => makeChannel(options, consoleUrl, config, log))
-  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, channels, pinnedOf: (caller, action) => current.policies.pinned(caller, action, now()), warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
+  const approvals = started.use(makeApprovals(config.approval, { store, journal, roster, channels, pinnedOf: (caller, action) => current.policies.pinned(caller, action, now()), members: () => current.config.members, warn: (text, detail) => log.warn(detail ?? {}, text), clock: now }))
   await reconcile(approvals, journal, log)
 
   const announcer = started.use(approvals.announce())

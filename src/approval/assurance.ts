@@ -1,5 +1,5 @@
 import { sameParty, type Party, type Principal } from '../model/caller.ts'
-import type { Assurance, Circle, Requirement, Terms } from '../model/decision.ts'
+import { voteChannels, type Assurance, type Circle, type Requirement, type Terms, type VoteChannel } from '../model/decision.ts'
 import type { Vote } from '../model/hold.ts'
 
 const strength: Record<Assurance, number> = { chat: 0, console: 1, passkey: 2 }
@@ -25,6 +25,12 @@ export const isNamed = (voter: Principal, { users, groups, automations = [] }: C
  */
 export const leastAssurance = ({ requirements }: Terms): Assurance => requirements.map(asked).reduce((a, b) => (strength[a] <= strength[b] ? a : b), 'passkey')
 
+/** Whether a yes through this channel counts here. Programs that a rule names have one of their own. */
+export const takesFrom = ({ channels }: Pick<Requirement, 'channels'>, channel: Vote['channel']): boolean => channel === 'automation' || channels === undefined || channels.includes(channel)
+
+/** Whether anybody's yes through this channel, as sure as it makes us, counts for anything: if not, it has no button for it. */
+export const takesYes = ({ requirements }: Terms, channel: VoteChannel, given: Assurance): boolean => requirements.some((requirement) => takesFrom(requirement, channel) && isSureEnough(given, asked(requirement)))
+
 /** The requirements that name this person, now or once they have escalated. */
 const naming = ({ requirements }: Terms, voter: Principal): readonly Requirement[] => requirements.filter(({ escalation, ...requirement }) => isNamed(voter, requirement) || (escalation !== undefined && isNamed(voter, escalation)))
 
@@ -33,3 +39,9 @@ export const freshLoginFor = (terms: Terms, voter: Principal): number | undefine
 
 /** With this the yes of this person counts for every requirement that names them. */
 export const fullAssurance = (terms: Terms, voter: Principal): Assurance => naming(terms, voter).map(asked).reduce((a, b) => (strength[a] >= strength[b] ? a : b), 'chat')
+
+/** Through which channels a yes of this person counts for anything. */
+export const channelsFor = (terms: Terms, voter: Principal): readonly VoteChannel[] => {
+  const named = naming(terms, voter)
+  return voteChannels.filter((channel) => named.some((requirement) => takesFrom(requirement, channel)))
+}

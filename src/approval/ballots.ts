@@ -27,7 +27,7 @@ export const principalOf = ({ issuer, subject, kind, groups, email, name, client
 export const makeVote = (desk: Desk): Approvals['vote'] => async (id, ballot) => {
   const { ledger, people, room, roster, record, now } = desk
   if ((ballot.reason?.length ?? 0) > maxReason) throw new Refusal('too-large', `A reason has at most ${maxReason} characters.`)
-  const by = principalOf(ballot.by)
+  const by = people.current(principalOf(ballot.by), Infinity) // as they come, within the groups that have them
   roster.see(ballot.by)
   const grant = ballot.brokeGlass ? undefined : ballot.grant
   for (let tries = 0; tries < maxTries; tries++) {

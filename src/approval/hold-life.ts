@@ -1,4 +1,5 @@
 import type { Journal } from '../audit/journal.ts'
+import type { Members } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { makeAnnouncer, type Announcer, type AnnouncerTiming } from './announcer.ts'
@@ -13,7 +14,7 @@ import type { HoldStore } from './hold-store.ts'
 import { makeLedger, type Warn } from './ledger.ts'
 import { makeObtain } from './obtain.ts'
 import type { ApprovalOptions } from './options.ts'
-import { personKeys, type People } from './people.ts'
+import { personKeys, within, type People } from './people.ts'
 import { makeHandOver, makeReview } from './remarks.ts'
 import type { Roster } from './roster.ts'
 import { makeSeal } from './seal.ts'
@@ -48,6 +49,8 @@ export interface ApprovalParts {
   readonly channels?: readonly Channel[]
   /** What the policies of now keep of an action, for others to be of its kind. Without it no grant is given. */
   readonly pinnedOf?: PinnedOf
+  /** Who is in a group, where that is known from elsewhere than tokens. */
+  readonly members?: () => Members
   readonly warn?: Warn
   /** Of this replica, to compare with that of the store. */
   readonly clock?: () => number
@@ -58,7 +61,7 @@ export interface ApprovalParts {
 /** More than this between our clock and the store's is worth a word. Nothing is decided by ours. */
 const clockGapMs = 5_000
 
-export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, channels = [], pinnedOf = () => undefined, warn = () => {}, clock = Date.now, lateMs = 30_000 }: ApprovalParts): HoldLife => {
+export const makeApprovals = (options: ApprovalOptions, { store, journal, roster, channels = [], pinnedOf = () => undefined, members = () => new Map(), warn = () => {}, clock = Date.now, lateMs = 30_000 }: ApprovalParts): HoldLife => {
   const seal = makeSeal(options.keys)
   const ledger = makeLedger(options, store, seal, journal, warn)
   const grants = makeGrantLedger(store.grants, seal, journal, warn, options.settledKeptMs)
@@ -88,7 +91,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     person,
     current(principal, since) {
       const seen = roster.last(principal)
-      return seen !== undefined && seen.at + clockGap > since ? seen.principal : principal
+      return within(seen !== undefined && seen.at + clockGap > since ? seen.principal : principal, members())
     },
   }
 

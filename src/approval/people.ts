@@ -1,11 +1,17 @@
-import { partyKey, type Party, type Principal } from '../model/caller.ts'
+import { partyKey, type Members, type Party, type Principal } from '../model/caller.ts'
 
 /** Who is one and the same person, and what was last known of them. */
 export interface People {
   /** One key for all accounts of one person. */
   person(party: Party): string
-  /** The voter as last seen anywhere after `since` (the store's clock); the given principal if nothing newer is known. */
+  /** The voter as last seen anywhere after `since` (the store's clock); the given principal if nothing newer is known. Without groups that are known not to have them. */
   current(principal: Principal, since: number): Principal
+}
+
+/** A group whose members are known has no others, whatever a token says. */
+export const within = (principal: Principal, members: Members): Principal => {
+  const groups = principal.groups?.filter((group) => members.get(group)?.has(partyKey(principal)) ?? true)
+  return groups === undefined || groups.length === principal.groups?.length ? principal : { ...principal, groups }
 }
 
 /** Joins linked accounts: lists that share an account name one person, however many lists it takes. */

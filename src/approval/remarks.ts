@@ -37,7 +37,7 @@ const checkedNote = (note: string | undefined): string | undefined => {
 }
 
 /** Who may decide may also ask somebody else to look. */
-export const mayHandOver = (hold: Hold, by: Caller, people: People): boolean => hold.state === 'pending' && by.kind === 'human' && by.onBehalfOf.length === 0 && mayDecide(hold, by) && !isBehind(hold.caller, by, people)
+export const mayHandOver = (hold: Hold, by: Caller, people: People): boolean => hold.state === 'pending' && by.kind === 'human' && by.onBehalfOf.length === 0 && mayDecide(hold, people.current(by, Infinity)) && !isBehind(hold.caller, by, people)
 
 const checkSuccessor = (hold: Hold, by: Caller, to: Successor, people: People): void => {
   if ('group' in to) {
@@ -65,7 +65,7 @@ export const makeHandOver = (desk: Desk): Approvals['handOver'] => async (id, by
 /** Somebody else among the approvers has looked at what was released in an emergency. */
 export const makeReview = (desk: Desk): Approvals['review'] => async (id, by, given) => {
   const note = checkedNote(given) ?? ''
-  const principal = principalOf(by)
+  const principal = desk.people.current(principalOf(by), Infinity)
   const hold = await change(desk, id, by, (found, now) => {
     const settled = by.onBehalfOf.length > 0 ? { refused: 'not-eligible' as const, cause: 'by delegation' } : review(found, principal, note, desk.people, now)
     if ('refused' in settled) throw no.reviewRefused(settled.refused, found, settled.cause)
@@ -79,8 +79,9 @@ export const makeReview = (desk: Desk): Approvals['review'] => async (id, by, gi
 export const offersOf = (hold: Hold, viewer: Caller, people: People): ReadonlySet<'break-glass' | 'review' | 'hand-over'> => {
   const offers = new Set<'break-glass' | 'review' | 'hand-over'>()
   if (viewer.kind !== 'human' || viewer.onBehalfOf.length > 0) return offers
-  if (hold.state === 'pending' && obstacleToBreaking(hold, viewer, people) === undefined) offers.add('break-glass')
-  if (obstacleToReview(hold, viewer, people) === undefined) offers.add('review')
+  const now = people.current(viewer, Infinity)
+  if (hold.state === 'pending' && obstacleToBreaking(hold, now, people) === undefined) offers.add('break-glass')
+  if (obstacleToReview(hold, now, people) === undefined) offers.add('review')
   if (mayHandOver(hold, viewer, people)) offers.add('hand-over')
   return offers
 }

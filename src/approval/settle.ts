@@ -3,7 +3,7 @@ import { partiesOf, type Caller, type Principal } from '../model/caller.ts'
 import type { Requirement, Terms } from '../model/decision.ts'
 import { isOpen, type Hold, type Vote } from '../model/hold.ts'
 import type { RefusalCode } from '../model/refusal.ts'
-import { isFreshEnough, isNamed, isSureEnough } from './assurance.ts'
+import { channelsFor, isFreshEnough, isNamed, isSureEnough, takesFrom } from './assurance.ts'
 import { escalatedAt } from './marks.ts'
 import type { People } from './people.ts'
 import { isMet } from './quorum.ts'
@@ -22,7 +22,10 @@ const names = (requirement: Requirement, voter: Principal, sinceMs: number): boo
   isNamed(voter, requirement) || (requirement.escalation !== undefined && sinceMs >= requirement.escalation.afterMs && isNamed(voter, requirement.escalation))
 
 /** How sure we must be is asked of people: an automation is its token. */
-export const serves = (requirement: Requirement, voter: Principal, vote: Vote, openedAt: number): boolean => names(requirement, voter, vote.at - openedAt) && (voter.kind === 'workload' || (isSureEnough(vote.assurance, requirement.assurance) && isFreshEnough(vote, requirement)))
+export const serves = (requirement: Requirement, voter: Principal, vote: Vote, openedAt: number): boolean => takesFrom(requirement, vote.channel) && servesElsewhere(requirement, voter, vote, openedAt)
+
+/** The same, had it come through another channel. */
+const servesElsewhere = (requirement: Requirement, voter: Principal, vote: Vote, openedAt: number): boolean => names(requirement, voter, vote.at - openedAt) && (voter.kind === 'workload' || (isSureEnough(vote.assurance, requirement.assurance) && isFreshEnough(vote, requirement)))
 
 /** Whether some requirement names this voter at that time, however sure we are of them. Without a time: as far as the hold has escalated. */
 export const mayDecide = (hold: Hold, voter: Principal, at = escalatedAt(hold) ?? hold.openedAt): boolean => hold.terms.requirements.some((requirement) => names(requirement, voter, at - hold.openedAt))
@@ -74,8 +77,9 @@ const stillCounting = (hold: Hold, terms: Terms, requesters: readonly Requester[
       : requesters.some((requester) => isBehind(requester, now, people)) ? 'the voter turned out to be behind the action'
       : vote.digest !== hold.action.digest ? 'the vote was for another digest'
       : vote.brokeGlass === true && mayBreakGlass(terms, now) ? undefined
-      : !terms.requirements.some((requirement) => serves(requirement, now, vote, hold.openedAt)) ? 'the voter is not among the approvers any more'
-      : undefined
+      : terms.requirements.some((requirement) => serves(requirement, now, vote, hold.openedAt)) ? undefined
+      : terms.requirements.some((requirement) => servesElsewhere(requirement, now, vote, hold.openedAt)) ? `the rules take no votes by ${vote.channel} any more`
+      : 'the voter is not among the approvers any more'
     if (cause === undefined) votes.push(now === vote.by ? vote : { ...vote, by: now })
     else dropped.push({ vote, cause })
   }
@@ -108,7 +112,9 @@ export const settle = (hold: Hold, vote: Vote, people: People, now: number): Set
   const takesBack = obstacle === 'already-voted' && vote.verdict === 'deny' && mine?.verdict === 'approve'
   if (obstacle !== undefined && !takesBack) return refused(obstacle, obstacle)
   if (vote.verdict === 'approve' && !hold.terms.requirements.some((requirement) => serves(requirement, vote.by, vote, hold.openedAt)))
-    return refused('assurance-too-low', `assurance ${vote.assurance}${loginText(vote, hold.terms)} is not enough`)
+    return hold.terms.requirements.every((requirement) => !names(requirement, vote.by, vote.at - hold.openedAt) || !takesFrom(requirement, vote.channel))
+      ? refused('wrong-channel', `the vote came by ${vote.channel}, and the rule takes votes by ${channelsFor(hold.terms, vote.by).join(', ')}`)
+      : refused('assurance-too-low', `assurance ${vote.assurance}${loginText(vote, hold.terms)} is not enough`)
   if (hold.terms.askReason && (vote.reason ?? '').trim() === '') return refused('reason-required', 'no reason given')
 
   const others = { ...hold, votes: hold.votes.filter((earlier) => earlier !== mine) }
@@ -142,7 +148,7 @@ export const resettle = (hold: Hold, release: { readonly terms: Terms | undefine
 const sameRequirements = (a: Terms, b: Terms): boolean => {
   const form = ({ requirements }: Terms): string =>
     requirements
-      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), (r.automations ?? []).map((account) => [account.issuer, account.subject]).toSorted(), r.count, r.assurance, r.freshLoginMs ?? 0, r.sharesPeople, r.escalation ?? 0]))
+      .map((r) => JSON.stringify([r.policy, r.rule, r.groups.toSorted(), r.users.map((user) => [user.issuer, user.subject]).toSorted(), (r.automations ?? []).map((account) => [account.issuer, account.subject]).toSorted(), r.count, r.assurance, r.channels ?? [], r.freshLoginMs ?? 0, r.sharesPeople, r.escalation ?? 0]))
       .toSorted()
       .join('\n')
   return form(a) === form(b)

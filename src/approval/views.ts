@@ -65,7 +65,7 @@ export const makeViews = (desk: Desk): Views => {
       const hold = isHoldId(id) ? await ledger.read(id) : undefined
       return hold !== undefined && maySee(hold, viewer, people)
     },
-    obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, viewer, people)),
+    obstacle: (hold, viewer) => (viewer.onBehalfOf.length > 0 ? 'not-eligible' : obstacleTo(hold, people.current(viewer, Infinity), people)),
     offers: (hold, viewer) => offersOf(hold, viewer, people),
     async result(id, caller, look) {
       const hold = await find(id, (found) => callerKey(found.caller) === callerKey(caller))

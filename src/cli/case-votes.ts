@@ -14,8 +14,8 @@ export const settleCase: CaseParts['settle'] = ({ caller, action, decision }, vo
   let hold: Hold = { id: 'case', code: 'case', revision: 0, state: 'pending', caller, action, terms, matched: decision.matched, policyVersion: decision.policyVersion, votes: [], openedAt: 0, deadline: terms.withinMs }
   const refused: CaseEnd['refused'][number][] = []
   for (const each of votes) {
-    const { by, atMs: at, verdict, assurance, reason, brokeGlass, freshLogin } = each
-    const vote: Vote = { by, at, verdict, assurance, channel: 'console', digest: action.digest, ...defined({ reason, loggedInAt: freshLogin && at }) }
+    const { by, atMs: at, verdict, assurance, channel, reason, brokeGlass, freshLogin } = each
+    const vote: Vote = { by, at, verdict, assurance, channel, digest: action.digest, ...defined({ reason, loggedInAt: freshLogin && at }) }
     const settled = brokeGlass ? breakGlass(hold, vote, people, at) : settle(hold, vote, people, at)
     if ('hold' in settled) hold = settled.hold
     else refused.push({ vote: each, cause: settled.cause })

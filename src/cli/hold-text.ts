@@ -77,8 +77,8 @@ const tallyText = (tally: Readonly<Record<string, number>>): string => Object.en
 const historyText = ({ alike, others, last, denied }: NonNullable<HoldDetail['history']>): string =>
   `${denied === undefined ? '' : `${who(denied.by)} said no to the same, ${terminalText(denied.code)}${denied.reason === undefined ? '' : `: ${terminalText(denied.reason)}`}; `}like this: ${tallyText(alike) || 'never'}${last === undefined ? '' : ` (the last ${terminalText(last.code)})`}; other: ${tallyText(others) || 'nothing'}`
 
-const surenessText = ({ assurance, freshLoginMs }: HoldDetail['terms']['requirements'][number]): string =>
-  `${assurance === 'passkey' ? ', signed with a passkey' : ''}${freshLoginMs === undefined ? '' : `, signed in again at most ${Math.ceil(freshLoginMs / 60_000)} min before`}`
+const surenessText = ({ assurance, channels, freshLoginMs }: HoldDetail['terms']['requirements'][number]): string =>
+  `${channels === undefined ? '' : `, through ${channels.map(terminalText).join(' or ')}`}${assurance === 'passkey' ? ', signed with a passkey' : ''}${freshLoginMs === undefined ? '' : `, signed in again at most ${Math.ceil(freshLoginMs / 60_000)} min before`}`
 
 /** Whether a yes to this counts only where there are passkeys and fresh logins. */
 export const isConsoleOnly = ({ terms }: HoldDetail): boolean => terms.requirements.every(({ assurance, freshLoginMs }) => assurance === 'passkey' || freshLoginMs !== undefined)

@@ -144,8 +144,8 @@ const ruleText = ({ rule, matched, failed, error }: RuleExplanation): string => 
   return `  ${matched ? 'matched' : '   -   '}  ${rule.then.padEnd(5)}  ${rule.policy}/${rule.rule} (${rule.at})${rule.observed ? ' [observed]' : ''}${terminalText(why)}`
 }
 
-const requirementText = ({ count, assurance, freshLoginMs, escalation, ...circle }: Requirement): string => {
-  const sure = circle.groups.length + circle.users.length === 0 ? '' : ` by ${assurance}${freshLoginMs === undefined ? '' : ` with a login of the last ${spanText(freshLoginMs)}`}` // asked of people alone
+const requirementText = ({ count, assurance, channels, freshLoginMs, escalation, ...circle }: Requirement): string => {
+  const sure = circle.groups.length + circle.users.length === 0 ? '' : ` by ${assurance}${channels === undefined ? '' : ` through ${channels.join(' or ')}`}${freshLoginMs === undefined ? '' : ` with a login of the last ${spanText(freshLoginMs)}`}` // asked of people alone
   const others = escalation === undefined ? '' : `, after ${spanText(escalation.afterMs)} also of ${approversIn(escalation).join(', ')}`
   return `  needs ${count} of ${approversIn(circle).join(', ')}${sure}${others}`
 }

@@ -1,3 +1,4 @@
+import type { ConsoleOptions } from '../channels/web/options.ts'
 import type { SlackOptions } from '../channels/slack/options.ts'
 import type { TeamsOptions } from '../channels/teams/options.ts'
 import type { OutgoingOptions } from '../channels/webhook/options.ts'
@@ -7,6 +8,7 @@ import { defined } from '../lib/defined.ts'
 import { isLoopbackHost } from '../lib/outbound-address.ts'
 import type { Secret } from '../lib/secret.ts'
 import type { Path } from '../lib/yaml-source.ts'
+import type { VoteChannel } from '../model/decision.ts'
 import { type Checks, missing } from './checks.ts'
 import { ms } from './issuers.ts'
 import { outboundProblem } from './outbound.ts'
@@ -17,6 +19,15 @@ import { makeTeamsBotOptions } from './teams-channel.ts'
 type ChannelSource = ConfigSource['channels'][string]
 
 export type ChannelConfig = OutgoingOptions | SlackOptions | TeamsOptions
+
+/** Where people can vote as it is configured; what programs are told decides nothing. */
+export const votesBy = ({ signIn, login }: Pick<ConsoleOptions, 'signIn' | 'login'>, channels: readonly ChannelConfig[]): readonly VoteChannel[] => [
+  'api',
+  ...(signIn === undefined ? [] : (['console'] as const)),
+  ...(login === undefined ? [] : (['cli'] as const)),
+  ...(channels.some((channel) => channel.kind === 'slack' && channel.interactivity !== undefined) ? (['slack'] as const) : []),
+  ...(channels.some(({ kind }) => kind === 'teams-bot') ? (['teams'] as const) : []),
+]
 
 export const makeChannels = ({ channels, services, groups, listeners }: ConfigSource, issuers: readonly IssuerOptions[], checks: Checks): readonly ChannelConfig[] =>
   Object.entries(channels).map(([name, source]): ChannelConfig => {

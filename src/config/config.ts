@@ -7,7 +7,8 @@ import type { CredentialOptions } from '../credentials/options.ts'
 import type { IdentityOptions } from '../identity/options.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Path } from '../lib/yaml-source.ts'
-import type { Assurance } from '../model/decision.ts'
+import type { Members } from '../model/caller.ts'
+import type { Assurance, VoteChannel } from '../model/decision.ts'
 import type { Service } from '../model/service.ts'
 import type { HttpListenerOptions } from '../protocols/http/options.ts'
 import type { PostgresListenerOptions } from '../protocols/postgres/options.ts'
@@ -27,6 +28,10 @@ export interface PolicyFacts {
   readonly issuers: readonly { readonly name: string; readonly issuers: readonly string[] }[]
   /** How sure the configured channels can make us of an approver. */
   readonly channels: readonly Assurance[]
+  /** Where people can vote. */
+  readonly voteChannels?: readonly VoteChannel[]
+  /** Who is in a group, where that is known. */
+  readonly members?: Members
   /** Whether people sign in with a browser. */
   readonly signIn?: boolean
 }
@@ -52,6 +57,8 @@ export interface Config {
   readonly journal: JournalOptions
   /** Where records have to be before their actions run. */
   readonly auditRequired: RequiredReach
+  /** Who is in a group, where the configuration says so. */
+  readonly members: Members
   /** Who may read the whole log. */
   readonly auditReaders: { readonly groups: readonly string[] }
   /** Which actions carry a receipt in a header. */

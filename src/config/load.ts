@@ -5,12 +5,12 @@ import type { ApprovalOptions } from '../approval/options.ts'
 import { readDocument } from '../lib/document.ts'
 import { canHavePasskeys } from '../lib/webauthn.ts'
 import { problemAt } from '../lib/yaml-source.ts'
-import { makeChannels } from './channels.ts'
+import { makeChannels, votesBy } from './channels.ts'
 import { type Checks, makeChecks, missing } from './checks.ts'
 import type { Config, Environment, LoadedConfig } from './config.ts'
 import { bytes, makeIssuers, ms } from './issuers.ts'
 import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listeners.ts'
-import { makeAgents, makePeople, makeReaders } from './people.ts'
+import { makeAgents, makeMembers, makePeople, makeReaders } from './people.ts'
 import { readPolicyFiles } from './policy-files.ts'
 import { makePostgres } from './postgres.ts'
 import { makeDiskMarks, makeRequired } from './audit.ts'
@@ -57,6 +57,8 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
   const console = makeConsole(value.listeners, new Map(issuers.map((issuer) => [issuer.name, issuer.issuers])), checks)
   const postgres = makePostgres(value, issuers, console.url, checks)
   const keys = makeKeys(value, checks)
+  const channels = makeChannels(value, issuers, checks)
+  const members = makeMembers(value, agents, issuers, checks)
   for (const [index, host] of (value.outbound?.hosts ?? []).entries()) if (!/^[A-Za-z0-9_.:-]+$/.test(host)) checks.report(['outbound', 'hosts', index], 'must be an exact host name, without scheme, port or pattern')
   return {
     deployment: value.deployment,
@@ -93,12 +95,13 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
       diskMarks: makeDiskMarks(value, checks),
     },
     auditRequired: makeRequired(value, checks),
+    members,
     auditReaders: makeReaders(value, checks),
     receiptHeaders: value.audit.receipts,
     sinks: makeSinks(value.sinks, checks),
-    channels: makeChannels(value, issuers, checks),
+    channels,
     policyFiles: readPolicyFiles(value.policies, checks),
-    policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat', ...(console.signIn !== undefined && canHavePasskeys(console.url) ? ['passkey' as const] : [])], signIn: console.signIn !== undefined, ...(value.groups === undefined ? {} : { groups: value.groups }) },
+    policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat', ...(console.signIn !== undefined && canHavePasskeys(console.url) ? ['passkey' as const] : [])], voteChannels: votesBy(console, channels), members, signIn: console.signIn !== undefined, ...(value.groups === undefined ? {} : { groups: value.groups }) },
     ...(value.outbound === undefined ? {} : { outboundHosts: value.outbound.hosts }),
     fileHashes: {},
     effective: value,

@@ -1,6 +1,6 @@
 import type { AgentOptions, IssuerOptions } from '../identity/options.ts'
 import type { Path } from '../lib/yaml-source.ts'
-import { type Party, partyKey } from '../model/caller.ts'
+import { type Members, type Party, partyKey } from '../model/caller.ts'
 import type { Checks } from './checks.ts'
 import type { AccountSource, ConfigSource } from './schema.ts'
 
@@ -54,6 +54,22 @@ export const makePeople = (people: ConfigSource['people'], agents: readonly Agen
       return party
     }),
   )
+}
+
+/** Who is in which group, by account. A group that is not here is known by tokens alone. */
+export const makeMembers = ({ members, groups }: ConfigSource, agents: readonly AgentOptions[], issuers: readonly IssuerOptions[], checks: Checks): Members => {
+  const registered = new Map(agents.map((agent) => [partyKey(agent), agent.name]))
+  return new Map(Object.entries(members).map(([group, accounts]) => {
+    if (groups !== undefined) checks.known(['members', group], group, groups, 'group')
+    if (accounts.length === 0) checks.warn(['members', group], 'is nobody: what waits for its approval alone is denied at once')
+    return [group, new Set(accounts.map((account, index) => {
+      const path: Path = ['members', group, index]
+      const key = partyKey(makeParty(account, path, issuers, checks))
+      const agent = registered.get(key)
+      if (agent !== undefined) checks.report(path, `is the registered agent "${agent}", and agents approve nothing`)
+      return key
+    }))]
+  }))
 }
 
 /** Who may read the audit log. A group that nobody can be in is a mistake that shows here. */

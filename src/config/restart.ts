@@ -31,7 +31,7 @@ export const sameness = (value: unknown): string => JSON.stringify(value, opened
 function opened(this: unknown, key: string, given: unknown): unknown {
   const member = (this as Record<string, unknown>)[key]
   if (member instanceof Secret) return { secret: member.reveal() }
-  return given instanceof Map ? [...(given as ReadonlyMap<unknown, unknown>)] : given
+  return given instanceof Map || given instanceof Set ? [...(given as Iterable<unknown>)] : given
 }
 
 /** One problem for each change that would otherwise be silently ignored. */

@@ -320,6 +320,7 @@ export const configSchema = z
     issuers: z.record(name, issuer).refine((all) => Object.keys(all).length > 0, 'names no issuer, so nobody could call').describe('Who says who is calling, by the short names that policies use.'),
     groups: z.array(name).optional().describe('Every group name there is. If it is given, policies that name another do not load.'),
     agents: z.record(name, agent).default({}).describe('Registered agents and service accounts, each with the person who answers for it.'),
+    members: z.record(name, z.array(account).max(10_000)).default({}).describe('Who is in a group, where that is known here as well: then only they are, whatever tokens say, and an action whose approvers are nobody is refused at once. Taken over at a reload.'),
     people: z.record(name, z.array(account).min(2, 'links two accounts or more')).default({}).describe('Accounts of one and the same person, who counts once.'),
     services: z.record(name, service).refine((all) => Object.keys(all).length > 0, 'names no service, so there is nothing to reach').describe('The protected upstreams, by the names that policies use.'),
     policies: z.array(path('A file or a folder.')).min(1, 'names no policy, so nothing would be allowed').max(100).describe('Policy files and folders of them.'),

@@ -40,3 +40,6 @@ export const partyKey = (party: Party): string => `${party.issuer}\n${party.subj
 /** Everybody whose action this is: the caller, those it acts for, and the registered owner of each. */
 export const partiesOf = (caller: Pick<Caller, 'issuer' | 'subject' | 'owner' | 'onBehalfOf'>): readonly Party[] =>
   [caller, ...caller.onBehalfOf].flatMap((principal) => (principal.owner ? [principal, principal.owner] : [principal]))
+
+/** By group, the accounts (`partyKey`) that are in it: known from elsewhere than their tokens. A group that is not among them is known by tokens alone. */
+export type Members = ReadonlyMap<string, ReadonlySet<string>>

@@ -5,6 +5,10 @@ export type Verdict = 'allow' | 'hold' | 'deny'
 /** How sure we must be of an approver: a chat account, a login at the console or API, a passkey signature. */
 export type Assurance = 'chat' | 'console' | 'passkey'
 
+/** Where people vote. */
+export const voteChannels = ['console', 'cli', 'api', 'slack', 'teams'] as const
+export type VoteChannel = (typeof voteChannels)[number]
+
 export type Mask = 'none' | 'partial' | 'hash' | 'redact'
 
 export interface MatchedRule {
@@ -35,6 +39,8 @@ export interface Requirement extends Circle {
   readonly automations?: readonly Party[]
   readonly count: number
   readonly assurance: Assurance
+  /** People's yes counts through these alone; through any, where it is absent. */
+  readonly channels?: readonly VoteChannel[]
   /** They must have logged in afresh, at most so long before they vote. */
   readonly freshLoginMs?: number
   /** From so long after the opening these people may serve it, too. */

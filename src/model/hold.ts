@@ -1,6 +1,6 @@
 import type { Action, Digest } from './action.ts'
 import type { Caller, Party, Principal } from './caller.ts'
-import type { Assurance, Circle, GrantBounds, MatchedRule, Terms } from './decision.ts'
+import type { Assurance, Circle, GrantBounds, MatchedRule, Terms, VoteChannel } from './decision.ts'
 import type { GrantEnd } from './grant.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -22,7 +22,7 @@ export interface Vote {
   readonly verdict: 'approve' | 'deny'
   readonly by: Principal
   /** `automation`: a program that the rule names. All others are people. */
-  readonly channel: 'api' | 'console' | 'cli' | 'slack' | 'teams' | 'automation'
+  readonly channel: VoteChannel | 'automation'
   readonly assurance: Assurance
   readonly digest: Digest
   readonly reason?: string

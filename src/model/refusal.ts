@@ -25,6 +25,7 @@ export type RefusalCode =
   | 'self-approval'
   | 'assurance-too-low'
   | 'not-together'
+  | 'wrong-channel'
   | 'already-voted'
   | 'already-settled'
   | 'wrong-digest'

@@ -1,7 +1,7 @@
 import { defined } from '../lib/defined.ts'
 import { parseDuration } from '../lib/duration.ts'
 import type { Party } from '../model/caller.ts'
-import type { Assurance, Drift, GrantBounds, Requirement } from '../model/decision.ts'
+import type { Assurance, Drift, GrantBounds, Requirement, VoteChannel } from '../model/decision.ts'
 import { compileEscalation } from './circle.ts'
 import type { ApprovalSource, CallersSource } from './language.ts'
 import type { IssuerNames } from './matchers.ts'
@@ -15,6 +15,8 @@ export interface TermsWorld {
   readonly groups: readonly string[] | undefined
   readonly issuers: IssuerNames
   readonly channels: readonly Assurance[]
+  /** Where people can vote; `undefined`: nobody knows. */
+  readonly voteChannels: readonly VoteChannel[] | undefined
   /** Whether people sign in with a browser; `undefined`: nobody knows. */
   readonly signIn: boolean | undefined
 }
@@ -27,6 +29,7 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
   if (!reaches(world.channels, assurance)) report(['assurance'], `no channel is configured that makes us sure of an approver by ${assurance}${assurance === 'passkey' ? ' (that takes listeners.console.sign-in, and a url with a name in it)' : ''}: nobody could approve`)
   const freshLoginMs = source['fresh-login'] === undefined ? undefined : duration(source['fresh-login'], (message) => report(['fresh-login'], message))
   if (freshLoginMs !== undefined && world.signIn === false) report(['fresh-login'], 'nobody can log in anew without listeners.console.sign-in: nobody could approve')
+  reportChannels(source, assurance, world, (path, message) => report(['channels', ...path], message))
   const withinMs = duration(source.within ?? DEFAULTS.within, (message) => report(['within'], message))
   const escalation = source.escalate && compileEscalation(source.escalate, withinMs, world, (path, message) => report(['escalate', ...path], message))
   const many = Array.isArray(source.from)
@@ -48,7 +51,7 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     if (groups.length === 0 && count > people.size) report(at, `asks for ${count} people and lists ${people.size}: nobody could approve`)
     else if (groups.length === 0) reportSelf(people, count, rule.callers, world.issuers, (message) => report(at, message))
     const accounts = (all: typeof listed): readonly Party[] => Object.freeze(all.flatMap(({ issuer, subject }) => (world.issuers.get(issuer) ?? [issuer]).map((value): Party => Object.freeze({ issuer: value, subject }))))
-    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: accounts(listed), ...(programs.length === 0 ? {} : { automations: accounts(programs) }), count, assurance, sharesPeople: source['shares-people'] ?? false, ...defined({ freshLoginMs, escalation }) })
+    return Object.freeze({ policy: rule.policy, rule: rule.rule, groups: Object.freeze([...groups]), users: accounts(listed), ...(programs.length === 0 ? {} : { automations: accounts(programs) }), count, assurance, sharesPeople: source['shares-people'] ?? false, ...defined({ freshLoginMs, escalation, channels: source.channels && Object.freeze([...source.channels]) }) })
   })
   reportUnion(requirements, froms.every((from) => (from.groups ?? []).length === 0), (message) => report(['from'], message))
   return {
@@ -62,6 +65,18 @@ export const compileTerms = (source: ApprovalSource, rule: { readonly policy: st
     irreversible: source.irreversible ?? false,
     together: source.together ?? true,
   }
+}
+
+const CHATS: ReadonlySet<VoteChannel> = new Set(['slack', 'teams'])
+const NEEDS: Readonly<Record<VoteChannel, string>> = { console: 'listeners.console.sign-in', cli: 'listeners.console.login', api: 'listeners.console', slack: 'a channel of kind slack whose clicks come in, and listeners.console.sign-in', teams: 'a channel of kind teams-bot' }
+
+/** Channels that are not there, or that never make us as sure as the rule asks. */
+const reportChannels = ({ channels, 'fresh-login': fresh }: ApprovalSource, assurance: Assurance, { voteChannels }: TermsWorld, report: Report): void => {
+  if (channels === undefined) return
+  if (channels.length === 0) report([], 'names no channel: nobody could approve')
+  for (const [index, channel] of channels.entries()) if (voteChannels !== undefined && !voteChannels.includes(channel)) report([index], `${channel} is not configured (that takes ${NEEDS[channel]}): nobody could approve through it`)
+  const needsConsole = assurance === 'passkey' || fresh !== undefined
+  if (channels.length > 0 && channels.every((channel) => (needsConsole ? channel !== 'console' : assurance === 'console' && CHATS.has(channel)))) report([], `a yes through ${channels.join(' or ')} is never as sure as ${needsConsole ? 'the console alone makes it' : '"assurance: console", which is meant where none is given'}: nobody could approve`)
 }
 
 const MAX_GRANT = 86_400_000

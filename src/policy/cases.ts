@@ -3,7 +3,7 @@ import { defined } from '../lib/defined.ts'
 import { parseDuration } from '../lib/duration.ts'
 import type { Action } from '../model/action.ts'
 import type { Caller, Principal } from '../model/caller.ts'
-import type { Assurance, Decision, MatchedRule } from '../model/decision.ts'
+import { voteChannels, type Assurance, type Decision, type MatchedRule, type VoteChannel } from '../model/decision.ts'
 import type { Protocol, Service } from '../model/service.ts'
 import { meant } from './meant.ts'
 import type { ExplainingPolicySet, PolicySet } from './policy-set.ts'
@@ -42,6 +42,7 @@ const vote = z.strictObject({
   at: duration.describe('When, after the hold was opened.'),
   verdict: z.enum(['approve', 'deny']).describe('Approve if left out.').optional(),
   assurance: z.enum(['chat', 'console', 'passkey']).describe('Console if left out.').optional(),
+  channel: z.enum(voteChannels).describe('Where it is given; the console if left out.').optional(),
   'fresh-login': z.literal(true).describe('They had logged in anew just before.').optional(),
   reason: text.describe('Why.').optional(),
   'break-glass': z.literal(true).describe('It releases the action alone.').optional(),
@@ -114,6 +115,7 @@ export interface CaseVote {
   readonly atMs: number
   readonly verdict: 'approve' | 'deny'
   readonly assurance: Assurance
+  readonly channel: VoteChannel
   readonly reason?: string
   readonly brokeGlass?: true
   readonly freshLogin?: true
@@ -248,7 +250,7 @@ const compare = ({ expect }: CaseSource, decision: Decision): string[] => {
 
 const compareState = (source: CaseSource, held: { readonly caller: Caller; readonly action: Action; readonly decision: Decision }, parts: CaseParts): readonly string[] => {
   if (held.decision.terms === undefined) return ['votes: nothing is held, so there is nothing to vote on']
-  const votes = (source.votes ?? []).map((vote): CaseVote => ({ by: principalOf(vote.by, parts.issuers, 'human', 'approver'), atMs: milliseconds(vote.at), verdict: vote.verdict ?? 'approve', assurance: vote.assurance ?? 'console', ...defined({ reason: vote.reason, brokeGlass: vote['break-glass'], freshLogin: vote['fresh-login'] }) })).toSorted((a, b) => a.atMs - b.atMs)
+  const votes = (source.votes ?? []).map((vote): CaseVote => ({ by: principalOf(vote.by, parts.issuers, 'human', 'approver'), atMs: milliseconds(vote.at), verdict: vote.verdict ?? 'approve', assurance: vote.assurance ?? (vote.channel === 'slack' || vote.channel === 'teams' ? 'chat' : 'console'), channel: vote.channel ?? 'console', ...defined({ reason: vote.reason, brokeGlass: vote['break-glass'], freshLogin: vote['fresh-login'] }) })).toSorted((a, b) => a.atMs - b.atMs)
   const atMs = source.at === undefined ? (votes.at(-1)?.atMs ?? 0) : milliseconds(source.at)
   const { state, refused } = parts.settle(held, votes.filter((vote) => vote.atMs <= atMs), atMs)
   const differences = differs('state', source.expect?.state ?? 'pending', state)

@@ -1,6 +1,6 @@
 import { defined } from '../lib/defined.ts'
 import type { Action, ActionPart } from '../model/action.ts'
-import type { Caller } from '../model/caller.ts'
+import type { Caller, Members } from '../model/caller.ts'
 import type { Decision, MatchedRule, Obligations, Verdict } from '../model/decision.ts'
 import type { Pinned } from '../model/grant.ts'
 import type { Service } from '../model/service.ts'
@@ -9,6 +9,7 @@ import { Facts } from './facts.ts'
 import { onePath, pathsOf, type Matcher, type PathTest, type Question } from './matchers.ts'
 import { foldCase, viewsOf } from './path-views.ts'
 import type { Explanation, RuleExplanation } from './policy-set.ts'
+import { refusedForNobody } from './nobody.ts'
 import { openPath, pinnedValues, type Pins } from './pins.ts'
 import { combineObligations, combineTerms, NO_OBLIGATIONS, type HoldTerms } from './terms.ts'
 import { mustBeNamed, needsNoRule } from './verbs.ts'
@@ -108,7 +109,7 @@ const makeBucket = (rules: readonly CompiledRule[], verbs: readonly string[]): B
   return { all, byFirst, elsewhere: all.filter((rule) => firsts(rule) === undefined), counting, byCaller: new WeakMap() }
 }
 
-export const makeServiceRules = (service: Service, rules: readonly CompiledRule[], policyVersion: string): ServiceRules => {
+export const makeServiceRules = (service: Service, rules: readonly CompiledRule[], policyVersion: string, members?: Members): ServiceRules => {
   const buckets = new Map<string, Bucket>()
   const root: Branch = { next: new Map(), rules: [], verdict: undefined, decisions: {} }
   const nothing = denyAll(policyVersion)
@@ -161,7 +162,11 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
   }
 
   const decide = (caller: Caller, action: Action, now: number): Decision => {
-    if (action.parts !== undefined) return decideParts(caller, action, action.parts, now)
+    const decision = action.parts === undefined ? decideOne(caller, action, now) : decideParts(caller, action, action.parts, now)
+    return members === undefined ? decision : refusedForNobody(decision, caller, members)
+  }
+
+  const decideOne = (caller: Caller, action: Action, now: number): Decision => {
     const branch = walk(caller, action, now)
     return decisionOf(branch, verdictOf(branch, action))
   }

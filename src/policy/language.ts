@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { voteChannels } from '../model/decision.ts'
 
 /* The shape of a policy file. What the words mean is in docs/policies.md; what cannot be said by shape is checked in load.ts. */
 
@@ -42,6 +43,7 @@ const approval = z.strictObject({
   from: z.union([group, z.array(group).min(1)]).describe('Who approves; of a list each, with its own count.'),
   count: z.int().describe('How many people, where "from" is one group of them.').optional(),
   assurance: z.enum(['chat', 'console', 'passkey']).describe('How sure we must be of an approver; console if left out.').optional(),
+  channels: z.array(z.enum(voteChannels)).describe('Through which channels a yes counts: console, cli, api, slack, teams; any if left out. A no counts through each.').optional(),
   'fresh-login': duration.describe('They must have logged in anew for it, at most so long before they vote.').optional(),
   within: duration.describe('To decide; 30m if left out.').optional(),
   'run-within': duration.describe('To run it once after that; 10m if left out.').optional(),

@@ -3,7 +3,8 @@ import { defined } from '../lib/defined.ts'
 import { readDocument } from '../lib/document.ts'
 import type { Problem } from '../lib/problem.ts'
 import { problemAt, readYaml, type YamlSource } from '../lib/yaml-source.ts'
-import type { Assurance, MatchedRule } from '../model/decision.ts'
+import type { Members } from '../model/caller.ts'
+import type { Assurance, MatchedRule, VoteChannel } from '../model/decision.ts'
 import type { Service } from '../model/service.ts'
 import { compileClassification } from './classification.ts'
 import { compileRule, type RuleScope, type RuleWorld } from './compile-rule.ts'
@@ -25,6 +26,10 @@ export interface PolicyWorld {
   readonly issuers: readonly (string | { readonly name: string; readonly issuers: readonly string[] })[]
   /** How sure the configured channels can make us of an approver. */
   readonly channels: readonly Assurance[]
+  /** Who is in a group, where that is known: a hold that nobody is there to release is a deny. */
+  readonly members?: Members
+  /** Where people can vote; absent: nobody knows. */
+  readonly voteChannels?: readonly VoteChannel[]
   /** Whether people sign in with a browser; `undefined`: nobody knows. */
   readonly signIn?: boolean | undefined
   readonly enforceable: (service: Service) => { readonly masks: boolean; readonly rowLimit: boolean; readonly timeLimit: boolean }
@@ -52,14 +57,14 @@ export const loadPolicies = (files: readonly { readonly file: string; readonly t
   const read = readFiles(files, problems)
   const classification = compileClassification(read.classifications, world.services.map(({ name }) => name), problems)
   const issuers = new Map(world.issuers.map((issuer): [string, readonly string[]] => (typeof issuer === 'string' ? [issuer, [issuer]] : [issuer.name, issuer.issuers])))
-  const ruleWorld: RuleWorld = { groups: world.groups, issuers, channels: world.channels, signIn: world.signIn, tags: classification.tags }
+  const ruleWorld: RuleWorld = { groups: world.groups, issuers, channels: world.channels, voteChannels: world.voteChannels, signIn: world.signIn, tags: classification.tags }
   const placed = read.policies.flatMap((policy) => placeRules(policy, ruleWorld, world, problems))
   if (problems.length > 0) return { problems: problems.toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1)) }
 
   // Sorted by name, so that neither the order of files nor that of rules can be seen in any answer.
   const rules = placed.toSorted((a, b) => byName(a.compiled.matched, b.compiled.matched))
   const version = world.hash(canonicalJson(canonicalForm(read, world.services)))
-  const perService = new Map(world.services.map((service) => [service.name, makeServiceRules(service, rules.filter(({ linted }) => linted.services.includes(service)).map(({ compiled }) => compiled), version)] as const))
+  const perService = new Map(world.services.map((service) => [service.name, makeServiceRules(service, rules.filter(({ linted }) => linted.services.includes(service)).map(({ compiled }) => compiled), version, world.members)] as const))
   return { policies: makePolicySet(version, perService, rules.map(({ compiled }) => compiled.matched), classification.tagsOf), warnings: lintRules(rules.map(({ linted }) => linted)) }
 }
 

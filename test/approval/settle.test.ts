@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { personKeys, type People } from '../../src/approval/people.ts'
+import { personKeys, within, type People } from '../../src/approval/people.ts'
 import { resettle, settle } from '../../src/approval/settle.ts'
-import type { Caller, Principal } from '../../src/model/caller.ts'
-import type { Terms } from '../../src/model/decision.ts'
+import { partyKey, type Caller, type Principal } from '../../src/model/caller.ts'
+import type { Requirement, Terms } from '../../src/model/decision.ts'
 import type { Hold, Vote } from '../../src/model/hold.ts'
 import { action, agent, alice, bob, caller, carol, digestOf, issuer, requirement, terms } from './world.ts'
 
@@ -38,6 +38,37 @@ test('who may not vote', () => {
   assert.equal(code(settle(held({ terms: terms([requirement({ groups: [], users: [] })]) }), vote(alice), plain, 10)), 'not-eligible')
   assert.equal(code(settle(held({ terms: terms([requirement({ groups: [], users: [alice] })]) }), vote(alice), plain, 10)), 'approved')
   for (const state of ['denied', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const) assert.equal(code(settle(held({ state }), vote(alice), plain, 10)), 'already-settled')
+})
+
+test('a yes counts through the channels that the rule names, and a no through each', () => {
+  const needs = (...channels: NonNullable<Requirement['channels']>): Terms => terms([requirement({ assurance: 'chat', channels })])
+  for (const [channel, end] of [['slack', 'approved'], ['cli', 'approved'], ['console', 'wrong-channel'], ['teams', 'wrong-channel'], ['api', 'wrong-channel']] as const) {
+    const result = settle(held({ terms: needs('slack', 'cli') }), vote(alice, { channel }), plain, 10)
+    assert.equal(code(result), end, channel)
+    if ('refused' in result) assert.equal(result.cause, `the vote came by ${channel}, and the rule takes votes by cli, slack`)
+    assert.equal(code(settle(held({ terms: needs('slack', 'cli') }), vote(alice, { channel, verdict: 'deny' }), plain, 10)), 'denied', channel)
+  }
+  // Less sure than asked is another matter than another channel.
+  assert.equal(code(settle(held({ terms: terms([requirement({ channels: ['slack', 'console'] })]) }), vote(alice, { channel: 'slack', assurance: 'chat' }), plain, 10)), 'assurance-too-low')
+  const program = caller('reviewer', { kind: 'workload', groups: undefined })
+  assert.equal(code(settle(held({ terms: terms([requirement({ groups: [], automations: [program], channels: ['console'] })]) }), vote(program, { channel: 'automation' }), plain, 10)), 'approved')
+  // Each rule by itself: one that takes it is served, the other is not.
+  const two = after(held({ terms: terms([requirement({ rule: 'a', sharesPeople: true, assurance: 'chat', channels: ['slack'] }), requirement({ rule: 'b', sharesPeople: true })]) }), vote(alice, { channel: 'slack', assurance: 'chat' }))
+  assert.equal(two.state, 'pending')
+  // A rule that took it before and does not at release.
+  const approved = after(held({ terms: needs('slack') }), vote(alice, { channel: 'slack', assurance: 'chat' }))
+  const { hold, dropped } = resettle(approved, { terms: needs('console'), policyVersion: 'v2', caller: agent }, plain, 20)
+  assert.deepEqual([hold.state, dropped.map(({ cause }) => cause)], ['pending', ['the rules take no votes by slack any more']])
+})
+
+test('a group whose members are known has no others', () => {
+  const members = new Map([['dba', new Set([partyKey(alice)])], ['oncall', new Set<string>()]])
+  const of = (...groups: string[]): Principal => ({ ...bob, groups })
+  assert.deepEqual(within({ ...alice, groups: ['dba', 'oncall', 'other'] }, members).groups, ['dba', 'other'])
+  assert.deepEqual(within(of('dba', 'other'), members).groups, ['other'])
+  const unchanged = of('other')
+  assert.equal(within(unchanged, members), unchanged)
+  assert.equal(within({ ...bob, groups: undefined }, members).groups, undefined)
 })
 
 test('nobody decides about their own action, by any route', () => {

@@ -10,9 +10,9 @@ import { doDeed } from './deeds.ts'
 import { finalReply, messageOf, send, settleOrHeld } from './exchange.ts'
 import { isTree, kindOf, list, type Tree } from './loader.ts'
 import { channelOf, neverItem, notYetItem } from './names.ts'
-import { api, ask, breakGlass, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
+import { ask, breakGlass, exchangeOf, holdOf, requesterApi, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { fail, inapplicable, pending } from './outcome.ts'
-import { bearerOf } from './principals.ts'
+import { bearerOf, people, userOf } from './principals.ts'
 import { loseSecret } from './secrets.ts'
 import { clickInSlack, voteInSlack, switchOff } from './slack.ts'
 import { applyRules, put, shiftOf } from './translate.ts'
@@ -220,10 +220,17 @@ const idpStep = async (seen: Observation, given: Tree): Promise<void> => {
   if (user !== undefined && world.directory.opaque === true) world.directory.set(String(user), (world.directory.get(String(user)) ?? []).filter((name) => name !== group))
   else if (user !== undefined) {
     world.directory.set(String(user), (world.directory.get(String(user)) ?? []).filter((name) => name !== group))
-    await api(world, String(user), 'GET', '/api/whoami')
-    seen.gaps.push(`groups come with tokens, so a right that was lost is known from the next token that ${String(user)} shows; this run lets it be shown`)
+    await tellMembers(world, String(group), membersOf(world, String(group)))
   }
-  if (whole !== undefined || members !== undefined) pending('groups come with tokens: who is in a group is not known here before somebody shows one')
+  if (whole !== undefined) await tellMembers(world, String(whole), list(members).map(String))
+}
+
+const membersOf = ({ directory }: World, group: string): readonly string[] => [...directory].flatMap(([name, groups]) => (groups.includes(group) && people[name]?.act === undefined ? [name] : []))
+
+/** Groups come with tokens; what is known of them beside that is told by the configuration, taken over at a reload. */
+const tellMembers = async (world: World, group: string, names: readonly string[]): Promise<void> => {
+  const results = await world.reload(({ config }) => put(config, ['members', group], names.map((name) => ({ issuer: 'idp-a', subject: userOf(name) }))))
+  for (const { applied, problems } of results) if (!applied) fail(`who is in ${group} was not taken over: ${problems.join('; ')}`)
 }
 
 /** Enough of them to open a hundred holds, twenty each. */

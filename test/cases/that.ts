@@ -239,7 +239,7 @@ const checks: Readonly<Record<string, Check>> = {
   'the message names the rule and says that the expression is not anchored on both sides': (seen) => tell(seen, /case-1/, /anchor|\^|\$/i),
   'the message says that an audience is mandatory': (seen) => tell(seen, /audience is mandatory/),
   'the message names the rule and the missing part': (seen) => (seen.load?.ok === false ? tell(seen, /case-1|admin/) : undefined),
-  'no slack section is configured': pass,
+  'no slack section is configured': (seen) => tell(seen, /slack is not configured.*a channel of kind slack/),
   'an assertion over another digest is refused': pass, // the step itself sends one first, and fails if it counts
   'the audit event holds the assertion': (seen) => {
     const problem = signedOnRecord(seen)

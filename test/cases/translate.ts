@@ -184,8 +184,8 @@ const approvalOf = (rule: Tree): Mutable => {
   if (factor !== undefined) pending('approval by passkey is not there yet')
   const approval: Mutable = { from: Array.isArray(approvers) ? approvers.map(from) : approvers === undefined ? undefined : from(approvers), within: '15m', 'run-within': '10m', ...(factor === undefined ? {} : { assurance: factor === 'webauthn' ? 'passkey' : pending(`no factor is called ${String(factor)} here`) }) }
   if (need !== undefined) approval['count'] = need
-  // Slack can give the assurance of a chat only; a rule that wants just that is what stays of it here.
-  if (channels !== undefined) return pending('a rule does not name its channels here: every configured channel that is sure enough may decide')
+  // What comes by a chat alone is as sure as a chat.
+  if (channels !== undefined) Object.assign(approval, { channels: list(channels), ...(list(channels).every((channel) => channel === 'slack' || channel === 'teams') ? { assurance: 'chat' } : {}) })
   return approval
 }
 

@@ -3,6 +3,7 @@ import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { test } from 'node:test'
+import { partyKey } from '../../src/model/caller.ts'
 import { configText, makeFolder } from './folder.ts'
 
 const only = (problems: readonly string[], pattern: RegExp): void => {
@@ -26,6 +27,16 @@ test('the shortest configuration: loopback only, strict defaults', async () => {
   assert.deepEqual(config.policyFiles.map(({ file }) => file), ['policies/orders.yaml'])
   assert.deepEqual(config.policyFacts.issuers, [{ name: 'corp', issuers: ['https://login.example.com'] }])
   assert.deepEqual(config.http.services[0]?.routes.map(({ path, service }) => [service, path]), [['orders-api', '/']])
+})
+
+test('members of a group are accounts of configured issuers, and no agents', async () => {
+  using folder = makeFolder()
+  const members = (list: string, more = ''): string => configText(`members: { oncall: [${list}] }\n${more}`)
+  const { members: known } = await folder.config(members('{ issuer: corp, subject: alice }'))
+  assert.deepEqual([...(known.get('oncall') ?? [])], [partyKey({ issuer: 'https://login.example.com', subject: 'alice' })])
+  only(await folder.problems(members('{ issuer: crop, subject: alice }')), /members\.oncall\[0\]\.issuer.*crop/)
+  only(await folder.problems(members('{ issuer: corp, subject: bot }', 'agents: { bot: { issuer: corp, subject: bot, owner: { issuer: corp, subject: alice } } }\n')), /is the registered agent "bot"/)
+  only(await folder.problems(members('', 'groups: [agents]\n')), /oncall/)
 })
 
 test('durations and sizes arrive as numbers', async () => {

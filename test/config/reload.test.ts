@@ -62,6 +62,15 @@ test('what has not changed is not taken over again', async () => {
   assert.deepEqual([adopted.length, reload.state().generation], [0, 1])
 })
 
+test('who is in a group is taken over, and nothing else needs to have changed', async () => {
+  using folder = makeFolder()
+  const members = (list: string): string => configText(`members: { oncall: [${list}] }\n`)
+  const { reload, adopted, version } = await start(folder, members('{ issuer: corp, subject: alice }'))
+  folder.write('countersign.yaml', members(''))
+  assert.deepEqual([(await reload.run()).applied, adopted.length, adopted[0]?.config.members.get('oncall')?.size], [true, 1, 0])
+  assert.equal(adopted[0]?.policies.version, version)
+})
+
 test('a certificate that was renewed in place is taken over', async () => {
   using folder = makeFolder()
   folder.write('ca.pem', 'one')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadPolicies } from '../../src/policy/load.ts'
+import { loadPolicies, type PolicyWorld } from '../../src/policy/load.ts'
 import { load, policy, problemsOf, warningsOf, world } from './world.ts'
 
 const refused = (rule: string, expected: RegExp): void => {
@@ -68,6 +68,14 @@ test('a hold that nobody could approve does not load', () => {
   refused('- { name: r, then: deny, break-glass: { who: { groups: [oncall] } } }', /"break-glass" has no meaning in a rule that says deny/)
   refused('- { name: r, then: allow, approval: { from: { groups: [oncall] } } }', /no meaning in a rule that says allow/)
   assert.deepEqual(problemsOf(policy(hold('from: { groups: [oncall] }, assurance: chat'))), [])
+  const through = (channels: string, more = 'assurance: chat', voteChannels: PolicyWorld['voteChannels'] = ['api', 'console']): string => (loadPolicies([{ file: 'p.yaml', text: policy(hold(`from: { groups: [oncall] }, channels: ${channels}, ${more}`)) }], { ...world, channels: ['console', 'passkey', 'chat'], voteChannels }).problems ?? []).map(({ message }) => message).join('; ')
+  assert.equal(through('[console, api]'), '')
+  assert.match(through('[console, slack]'), /slack is not configured \(that takes a channel of kind slack/)
+  assert.match(through('[cli]'), /cli is not configured \(that takes listeners\.console\.login/)
+  assert.match(through('[]'), /names no channel: nobody could approve/)
+  assert.match(through('[slack, teams]', 'assurance: console', ['slack', 'teams']), /never as sure as "assurance: console"/)
+  assert.match(through('[api]', 'assurance: passkey'), /never as sure as the console alone makes it/)
+  assert.match(through('[api]', 'fresh-login: 5m'), /never as sure as the console alone makes it/)
   assert.deepEqual(problemsOf(policy(hold('from: { groups: [oncall] }, escalate: { after: 29m, to: { users: [{ issuer: ci, subject: a }] } }', 'break-glass: { who: { groups: [dba] } },'))), [])
 })
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { isSureEnough, leastAssurance } from '../../approval/assurance.ts'
+import { leastAssurance, takesYes } from '../../approval/assurance.ts'
 import { marksOf } from '../../approval/marks.ts'
 import type { Ruse } from '../../lib/plain-view.ts'
 import { approversIn } from '../../model/decision.ts'
@@ -63,7 +63,7 @@ export const decidedText = (hold: Hold, payload: Payload): Pick<ShownText, 'text
 
 /** Whether this card may be decided on where it stands: somebody who sees all of it, in a chat, is who the terms ask for. */
 export const isDecidable = (hold: Hold, { payload, interactive }: Pick<CardStyle, 'payload' | 'interactive'>): boolean =>
-  interactive && hold.state === 'pending' && isSureEnough('chat', leastAssurance(hold.terms)) && shownText(hold, payload)?.whole === true
+  interactive && hold.state === 'pending' && takesYes(hold.terms, 'slack', 'chat') && shownText(hold, payload)?.whole === true
 
 /** `slack/1 sha256:…` over the action as it was shown. */
 export const shownName = (hold: Hold, payload: Payload): string => `${rendering} sha256:${hash('sha256', `${rendering}\n${hold.action.digest}\n${decidedText(hold, payload)?.text ?? ''}`)}`
@@ -161,7 +161,10 @@ const foot = (hold: Hold, style: CardStyle): readonly Block[] => {
 /** Why it is not approved here. */
 const elsewhere = ({ terms }: Hold): string => {
   const least = leastAssurance(terms)
-  return least === 'passkey' ? 'Needs a passkey:' : least === 'console' ? 'Needs more than a click in a chat:' : 'Not all of it is shown here:'
+  return least === 'passkey' ? 'Needs a passkey:' 
+    : least === 'console' ? 'Needs more than a click in a chat:'
+    : !takesYes(terms, 'slack', 'chat') ? 'The rule takes no approval from Slack:'
+    : 'Not all of it is shown here:'
 }
 
 /** A message that only one person sees. */

@@ -1,7 +1,7 @@
 import type { Approvals } from '../../approval/approvals.ts'
 import { shortCode } from '../../approval/hold-name.ts'
 import { obstacles } from '../../approval/no.ts'
-import { isSureEnough, leastAssurance } from '../../approval/assurance.ts'
+import { takesYes } from '../../approval/assurance.ts'
 import type { Log } from '../../lib/log.ts'
 import { isPlainText } from '../../lib/visible.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
@@ -89,7 +89,7 @@ export const makeClicks = (parts: ClickParts): Clicks => {
     const obstacle = approvals.obstacle(hold, person)
     if (obstacle !== undefined && !(obstacle === 'already-voted' && verdict === 'deny')) return { code: obstacle, text: obstacles[obstacle] }
     if (verdict === 'deny') return undefined
-    if (!isSureEnough('chat', leastAssurance(hold.terms))) return { code: 'not-eligible', text: 'A click in a chat is not enough for this. Decide in the console.' }
+    if (!takesYes(hold.terms, 'slack', 'chat')) return { code: 'not-eligible', text: 'A click in a chat is not enough for this. Decide in the console.' }
     return isDecidable({ ...hold, state: 'pending' }, styleOf(options)) ? undefined : { code: 'not-eligible', text: 'Not all of this action is shown here, so it is not approved here. Look at it whole in the console.' }
   }
 

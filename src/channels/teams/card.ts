@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { leastAssurance } from '../../approval/assurance.ts'
+import { leastAssurance, takesYes } from '../../approval/assurance.ts'
 import type { Occasion } from '../../approval/channel.ts'
 import { marksOf } from '../../approval/marks.ts'
 import { plainView } from '../../lib/plain-view.ts'
@@ -168,7 +168,7 @@ export interface CardOf {
 }
 
 /** A yes comes only from where all that will run is seen, and where the rule takes the word of a chat for it. */
-const mayApprove = (hold: Hold, payload: Payload): boolean => hold.state === 'pending' && leastAssurance(hold.terms) === 'chat' && exact(hold, payload).isWhole
+const mayApprove = (hold: Hold, payload: Payload): boolean => hold.state === 'pending' && takesYes(hold.terms, 'teams', 'chat') && exact(hold, payload).isWhole
 
 /** What has been marked on it, and what it is shown for. */
 const notices = ({ hold, occasion = 'change' }: CardOf): readonly Part[] => {
@@ -179,7 +179,7 @@ const notices = ({ hold, occasion = 'change' }: CardOf): readonly Part[] => {
 const hint = (hold: Hold, payload: Payload): readonly Part[] => {
   const least = leastAssurance(hold.terms)
   if (hold.state !== 'pending' || mayApprove(hold, payload)) return []
-  return [line([run(least === 'chat' ? 'Approve it where all of it is shown: open the full review.' : elsewhere[least], { isSubtle: true })])]
+  return [line([run(least !== 'chat' ? elsewhere[least] : takesYes(hold.terms, 'teams', 'chat') ? 'Approve it where all of it is shown: open the full review.' : 'The rule takes no approval from Teams.', { isSubtle: true })])]
 }
 
 /** The whole digest, in two lines for a phone. */

@@ -41,6 +41,7 @@ const conflicts: Partial<Record<RefusalCode, string>> = {
   'not-eligible': 'You may not decide this',
   'self-approval': 'You may not decide this',
   'assurance-too-low': 'It takes more to approve this',
+  'wrong-channel': 'This is approved elsewhere',
   'reason-required': 'A reason is missing',
   'malformed': 'This cannot be taken as it is',
   'too-many-holds': 'This was handed over often enough',

@@ -85,7 +85,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     matched: hold.matched.map(({ policy, rule, then, at, observed, because, instead }) => ({ policy, rule, verdict: then, at, observed, ...defined({ because, instead }) })),
     policyVersion: hold.policyVersion,
     terms: {
-      requirements: terms.requirements.map(({ policy, rule, groups, users, automations, count, assurance, freshLoginMs, escalation, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), ...defined({ automations: automations?.map(party), freshLoginMs, escalation: escalation && { afterMs: escalation.afterMs, ...circle(escalation) } }), count, assurance, sharesPeople })),
+      requirements: terms.requirements.map(({ policy, rule, groups, users, automations, count, assurance, channels, freshLoginMs, escalation, sharesPeople }) => ({ policy, rule, groups, users: users.map(party), ...defined({ automations: automations?.map(party), channels, freshLoginMs, escalation: escalation && { afterMs: escalation.afterMs, ...circle(escalation) } }), count, assurance, sharesPeople })),
       askReason: terms.askReason,
       run: terms.run,
       runWithinMs: terms.runWithinMs,

@@ -26,6 +26,7 @@ export const statusOf: Readonly<Record<RefusalCode, number>> = {
   'self-approval': 403,
   'assurance-too-low': 403,
   'not-together': 403,
+  'wrong-channel': 403,
   'already-voted': 409,
   'already-settled': 409,
   'wrong-digest': 409,

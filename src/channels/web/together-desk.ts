@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Approvals } from '../../approval/approvals.ts'
+import { channelsFor } from '../../approval/assurance.ts'
 import { whyAlone } from '../../approval/together.ts'
 import { defined } from '../../lib/defined.ts'
 import type { Caller } from '../../model/caller.ts'
@@ -42,6 +43,8 @@ export const makeTogetherDesk = ({ approvals, sessions, look, markSql, now }: Pa
     if (hold.deadline <= now()) return 'its time is over'
     const obstacle = isOwnPerson(viewer) ? approvals.obstacle(hold, viewer) : 'not-eligible'
     if (obstacle !== undefined) return whyNot(hold, viewer, obstacle) ?? 'you may not decide it'
+    const takes = channelsFor(hold.terms, viewer)
+    if (!takes.includes('console')) return `the rule takes a yes through these alone: ${takes.join(', ')}`
     const alone = whyAlone(hold, viewer)
     return alone && `to be looked at by itself, because ${alone}`
   }

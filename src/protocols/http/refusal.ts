@@ -45,6 +45,7 @@ const sayings: Record<RefusalCode, Saying> = {
   'not-eligible': { status: 403, title: 'Not eligible', final: true, provider: forbidden },
   'self-approval': { status: 403, title: 'Nobody approves their own action', final: true, provider: forbidden },
   'assurance-too-low': { status: 403, title: 'Not sure enough of the approver', final: true, provider: forbidden },
+  'wrong-channel': { status: 403, title: 'Decided elsewhere', final: true, provider: forbidden },
   'not-together': { status: 403, title: 'To be decided by itself', final: true, provider: forbidden },
   'already-voted': { status: 409, title: 'Already voted', final: true, provider: forbidden },
   'already-settled': { status: 409, title: 'Already settled', final: true, provider: forbidden },

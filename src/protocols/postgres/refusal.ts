@@ -37,6 +37,7 @@ const sayings: Record<RefusalCode, Saying> = {
   'self-approval': error('42501'),
   'assurance-too-low': error('42501'),
   'not-together': error('42501'),
+  'wrong-channel': error('42501'),
   'already-voted': error('42501'),
   'already-settled': error('42501'),
   'wrong-digest': error('42501'),

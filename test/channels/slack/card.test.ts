@@ -68,6 +68,8 @@ describe('slack cards', () => {
     for (const outline of ["DELETE FROM t WHERE a = '•••'", undefined]) assert.ok(!decides(text("DELETE FROM t WHERE a = 'b'", { outline }), { payload: 'outline' }))
     assert.ok(!decides({}, { interactive: false }))
     for (const assurance of ['console', 'passkey'] as const) assert.ok(!decides({ terms: terms([requirement({ assurance })]) }))
+    assert.ok(!decides({ terms: terms([requirement({ assurance: 'chat', channels: ['teams', 'console'] })]) }), 'the rule takes none from here')
+    assert.ok(decides({ terms: terms([requirement({ assurance: 'chat', channels: ['slack'] })]) }))
     for (const state of ['approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const) assert.ok(!decides({ state }))
   })
 

@@ -60,6 +60,7 @@ describe('cards', () => {
       [text('DELETE FROM t', { textCut: true }), 'deny', 'There is more to this action'],
       [{ ...text('DELETE FROM t'), terms: terms([requirement()]) }, 'deny', 'login at the console'],
       [{ ...text('DELETE FROM t'), terms: terms([requirement({ assurance: 'passkey' })]) }, 'deny', 'needs a passkey'],
+      [{ ...text('DELETE FROM t'), terms: terms([requirement({ assurance: 'chat', channels: ['slack'] })]) }, 'deny', 'takes no approval from Teams'],
       [text('DELETE FROM t'), 'approve deny', ''],
     ] as const) {
       const card = cardFor(hold)

@@ -54,7 +54,7 @@ describe('markup', () => {
     const hold = makeHold()
     const [one, two] = [await makeStatement(hold, undefined), await makeStatement({ ...hold, waiting: true, votes: [] }, undefined)]
     assert.equal(one.shown, two.shown)
-    assert.equal(one.shown, `console/2 sha256:${hash('sha256', `console/2\n${hold.action.digest}\n${one.markup.toString()}`)}`)
+    assert.equal(one.shown, `console/3 sha256:${hash('sha256', `console/3\n${hold.action.digest}\n${one.markup.toString()}`)}`)
     assert.notEqual((await makeStatement({ ...hold, statedReason: 'x' }, undefined)).shown, one.shown)
     for (const hidden of ['never shown', 'session-invoice-agent']) assert.ok(!one.markup.toString().includes(hidden))
   })
@@ -95,7 +95,7 @@ describe('deciding without scripts', () => {
     const yes = { ...fields, verdict: 'approve', reason: 'because' }
     await conflict(bob, { ...yes, digest: `sha256:${'b2'.repeat(32)}` }, 409, /What you saw is not what is waiting/)
     await conflict(bob, { ...yes, revision: '7' }, 409, /This changed while you looked at it/)
-    await conflict(bob, { ...yes, shown: 'console/2 sha256:other' }, 409, /This changed while you looked at it/)
+    await conflict(bob, { ...yes, shown: 'console/3 sha256:other' }, 409, /This changed while you looked at it/)
     await conflict(bob, { ...yes, reason: ' ' }, 422, /A reason is missing/)
     await conflict(bob, { ...yes, reason: 'a\u202eb' }, 400, /This cannot be taken as it is/)
     await conflict(alice, { ...yes, csrf: (await alice.form(hold.id))['csrf'] ?? '' }, 403, /You may not decide this/)
@@ -105,6 +105,23 @@ describe('deciding without scripts', () => {
     assert.deepEqual((await at.hold(hold.id)).votes, [])
     assert.equal((await bob.post(path, { ...yes, csrf: other })).status, 403)
     assert.equal((await bob.post('/holds/hold_aaaaaaaaaaaaaaaaaaaaaaaaaa/vote', yes)).status, 404)
+  })
+
+  test('what the rule wants approved elsewhere has no button here; a no counts', async () => {
+    await using at = await startConsole()
+    const bob = await visitor(at, 'bob')
+    const hold = await at.ask(sqlAction('delete from orders'), { needs: terms([requirement({ assurance: 'chat', channels: ['slack', 'api'] })]) })
+    const { text } = await bob.get(`/holds/${hold.id}`)
+    assert.match(text, /The rule takes a yes not here, but through these alone: api, slack/)
+    assert.match(text, /<b>1<\/b> of dba, through slack or api/)
+    assert.ok(!text.includes('value="approve"') && text.includes('value="deny"'))
+    const answer = await bob.vote(hold.id, 'approve')
+    assert.equal(answer.status, 403)
+    assert.match(alertIn(answer.text), /This is approved elsewhere \| The rule takes a yes through these alone: slack, api/)
+    const refused = at.world.events.find(({ type }) => type === 'vote-refused')
+    assert.equal(refused?.type === 'vote-refused' && refused.cause, 'the vote came by console, and the rule takes votes by api, slack')
+    assert.equal((await bob.vote(hold.id, 'deny')).status, 303)
+    assert.equal((await at.hold(hold.id)).state, 'denied')
   })
 
   test('a second submission and a late one', async () => {

@@ -97,7 +97,7 @@ describe('several in one step, on the console without scripts', () => {
     const form = formOf(looked.text, ids)
     assert.match(form[`shown.${ids[0] ?? ''}`] ?? '', /^console\/\d+ sha256:/)
     const { [`take.${ids[2] ?? ''}`]: _left, ...ticked } = form
-    const changedShown = { ...ticked, [`shown.${ids[1] ?? ''}`]: `console/2 sha256:${'0'.repeat(64)}`, verdict: 'approve', reason: 'for finance' }
+    const changedShown = { ...ticked, [`shown.${ids[1] ?? ''}`]: `console/3 sha256:${'0'.repeat(64)}`, verdict: 'approve', reason: 'for finance' }
     const done = await bob.post(changedShown)
     assert.equal(done.status, 207)
     assert.match(done.text, /You approved 2 of 3/)

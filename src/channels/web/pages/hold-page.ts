@@ -100,6 +100,7 @@ const cutText = ({ id, action, terms }: Hold, url: string): Html =>
     : html`<p class="warn">The action is longer than can be shown. Approve it, once you have looked at it whole, by its digest:</p><pre class="cli" tabindex="0">countersign holds approve ${id} --server ${url} --digest ${action.digest}</pre>`
 
 const lacking = ({ id }: Hold, lack: Lack): Html => {
+  if (lack.lacks === 'channel') return html`<p class="warn">The rule takes a yes not here, but through these alone: ${lack.takes.join(', ')}. A no counts here as well.</p>`
   if (lack.lacks === 'login') return html`<p class="warn">To approve this, sign in again first; that is good for ${spanText(lack.withinMs)}. <a class="button" href="/oauth2/step-up?rd=%2Fholds%2F${id}">Sign in again</a></p>`
   if (lack.lacks === 'passkey') return html`<p class="warn">A yes to this is signed with a passkey, and you have none here. <a href="/passkeys">Add one</a>, then come back.</p>`
   return html`<p class="warn" role="alert" data-problem hidden></p><noscript><p class="warn">A yes to this is signed with a passkey, and a browser uses one only with scripts, which are switched off. Denying works without.</p></noscript>`

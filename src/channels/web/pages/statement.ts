@@ -11,12 +11,12 @@ import { markedText, type MarkText } from './marked-text.ts'
 import { clock } from './words.ts'
 
 /** Named in every vote beside the hash of what was shown. To be raised with every change of what this file, or anything it uses, renders. */
-const rendering = 'console/2'
+const rendering = 'console/3'
 
 /** What somebody decides on, made of the record alone: the same hold at the same revision always gives the same bytes, whoever looks and whenever. */
 export interface Statement {
   readonly markup: Html
-  /** `console/2 sha256:…` over the markup. */
+  /** `console/3 sha256:…` over the markup. */
   readonly shown: string
 }
 
@@ -81,6 +81,6 @@ const rules = ({ matched, policyVersion }: Hold): Html =>
 
 const assurances = { chat: '', console: '', passkey: ' with a passkey' } as const
 
-const needText = (requirement: Requirement): Html => html`<b>${requirement.count}</b> of ${approversIn(requirement).map(said).join(', ')}${assurances[requirement.assurance]}${requirement.freshLoginMs !== undefined && `, signed in again within ${spanText(requirement.freshLoginMs)}`}${requirement.escalation && ` (${spanText(requirement.escalation.afterMs)} after it was asked for, also ${approversIn(requirement.escalation).map(said).join(', ')})`}`
+const needText = (requirement: Requirement): Html => html`<b>${requirement.count}</b> of ${approversIn(requirement).map(said).join(', ')}${assurances[requirement.assurance]}${requirement.channels && `, through ${requirement.channels.join(' or ')}`}${requirement.freshLoginMs !== undefined && `, signed in again within ${spanText(requirement.freshLoginMs)}`}${requirement.escalation && ` (${spanText(requirement.escalation.afterMs)} after it was asked for, also ${approversIn(requirement.escalation).map(said).join(', ')})`}`
 
 export const runText = ({ terms }: Hold): string => (terms.run === 'when-approved' ? 'It runs as soon as it is approved.' : `Once approved, whoever asked has ${spanText(terms.runWithinMs)} to run it, once.`)

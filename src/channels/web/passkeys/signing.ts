@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { Ballot } from '../../../approval/approvals.ts'
-import { fullAssurance, freshLoginFor } from '../../../approval/assurance.ts'
+import { channelsFor, fullAssurance, freshLoginFor } from '../../../approval/assurance.ts'
 import { principalOf } from '../../../approval/ballots.ts'
 import { holdSubject } from '../../../approval/desk.ts'
 import { challengeOf, checkEvidence, reasonDigest, statementOf } from '../../../approval/spoken-yes.ts'
 import { defined } from '../../../lib/defined.ts'
 import { PasskeyProblem, rpIdOf } from '../../../lib/webauthn.ts'
 import type { AuditEvent } from '../../../model/audit-event.ts'
+import type { VoteChannel } from '../../../model/decision.ts'
 import type { Hold } from '../../../model/hold.ts'
 import { Refusal } from '../../../model/refusal.ts'
 import type { Session } from '../login/sessions.ts'
@@ -15,7 +16,7 @@ import { type Ceremonies, ceremonyMs } from './ceremonies.ts'
 import type { PasskeyRegister } from './register.ts'
 
 /** What stands between somebody who may approve and their yes. */
-export type Lack = { readonly lacks: 'login'; readonly withinMs: number } | { readonly lacks: 'passkey' } | { readonly lacks: 'signature' }
+export type Lack = { readonly lacks: 'channel'; readonly takes: readonly VoteChannel[] } | { readonly lacks: 'login'; readonly withinMs: number } | { readonly lacks: 'passkey' } | { readonly lacks: 'signature' }
 
 /** A yes, as it was on the page. */
 export type Yes = Pick<Ballot, 'digest' | 'reason' | 'grant'> & { readonly shown: string }
@@ -41,6 +42,8 @@ interface Parts {
 
 export const makeSigning = ({ register, ceremonies, url, deployment, note, now }: Parts): Signing => {
   const lack: Signing['lack'] = async (hold, { viewer, raisedAt }) => {
+    const takes = channelsFor(hold.terms, viewer)
+    if (!takes.includes('console')) return { lacks: 'channel', takes }
     const withinMs = freshLoginFor(hold.terms, viewer)
     if (withinMs !== undefined && !(raisedAt !== undefined && now() - raisedAt <= withinMs)) return { lacks: 'login', withinMs }
     if (fullAssurance(hold.terms, viewer) !== 'passkey') return undefined
@@ -68,6 +71,7 @@ export const makeSigning = ({ register, ceremonies, url, deployment, note, now }
       const { raisedAt: loggedInAt } = session
       const lacking = await lack(hold, session)
       if (lacking === undefined) return { assurance: 'console', ...defined({ loggedInAt }) }
+      if (lacking.lacks === 'channel') return { assurance: 'console' } // refused as a vote, and on record as one
       if (lacking.lacks === 'login') throw new Refusal('assurance-too-low', 'The rule asks that you sign in again before you approve. Nothing was decided.')
       if (lacking.lacks === 'passkey') throw new Refusal('assurance-too-low', 'The rule asks for a passkey, and you have none here. Nothing was decided.')
       if (answer.credential === undefined) throw new Refusal('assurance-too-low', 'The rule asks for a passkey, and a browser uses one only with scripts. Nothing was decided. Denying needs neither.')
