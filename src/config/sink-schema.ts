@@ -85,6 +85,26 @@ export const sink = z
       timeout: duration('For one batch.', '10s'),
       ...format('ocsf'),
     }),
+    z.strictObject({
+      kind: z.literal('s3').describe('S3, or a store that speaks like it: objects that are created and never written over.'),
+      url: text('The bucket, and a prefix if one is wanted: https://bucket.s3.eu-central-1.amazonaws.com/audit, or https://store.example.org/bucket/audit.'),
+      region: text('Region, as the signature names it.').default('us-east-1'),
+      'access-key-id': secret('Access key id. Default: `${env:AWS_ACCESS_KEY_ID}`.').optional(),
+      'access-key-id-file': secretFile('access-key-id').optional(),
+      'secret-access-key': secret('Secret access key. Default: `${env:AWS_SECRET_ACCESS_KEY}`.').optional(),
+      'secret-access-key-file': secretFile('secret-access-key').optional(),
+      'session-token': secret('Session token, with keys that end.').optional(),
+      'session-token-file': secretFile('session-token').optional(),
+      every: duration('An object is written this long after its first record at the latest.', '5m'),
+      'object-size': size('An object is written when about so many bytes are there.', '8MiB', 67_108_864),
+      lock: z
+        .strictObject({ mode: z.enum(['compliance', 'governance']).default('compliance').describe('Who may shorten it: nobody, or whoever has a right of its own.'), for: duration('How long objects can be neither changed nor deleted.', '365d') })
+        .optional()
+        .describe('Object Lock, where the bucket has it.'),
+      ...ca,
+      timeout: duration('For one object.', '60s'),
+      ...format('record'),
+    }),
   ])
   .describe('Where audit events go beside the journal.')
 

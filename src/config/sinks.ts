@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { defined } from '../lib/defined.ts'
 import { Secret } from '../lib/secret.ts'
 import type { Path } from '../lib/yaml-source.ts'
+import type { AwsKey } from '../sinks/aws-signature.ts'
 import type { SinkOptions } from '../sinks/options.ts'
 import { type Checks, missing } from './checks.ts'
 import { splitAddress } from './fields.ts'
@@ -43,6 +44,8 @@ export const makeSinks = (sinks: ConfigSource['sinks'], checks: Checks): readonl
         checks.warn([...path, 'kind'], 'has no acknowledgement: records that are on their way when a receiver or we end are lost, and nobody knows; another sink beside it keeps them')
         if (!/^[!#-<>-\\^-~]{1,32}$/.test(source['sd-id'])) checks.report([...path, 'sd-id'], 'is up to 32 characters of printable ASCII, without spaces, "=", "]" and quotes')
         return { kind: 'syslog', name, ...makeRemote([...path, 'address'], source.address, checks), ...makeTls(path, source, checks), facility: source.facility, sdId: source['sd-id'], maxBytes: bytes(source['max-size']), timeoutMs: ms(source.timeout) }
+      case 's3':
+        return { kind: 's3', name, ...makeWeb(path, { ...source, 'batch-lines': mostLinesOfAnObject, 'batch-size': source['object-size'] }, checks, 'base'), region: source.region, key: makeAwsKey(path, source, checks), everyMs: ms(source.every), ...defined({ lock: source.lock && { mode: locks[source.lock.mode], forMs: ms(source.lock.for) } }) }
     }
   }
   return Object.entries(sinks).map(([name, source]) => ({ ...make(name, source), format: source.format }))
@@ -95,4 +98,17 @@ const makeTls = (path: Path, { tls, 'ca-file': file }: Extract<SinkSource, { rea
   const cert = checks.file([...path, 'tls', 'cert-file'], tls?.['cert-file'])?.text
   const key = checks.file([...path, 'tls', 'key-file'], tls?.['key-file'])?.text
   return defined({ ca: checks.file([...path, 'ca-file'], file)?.text, certificate: cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) } })
+}
+
+const mostLinesOfAnObject = 100_000
+const locks = { compliance: 'COMPLIANCE', governance: 'GOVERNANCE' } as const
+
+/** What is not named comes from where all programs for AWS look first. */
+const makeAwsKey = (path: Path, source: Extract<SinkSource, { readonly kind: 's3' }>, checks: Checks): AwsKey => {
+  const part = (key: 'access-key-id' | 'secret-access-key', variable: string): Secret => {
+    const file = source[`${key}-file`]
+    return checks.secret([...path, key], source[key] ?? (file === undefined ? `\${env:${variable}}` : undefined), file, true) ?? missing
+  }
+  const session = checks.secret([...path, 'session-token'], source['session-token'], source['session-token-file'], false)
+  return { id: part('access-key-id', 'AWS_ACCESS_KEY_ID'), secret: part('secret-access-key', 'AWS_SECRET_ACCESS_KEY'), ...defined({ session }) }
 }

@@ -1,4 +1,5 @@
 import type { Secret } from '../lib/secret.ts'
+import type { AwsKey } from './aws-signature.ts'
 import type { Format } from './format.ts'
 
 interface Common {
@@ -28,5 +29,7 @@ export type SinkOptions =
   | ({ readonly kind: 'datadog'; readonly apiKey: Secret; readonly service: string; readonly tags: readonly string[] } & Web & Common)
   | ({ readonly kind: 'otlp'; readonly headers: readonly { readonly name: string; readonly value: Secret }[]; readonly service: string } & Web & Common)
   | ({ readonly kind: 'syslog'; readonly host: string; readonly port: number; readonly ca?: string; readonly certificate?: { readonly cert: string; readonly key: Secret }; readonly facility: number; readonly sdId: string; readonly maxBytes: number; readonly timeoutMs: number } & Common)
+  /** `everyMs`: how long lines gather at most. */
+  | ({ readonly kind: 's3'; readonly region: string; readonly key: AwsKey; readonly everyMs: number; readonly lock?: { readonly mode: 'COMPLIANCE' | 'GOVERNANCE'; readonly forMs: number } } & Web & Common)
 
 export type OptionsOf<K extends SinkOptions['kind']> = Extract<SinkOptions, { readonly kind: K }>

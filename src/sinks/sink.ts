@@ -9,6 +9,8 @@ export interface SinkLine extends JournalLine {
 export interface Sink<Line extends JournalLine = SinkLine> extends AsyncDisposable {
   /** The largest batch it wants. */
   readonly limits: { readonly lines: number; readonly bytes: number }
+  /** For places that want few large batches: how long lines may wait for others to fill one. */
+  readonly gatherMs?: number
   /** How long one delivery may take. */
   readonly timeoutMs: number
   /**

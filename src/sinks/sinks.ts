@@ -9,6 +9,7 @@ import { makeHttpSink } from './http.ts'
 import type { SinkOptions } from './options.ts'
 import { makeOtlpSink } from './otlp.ts'
 import { makeRedisSink } from './redis.ts'
+import { makeS3Sink } from './s3.ts'
 import type { Sink } from './sink.ts'
 import { makeSplunkSink } from './splunk.ts'
 import { makeStdoutSink } from './stdout.ts'
@@ -89,5 +90,7 @@ const makeSink = (options: SinkOptions): Sink => {
       return makeOtlpSink(options)
     case 'syslog':
       return makeSyslogSink(options)
+    case 's3':
+      return makeS3Sink(options)
   }
 }

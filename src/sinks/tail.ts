@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Journal, JournalCursor, JournalLine } from '../audit/journal.ts'
 import { freeText } from '../audit/free-text.ts'
+import { longestLine } from '../audit/segment.ts'
 import { causeText } from '../model/refusal.ts'
 import { makeArrivals } from './arrivals.ts'
 import type { Bookmark } from './bookmark.ts'
@@ -64,6 +65,8 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
   let failingSince: number | undefined
   const arrivals = makeArrivals()
   const idle = new Set<() => void>()
+  /** Somebody waits: what gathers should leave. */
+  let hurry = Promise.withResolvers<void>()
   const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true }))
   stopped.catch(() => {})
 
@@ -130,6 +133,15 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     journal.append({ type: 'records-lost', sink: name, count, cause: lastError ?? 'refused for good' }, 'queued').catch(() => {})
   }
 
+  /** Waits a part of the time that lines may gather, and says that they should be read again; not when the batch is full, its time has come, or somebody waits for all of it. */
+  const gathered = async (lines: readonly JournalLine[]): Promise<boolean> => {
+    const { gatherMs = 0, limits } = sink
+    const left = Math.min(timeOf(lines[0]!) + gatherMs - Date.now(), gatherMs)
+    if (left <= 0 || idle.size > 0 || lines.length >= limits.lines || sizeOf(lines) > limits.bytes - longestLine) return false
+    await Promise.race([pause(Math.min(left, gatherMs / 20, 15_000), undefined, { signal, ref: false }), hurry.promise])
+    return true
+  }
+
   const run = async (): Promise<void> => {
     let news: Promise<void> | undefined
     while (!signal.aborted) {
@@ -148,6 +160,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
         continue
       }
       oldest = timeOf(batch.lines[0]!)
+      if (await gathered(batch.lines)) continue
       await deliver(batch.lines)
       cursor = batch.cursor
       if (cursor !== undefined) await bookmark.move(cursor)
@@ -183,6 +196,8 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     state: () => ({ sink: name, kind, delivered, dead: lost, behindMs: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest), ...(lastId === undefined ? {} : { lastId }), ...(lastError === undefined ? {} : { lastError }) }),
     caughtUp: async (until) => {
       const asked = Date.now()
+      hurry.resolve()
+      hurry = Promise.withResolvers()
       while (!until.aborted && !signal.aborted && idleSince <= asked) {
         const { promise, resolve } = Promise.withResolvers<void>()
         idle.add(resolve)
@@ -208,6 +223,8 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     },
   }
 }
+
+const sizeOf = (lines: readonly JournalLine[]): number => lines.reduce((sum, { text }) => sum + text.length + 1, 0)
 
 const timeOf = ({ text }: JournalLine): number => {
   const time = Date.parse(/"time":"([^"]+)"/.exec(text.slice(0, 400))?.[1] ?? '')

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ocsfLine } from '../../src/audit/ocsf/line.ts'
 import { Secret } from '../../src/lib/secret.ts'
+import { signed, type Unsigned } from '../../src/sinks/aws-signature.ts'
 import { makeDatadogSink } from '../../src/sinks/datadog.ts'
+import type { SinkOptions } from '../../src/sinks/options.ts'
 import { LineRefused } from '../../src/sinks/sink.ts'
 import { open, readAll, temporaryDirectory } from '../audit/audit-samples.ts'
-import { datadog, elastic, jsonArray, ndjson, otlp, splunk } from '../sinks/dialects.ts'
+import { datadog, elastic, jsonArray, ndjson, otlp, s3, splunk } from '../sinks/dialects.ts'
 import { idOf, startPlace } from '../sinks/strict-place.ts'
 import { until } from '../support/until.ts'
-import { fill, start, warnings, type WebKind, webSinkContract } from './sink-contract.ts'
+import { assertComplete, fill, start, warnings, type WebKind, webSinkContract } from './sink-contract.ts'
 
 webSinkContract('http', {
   dialect: () => ndjson,
@@ -45,6 +47,39 @@ webSinkContract('otlp', {
   path: '/v1/logs',
   options: (url, batchLines, timeoutMs) => ({ kind: 'otlp', name: 'place', format: 'ocsf', url, headers: [{ name: 'authorization', value: new Secret('Bearer token-1') }, { name: 'x-team', value: new Secret('team-1') }], service: 'gate', batchLines, batchBytes: 1e6, timeoutMs }),
   refusal: /^rejected: as told$/,
+})
+
+const s3Options: WebKind['options'] = (url, batchLines, timeoutMs) => ({
+  kind: 's3', name: 'place', url, region: 'eu-central-1', key: { id: new Secret('AKID'), secret: new Secret('secret-1'), session: new Secret('session-1') },
+  everyMs: 40, lock: { mode: 'COMPLIANCE', forMs: 86_400_000 }, batchLines, batchBytes: 1e6, timeoutMs,
+})
+webSinkContract('s3', { dialect: s3, path: '/bucket/the audit/', options: s3Options })
+
+describe('sink s3', () => {
+  test('lines gather until an object is full, its time has come, or the program ends', async () => {
+    using directory = temporaryDirectory()
+    const bucket = s3()
+    await using place = await startPlace(bucket, '/bucket/the audit')
+    await using journal = await open(directory.path)
+    await using sinks = start(directory.path, journal, { ...s3Options(place.url, 150, 5_000), everyMs: 10_000 } as SinkOptions)
+    await fill(journal)
+    await until('the full one', () => place.requests.length > 0)
+    await sinks.drain(10_000)
+    assert.deepEqual([...bucket.objects.keys()].map((path) => path.slice(0, path.lastIndexOf('-'))), ['/bucket/the%20audit/r1/1/000000000000-000000000149', '/bucket/the%20audit/r1/1/000000000150-000000000199'])
+    await assertComplete(journal, place.kept)
+  })
+
+  test("AWS's own examples of signatures", () => {
+    // From "Authenticating Requests: Using the Authorization Header" of the S3 API reference.
+    const key = { id: new Secret('AKIAIOSFODNN7EXAMPLE'), secret: new Secret('wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY') }
+    const at = new Date('2013-05-24T00:00:00Z')
+    const signatureOf = (request: Unsigned): string | undefined => signed(request, key, 'us-east-1', at)['authorization']?.split('Signature=')[1]
+    assert.equal(signatureOf({ method: 'GET', url: new URL('https://examplebucket.s3.amazonaws.com/test.txt'), headers: { range: 'bytes=0-9' }, body: Buffer.alloc(0) }), 'f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41')
+    assert.equal(
+      signatureOf({ method: 'PUT', url: new URL('https://examplebucket.s3.amazonaws.com/test$file.text'), headers: { date: 'Fri, 24 May 2013 00:00:00 GMT', 'x-amz-storage-class': 'REDUCED_REDUNDANCY' }, body: Buffer.from('Welcome to Amazon S3.') }),
+      '98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd',
+    )
+  })
 })
 
 describe('sink splunk, acknowledged', () => {

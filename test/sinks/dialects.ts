@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash, createHmac } from 'node:crypto'
 import { recordLineOf } from '../../src/audit/ocsf/line.ts'
 import { type Asked, type Dialect, idOf } from './strict-place.ts'
 
@@ -171,4 +172,57 @@ export const otlp: Dialect = {
     const bad = fates.filter((fate) => fate === 'bad').length
     return { status: 200, body: bad === 0 ? {} : { partialSuccess: { rejectedLogRecords: String(bad), errorMessage: 'as told' } } }
   },
+}
+
+const sha256 = (data: Buffer | string, encoding: 'hex' | 'base64'): string => createHash('sha256').update(data).digest(encoding)
+const mac = (key: Buffer | string, data: string): Buffer => createHmac('sha256', key).update(data).digest()
+
+/** Computed from what arrived, by AWS's description of signature version 4. */
+const isSigned = ({ method, path, headers, body }: Asked, secret: string): void => {
+  const [, day = '', region = '', names = '', signature = ''] = /^AWS4-HMAC-SHA256 Credential=AKID\/(\d{8})\/([a-z0-9-]+)\/s3\/aws4_request,SignedHeaders=([a-z0-9;-]+),Signature=([0-9a-f]{64})$/.exec(headers.authorization ?? '') ?? []
+  const signed = names.split(';')
+  assert.deepEqual(signed, signed.toSorted())
+  for (const name of ['host', ...Object.keys(headers).filter((header) => header.startsWith('x-amz-') || header === 'if-none-match')]) assert.ok(signed.includes(name), `${name} is signed`)
+  assert.equal(headers['x-amz-content-sha256'], sha256(body, 'hex'))
+  const at = String(headers['x-amz-date'])
+  assert.match(at, /^\d{8}T\d{6}Z$/)
+  assert.ok(Math.abs(Date.parse(at.replace(/(....)(..)(..)T(..)(..)(..)Z/, '$1-$2-$3T$4:$5:$6Z')) - Date.now()) < 900_000, 'the clock is right')
+  const canonical = `${method}\n${path}\n\n${signed.map((name) => `${name}:${String(headers[name])}\n`).join('')}\n${names}\n${sha256(body, 'hex')}`
+  const wanted = mac(mac(mac(mac(mac(`AWS4${secret}`, day), region), 's3'), 'aws4_request'), `AWS4-HMAC-SHA256\n${at}\n${day}/${region}/s3/aws4_request\n${sha256(canonical, 'hex')}`).toString('hex')
+  assert.equal(signature, wanted)
+}
+
+export interface Bucket extends Dialect {
+  readonly objects: Map<string, Asked>
+}
+
+/** A bucket with Object Lock whose objects can be created only. */
+export const s3 = (): Bucket => {
+  const objects = new Map<string, Asked>()
+  return {
+    objects,
+    wholly: true,
+    keepsOnce: true,
+    read: (asked) => {
+      assert.equal(asked.method, 'PUT')
+      isSigned(asked, 'secret-1')
+      said(asked, { 'content-type': 'application/x-ndjson', 'if-none-match': '*', 'x-amz-checksum-sha256': sha256(asked.body, 'base64'), 'x-amz-security-token': 'session-1', 'x-amz-object-lock-mode': 'COMPLIANCE' })
+      const until = Date.parse(String(asked.headers['x-amz-object-lock-retain-until-date'])) - Date.now()
+      assert.ok(until > 86_000_000 && until <= 86_400_000)
+      const texts = lines(asked)
+      const seqs = texts.map((text) => Number(idOf(text).split('/')[2]))
+      assert.deepEqual(seqs, seqs.map((_, index) => (seqs[0] ?? 0) + index), 'records without a gap')
+      const padded = (seq: number | undefined): string => String(seq).padStart(12, '0')
+      const [, log = '', hash = ''] = new RegExp(`^/bucket/the%20audit/(.*)/${padded(seqs.at(0))}-${padded(seqs.at(-1))}-([0-9a-f]{16})\\.ndjson$`).exec(asked.path) ?? []
+      assert.equal(hash, sha256(asked.body, 'hex').slice(0, 16))
+      assert.ok(texts.every((text) => idOf(text).startsWith(`${log}/`)))
+      return texts
+    },
+    answer: (_texts, fates, asked) => {
+      if (fates.includes('busy')) return { status: 500, body: '<Error><Code>InternalError</Code></Error>' }
+      if (objects.has(asked.path)) return { status: 412, body: '<Error><Code>PreconditionFailed</Code></Error>' }
+      objects.set(asked.path, asked)
+      return { status: 200, body: '' }
+    },
+  }
 }

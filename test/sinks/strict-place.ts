@@ -26,6 +26,8 @@ export interface Reply {
 export interface Dialect {
   /** Speaks of each line by itself: takes the good ones beside a bad one. Others take none of them. */
   readonly byLine?: boolean
+  /** Takes a request as a whole or not at all. */
+  readonly wholly?: boolean
   /** Keeps what it has once, by the id of the record. */
   readonly keepsOnce?: boolean
   /** The lines of a request, each as it stands in the journal; or the answer to a request that carries none. Throws what the place would turn away: that fails the test. */
@@ -56,7 +58,7 @@ export const startPlace = async (dialect: Dialect, path = ''): Promise<Place> =>
     const bad = texts.some(state.isBad)
     return texts.map((text, index): Fate => {
       if (state.isBad(text)) return 'bad'
-      if (behaviour === 'partial' && index >= texts.length >> 1) return 'busy'
+      if (behaviour === 'partial' && (dialect.wholly === true || index >= texts.length >> 1)) return 'busy'
       if (bad && dialect.byLine !== true) return 'busy'
       if (dialect.keepsOnce === true && ids.has(idOf(text))) return 'there'
       state.kept.push(text)
