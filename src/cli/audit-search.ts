@@ -31,15 +31,19 @@ const helps: Readonly<Record<SearchField, string>> = {
 }
 const fieldOptions = Object.fromEntries(searchFields.map((name) => [name, { type: 'string', value: 'WORDS', help: helps[name] }])) as Record<SearchField, { readonly type: 'string'; readonly value: string; readonly help: string }>
 
-const placeOptions = {
+export const placeOptions = {
   directory: { type: 'string', short: 'd', value: 'DIR', help: 'where the journal lives; COUNTERSIGN_AUDIT_DIRECTORY' },
   index: { type: 'string', value: 'FILE', help: 'the file of the index (search.db beside the journal when not given)' },
 } as const satisfies Options
 
-const searchOptions = {
-  ...fieldOptions,
+export const timeOptions = {
   from: { type: 'string', value: 'TIME', help: 'from this time on: 2026-11-21, 2026-11-21T18:04Z, or so long ago, 7d' },
   to: { type: 'string', value: 'TIME', help: 'before this time' },
+} as const satisfies Options
+
+const searchOptions = {
+  ...fieldOptions,
+  ...timeOptions,
   limit: { type: 'string', short: 'n', value: 'COUNT', help: 'at most so many, newest first (50 when not given)' },
   ...placeOptions,
   ...serverOptions,
@@ -132,7 +136,7 @@ const linesTable = (lines: readonly Line[], io: Io): string => {
   )
 }
 
-const openIndex = (values: { readonly directory?: string; readonly index?: string }, io: Io): AuditIndex => {
+export const openIndex = (values: { readonly directory?: string; readonly index?: string }, io: Io): AuditIndex => {
   walsOf(values.directory, io)
   const directory = resolve(io.cwd, values.directory ?? io.env['COUNTERSIGN_AUDIT_DIRECTORY'] ?? '')
   try {
@@ -144,7 +148,7 @@ const openIndex = (values: { readonly directory?: string; readonly index?: strin
 
 const stepMs = 500
 
-const readAll = (index: AuditIndex, io: Io): void => {
+export const readAll = (index: AuditIndex, io: Io): void => {
   while (!index.advance(stepMs)) {
     if (io.signal.aborted) throw new Failure('stopped; the index goes on from here', exit.interrupted)
     const { bytes, ofBytes, records } = index.state()

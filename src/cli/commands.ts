@@ -3,6 +3,7 @@ import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
 import { auditEvidenceCommands } from './audit-evidence.ts'
 import { auditExportCommand } from './audit-export.ts'
+import { auditLineageCommand } from './audit-lineage.ts'
 import { auditSearchCommands } from './audit-search.ts'
 import { caseAction } from './case-action.ts'
 import { channelCommands } from './channels.ts'
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   ...identityCommands,
   ...auditCommands,
   ...auditSearchCommands,
+  auditLineageCommand,
   auditExportCommand,
   ...auditEvidenceCommands,
   ...receiptCommands,

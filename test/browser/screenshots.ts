@@ -70,6 +70,8 @@ try {
   for (let tries = 0; tries < 20 && (await carol.locator('.proved').count()) === 0; tries++) await carol.getByRole('button', { name: 'Verify again' }).click() // a signature follows within a second
   await carol.locator('.proved').waitFor()
   await take(carol, 'audit-record', true)
+  await carol.goto(`${url}/lineage?who=invoice-agent`)
+  await take(carol, 'lineage', true)
   await takePasskeys(browser, folder)
 } finally {
   over = true

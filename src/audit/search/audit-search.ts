@@ -1,3 +1,4 @@
+import type { TraceSearch } from '../lineage/trace.ts'
 import type { AuditQuestion } from './question.ts'
 import type { ActionSummary } from './summary.ts'
 
@@ -44,7 +45,7 @@ export interface RecordProof {
 }
 
 /** Finds records. What it knows, it has from the log's files; the log never waits for it, and it can be made anew at any time. */
-export interface AuditSearch {
+export interface AuditSearch extends TraceSearch {
   /** Refused as `malformed` where nothing can be looked for. */
   search(question: AuditQuestion, page: { readonly after?: string; readonly limit: number }): Promise<FoundPage>
   record(id: string): Promise<FoundRecord | undefined>

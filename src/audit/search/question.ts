@@ -34,6 +34,9 @@ const termOf = (field: SearchField | undefined, given: string): Term => {
   return { words, how: whole ? 'whole' : beginning ? 'beginning' : 'words', ...(field === undefined ? {} : { field }) }
 }
 
+/** Of a value that stands in a field of its own, whichever. */
+export const valueTerm = (given: string): Pick<Term, 'words' | 'how'> => termOf('who', given)
+
 /** Throws a refusal for what cannot be looked for. */
 export const termsOf = ({ fields, text }: AuditQuestion): readonly Term[] => {
   const terms: Term[] = []

@@ -11,7 +11,7 @@ import { Refusal } from '../../model/refusal.ts'
 import type { AuditDesk } from './audit-desk.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
-import { parseAuditQuery, parseBallot, parseBallots, parseBreakGlass, parseHandOver, parseHoldQuery, parsePageQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { parseAuditQuery, parseBallot, parseBallots, parseBreakGlass, parseHandOver, parseHoldQuery, parseLineageQuery, parsePageQuery, parsePathQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
 import { grantDetail } from './grant-view.ts'
 import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
@@ -228,6 +228,16 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
 
   const receiptKeys = async (): Promise<Answer> => ({ status: 200, body: receiptsHere().jwks })
 
+  const lineage = async ({ request, query }: Visit): Promise<Answer> => {
+    const viewer = await viewerOf(request)
+    return { status: 200, body: await readAudit().lineage(viewer, parseLineageQuery(query)) }
+  }
+
+  const lineagePath = async ({ request, query }: Visit): Promise<Answer> => {
+    const viewer = await viewerOf(request)
+    return { status: 200, body: await readAudit().path(viewer, parsePathQuery(query)) }
+  }
+
   const events = async ({ request, response, query }: Visit): Promise<Answer> => {
     const viewer = await viewerOf(request)
     const last = headerValues(request, 'last-event-id')[0]
@@ -270,6 +280,8 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})\/proof$/, GET: auditProof },
     { path: /^\/api\/receipts\/([A-Za-z0-9_-]{1,150})$/, GET: receipt },
     { path: /^\/\.well-known\/countersign-receipts\.jwks$/, GET: receiptKeys },
+    { path: /^\/api\/lineage$/, GET: lineage },
+    { path: /^\/api\/lineage\/path$/, GET: lineagePath },
     { path: /^\/api\/whoami$/, GET: whoami },
     { path: /^\/api\/login-info$/, GET: loginInfo },
     { path: /^\/openapi\.json$/, GET: document },

@@ -1,3 +1,6 @@
+import { lineageOf, type Lineage } from '../../audit/lineage/lineage.ts'
+import { pathBetween, type LineagePath } from '../../audit/lineage/path.ts'
+import { traceQuestionText, type TraceQuestion } from '../../audit/lineage/trace.ts'
 import type { AuditSearch, FoundPage, FoundRecord, IndexState } from '../../audit/search/audit-search.ts'
 import { questionText, type AuditQuestion } from '../../audit/search/question.ts'
 import { checkProof } from '../../audit/proof.ts'
@@ -31,9 +34,19 @@ export interface AuditDesk {
   search(viewer: Caller, question: AuditQuestion, page: { readonly after?: string | undefined; readonly limit: number }): Promise<FoundPage & { readonly index: IndexState }>
   record(viewer: Caller, id: string): Promise<{ readonly record: FoundRecord; readonly all: readonly FoundRecord[] }>
   prove(viewer: Caller, id: string): Promise<ProofReport>
+  lineage(viewer: Caller, question: TraceQuestion): Promise<Lineage & { readonly index: IndexState }>
+  path(viewer: Caller, question: PathQuestion): Promise<LineagePath>
+}
+
+/** Each end is a node by its id, or by words of its name. */
+export interface PathQuestion extends Pick<TraceQuestion, 'from' | 'to'> {
+  readonly start: string
+  readonly end: string
 }
 
 export const principalOf = ({ issuer, subject, kind, groups, email, name, clientId, owner }: Caller): Principal => ({ issuer, subject, kind, groups, ...defined({ email, name, clientId, owner }) })
+
+const mostEnds = 50
 
 /** Who reads the log is in the log: nothing is shown before that is on record, and who may not is on record as well. */
 export const makeAuditDesk = ({ search, readers, record, keys }: AuditReading): AuditDesk => {
@@ -71,6 +84,17 @@ export const makeAuditDesk = ({ search, readers, record, keys }: AuditReading): 
         const proved = await search.prove(id)
         if (proved === undefined) throw missing()
         return [proved === 'unsigned' ? { id, verdict: 'unsigned' } : checked(id, proved.proof, proved.record, keys), 1]
+      }),
+    lineage: (viewer, question) =>
+      reading(viewer, `lineage ${traceQuestionText(question)}`, async () => {
+        const found = await lineageOf(search, question)
+        return [{ ...found, index: await search.state() }, found.deeds.length]
+      }),
+    path: (viewer, { start, end, ...window }) =>
+      reading(viewer, `lineage from ${start} to ${end}${window.from === undefined && window.to === undefined ? '' : ` ${traceQuestionText({ fields: {}, ...window })}`}`, async () => {
+        const [one, other] = [await search.nodes(start, mostEnds), await search.nodes(end, mostEnds)]
+        const found = await pathBetween(search, one, other, window)
+        return [found, found.steps.length]
       }),
   }
 }

@@ -61,7 +61,7 @@ export const makeLook = (markSql: MarkText | undefined): Look => async (hold, ba
 }
 
 /** The inbox, holds, and what people decide about them. */
-export const makeDecisions = ({ approvals, sessions, url, markSql, signing, receipts, now }: { readonly receipts?: Pick<ReceiptDesk, 'mayRead'> | undefined; readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly signing: Signing; readonly now: () => number }) => {
+export const makeDecisions = ({ approvals, sessions, url, markSql, signing, receipts, readsAudit, now }: { readonly readsAudit: (viewer: Caller) => boolean; readonly receipts?: Pick<ReceiptDesk, 'mayRead'> | undefined; readonly approvals: Approvals; readonly sessions: Sessions; readonly url: string; readonly markSql?: MarkText | undefined; readonly signing: Signing; readonly now: () => number }) => {
   const personOf = (hold: Hold, viewer: Caller) => hold.votes.findLast(({ by }) => by.issuer === viewer.issuer && by.subject === viewer.subject)
 
   const render = async (hold: Hold, session: Session, more: { readonly status?: number; readonly alert?: Alert; readonly typed?: string | undefined; readonly wish?: ReadonlyMap<string, string> | undefined } = {}): Promise<Shown> => {
@@ -70,7 +70,7 @@ export const makeDecisions = ({ approvals, sessions, url, markSql, signing, rece
     const statement = await makeStatement(hold, markSql)
     const lack = obstacle === undefined && hold.state === 'pending' ? await signing.lack(hold, session) : undefined
     const own = obstacle === 'self-approval'
-    const main = holdPage({ receipt: receipts !== undefined && (own || receipts.mayRead(viewer)), lack, hold, statement, viewer, csrf, obstacle, offers: approvals.offers(hold, viewer), own, mine: personOf(hold, viewer), url, now: now(), alert: more.alert, typed: more.typed, wish: more.wish })
+    const main = holdPage({ receipt: receipts !== undefined && (own || receipts.mayRead(viewer)), lack, hold, statement, viewer, csrf, obstacle, offers: approvals.offers(hold, viewer), own, mine: personOf(hold, viewer), url, readsAudit: readsAudit(viewer), now: now(), alert: more.alert, typed: more.typed, wish: more.wish })
     return { status: more.status ?? 200, title: `${stateText(hold.state)}: ${headline(hold)} ${targetText(hold)}`, main }
   }
 

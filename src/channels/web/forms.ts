@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { defined } from '../../lib/defined.ts'
+import { nodeId } from '../../audit/lineage/node.ts'
+import { lineageFields, type LineageField, type TraceQuestion } from '../../audit/lineage/trace.ts'
 import { parseMoment, type AuditQuestion } from '../../audit/search/question.ts'
 import { searchFields, type SearchField } from '../../audit/search/fields.ts'
 import { parseDuration } from '../../lib/duration.ts'
@@ -9,6 +11,7 @@ import type { Digest } from '../../model/action.ts'
 import type { GrantBounds } from '../../model/decision.ts'
 import type { HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
+import type { PathQuestion } from './audit-desk.ts'
 
 /** What clients of the API may say. Anything else in a body or a query is refused, not ignored: it was meant to have an effect. */
 const states = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const satisfies readonly HoldState[]
@@ -98,6 +101,10 @@ const auditQuery = z.strictObject({
   after: z.string().regex(/^-?\d{1,16}$/).optional(),
   limit: z.string().regex(/^[1-9]\d{0,2}$/).transform(Number).pipe(z.int().max(200)).optional(),
 })
+
+const node = z.string().regex(nodeId, 'the id of a node')
+const lineageQuery = z.strictObject({ ...(Object.fromEntries(lineageFields.map((name) => [name, sought.optional()])) as Record<LineageField, z.ZodOptional<typeof sought>>), node: node.optional(), from: moment.optional(), to: moment.optional() })
+const pathQuery = z.strictObject({ start: sought.min(1), end: sought.min(1), from: moment.optional(), to: moment.optional() })
 
 const streamQuery = z.strictObject({ after: z.string().regex(/^[\x21-\x7e]{1,128}$/).optional() })
 
@@ -199,8 +206,17 @@ export const parsePageQuery = (parameters: URLSearchParams) => checked(pageQuery
 export const parseHoldQuery = (parameters: URLSearchParams) => checked(query, single(parameters))
 /** What a form leaves empty is not asked. */
 export const parseAuditQuery = (parameters: URLSearchParams): { readonly question: AuditQuestion; readonly after: string | undefined; readonly limit: number | undefined } => {
-  const { text, from, to, after, limit, ...fields } = checked(auditQuery, Object.fromEntries(Object.entries(single(parameters)).filter(([, value]) => value.trim() !== '')))
+  const { text, from, to, after, limit, ...fields } = checked(auditQuery, filled(parameters))
   return { question: { fields: defined(fields) as AuditQuestion['fields'], ...defined({ text, from, to }) }, after, limit }
+}
+const filled = (parameters: URLSearchParams): Record<string, string> => Object.fromEntries(Object.entries(single(parameters)).filter(([, value]) => value.trim() !== ''))
+export const parseLineageQuery = (parameters: URLSearchParams): TraceQuestion => {
+  const { node: one, from, to, ...fields } = checked(lineageQuery, filled(parameters))
+  return { fields: defined(fields) as TraceQuestion['fields'], ...defined({ nodes: one === undefined ? undefined : [one], from, to }) }
+}
+export const parsePathQuery = (parameters: URLSearchParams): PathQuestion => {
+  const { start, end, from, to } = checked(pathQuery, filled(parameters))
+  return { start, end, ...defined({ from, to }) }
 }
 export const parseStreamQuery = (parameters: URLSearchParams) => checked(streamQuery, single(parameters))
 

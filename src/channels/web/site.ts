@@ -13,6 +13,7 @@ import { makeAuditPages } from './audit-pages.ts'
 import { loadAssets } from './assets.ts'
 import { headerValues, type Boundary } from './boundary.ts'
 import { makeDecisions, makeLook, type Shown } from './decisions.ts'
+import { makeLineagePage } from './lineage-pages.ts'
 import { makeLinkPages, type Linking } from './links.ts'
 import { makeGrantPages } from './grant-pages.ts'
 import { makeLoginPages } from './login/login-pages.ts'
@@ -108,7 +109,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
   const register = makePasskeyRegister({ store: parts.passkeys, sealing, now })
   const ceremonies = makeCeremonies({ store: parts.store, sealing, now })
   const passkeys = makePasskeyDesk({ register, ceremonies, sessions, sealing, url, deployment, stepUp: options.signIn.stepUp, note, now })
-  const decisions = makeDecisions({ approvals, sessions, url, receipts, markSql: parts.markSql, signing: makeSigning({ register, ceremonies, url, deployment, note, now }), now })
+  const decisions = makeDecisions({ approvals, sessions, url, receipts, markSql: parts.markSql, signing: makeSigning({ register, ceremonies, url, deployment, note, now }), readsAudit: (viewer) => audit?.mayRead(viewer) === true, now })
   const sendShown = (response: ServerResponse, session: Session, { status, title, main }: Shown): void => send(response, status, frame(title, { session, current: 'inbox' }), main)
   const inbox = withSession(async ({ response, target }, session) => sendShown(response, session, await decisions.inbox(session, target)))
   const hold = withSession(async ({ response, id }, session) => sendShown(response, session, await decisions.hold(session, id)))
@@ -132,13 +133,16 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
     if (refused !== undefined) sendGrants(response, refused.session, refused.shown)
   }
 
-  const auditRoutes = ({ list, record, verify }: ReturnType<typeof makeAuditPages>): readonly Route[] => {
-    const shown = (work: (session: Session, visit: Visit) => Promise<Shown>): Answer =>
+  const auditRoutes = (desk: AuditDesk): readonly Route[] => {
+    const { list, record, verify } = makeAuditPages({ audit: desk, approvals, givesReceipts: receipts !== undefined })
+    const lineage = makeLineagePage(desk)
+    const shown = (work: (session: Session, visit: Visit) => Promise<Shown>, current: Frame['current'] = 'audit'): Answer =>
       withSession(async (visit, session) => {
         const { status, title, main } = await work(session, visit)
-        send(visit.response, status, frame(title, { session, current: 'audit' }), main)
+        send(visit.response, status, frame(title, { session, current }), main)
       })
     return [
+      { path: /^\/lineage$/, GET: shown((session, { target }) => lineage(session, target), 'lineage') },
       { path: /^\/audit$/, GET: shown((session, { target }) => list(session, target)) },
       { path: /^\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})$/, GET: shown((session, { id }) => record(session, id)) },
       { path: /^\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})\/verify$/, GET: shown((session, { id }) => verify(session, id)) },
@@ -168,7 +172,7 @@ export const makeSite = (options: ConsoleOptions & { readonly signIn: SignInOpti
 
   const routes: readonly Route[] = [
     ...(parts.linking === undefined ? [] : linkRoutes(makeLinkPages({ ...parts.linking, sessions, note: parts.note }))),
-    ...(audit === undefined ? [] : auditRoutes(makeAuditPages({ audit, approvals, givesReceipts: receipts !== undefined }))),
+    ...(audit === undefined ? [] : auditRoutes(audit)),
     { path: /^\/$/, GET: inbox },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})$/, GET: hold },
     { path: /^\/holds\/([A-Za-z0-9_-]{1,100})\/vote$/, POST: decide('vote') },

@@ -83,3 +83,24 @@ test('a record is proved to be one of those that were signed', async () => {
   assert.deepEqual([json['verdict'], json['origin'], json['size']], ['proved', 'prod/r1/1', 7])
   assert.match(String(json['proof']), /^c2sp\.org\/tlog-proof@v1\nindex 2\n/)
 })
+
+interface Drawn {
+  readonly nodes: readonly { readonly id: string; readonly kind: string; readonly name: string }[]
+  readonly deeds: readonly { readonly who: string; readonly tallies: Readonly<Record<string, number>>; readonly says: readonly { readonly by: string; readonly say: string; readonly record: string }[] }[]
+}
+
+test('lineage: who touched it and who said yes, for readers of the log alone, and each look is on record', async () => {
+  await using world = await start()
+  const { status, json } = await world.get('/api/lineage?on=/v1/orders&from=7d')
+  const { nodes, deeds } = json as unknown as Drawn
+  const named = (id: string): string | undefined => nodes.find((node) => node.id === id)?.name
+  assert.deepEqual([status, deeds.map(({ who, tallies, says }) => [named(who), tallies['executed'], says.map(({ by, say, record }) => [named(by), say, record])])], [200, [['invoice-agent', 1, [['Bob', 'yes', 'r1/1/2']]]]])
+  const bob = nodes.find(({ name }) => name === 'Bob')!.id
+  assert.equal(((await world.get(`/api/lineage?node=${bob}`)).json as unknown as Drawn).deeds.length, 1)
+  const path = (await world.get('/api/lineage/path?start=alice&end=Bob')).json as { steps: { from: { name: string }; to: { name: string } }[] }
+  assert.deepEqual(path.steps.map(({ from, to }) => [from.name, to.name]), [['alice', 'Bob']])
+  assert.deepEqual(world.log.read.map((event) => event.type === 'audit-read' && event.query.replace(/from=.*/, 'from=…')), ['lineage on=/v1/orders from=…', `lineage node=${bob}`, 'lineage from alice to Bob'])
+  for (const token of ['alice', 'agent']) for (const asked of ['/api/lineage', '/api/lineage/path?start=a&end=b']) assert.equal((await world.get(asked, token)).status, 403)
+  for (const query of ['whom=x', 'node=who-1', 'who=---', 'from=yesterday', `on=${'x'.repeat(301)}`, 'who=a&who=b']) assert.equal((await world.get(`/api/lineage?${query}`)).status, 400, query)
+  for (const query of ['', '?start=a', '?start=a&end=b&who=c']) assert.equal((await world.get(`/api/lineage/path${query}`)).status, 400, query)
+})

@@ -96,6 +96,8 @@ test('every answer is one that the document describes', async () => {
   await audit('/.well-known/countersign-receipts.jwks', '/.well-known/countersign-receipts.jwks', {})
   await log.sign()
   await audit(`${one}/proof`, '/api/audit/r1/1/0/proof')
+  for (const query of ['', '?on=orders', '?who=---']) await audit('/api/lineage', `/api/lineage${query}`)
+  for (const query of ['?start=alice&end=Bob', '?start=alice']) await audit('/api/lineage/path', `/api/lineage/path${query}`)
   for (const path of ['/api/whoami', '/api/login-info', '/openapi.json']) await call('get', path, '', path === '/openapi.json' ? {} : alice)
   await call('get', '/api/whoami', '')
   assert.doesNotMatch((await desk.call('GET', '/api/holds/hold_2', alice)).text, /private/)

@@ -10,6 +10,7 @@ import type { Lack } from '../passkeys/signing.ts'
 import { grantedCard, grantFields } from './grants.ts'
 import { html, type Html } from './html.ts'
 import { receiptLink } from './receipt-link.ts'
+import { lineageLinks } from './lineage-links.ts'
 import { besidesVoting, markText, notices, type Offers } from './people.ts'
 import type { Statement } from './statement.ts'
 import { runText } from './statement.ts'
@@ -32,6 +33,8 @@ export interface HoldPage {
   readonly url: string
   /** Whether the viewer may have its receipt. */
   readonly receipt: boolean
+  /** Whether the viewer may look into the audit log. */
+  readonly readsAudit: boolean
   readonly now: number
   /** What happened to a decision that was just sent. */
   readonly alert?: { readonly heading: string; readonly text: string } | undefined
@@ -63,6 +66,7 @@ ${grantedCard(hold, about.now)}
 ${votes(about)}
 ${timeline(hold)}
 ${record(about)}
+${about.readsAudit && lineageLinks({ caller: hold.caller, action: hold.action })}
 </aside>
 </div>
 </article>`

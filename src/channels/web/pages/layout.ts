@@ -13,7 +13,7 @@ export interface Frame {
   readonly assets: Assets
   /** Who is logged in, and the token of their session. */
   readonly session?: { readonly viewer: Caller; readonly csrf: string } | undefined
-  readonly current?: 'inbox' | 'grants' | 'passkeys' | 'links' | 'policies' | 'audit' | undefined
+  readonly current?: 'inbox' | 'grants' | 'passkeys' | 'links' | 'policies' | 'audit' | 'lineage' | undefined
   /** Whether the viewer may read the audit log. */
   readonly readsAudit?: boolean
   readonly showsPolicies?: boolean
@@ -42,7 +42,7 @@ ${session && assets.scripts.map((script) => html`<script type="module" src="${sc
 <header class="top">
 <a class="brand" href="/"><img src="${assets.mark}" alt="" width="24" height="24"> Countersign</a>
 <span class="deployment">${deployment}</span>
-${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a> <a href="/grants"${current === 'grants' && html` aria-current="page"`}>Grants</a> <a href="/passkeys"${current === 'passkeys' && html` aria-current="page"`}>Passkeys</a>${linking === true && html` <a href="/links"${current === 'links' && html` aria-current="page"`}>Links</a>`}${showsPolicies && html` <a href="/policies"${current === 'policies' && html` aria-current="page"`}>Policies</a>`}${readsAudit && html` <a href="/audit"${current === 'audit' && html` aria-current="page"`}>Audit</a>`}</nav>
+${session && html`<nav aria-label="Main"><a href="/"${current === 'inbox' && html` aria-current="page"`}>Approvals</a> <a href="/grants"${current === 'grants' && html` aria-current="page"`}>Grants</a> <a href="/passkeys"${current === 'passkeys' && html` aria-current="page"`}>Passkeys</a>${linking === true && html` <a href="/links"${current === 'links' && html` aria-current="page"`}>Links</a>`}${showsPolicies && html` <a href="/policies"${current === 'policies' && html` aria-current="page"`}>Policies</a>`}${readsAudit && html` <a href="/audit"${current === 'audit' && html` aria-current="page"`}>Audit</a> <a href="/lineage"${current === 'lineage' && html` aria-current="page"`}>Lineage</a>`}</nav>
 <span class="live" id="live" hidden></span>
 <form class="who" method="post" action="/oauth2/logout"><span title="${session.viewer.subject}">${personName(session.viewer)}</span><input type="hidden" name="csrf" value="${session.csrf}"><button class="quiet">Sign out</button></form>`}
 </header>

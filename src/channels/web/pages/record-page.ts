@@ -1,3 +1,4 @@
+import { deedOf } from '../../../audit/lineage/deed.ts'
 import type { FoundRecord } from '../../../audit/search/audit-search.ts'
 import type { RecordData } from '../../../audit/record-data.ts'
 import { summaryOf } from '../../../audit/search/summary.ts'
@@ -7,6 +8,7 @@ import type { ProofReport } from '../audit-desk.ts'
 import { precise, stepText, typeText } from './audit-words.ts'
 import { html, type Html } from './html.ts'
 import { receiptLink } from './receipt-link.ts'
+import { lineageLinks } from './lineage-links.ts'
 
 export interface RecordPage {
   readonly record: FoundRecord
@@ -40,6 +42,7 @@ ${who !== undefined && html`<p class="lead">${said(who)}${summary.for !== undefi
 ${proofCard(about)}
 <section class="card"><h2>Facts</h2><dl>${fact('Outcome', outcome)}${fact('Rule', rules.join(', '))}${fact('Approvers', approvers.map(({ name, verdict }) => `${name} (${verdict === 'approve' ? 'yes' : 'no'})`).join(', '))}${fact('On', on.join(', '))}${fact('Record', record.id)}</dl>
 ${about.hold !== undefined && html`<p><a href="/holds/${about.hold}">Open the hold</a></p>`}${about.receipt && receiptOf(data)}</section>
+${lineageLinks(all.map(dataOf).toReversed().find((one) => deedOf(one) !== undefined) ?? data)}
 </aside>
 </div>
 </article>`

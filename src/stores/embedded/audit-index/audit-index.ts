@@ -8,7 +8,7 @@ import { isDamage, makeAnew, openIndexFile, removeIndexFile } from './index-sche
 import { makeIndexer } from './indexer.ts'
 import { placesOf, readPlaces } from './log-places.ts'
 import { makeSubtrees, MissingRecords } from './subtrees.ts'
-
+import { findNodes, findTraces } from './trace-finder.ts'
 
 
 /** The port of the audit's search, answered at once: for a thread of its own. */
@@ -37,11 +37,17 @@ export const openAuditIndex = (path: string, directory: string, now: () => numbe
 
   return {
     advance: (budgetMs) => guarded(({ indexer }) => indexer.advance(budgetMs)),
-    rebuild: () => guarded(({ database }) => makeAnew(database)),
+    rebuild: () =>
+      guarded(({ database, indexer }) => {
+        makeAnew(database)
+        indexer.forget()
+      }),
     search: (question, page) => guarded(({ database }) => search(database, directory, question, page)),
     record: (id) => guarded(({ database }) => findRecord(database, directory, id)),
     caseOf: (name) => guarded(({ database }) => caseOf(database, directory, name)),
     prove: (id) => guarded((index) => prove(index, directory, id)),
+    traces: (question, limit) => guarded(({ database }) => findTraces(database, question, limit)),
+    nodes: (name, limit) => guarded(({ database }) => findNodes(database, name, limit)),
     state: () => guarded(({ database }) => stateOf(database, directory)),
     [Symbol.dispose]: () => open.database.close(),
   }

@@ -77,6 +77,8 @@ export const openAuditSearch = (directory: string, warn: (fields: object, messag
     record: (id) => ask('record', id) as ReturnType<AuditSearch['record']>,
     caseOf: (name) => ask('caseOf', name) as ReturnType<AuditSearch['caseOf']>,
     prove: (id) => ask('prove', id) as ReturnType<AuditSearch['prove']>,
+    traces: (question, limit) => ask('traces', question, limit) as ReturnType<AuditSearch['traces']>,
+    nodes: (name, limit) => ask('nodes', name, limit) as ReturnType<AuditSearch['nodes']>,
     state: () => ask('state') as ReturnType<AuditSearch['state']>,
     async [Symbol.asyncDispose]() {
       closed = true

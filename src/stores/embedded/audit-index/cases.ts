@@ -31,7 +31,7 @@ export const makeCases = (database: DatabaseSync, directory: string): Cases => {
     let context: CaseContext | undefined
     for (const found of readPlaces(directory, places)) {
       const record = found && (JSON.parse(found.text) as RecordData)
-      if (record && (record['attempt'] === name || record['hold'] === name)) context = contextOf(findableOf(record, context), context)
+      if (record && (record['attempt'] === name || record['hold'] === name)) context = contextOf(record, findableOf(record, context), context)
     }
     return context
   }

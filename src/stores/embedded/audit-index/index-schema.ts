@@ -1,11 +1,12 @@
 import { chownSync, closeSync, openSync, rmSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { dirname } from 'node:path'
+import { outcomes } from '../../../audit/lineage/deed.ts'
 import { searchFields } from '../../../audit/search/fields.ts'
 import { openDatabase } from '../database-file.ts'
 
 /** Grows with every change of what is kept or how it is found: an index of another version is thrown away and made anew. */
-const version = 1
+const version = 2
 
 export const columns = [...searchFields.map((name) => `f_${name}`), 'words'] as const
 
@@ -15,6 +16,10 @@ export const columns = [...searchFields.map((name) => `f_${name}`), 'words'] as 
  * signed    where the signed checkpoints are; they are no answer to a question, and what proofs end in
  * subtrees  the hashes of whole subtrees of each log, of 256 leaves (level 1) and 256 of those (level 2): a proof needs no more than a few of them
  * found     the words, without the texts
+ *
+ * nodes     accounts, sessions, actions and data of the map, by name; `named` has their words
+ * sets      what is touched together, and who stands behind whom: `members` of each
+ * traces    deeds that are the same but for their values, of one hour and one file, counted; says: who voted on them
  */
 const tables = `
   create table if not exists segments (n integer primary key, replica text not null, epoch integer not null, name text not null, read integer not null, records integer not null, unreadable integer not null, until text not null, unique (replica, name)) strict;
@@ -23,9 +28,24 @@ const tables = `
   create table if not exists signed (segment integer not null, seq integer not null, at integer not null, length integer not null, primary key (segment, seq)) strict, without rowid;
   create table if not exists subtrees (replica text not null, epoch integer not null, level integer not null, place integer not null, hash blob not null, primary key (replica, epoch, level, place)) strict, without rowid;
   create virtual table if not exists found using fts5(${columns.join(', ')}, content = '', contentless_delete = 1, detail = full, tokenize = "ascii tokenchars '_'");
+  create table if not exists nodes (n integer primary key, id text not null unique, kind text not null, name text not null, at text not null) strict;
+  create virtual table if not exists named using fts5(words, content = '', contentless_delete = 1, detail = full, tokenize = "ascii tokenchars '_'");
+  create table if not exists sets (n integer primary key, key text not null unique) strict;
+  create table if not exists members (part integer not null, place integer not null, node integer not null, access text not null, confidence text not null, columns text not null, primary key (part, place)) strict, without rowid;
+  create index if not exists members_by_node on members (node, part);
+  create table if not exists traces (n integer primary key, segment integer not null, hour integer not null, who integer not null, chain integer not null, session integer not null, action integer not null, data integer not null, first integer not null, last integer not null, ${outcomes.map((name) => `${name} integer not null`).join(', ')}, unique (segment, hour, who, chain, session, action, data)) strict;
+  create index if not exists traces_by_hour on traces (hour);
+  create index if not exists traces_by_who on traces (who, hour);
+  create index if not exists traces_by_chain on traces (chain, hour);
+  create index if not exists traces_by_session on traces (session, hour);
+  create index if not exists traces_by_action on traces (action, hour);
+  create index if not exists traces_by_data on traces (data, hour);
+  create table if not exists says (trace integer not null, node integer not null, say text not null, count integer not null, last integer not null, primary key (trace, node, say)) strict, without rowid;
+  create index if not exists says_by_node on says (node, trace);
 `
+const names = ['segments', 'entries', 'signed', 'subtrees', 'found', 'nodes', 'named', 'sets', 'members', 'traces', 'says']
 
-export const emptied = `drop table if exists segments; drop table if exists entries; drop table if exists signed; drop table if exists subtrees; drop table if exists found; ${tables}`
+export const emptied = `${names.map((name) => `drop table if exists ${name};`).join(' ')} ${tables}`
 
 const versionOf = (database: DatabaseSync): number => (database.prepare('pragma user_version').get() as { user_version: number }).user_version
 

@@ -1,17 +1,21 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { stepOf } from '../../../audit/lineage/deed.ts'
 import { parseLine } from '../../../audit/line.ts'
 import type { RecordData } from '../../../audit/record-data.ts'
-import { contextOf, findableOf, searchFields, type CaseContext, type Findable } from '../../../audit/search/fields.ts'
-import { wholeWord, wordsOf } from '../../../audit/search/words.ts'
+import { contextOf, findableOf, type CaseContext, type Findable } from '../../../audit/search/fields.ts'
+import { textsOf } from '../../../audit/search/found-text.ts'
 import { linesOf, longestLine } from '../../../audit/segment.ts'
 import { makeCases, type Cases } from './cases.ts'
 import { columns, isTaken } from './index-schema.ts'
 import { logFiles, type LogFile } from './log-places.ts'
 import { makeSubtrees, type Subtrees } from './subtrees.ts'
+import { makeTraceKeeper, type TraceKeeper } from './trace-keeper.ts'
 
 export interface Indexer {
   /** Reads on where it ended, for about so long. `true`: there was nothing more, or somebody else is at it. */
   advance(budgetMs: number): boolean
+  /** The index has been emptied by us: what is remembered of it is wrong. */
+  forget(): void
 }
 
 interface SegmentRow {
@@ -26,6 +30,7 @@ interface SegmentRow {
 const keysSince = Date.UTC(2020)
 const inOneMs = 4_096
 export const keyAt = (time: number): number => (time - keysSince) * inOneMs
+export const timeOfKey = (key: number): number => Math.floor(key / inOneMs) + keysSince
 
 /** Records of the last moments wait for those of other replicas that were written before them. */
 const settledMs = 1_000
@@ -35,7 +40,12 @@ export const makeIndexer = (database: DatabaseSync, directory: string, now: () =
   const sql = statementsOf(database)
   const cases = makeCases(database, directory)
   const subtrees = makeSubtrees(database, directory)
+  const traces = makeTraceKeeper(database)
   let version = -1
+
+  const forget = (): void => {
+    for (const one of [cases, subtrees, traces]) one.clear()
+  }
 
   const advance: Indexer['advance'] = (budgetMs) => {
     const started = performance.now()
@@ -50,20 +60,23 @@ export const makeIndexer = (database: DatabaseSync, directory: string, now: () =
     }
     try {
       const seen = (sql.version.get() as { data_version: number }).data_version
-      if (seen !== version) cases.clear() // somebody else has read on
+      if (seen !== version) { // somebody else has read on
+        cases.clear()
+        traces.clear()
+      }
       version = seen
       forgetLost(sql, files)
-      const done = readOn({ database, sql, cases, subtrees }, files, () => performance.now() - started > budgetMs, time)
+      const done = readOn({ database, sql, cases, subtrees, traces }, files, () => performance.now() - started > budgetMs, time)
+      traces.flush()
       database.exec('commit')
       return done
     } catch (error) {
-      cases.clear()
-      subtrees.clear()
+      forget()
       database.exec('rollback')
       throw error
     }
   }
-  return { advance }
+  return { advance, forget }
 }
 
 type Sql = ReturnType<typeof statementsOf>
@@ -73,6 +86,7 @@ interface Desk {
   readonly sql: Sql
   readonly cases: Cases
   readonly subtrees: Subtrees
+  readonly traces: TraceKeeper
 }
 
 const statementsOf = (database: DatabaseSync) => ({
@@ -81,7 +95,7 @@ const statementsOf = (database: DatabaseSync) => ({
   segment: database.prepare('select n, read, records, unreadable, until from segments where replica = ? and name = ?'),
   begin: database.prepare("insert into segments (replica, epoch, name, read, records, unreadable, until) values (?, ?, ?, 0, 0, 0, '')"),
   save: database.prepare('update segments set read = ?, records = ?, unreadable = ?, until = ? where n = ?'),
-  forget: ['delete from found where rowid in (select key from entries where segment = ?)', 'delete from entries where segment = ?', 'delete from signed where segment = ?', 'delete from segments where n = ?'].map((text) => database.prepare(text)),
+  forget: ['delete from found where rowid in (select key from entries where segment = ?)', 'delete from entries where segment = ?', 'delete from signed where segment = ?', 'delete from says where trace in (select n from traces where segment = ?)', 'delete from traces where segment = ?', 'delete from segments where n = ?'].map((text) => database.prepare(text)),
   forgetTrees: database.prepare('delete from subtrees where (replica, epoch) not in (select replica, epoch from segments)'),
   lastKey: database.prepare('select max(key) as key from entries where key between ? and ?'),
   entry: database.prepare('insert or ignore into entries (key, segment, seq, at, length) values (?, ?, ?, ?, ?)'),
@@ -154,7 +168,7 @@ const readOn = (desk: Desk, files: readonly LogFile[], isLate: () => boolean, no
 
 const timeOf = (step: Step | void): string => (step === undefined ? '' : (step.record?.time ?? ''))
 
-const take = ({ sql, cases, subtrees }: Desk, { file, row, at, end, text, record }: Step): void => {
+const take = ({ sql, cases, subtrees, traces }: Desk, { file, row, at, end, text, record }: Step): void => {
   row.read = end
   const found = record && isOurs(record, file) ? findableIn(record, cases) : undefined
   if (record === undefined || found === undefined) return void row.unreadable++
@@ -167,6 +181,7 @@ const take = ({ sql, cases, subtrees }: Desk, { file, row, at, end, text, record
   row.records++
   if (record.time > row.until) row.until = record.time
   cases.learn(record, found.context)
+  if (found.context.deed !== undefined) traces.take(found.context.deed, stepOf(record), { segment: row.n, key, time: Date.parse(record.time) })
   sql.words.run(key, ...textsOf(found))
 }
 
@@ -179,7 +194,7 @@ const findableIn = (record: NonNullable<Step['record']>, cases: Cases): (Findabl
   try {
     const known = cases.of(record)
     const found = findableOf(record, known)
-    return { ...found, context: contextOf(found, known) }
+    return { ...found, context: contextOf(record, found, known) }
   } catch (error) {
     if (error instanceof RangeError) return undefined // nested deeper than anything that was written here
     throw error
@@ -191,33 +206,3 @@ const nextKey = (lastKey: StatementSync, time: number): number => {
   const { key } = lastKey.get(from, from + inOneMs - 1) as { key: number | null }
   return key === null ? from : key + 1 < from + inOneMs ? key + 1 : nextKey(lastKey, time + 1)
 }
-
-/** Of each value its words and, as one more word that also keeps it apart from the next, the whole of it. */
-const valueText = (value: string): string => {
-  const words = wordsOf(value)
-  return words.length === 0 ? '' : `${words.join(' ')} ${wholeWord(words)} `
-}
-/** What is only asked for whole. */
-const nameText = (value: string): string => {
-  const words = wordsOf(value)
-  return words.length === 0 ? '' : `${wholeWord(words)} `
-}
-
-/** Most values come again and again. */
-const columnText = (values: readonly string[], known: Map<string, string>, textOf: (value: string) => string): string => {
-  let text = ''
-  for (const value of values) {
-    let own = known.get(value)
-    if (own === undefined) {
-      own = textOf(value)
-      if (known.size >= 20_000) known.clear()
-      if (value.length <= 200) known.set(value, own)
-    }
-    text += own
-  }
-  return text
-}
-const valueTexts = new Map<string, string>()
-const nameTexts = new Map<string, string>()
-
-const textsOf = (found: Findable): readonly string[] => [...searchFields.map((name) => (name === 'case' ? columnText(found.case, nameTexts, nameText) : columnText(found[name], valueTexts, valueText))), columnText(found.words, valueTexts, valueText)]

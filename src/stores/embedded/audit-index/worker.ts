@@ -11,7 +11,7 @@ export interface WorkerOptions {
 
 export interface Asked {
   readonly n: number
-  readonly what: 'search' | 'record' | 'caseOf' | 'prove' | 'state'
+  readonly what: 'search' | 'record' | 'caseOf' | 'prove' | 'traces' | 'nodes' | 'state'
   readonly args: readonly unknown[]
 }
 
