@@ -55,6 +55,8 @@ export interface GateParts {
 }
 
 export const makeGate = ({ policies, approvals, vault, journal, recordBefore, receipts, trace }: GateParts): Gate => {
+  const reasonsFor = (caller: Caller, action: Action) => defined({ reasons: policies().reasons(caller, action, Date.now()) })
+
   const pass: Gate['pass'] = async (request, attempt, signal) => {
     const id = randomUUID()
     let { caller, action, wait } = request
@@ -66,9 +68,9 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
         ;({ action, wait } = await attempt.inspect(decision))
         decision = policies().decide(caller, action, Date.now())
       }
-      if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision) }, 'written')
+      if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...reasonsFor(caller, action) }, 'written')
       // Nobody is asked about what could not run for want of a record.
-      if (decision.verdict === 'hold') await recordBefore({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision) }, 'held')
+      if (decision.verdict === 'hold') await recordBefore({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...reasonsFor(caller, action) }, 'held')
       // Where nobody is there to ask for it, an action runs by the approval it was given or not at all, also when the policy has become milder.
       if (decision.verdict === 'hold' || (wait.unattended && decision.verdict === 'allow')) {
         const obtained = await approvals.obtain({ attempt: id, caller, action, decision, wait }, signal)
@@ -76,7 +78,7 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
         approval = obtained
         caller = await attempt.recheck()
         decision = policies().decide(caller, action, Date.now()) // the policy may have changed while it waited
-        if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...defined({ hold: holdOf(obtained) }) }, 'written')
+        if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...reasonsFor(caller, action), ...defined({ hold: holdOf(obtained) }) }, 'written')
         else {
           const spent = await approvals.spend(obtained, id, caller, decision)
           if ('result' in spent) return await attempt.replay(spent)

@@ -9,6 +9,7 @@ import { makeHeaderReceipts } from './audit/receipts/header-receipts.ts'
 import type { Disk } from './audit/disk.ts'
 import type { DiskState } from './audit/disk-marks.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
+import { keepPolicies } from './audit/policy-archive.ts'
 import { makeRecordBefore } from './audit/strictness.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
 import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
@@ -115,6 +116,10 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   const note = (event: AuditEvent): void => (event.type === 'authentication-failed' ? failedLogins.note(event) : record(event))
   const identityOf = ({ identity }: Config): TokenIdentity => makeIdentity(identity, { now, events: note, ...(parts.fetch ? { fetch: parts.fetch } : {}) })
 
+  /** Before they decide anything. Who is in which group is no part of it. */
+  const keep = ({ policyFiles, policyFacts: { members: _members, ...policyFacts } }: Config, { version: name }: ExplainingPolicySet): void => keepPolicies(config.journal.directory, name, { policyFiles, policyFacts })
+  keep(config, policies)
+
   let current: Current = { config, policies, identity: identityOf(config) }
   started.defer(() => current.identity[Symbol.asyncDispose]())
   let generation = 1
@@ -215,6 +220,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
       const same = sameness(next.identity) === sameness(before.config.identity)
       const nextIdentity = same ? before.identity : identityOf(next)
       if (!same) await nextIdentity.prefetch()
+      keep(next, nextPolicies)
       await journal.append({ type: 'config-loaded', policyVersion: nextPolicies.version, generation: generation + 1, previous: before.policies.version }, 'written')
       http.reconfigure(next.http)
       if (next.postgres) postgres?.reconfigure(next.postgres)

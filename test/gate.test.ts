@@ -72,7 +72,7 @@ const makeWorld = (...decisions: Decision[]) => {
     spend: (...args: Parameters<Approvals['spend']>) => world.spend(...args),
     finish: async (_approval: Approval, outcome: { result: string }) => void world.log.push(`finish:${outcome.result}`),
   } as unknown as Approvals
-  const policies = () => ({ decide: () => (world.decisions.length > 1 ? world.decisions.shift()! : world.decisions[0]!) }) as unknown as PolicySet
+  const policies = () => ({ decide: () => (world.decisions.length > 1 ? world.decisions.shift()! : world.decisions[0]!), reasons: () => ({ evaluator: 1, rules: [] }) }) as unknown as PolicySet
   const vault = { lend: async () => (world.log.push('lend'), { headers: [], [Symbol.asyncDispose]: async () => void world.log.push('return') }) }
   const gate = makeGate({ policies, approvals, vault, journal, recordBefore: async (event, weight) => {
     await journal.append(event, weight === 'read' ? 'written' : 'synced')
@@ -206,7 +206,7 @@ test('an approval of another action, or one spent by another attempt, makes no p
     world.obtain = async () => ({ hold: wrong })
     const spend = async () => ({ hold: wrong })
     const gate = makeGate({
-      policies: () => ({ decide: () => verdict('hold') }) as unknown as PolicySet,
+      policies: () => ({ decide: () => verdict('hold'), reasons: () => undefined }) as unknown as PolicySet,
       approvals: { obtain: world.obtain, spend, finish: async () => {} } as unknown as Approvals,
       vault: { lend: async () => assert.fail('nothing may be lent') },
       journal: { append: async () => {} } as unknown as Journal,

@@ -62,7 +62,7 @@ const callerKeys = [...partyKeys, 'session', 'address', 'onBehalfOf']
 const party = (value: Party | Principal): string => JSON.stringify(value, partyKeys)
 
 const action = (value: ActionRecord): string =>
-  `{"protocol":${word(value.protocol)},"service":${word(value.service)}${value.place === undefined ? '' : `,"place":${place(value.place)}`},"verb":${word(value.verb)}${value.verbs === undefined ? '' : `,"verbs":${list(value.verbs, word)}`},"resources":${resources(value.resources)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}${value.impact === undefined ? '' : `,"impact":${JSON.stringify(value.impact, impactKeys)}`}}`
+  `{"protocol":${word(value.protocol)},"service":${word(value.service)}${value.place === undefined ? '' : `,"place":${place(value.place)}`},"verb":${word(value.verb)}${value.verbs === undefined ? '' : `,"verbs":${list(value.verbs, word)}`},"resources":${resources(value.resources)},"tags":${list(value.tags, word)},"digest":${quoted(value.digest)},"shape":${word(value.shape)}${value.impact === undefined ? '' : `,"impact":${JSON.stringify(value.impact, impactKeys)}`}${value.statements === undefined ? '' : `,"statements":${plain(value.statements)}`}}`
 
 const impactKeys = ['estimatedRows', 'exactRows', 'unfiltered', 'keepsLocks']
 
@@ -127,11 +127,14 @@ const circle = ({ groups, users }: Circle): string => `{"groups":${list(groups, 
 
 const mostColumns = 100
 
+const reasonKeys = ['evaluator', 'rules', 'policy', 'rule', 'then', 'at', 'matched', 'lines', 'missed', 'key', 'saw', 'reads', 'broke', 'more']
+
 /** One writer a member, whichever event it stands in. A member added to the union breaks the build until somebody says here how it is written. */
 const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: ValueOf<K>) => string } = {
   caller,
   action,
   decision,
+  reasons: (reasons) => JSON.stringify(reasons, reasonKeys),
   hold: quoted,
   grant: quoted,
   approval: quoted,

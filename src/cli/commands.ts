@@ -2,6 +2,7 @@ import { protocolEnforces } from '../config/policies.ts'
 import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
 import { auditEvidenceCommands } from './audit-evidence.ts'
+import { auditExplainCommand } from './audit-explain.ts'
 import { auditExportCommand } from './audit-export.ts'
 import { auditLineageCommand } from './audit-lineage.ts'
 import { auditSearchCommands } from './audit-search.ts'
@@ -41,6 +42,7 @@ export const commands: readonly Command[] = [
   ...auditSearchCommands,
   auditLineageCommand,
   auditExportCommand,
+  auditExplainCommand,
   ...auditEvidenceCommands,
   ...receiptCommands,
   ...approvalCommands,

@@ -1,7 +1,7 @@
 import { defined } from '../lib/defined.ts'
 import type { Action, Digest, Impact, Place } from './action.ts'
 import type { Caller, Party, Principal } from './caller.ts'
-import type { Circle, Decision, GrantBounds, MatchedRule, Terms, Verdict } from './decision.ts'
+import type { Circle, Decision, GrantBounds, MatchedRule, Reasons, Terms, Verdict } from './decision.ts'
 import type { GrantEnd } from './grant.ts'
 import type { HoldState, Successor, Vote } from './hold.ts'
 import type { Outcome } from './outcome.ts'
@@ -19,6 +19,8 @@ export type ActionRecord = Pick<Action, 'protocol' | 'service' | 'verb' | 'resou
   /** Where there is more than one. */
   readonly verbs?: readonly string[]
   readonly impact?: Omit<Impact, 'notes'>
+  /** Several statements in one text. */
+  readonly statements?: number
 }
 
 export interface DecisionRecord {
@@ -54,7 +56,7 @@ interface HoldSubject {
 /** One thing worth recording. */
 export type AuditEvent =
   /** A decision that is not followed by running right away: a deny, a hold, or an allow that waits for `started`. */
-  | ({ readonly type: 'decided'; readonly decision: DecisionRecord; readonly hold?: string } & Subject)
+  | ({ readonly type: 'decided'; readonly decision: DecisionRecord; readonly reasons?: Reasons; readonly hold?: string } & Subject)
   /** Written before the first byte goes upstream. For an action that needs no hold it carries the decision as well. */
   | ({ readonly type: 'started'; readonly decision: DecisionRecord; readonly hold?: string; readonly grant?: string; readonly lease?: string } & Subject)
   | { readonly type: 'finished'; readonly attempt: string; readonly hold?: string; readonly outcome: Outcome }
@@ -125,9 +127,9 @@ export const callerRecord = (caller: Caller): CallerRecord => {
   return record
 }
 
-export const actionRecord = ({ protocol, service, place, verb, verbs, resources, tags, digest, shape, impact }: Action): ActionRecord => {
+export const actionRecord = ({ protocol, service, place, verb, verbs, resources, tags, digest, shape, impact, parts }: Action): ActionRecord => {
   const record = { protocol, service, place, verb, resources, tags, digest, shape }
-  return verbs.length === 1 && impact === undefined ? record : { ...record, ...defined({ verbs: verbs.length === 1 ? undefined : verbs, impact: impact && impactRecord(impact) }) }
+  return verbs.length === 1 && impact === undefined && parts === undefined ? record : { ...record, ...defined({ verbs: verbs.length === 1 ? undefined : verbs, impact: impact && impactRecord(impact), statements: parts?.length }) }
 }
 
 const impactRecord = ({ notes: _notes, ...numbers }: Impact): Omit<Impact, 'notes'> => numbers

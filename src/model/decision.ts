@@ -108,3 +108,31 @@ export interface Decision {
   /** Hash of the policy set that decided. */
   readonly policyVersion: string
 }
+
+/** One rule that speaks of such an action, and how far it fitted. */
+export interface RuleReason {
+  readonly policy: string
+  readonly rule: string
+  readonly then: Verdict
+  /** `file:line`. */
+  readonly at: string
+  readonly matched: boolean
+  /** Lines of it that fitted. */
+  readonly lines: readonly string[]
+  /** The first line that did not, and what it saw where that is no more than names. */
+  readonly missed?: { readonly key: string; readonly saw?: string }
+  /** Facts that its condition looks at, by name. */
+  readonly reads?: readonly string[]
+  /** Its condition failed while it ran, which counts against the caller. */
+  readonly broke?: true
+}
+
+/** Why a decision is as it is. Names of rules, lines, groups, tables and facts; never a value of what was sent. */
+export interface Reasons {
+  /** Of what evaluates rules: another number, and the same rules may come to something else. */
+  readonly evaluator: number
+  /** Those that matched first, then those that came nearest. */
+  readonly rules: readonly RuleReason[]
+  /** So many more rules spoke of such an action. */
+  readonly more?: number
+}

@@ -1,7 +1,7 @@
 import { defined } from '../lib/defined.ts'
 import type { Action, ActionPart } from '../model/action.ts'
 import type { Caller, Members } from '../model/caller.ts'
-import type { Decision, MatchedRule, Obligations, Verdict } from '../model/decision.ts'
+import type { Decision, MatchedRule, Obligations, Reasons, Verdict } from '../model/decision.ts'
 import type { Pinned } from '../model/grant.ts'
 import type { Service } from '../model/service.ts'
 import type { Condition } from './condition.ts'
@@ -11,6 +11,8 @@ import { foldCase, viewsOf } from './path-views.ts'
 import type { Explanation, RuleExplanation } from './policy-set.ts'
 import { refusedForNobody } from './nobody.ts'
 import { openPath, pinnedValues, type Pins } from './pins.ts'
+import { reasonsOf } from './reasons.ts'
+import { replay, type Replay } from './replay.ts'
 import { combineObligations, combineTerms, NO_OBLIGATIONS, type HoldTerms } from './terms.ts'
 import { mustBeNamed, needsNoRule } from './verbs.ts'
 
@@ -63,6 +65,8 @@ export interface ServiceRules {
   masksOf(caller?: Caller): Obligations['masks']
   pinned(caller: Caller, action: Action, now: number): Pinned | undefined
   explain(caller: Caller, action: Action, now: number): Explanation
+  reasons(caller: Caller, action: Action, now: number): Reasons
+  replay(caller: Caller, action: Action, decision: Pick<Decision, 'verdict' | 'matched'>): Replay
 }
 
 export const denyAll = (policyVersion: string): Decision => Object.freeze({ verdict: 'deny', matched: Object.freeze([]), obligations: NO_OBLIGATIONS, policyVersion })
@@ -172,7 +176,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
   }
 
   /** What touches no data is allowed where no rule says otherwise, anything else is denied. */
-  const verdictOf = ({ verdict }: Branch, action: Action): Verdict => verdict ?? (needsNoRule(action.verbs) && action.resources.length === 0 ? 'allow' : 'deny')
+  const verdictOf = ({ verdict }: Pick<Branch, 'verdict'>, action: Action): Verdict => verdict ?? (needsNoRule(action.verbs) && action.resources.length === 0 ? 'allow' : 'deny')
 
   const decisionOf = (branch: Branch, verdict: Verdict): Decision => (branch === root && verdict === 'deny' ? nothing : (branch.decisions[verdict] ??= conclude(branch.rules, verdict, policyVersion)))
 
@@ -217,6 +221,12 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return { policyVersion, values, path: opened.size === 1 ? ([...opened][0] ?? path) : path }
   }
 
+  /** Looked at only where somebody is told no, or to wait. */
+  const reasons = (caller: Caller, action: Action, now: number): Reasons => reasonsOf(service, caller, eachOf(action).map((one) => ({ action: one, rules: bucketOf(one.verbs).all })), now)
+
+  const replayed = (caller: Caller, action: Action, decision: Pick<Decision, 'verdict' | 'matched'>): Replay =>
+    replay(rules, service, caller, action, decision, { meets: (rule) => meetsVerbs(rule, action.verbs), verdictOf: (matching) => verdictOf({ verdict: matching.filter(({ matched }) => !matched.observed).reduce<Verdict | undefined>((all, { then }) => graver(all, then), undefined) }, action) })
+
   const masking = rules.filter(({ then, obligations }) => then !== 'deny' && obligations !== undefined)
   const masks = obligationsOf(masking).masks
   const masksByCaller = new WeakMap<Caller, Obligations['masks']>()
@@ -231,7 +241,7 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
     return made
   }
 
-  return { decide, needsBody, needsEstimate, pinned, explain, masksOf }
+  return { decide, needsBody, needsEstimate, pinned, explain, reasons, replay: replayed, masksOf }
 }
 
 /** A condition that fails while running counts against the caller. */
@@ -251,9 +261,11 @@ const asAction = (action: Action, { verb, verbs, effect, resources, tags, facts 
   return { protocol, service, verb, verbs, effect, resources, tags, facts, textCut, digest, shape, get text() { return action.text } }
 }
 
+const eachOf = (action: Action): readonly Action[] => action.parts?.map((part) => asAction(action, part)) ?? [action]
+
 /** Of a text of several statements, a rule matches where it matches one of them. */
 const explainRule = (rule: CompiledRule, service: Service, caller: Caller, action: Action, now: number): RuleExplanation => {
-  const each = (action.parts?.map((part) => asAction(action, part)) ?? [action]).map((one) => explainOne(rule, service, caller, one, now))
+  const each = eachOf(action).map((one) => explainOne(rule, service, caller, one, now))
   return each.find(({ matched }) => matched) ?? each[0] ?? { rule: rule.matched, matched: false }
 }
 

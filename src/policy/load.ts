@@ -90,6 +90,14 @@ const makePolicySet = (version: string, services: ReadonlyMap<string, ServiceRul
     needsEstimate: (service, action) => services.get(service)?.needsEstimate(action) ?? false,
     masksOf: (service, caller) => services.get(service)?.masksOf(caller) ?? NO_OBLIGATIONS.masks,
     pinned: (caller, action, now) => services.get(action.service)?.pinned(caller, action, now),
+    reasons: (caller, action, now) => {
+      try {
+        return services.get(action.service)?.reasons(caller, action, now)
+      } catch {
+        return undefined
+      }
+    },
+    replay: (caller, action, decision) => services.get(action.service)?.replay(caller, action, decision),
     explain: (caller, action, now) => services.get(action.service)?.explain(caller, action, now) ?? { decision: nothing, rules: [] },
   } satisfies ExplainingPolicySet)
 }

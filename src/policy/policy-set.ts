@@ -1,7 +1,8 @@
 import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
-import type { Decision, MatchedRule, Obligations } from '../model/decision.ts'
+import type { Decision, MatchedRule, Obligations, Reasons } from '../model/decision.ts'
 import type { Pinned } from '../model/grant.ts'
+import type { Replay } from './replay.ts'
 
 /** All policies of the deployment, compiled. Immutable; a reload makes another one. */
 export interface PolicySet {
@@ -23,6 +24,8 @@ export interface PolicySet {
   masksOf(service: string, caller?: Caller): Obligations['masks']
   /** What its rules keep of an action that they hold, for a grant to be for others of the same kind. `undefined`: they do not hold it, or it cannot be told. */
   pinned(caller: Caller, action: Action, now: number): Pinned | undefined
+  /** Why it is not simply allowed, for the record. Costs about as much as deciding; for decisions that stop somebody. */
+  reasons(caller: Caller, action: Action, now: number): Reasons | undefined
   /** Data tags of a resource by the classification. */
   tagsOf(service: string, kind: 'path' | 'table' | 'column' | 'tool', name: string): readonly string[]
 }
@@ -47,6 +50,8 @@ export interface Explanation {
 export interface ExplainingPolicySet extends PolicySet {
   /** Why `decide` answers as it does, rule by rule. Slow; never on the path of an action. */
   explain(caller: Caller, action: Action, now: number): Explanation
+  /** A decision once more, from what is on record of caller and action. */
+  replay(caller: Caller, action: Action, decision: Pick<Decision, 'verdict' | 'matched'>): Replay | undefined
   /** Every rule of every policy, in no meaningful order. */
   readonly rules: readonly MatchedRule[]
 }

@@ -26,13 +26,13 @@ const bob = { issuer: by.issuer, subject: by.subject }
 const subject = { attempt: 'a', caller, action }
 const decision = { verdict: 'hold', matched: [{ policy: 'orders', rule: 'ask', then: 'hold', at: 'orders.yaml:9', because: 'money', observed: false }], policyVersion: 'sha256:cd' } as const
 const terms = { requirements: [], withinMs: 1, runWithinMs: 2, askReason: true, run: 'attached' } as const
-const statement: ActionRecord = { ...action, protocol: 'postgres', verb: 'sql.delete', place: { database: 'crm', role: 'crm_app' }, verbs: ['sql.delete', 'sql.select'], resources: [{ kind: 'table', name: 'public.orders', access: 'write', tags: ['pii'] }, { kind: 'column', name: 'public.orders.id', access: 'read', tags: [] }], shape: 'crm delete from orders where id = ?', impact: { estimatedRows: 3, exactRows: 2, unfiltered: true, keepsLocks: false } }
+const statement: ActionRecord = { ...action, protocol: 'postgres', verb: 'sql.delete', place: { database: 'crm', role: 'crm_app' }, verbs: ['sql.delete', 'sql.select'], resources: [{ kind: 'table', name: 'public.orders', access: 'write', tags: ['pii'] }, { kind: 'column', name: 'public.orders.id', access: 'read', tags: [] }], shape: 'crm delete from orders where id = ?', impact: { estimatedRows: 3, exactRows: 2, unfiltered: true, keepsLocks: false }, statements: 2 }
 
 /** One or more of each type. A type added to the union breaks the build until it is here. */
 const byType: { readonly [T in AuditEventType]: readonly (AuditEvent & { readonly type: T })[] } = {
   'decided': [
     { type: 'decided', ...subject, decision },
-    { type: 'decided', ...subject, action: statement, decision: { verdict: 'deny', matched: [], policyVersion: 'v' } },
+    { type: 'decided', ...subject, action: statement, decision: { verdict: 'deny', matched: [], policyVersion: 'v' }, reasons: { evaluator: 1, rules: [{ policy: 'orders', rule: 'ask', then: 'hold', at: 'orders.yaml:9', matched: false, lines: ['actions'], missed: { key: 'tables', saw: 'public.orders' }, reads: ['sql.filtered'] }, { policy: 'orders', rule: 'broken', then: 'deny', at: 'orders.yaml:12', matched: true, lines: [], broke: true }], more: 2 } },
     { type: 'decided', ...subject, action: { ...action, protocol: 'mcp', verb: 'mcp.tools/call', resources: [{ kind: 'tool', name: 'delete_item', access: 'write', tags: [] }] }, decision: { verdict: 'allow', matched: [], policyVersion: 'v' } },
   ],
   'started': [{ type: 'started', ...subject, decision }, { type: 'started', ...subject, action: statement, decision, hold: 'hold_1', lease: 'lease_1' }, { type: 'started', ...subject, caller: { ...caller, kind: 'human', address: '2001:db8::1', email: 'x@example.test', onBehalfOf: [] }, decision, grant: 'grant_1' }],

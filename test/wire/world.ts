@@ -83,6 +83,7 @@ export const testPolicies: PolicySet = {
   },
   needsBody: (_service, _verb, path) => !path.startsWith('/stream'),
   needsEstimate: () => false,
+  reasons: () => undefined,
   masksOf: () => ({}),
   pinned: () => undefined,
   tagsOf: () => [],

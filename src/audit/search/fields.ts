@@ -43,7 +43,7 @@ const everyText = (into: string[], value: unknown): void => {
 }
 
 /** Told by a field of their own, or by none: hashes, signatures, numbers, and what a passkey signed. */
-const elsewhere = new Set(['v', 'id', 'seq', 'prev', 'time', 'type', 'attempt', 'hold', 'grant', 'approval', 'code', 'digest', 'signed', 'decision', 'caller', 'action', 'vote', 'votes', 'by', 'outcome', 'state', 'refusal', 'end', 'terms', 'cut', 'pattern', 'policyVersion', 'heldUnder', 'previous', 'service', 'passkey'])
+const elsewhere = new Set(['v', 'id', 'seq', 'prev', 'time', 'type', 'attempt', 'hold', 'grant', 'approval', 'code', 'digest', 'signed', 'decision', 'caller', 'action', 'vote', 'votes', 'by', 'outcome', 'state', 'refusal', 'end', 'terms', 'reasons', 'cut', 'pattern', 'policyVersion', 'heldUnder', 'previous', 'service', 'passkey'])
 
 const isCode = (value: unknown): boolean => typeof value === 'string' && value.startsWith('CS-')
 
