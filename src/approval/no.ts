@@ -56,7 +56,7 @@ export const unknownHold = (): Refusal => new Refusal('not-found', 'There is no 
 export const anotherAction = (): Refusal => new Refusal('wrong-digest', 'NOT EXECUTED. This request is not the one that the named hold is for: something in it differs. Send it without naming a hold to ask for approval.')
 
 export const untrusted = (cause: unknown): Refusal =>
-  new Refusal('store-unavailable', 'NOT EXECUTED. The record of this hold cannot be trusted: it is not what this system wrote. It will not be used; the operators have to look at it.', { cause })
+  new Refusal('store-unavailable', 'NOT EXECUTED. The record of this hold cannot be trusted: what is stored does not match the digest and the seal that this system wrote it under. It will not be used; the operators have to look at it.', { cause })
 
 export const busy = (): Refusal => new Refusal('store-unavailable', 'This hold is changing too fast. NOT EXECUTED. Try again.', { retryAfterSeconds: 1 })
 

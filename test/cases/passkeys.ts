@@ -31,7 +31,7 @@ export const demandPasskey = ({ config, policies }: Profile): void => {
 }
 
 /** A session as a login a moment ago would have begun it: the issuers of the cases have no pages to log in at. */
-const cookieOf = async ({ world }: Observation, name: string): Promise<string> => {
+const cookieOf = async ({ world }: Pick<Observation, 'world'>, name: string): Promise<string> => {
   const { config } = world.first()
   if (config.store.kind !== 'embedded' || config.console.signIn === undefined) return pending('people sign in with the embedded store only')
   await using store = openEmbeddedSessionStore(config.store)
@@ -49,7 +49,7 @@ interface Answer {
 }
 
 /** Pages and forms of the console, as this person. */
-const browserOf = async (seen: Observation, name: string) => {
+export const browserOf = async (seen: Pick<Observation, 'world'>, name: string) => {
   const cookie = await cookieOf(seen, name)
   const send = async (method: string, path: string, form?: Readonly<Record<string, string>>): Promise<Answer> => {
     const body = form === undefined ? undefined : new URLSearchParams(form).toString()

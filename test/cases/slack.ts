@@ -58,7 +58,7 @@ export const startSlackFor = async ({ state, settings }: Tree) => {
 }
 
 /** Everybody logs in once, and says which account is theirs. */
-export const linkAccounts = async ({ world }: Observation): Promise<void> => {
+export const linkAccounts = async ({ world }: Pick<Observation, 'world'>): Promise<void> => {
   if (world.slack === undefined) return
   const { config } = world.first()
   await using store = config.store.kind === 'embedded' ? openEmbeddedLinkStore(config.store) : openRedisLinkStore(config.store)
@@ -75,7 +75,7 @@ interface Signed {
   readonly headers: readonly string[]
 }
 
-const sign = (payload: object, given: Tree, seen: Observation): Signed => {
+export const sign = (payload: object, given: Tree, seen: Pick<Observation, 'world' | 'sender'>): Signed => {
   const body = new URLSearchParams({ payload: JSON.stringify(payload) }).toString()
   const stamp = given['timestamp'] === undefined ? Math.floor(seen.world.now() / 1_000) : Number(expand(String(given['timestamp']), seen.sender))
   const digest = (secret: string): string => createHmac('sha256', secret).update(`v0:${stamp}:${body}`).digest('hex')
@@ -110,7 +110,7 @@ export const clickInSlack = async (seen: Observation, given: Tree, ref: string):
 }
 
 /** The message about a hold, once it is there. */
-const shown = async ({ messages }: FakeSlack, hold: string) => {
+export const shown = async ({ messages }: FakeSlack, hold: string) => {
   const end = performance.now() + 8_000
   for (;;) {
     const found = messages.find(({ blocks }) => JSON.stringify(blocks).includes(hold))

@@ -16,6 +16,8 @@ interface Access {
   read(id: string): Promise<StoredRecord>
   write(id: string, record: StoredRecord): Promise<void>
   remove(id: string): Promise<void>
+  /** Puts another text in the place of what was asked, and leaves all else. */
+  replaceAsked(id: string, change: (asked: string) => string): Promise<void>
 }
 
 export const reach = async <T>(world: World, use: (access: Access) => Promise<T>): Promise<T> => {
@@ -30,6 +32,11 @@ export const reach = async <T>(world: World, use: (access: Access) => Promise<T>
         },
         write: async (id, { state, dueAt, sealed }) => void database.prepare('update holds set state = ?, due_at = ?, sealed = ? where id = ?').run(state, dueAt ?? null, sealed, id),
         remove: async (id) => void database.exec(`delete from open_keys where id = '${id}'; delete from holds where id = '${id}'`),
+        async replaceAsked(id, change) {
+          const row = database.prepare('select asked.seq, asked from asked join holds on holds.seq = asked.seq where id = ?').get(id) as { seq: number; asked: string } | undefined
+          if (row === undefined) return pending('no such record')
+          database.prepare('update asked set asked = ? where seq = ?').run(change(row.asked), row.seq)
+        },
       })
     } finally {
       database.close()
@@ -48,6 +55,10 @@ export const reach = async <T>(world: World, use: (access: Access) => Promise<T>
       async write(id, { state, dueAt, sealed }) {
         const meta = JSON.parse((await redis.hget(key('meta'), id)) ?? '{}') as object
         await redis.multi().hset(key('meta'), id, JSON.stringify({ ...meta, state, ...(dueAt === undefined ? {} : { dueAt }) })).hset(key('holds'), id, sealed).exec()
+      },
+      async replaceAsked(id, change) {
+        const asked = (await redis.hget(key('asked'), id)) ?? pending('no such record')
+        await redis.hset(key('asked'), id, change(asked))
       },
       remove: async (id) => void (await redis.multi().hdel(key('holds'), id).hdel(key('meta'), id).exec()),
     })

@@ -167,5 +167,8 @@ const elsewhere = ({ terms }: Hold): string => {
     : 'Not all of it is shown here:'
 }
 
+/** In the place of a card whose hold is not what was written any more. */
+export const untrustedCard = (code: string, text: string, link: { readonly text: string; readonly url: string }): Card => ({ text: `Not to be trusted: ${code}`, blocks: [header(`Not to be trusted: ${code}`), ...answerBlocks(text, link)] })
+
 /** A message that only one person sees. */
 export const answerBlocks = (text: string, link: { readonly text: string; readonly url: string } | undefined): readonly Block[] => [paragraph(text), ...(link === undefined ? [] : [actions(button(actionIds.open, link.text, { url: link.url }))])]

@@ -1,4 +1,5 @@
 import type { Approvals } from '../../approval/approvals.ts'
+import { isDistrust } from '../../approval/distrust.ts'
 import { shortCode } from '../../approval/hold-name.ts'
 import { obstacles } from '../../approval/no.ts'
 import { takesYes } from '../../approval/assurance.ts'
@@ -9,7 +10,7 @@ import type { Caller, Principal } from '../../model/caller.ts'
 import type { Hold } from '../../model/hold.ts'
 import { causeText, Refusal, type RefusalCode } from '../../model/refusal.ts'
 import { concerns } from '../interest.ts'
-import { answerBlocks, isDecidable, makeCard, shownName, type CardStyle } from './card.ts'
+import { answerBlocks, isDecidable, makeCard, shownName, untrustedCard, type CardStyle } from './card.ts'
 import { checkClicker, strangerOf, type ClickerCheckParts } from './clicker-check.ts'
 import type { Interaction } from './interaction.ts'
 import type { SlackOptions } from './options.ts'
@@ -114,6 +115,13 @@ export const makeClicks = (parts: ClickParts): Clicks => {
       if (hold.action.digest === about.digest && concerns(options.interest, hold)) await api.call('chat.update', { ...copy, ...makeCard(hold, styleOf(options)) }, signal)
     })
 
+  /** Nobody decides by a message about a record that is not what was written: it says so from now on. */
+  const distrust = (interaction: Interaction, conversation: Conversation, { message }: Refusal): Response => {
+    const { about, copy } = interaction
+    later('a message about a record that is not trusted could not be changed', (signal) => conversation.api.call('chat.update', { ...copy, ...untrustedCard(shortCode(about.digest), message, review(about.hold)) }, signal))
+    return refuse(interaction, conversation, { text: message, link: review(about.hold) })
+  }
+
   const visibleTo = async (person: Caller, id: string): Promise<Hold | undefined> => {
     try {
       return await approvals.show(id, person)
@@ -154,7 +162,12 @@ export const makeClicks = (parts: ClickParts): Clicks => {
         return interaction.kind === 'submission' ? { response_action: 'update', view: noticeWindow('This is not a conversation in which anything is decided.') } : undefined
       }
       if (interaction.kind === 'submission' && !isPlainText(interaction.reason)) return wrongReason('A reason holds no control or invisible characters.')
-      return await decide(interaction, conversation, AbortSignal.timeout(decideWithinMs))
+      try {
+        return await decide(interaction, conversation, AbortSignal.timeout(decideWithinMs))
+      } catch (error) {
+        if (error instanceof Refusal && isDistrust(error)) return distrust(interaction, conversation, error)
+        throw error
+      }
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(answers)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Approvals } from '../../approval/approvals.ts'
+import { isDistrust } from '../../approval/distrust.ts'
 import { isHoldId, shortCode } from '../../approval/hold-name.ts'
 import { obstacles } from '../../approval/no.ts'
 import type { Links } from '../../identity/links.ts'
@@ -138,7 +139,7 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
       }
       if (!(error instanceof Refusal)) throw error
       if (passing.has(error.code)) log.warn({ channel: bot.options.name, cause: causeText(error) }, 'a click could not be decided on')
-      return { message: passing.has(error.code) ? 'This could not be confirmed. Look at how it stands before you try again.' : `${error.message} ${review(hold)}` }
+      return { message: passing.has(error.code) && !isDistrust(error) ? 'This could not be confirmed. Look at how it stands before you try again.' : `${error.message} ${review(hold)}` }
     }
   }
 }

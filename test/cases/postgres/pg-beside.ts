@@ -11,7 +11,7 @@ import type { PgObservation } from './play.ts'
 
 const senders = new WeakMap<PgObservation, Sender>()
 
-const senderOf = (seen: PgObservation): Sender => {
+export const senderOf = (seen: PgObservation): Sender => {
   const known = senders.get(seen)
   if (known !== undefined) return known
   const made: Sender = { world: seen.place.world, given: seen.run.given, exchanges: [], sockets: new Map(), ballot: (_target, _verdict, body) => body, hold: () => fail('no hold is named here') }

@@ -1,6 +1,7 @@
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { fail, pending } from '../outcome.ts'
 import { makeDatabase, startFixture } from './fixture.ts'
+import { readCodes, replaceStatement } from './pg-codes.ts'
 import { exhaustGrant } from './pg-grants.ts'
 import { message, valuesOf } from './messages.ts'
 import { approveTwenty, severalDeed } from './pg-several.ts'
@@ -62,6 +63,8 @@ const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = 
     await r1.client.until(() => r1.client.closed, 3_000)
     await decide(seen, r1.holds.at(-1) ?? fail('r1 was not held'), 'approve')
   },
+  'read the short code in the CLI of req-a, in the Slack message, in the console and in the PostgreSQL notice': readCodes,
+  'replace the statement in the store by another one with a valid format': replaceStatement,
   'exhaust the count; shift the clock by 61 minutes; send as req-b': exhaustGrant,
   'on the upstream session that will run r1: CREATE TEMP TABLE users (id int)': async (seen) => await seen.place.relay.inject(last(seen), 'CREATE TEMP TABLE users (id int)'),
   'approve what concerns the INSERT, reject what concerns the DELETE (when the proxy holds them as one plan: reject the plan)': async (seen) => {

@@ -4,6 +4,7 @@ import { certificate } from '../certificate.ts'
 import { isTree, kindOf, list, type Case, type Run, type Tree } from '../loader.ts'
 import { fail, Failed, inapplicable, pending } from '../outcome.ts'
 import { bearerOf } from '../principals.ts'
+import { startSlackFor } from '../slack.ts'
 import { shiftOf } from '../translate.ts'
 import { NotLoaded } from '../world.ts'
 import { startFixture } from './fixture.ts'
@@ -222,6 +223,9 @@ const needsOwn = ({ item }: Run): boolean => 'steps' in item || 'options' in ite
 /** What ends its server needs one of its own. */
 const movesServer = ({ item }: Run): boolean => list(item['steps']).some((step) => isTree(step) && /^(?:point|promote) .*pg-main/.test(String(step['do'])))
 
+/** The message of a chat is looked at. */
+const tellsSlack = ({ item }: Run): boolean => list(item['steps']).some((step) => isTree(step) && String(step['do']).includes(' Slack'))
+
 type Share = (more: PgArrangement) => Promise<PgWorld>
 
 const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, shared: Share): Promise<void> => {
@@ -237,6 +241,11 @@ const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, sha
     await using server = await startFixture()
     await using place = await startPgWorld(run, { ...more, server })
     return await observed(theCase, run, place, 'simple')
+  }
+  if (tellsSlack(run)) {
+    await using slack = await startSlackFor(run.given)
+    await using place = await startPgWorld(run, { ...more, env: slack.env, change: slack.change })
+    return await observed(theCase, run, { ...place, world: { ...place.world, slack } }, 'simple')
   }
   if (needsOwn(run)) {
     await using place = await startPgWorld(run, more)

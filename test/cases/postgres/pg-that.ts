@@ -11,6 +11,7 @@ import { answerOf } from './pg-expect.ts'
 import { voteTooLate } from './pg-beside.ts'
 import { cancelRequest, runApproved } from './pg-deeds.ts'
 import { injected } from './injected.ts'
+import { distrustedEverywhere, sameCodes } from './pg-codes.ts'
 import { fieldsOf, message, strings, valuesOf } from './messages.ts'
 import { pgViews } from './pg-views.ts'
 import { eachRecorded } from './pg-several.ts'
@@ -61,6 +62,8 @@ const checks: Readonly<Record<string, Check>> = {
   'no S3CRET-n in audit, debug log, error report, trace attribute or metric label': (seen) => noSecretAnywhere(seen.place.world, seen.exchanges.map(({ client }) => client.bytes())),
   'redaction is by field schema, so an unknown field is redacted': redactsBySchema,
   'each item has its own decision record with its own digest': eachRecorded,
+  'all four codes are equal and derive from the digest': sameCodes,
+  'after the replacement every view says that the digest does not match, and approving is impossible': distrustedEverywhere,
   ...maskChecks,
   'refused by the new estimate, or rolled back when the row count passed the bound': (seen) => {
     const [error] = errorsIn(answerOf(last(seen)))

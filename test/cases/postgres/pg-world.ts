@@ -92,6 +92,8 @@ export interface PgArrangement {
   readonly change?: (profile: Profile, made: { readonly service: Readonly<Record<string, unknown>> }) => void
   /** Absent: the one server of this process. */
   readonly server?: TestPostgres
+  /** Beside the password of the database. */
+  readonly env?: Readonly<Record<string, string>>
   /** Absent: the embedded store. */
   readonly redisUrl?: string
   /** Absent: the real one, under the journal. */
@@ -123,7 +125,7 @@ export const startPgWorld = async (run: Pick<Run, 'given'>, more: PgArrangement 
   await using begun = new AsyncDisposableStack()
   const database = begun.use(await makeDatabase(more.server))
   const relay = begun.use(await startRelay(database.server.port))
-  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }), ...(more.disk === undefined ? {} : { disk: more.disk }) }))
+  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password, ...more.env }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }), ...(more.disk === undefined ? {} : { disk: more.disk }) }))
   const { addresses } = world.first().replica as unknown as { readonly addresses: Readonly<Record<string, string>> }
   const address = addresses['postgres'] ?? pending('PostgreSQL is not spoken yet')
   const life = begun.move()

@@ -46,6 +46,18 @@ describe('clicks in slack', () => {
     }
   })
 
+  test('a message about what was changed in the store says so once somebody clicks, and has no button any more', async () => {
+    await using desk = await startDeskWorld()
+    const hold = await desk.opened()
+    const message = await desk.show(hold)
+    desk.world.tamper("update asked set asked = replace(asked, 'POST /exports', 'POST /others')")
+    assert.deepEqual(await desk.click({ user: 'U0BOB' }, message, 'Approve'), { status: 200 })
+    assert.match(wordsOf((await whispered(desk)).blocks), /does not match the digest/)
+    await until('the message to say so', () => wordsOf(message.blocks).includes(`Not to be trusted: ${hold.code}`))
+    assert.doesNotMatch(wordsOf(message.blocks), /countersign\.(approve|deny)/)
+    assert.deepEqual([desk.world.count('voted'), desk.slack.refused], [0, []])
+  })
+
   test('where the rule asks for a reason, a yes has a window as well, and no way around it', async () => {
     await using desk = await startDeskWorld()
     const hold = await desk.opened('POST /reason', chatTerms({ askReason: true }))

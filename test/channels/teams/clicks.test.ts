@@ -185,6 +185,14 @@ describe('clicks in Teams', () => {
     assert.equal((await refused(press(bob, 'approve', hold))).code, 'store-unavailable')
   })
 
+  test('what was changed in the store is said to be that', async () => {
+    const hold = await world.opened('POST /exports', agent, chat)
+    await shown(hold)
+    world.tamper("update asked set asked = replace(asked, 'POST /exports', 'POST /others')")
+    assert.match(String((await press(bob, 'approve', hold)).value), /does not match the digest/)
+    assert.equal(world.count('voted'), 0)
+  })
+
   test('other invokes and talk decide nothing', async () => {
     const hold = await world.opened('POST /exports', agent, chat)
     assert.equal((await teams.post(hook, teams.click(bob, 'approve', {}, { name: 'task/fetch' }))).status, 501)
