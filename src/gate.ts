@@ -38,7 +38,18 @@ export interface Attempt {
 
 export interface Gate {
   /** The only way to an upstream. Resolves when the action has ended; rejects with the `Refusal` that the client must hear. */
-  pass(request: { readonly caller: Caller; readonly action: Action; readonly wait: Wait }, attempt: Attempt, signal: AbortSignal): Promise<Outcome>
+  pass(request: GateRequest, attempt: Attempt, signal: AbortSignal): Promise<Outcome>
+  /**
+   * Asks for an approval beforehand and runs nothing: resolves once the action is allowed or approved, and rejects as `pass` does.
+   * What is approved waits, for as long as its rules say, for a `pass` of the same action, which decides anew and spends it.
+   */
+  ask(request: GateRequest, inspect: Attempt['inspect'], signal: AbortSignal): Promise<void>
+}
+
+export interface GateRequest {
+  readonly caller: Caller
+  readonly action: Action
+  readonly wait: Wait
 }
 
 export interface GateParts {
@@ -57,20 +68,50 @@ export interface GateParts {
 export const makeGate = ({ policies, approvals, vault, journal, recordBefore, receipts, trace }: GateParts): Gate => {
   const reasonsFor = (caller: Caller, action: Action) => defined({ reasons: policies().reasons(caller, action, Date.now()) })
 
+  const decided = async (id: string, request: GateRequest, inspect: Attempt['inspect']): Promise<GateRequest & { readonly decision: Decision }> => {
+    let { action, wait } = request
+    const { caller } = request
+    let decision = policies().decide(caller, action, Date.now())
+    if (decision.verdict === 'hold' && inspect !== undefined) {
+      ;({ action, wait } = await inspect(decision))
+      decision = policies().decide(caller, action, Date.now())
+    }
+    if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...reasonsFor(caller, action) }, 'written')
+    // Nobody is asked about what could not run for want of a record.
+    if (decision.verdict === 'hold') await recordBefore({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...reasonsFor(caller, action) }, 'held')
+    return { caller, action, wait, decision }
+  }
+
+  const noteRefusal = async (error: unknown, id: string, caller: Caller, action: Action, held?: string): Promise<void> => {
+    if (!(error instanceof Refusal) || error.code === 'denied') return
+    const hold = held ?? error.detail.hold?.id
+    await journal.append({ type: 'refused', ...subject(id, caller, action), code: error.code, ...defined({ cause: causeText(error.cause), hold }) }, 'queued').catch(() => {})
+  }
+
+  const ask: Gate['ask'] = async (request, inspect, signal) => {
+    const id = randomUUID()
+    const { caller } = request
+    let { action } = request
+    try {
+      const { decision, wait, ...found } = await decided(id, request, inspect)
+      ;({ action } = found)
+      if (decision.verdict === 'deny') throw denial(decision)
+      if (decision.verdict === 'hold') await approvals.obtain({ attempt: id, caller, action, decision, wait }, signal)
+    } catch (error) {
+      await noteRefusal(error, id, caller, action)
+      throw error
+    }
+  }
+
   const pass: Gate['pass'] = async (request, attempt, signal) => {
     const id = randomUUID()
     let { caller, action, wait } = request
     let approval: Approval | undefined
     trace?.({ attempt: id, service: action.service, verb: action.verb }, 'an action is asked for')
     try {
-      let decision = policies().decide(caller, action, Date.now())
-      if (decision.verdict === 'hold' && attempt.inspect !== undefined) {
-        ;({ action, wait } = await attempt.inspect(decision))
-        decision = policies().decide(caller, action, Date.now())
-      }
-      if (decision.verdict === 'deny') await journal.append({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...reasonsFor(caller, action) }, 'written')
-      // Nobody is asked about what could not run for want of a record.
-      if (decision.verdict === 'hold') await recordBefore({ type: 'decided', ...subject(id, caller, action), decision: decisionRecord(decision), ...reasonsFor(caller, action) }, 'held')
+      const first = await decided(id, request, attempt.inspect)
+      ;({ action, wait } = first)
+      let { decision } = first
       // Where nobody is there to ask for it, an action runs by the approval it was given or not at all, also when the policy has become milder.
       if (decision.verdict === 'hold' || (wait.unattended && decision.verdict === 'allow')) {
         const obtained = await approvals.obtain({ attempt: id, caller, action, decision, wait }, signal)
@@ -89,10 +130,7 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
       return await execute(permit, approval, attempt)
     } catch (error) {
       trace?.({ attempt: id, ...(error instanceof Refusal ? { code: error.code } : {}) }, 'it did not run, or failed')
-      if (error instanceof Refusal && error.code !== 'denied') {
-        const hold = approval === undefined ? error.detail.hold?.id : holdOf(approval)
-        await journal.append({ type: 'refused', ...subject(id, caller, action), code: error.code, ...defined({ cause: causeText(error.cause), hold }) }, 'queued').catch(() => {})
-      }
+      await noteRefusal(error, id, caller, action, approval && holdOf(approval))
       throw error
     }
   }
@@ -128,7 +166,7 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
     }
   }
 
-  return { pass }
+  return { pass, ask }
 }
 
 /** The hold that runs with it. A grant was given with one that runs by itself. */

@@ -4,7 +4,7 @@ import { escalatedTo, marksOf, reviewWithinMs } from '../approval/marks.ts'
 import { plainView } from '../lib/plain-view.ts'
 import { visibleRaw } from '../lib/visible.ts'
 import type { Party, Principal } from '../model/caller.ts'
-import type { Impact } from '../model/action.ts'
+import { isPlan, type Action, type Impact } from '../model/action.ts'
 import type { Circle } from '../model/decision.ts'
 import type { GrantEnd } from '../model/grant.ts'
 import { isOpen, type Hold, type HoldState } from '../model/hold.ts'
@@ -71,6 +71,9 @@ export const impactText = (impact: Impact | undefined): string | undefined => {
 
 /** How many of the people who are asked have said yes, counted as the rules count them: each in one place. */
 export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: progressOf(hold).reduce((sum, { given }) => sum + given, 0), needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
+
+/** What a plan is, in few words. */
+export const planText = (action: Action): string | undefined => (isPlan(action) ? `${action.parts?.length ?? 0} statements, one by one in one transaction, all or none` : undefined)
 
 const circleText = ({ groups, users }: Circle): string => [...groups, ...users.map(({ subject }) => subject)].map(said).join(', ')
 

@@ -13,12 +13,14 @@ const pageShape = z.looseObject({ holds: z.array(summaryShape), next: z.string()
 
 const someone = z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string().optional() })
 
+const partShape = z.looseObject({ verb: z.string(), verbs: z.array(z.string()), text: z.string(), impact: impactShape.optional(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string() })) })
+
 const detailShape = z.looseObject({
   id: z.string(),
   code: z.string(),
   revision: z.number(),
   state: z.string(),
-  action: z.looseObject({ protocol: z.string(), service: z.string(), place: z.looseObject({ database: z.string(), role: z.string() }).optional(), verb: z.string(), verbs: z.array(z.string()).optional(), tags: z.array(z.string()), impact: impactShape.optional(), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string(), tags: z.array(z.string()) })) }),
+  action: z.looseObject({ protocol: z.string(), service: z.string(), place: z.looseObject({ database: z.string(), role: z.string() }).optional(), verb: z.string(), verbs: z.array(z.string()).optional(), tags: z.array(z.string()), impact: impactShape.optional(), parts: z.array(partShape).optional(), text: z.string(), textCut: z.boolean(), digest: z.string(), resources: z.array(z.looseObject({ kind: z.string(), name: z.string(), access: z.string(), tags: z.array(z.string()) })) }),
   caller: principal.extend({ address: z.string(), onBehalfOf: z.array(principal) }),
   matched: z.array(z.looseObject({ policy: z.string(), rule: z.string(), verdict: z.string(), because: z.string().optional() })),
   terms: z.looseObject({ requirements: z.array(z.looseObject({ groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })), automations: z.array(z.looseObject({ subject: z.string() })).optional(), count: z.number(), assurance: z.string().optional(), channels: z.array(z.string()).optional(), freshLoginMs: z.number().optional(), escalation: z.looseObject({ afterMs: z.number(), groups: z.array(z.string()), users: z.array(z.looseObject({ subject: z.string() })) }).optional() })), drift: z.looseObject({ factor: z.number().optional(), rows: z.number().optional() }).optional(), askReason: z.boolean(), irreversible: z.boolean().optional() }),

@@ -70,6 +70,14 @@ const impactLines = ({ impact }: HoldDetail['action'], drift: HoldDetail['terms'
   ]
 }
 
+/** Statements that run one by one, each with what it does. */
+const planText = (parts: NonNullable<HoldDetail['action']['parts']>): string =>
+  `\nWhat will run, in this order, one by one, all of it or nothing:\n${parts.map(({ verbs, resources, impact, text }, at) => {
+    const tables = resources.filter(({ kind }) => kind === 'table').map(({ access, name }) => `${access === 'write' ? 'writes' : 'reads'} ${terminalText(name)}`)
+    const rows = impact === undefined ? '' : rowsCell(impact)
+    return `${at + 1}. ${[verbs.map(terminalText).join(', '), some(tables, mostResources), rows === '' ? '' : `${rows} rows`].filter(Boolean).join('; ')}\n${quotedText(text)}`
+  }).join('')}`
+
 const clientText = (waiting: boolean): string => (waiting ? 'waits on its connection, and gets the answer' : 'has gone; once approved it runs when the same is asked again')
 
 const tallyText = (tally: Readonly<Record<string, number>>): string => Object.entries(tally).toSorted(([, a], [, b]) => b - a).map(([state, count]) => `${count} ${terminalText(state)}`).join(', ')
@@ -128,7 +136,7 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
     hold.outcome === undefined ? '' : row('Outcome', terminalText([hold.outcome.result, hold.outcome.status].filter(Boolean).join(' '))),
     row('Digest', terminalText(action.digest)),
     hold.statedReason === undefined ? '' : `\nThe requester says (nobody has checked it):\n${quotedText(hold.statedReason)}`,
-    `\nWhat will run:\n${quotedText(action.text)}`,
+    action.parts === undefined ? `\nWhat will run:\n${quotedText(action.text)}` : planText(action.parts),
     hold.grantable === undefined || hold.state !== 'pending' ? '' : `\nWith a yes, up to ${grantText(hold.grantable)} can be let through of everything like this:\n${quotedText(hold.grantable.pattern)}`,
     action.textCut ? '\nThe text is cut: there is more to this action than is shown.\n' : '',
   ].join('')

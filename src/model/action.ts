@@ -30,8 +30,16 @@ export interface Impact {
   readonly notes: readonly string[]
 }
 
-/** One statement of several that are asked for at once: what rules look at, and nothing else. */
-export type ActionPart = Pick<Action, 'verb' | 'verbs' | 'effect' | 'resources' | 'tags' | 'facts'>
+/** One statement of several that are asked for at once: what rules look at. */
+export type ActionPart = Pick<Action, 'verb' | 'verbs' | 'effect' | 'resources' | 'tags' | 'facts'> & {
+  /** Of a plan, whose statements are run one by one: what a person reads, bounded as that of the whole. */
+  readonly text?: string
+  /** Of a plan, likewise, as things stood before all of it. */
+  readonly impact?: Impact
+}
+
+/** Whether it is a plan: statements that are run one by one, in this order, in one transaction or not at all. */
+export const isPlan = ({ parts }: Pick<Action, 'parts'>): boolean => parts !== undefined && parts.every(({ text }) => text !== undefined)
 
 /** What actions of one kind have in common. */
 export interface ActionPattern {

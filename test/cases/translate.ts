@@ -55,6 +55,8 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
     if (Object.keys(rest).length > 0) pending(`no setting of the audit is called ${Object.keys(rest)[0]} here`)
     if (required === true) put(config, ['audit', 'required'], { read: 'local+sink', write: 'local+sink', held: 'local+sink', within: '1s' })
   },
+  // Any session may announce a plan: nothing has to be configured for that.
+  plan_mode: () => {},
   trusted_proxies: ({ config }, value) => put(config, ['listeners', 'http', 'trusted-proxies'], value),
   inspect_body_bytes: (profile, value) => { for (const route of routesOf(profile)) route['inspect-body'] = `${String(value)}B` },
   token_clock_skew: (profile, value) => everyIssuer(profile, ['clock-tolerance'], duration(value)),

@@ -8,7 +8,7 @@ import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { ruseText } from '../ruses.ts'
 import { shownAction } from '../shown-action.ts'
-import { accountText, endOf, headline, impactText, occasionText, personText, said, stateText, timeText, votesOf } from '../words.ts'
+import { accountText, endOf, headline, impactText, occasionText, personText, planText, said, stateText, timeText, votesOf } from '../words.ts'
 import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block } from './blocks.ts'
 
 /** Named in every vote beside the hash of what was shown. To be raised with every change of what this file renders. */
@@ -100,6 +100,7 @@ const facts = (hold: Hold): readonly (readonly [string, string])[] => {
     ['Asked by', `${caller.kind} ${accountText(caller)}`],
     ['On behalf of', caller.onBehalfOf.map((who) => `${who.kind} ${accountText(who)}`).join('\n')],
     ['Service', [said(action.service), place === undefined ? '' : said(place)].filter(Boolean).join(', ')],
+    ['Plan', planText(action)],
     ['Would change', action.effect === 'read' ? 'nothing: it reads' : impact],
     ['Data', action.tags.map(said).join(', ')],
     ['Why it waits', rules.map(({ policy, rule, because }) => `${said(policy)}/${said(rule)}${because === undefined ? '' : `: ${said(because)}`}`).join('\n')],

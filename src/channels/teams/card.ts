@@ -9,7 +9,7 @@ import { isOpen, type Hold } from '../../model/hold.ts'
 import { holdUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { shownAction } from '../shown-action.ts'
-import { endOf, headline, impactText, occasionText, stateText, targetText, timeText, votesOf } from '../words.ts'
+import { endOf, headline, impactText, occasionText, planText, stateText, targetText, timeText, votesOf } from '../words.ts'
 
 /*
  * Adaptive Cards 1.5. A `TextBlock` or a fact reads markdown, so there is none here: every text stands in a `TextRun`, which
@@ -88,6 +88,7 @@ const facts = (hold: Hold): readonly Part[] => {
     ...fact('for', caller.onBehalfOf.map(who).join(', for ')),
     ...fact('Service', word(action.service)),
     ...fact('Data', word(action.tags.join(', '))),
+    ...fact('Plan', planText(action)),
     ...fact('Rows', impactText(action.impact)),
     ...rules.slice(0, 5).flatMap(({ policy, rule, because }) => fact('Rule', `${word(`${policy}/${rule}`)}${because === undefined ? '' : `: ${word(because)}`}`)),
     ...fact('Needs', terms.requirements.map((requirement) => `${requirement.count} of ${word(approversIn(requirement).join(', '))}`).join(', and ')),

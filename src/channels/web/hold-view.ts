@@ -1,6 +1,7 @@
 import type { Approvals } from '../../approval/approvals.ts'
 import { askedBy, marksOf, reviewDue } from '../../approval/marks.ts'
 import { defined } from '../../lib/defined.ts'
+import { isPlan, type ActionPart } from '../../model/action.ts'
 import type { Caller, Party, Principal } from '../../model/caller.ts'
 import type { Circle } from '../../model/decision.ts'
 import type { History, Hold, Mark, Vote } from '../../model/hold.ts'
@@ -68,6 +69,9 @@ export const holdSummary = (hold: Hold, viewer: Caller, approvals: Pick<Approval
   ...defined({ impact: hold.action.impact, waiting: hold.waiting, asked: asked(hold, viewer), reviewBy: timeOf(reviewDue(hold)) }),
 })
 
+/** One statement of a plan. */
+const step = ({ verb, verbs, effect, resources, tags, text = '', impact }: ActionPart) => ({ verb, verbs, effect, resources, tags, text: text.toWellFormed(), ...defined({ impact }) })
+
 /**
  * Everything a person needs to decide, and nothing else of the record: no session, no claims, no header that the action's text does not show,
  * no cause of a failure.
@@ -80,7 +84,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     code: hold.code,
     revision: hold.revision,
     state: hold.state,
-    action: { protocol: action.protocol, service: action.service, verb: action.verb, verbs: action.verbs, effect: action.effect, resources: action.resources, tags: action.tags, text: action.text.toWellFormed(), textCut: action.textCut, digest: action.digest, ...defined({ place: action.place && { database: action.place.database, role: action.place.role }, impact: action.impact }) },
+    action: { protocol: action.protocol, service: action.service, verb: action.verb, verbs: action.verbs, effect: action.effect, resources: action.resources, tags: action.tags, text: action.text.toWellFormed(), textCut: action.textCut, digest: action.digest, ...defined({ place: action.place && { database: action.place.database, role: action.place.role }, impact: action.impact, parts: isPlan(action) ? action.parts?.map(step) : undefined }) },
     caller: { ...principal(caller), address: caller.address, onBehalfOf: caller.onBehalfOf.map(principal) },
     matched: hold.matched.map(({ policy, rule, then, at, observed, because, instead }) => ({ policy, rule, verdict: then, at, observed, ...defined({ because, instead }) })),
     policyVersion: hold.policyVersion,

@@ -37,7 +37,9 @@ export interface Piece {
 /** A text of SQL as it was understood: made once, asked for often. */
 export interface Understood extends Piece {
   readonly place: Place
-  readonly protocol: 'simple' | 'extended'
+  /** `plan`: a transaction, one by one; its statements have texts of their own. */
+  readonly protocol: 'simple' | 'extended' | 'plan'
+  readonly steps?: readonly string[]
   readonly sql: string
   /** Several, where there are several statements. */
   readonly pieces: readonly Piece[]
@@ -54,6 +56,8 @@ export interface Occasion {
   readonly types?: readonly number[]
   readonly transaction: TransactionState
   readonly impact?: Impact
+  /** Of each step of a plan. */
+  readonly impacts?: readonly (Impact | undefined)[]
   readonly estimatedRows?: number
   /** What names lead to, as the server itself has said. */
   readonly resolved?: readonly unknown[]
@@ -67,7 +71,7 @@ export interface Occasion {
  * SHA-256 over what will run, wherever names lead: service, server, database, role, relations, text, types; where the server was asked, what it
  * said of the names; and where values are bound apart, the bytes of the Bind message behind its two names.
  */
-export const fixedDigest = (place: Place, protocol: 'simple' | 'extended', sql: string, types: readonly number[], pieces: readonly Piece[]): string => {
+export const fixedDigest = (place: Place, protocol: Understood['protocol'], sql: string, types: readonly number[], pieces: readonly Piece[]): string => {
   const relations = [...new Set(pieces.flatMap((piece) => piece.relations.map(({ schema, name, oid }) => JSON.stringify([schema, name, oid ?? null]))))].sort()
   const bodies = pieces.flatMap(({ body }) => (body === undefined ? [] : [body]))
   const { service, upstream, database, role } = place
@@ -125,7 +129,7 @@ class SqlAction implements Action {
     this.shape = understood.shape
     this.#understood = understood
     this.#occasion = occasion
-    if (understood.pieces.length > 1) this.parts = Object.freeze(understood.pieces.map((piece) => this.#part(piece)))
+    if (understood.pieces.length > 1) this.parts = Object.freeze(understood.pieces.map((piece, at) => this.#part(piece, at)))
     if (occasion.impact !== undefined) this.impact = occasion.impact
     const pattern = patternFor(understood, occasion)
     if (pattern !== undefined) this.pattern = pattern
@@ -172,9 +176,12 @@ class SqlAction implements Action {
     })
   }
 
-  #part(piece: Piece): ActionPart {
+  #part(piece: Piece, at: number): ActionPart {
     const { verbs, effect, resources, tags } = piece
-    return Object.freeze({ verb: verbs[0] as string, verbs, effect, resources, tags, facts: Object.freeze({ sql: this.#factsOf(piece) }) })
+    const step = this.#understood.steps?.[at]
+    const impact = this.#occasion.impacts?.[at]
+    const shown = step === undefined ? {} : { text: actionText({ sql: step, bodies: [], values: [] }).text, ...(impact === undefined ? {} : { impact }) }
+    return Object.freeze({ verb: verbs[0] as string, verbs, effect, resources, tags, facts: Object.freeze({ sql: this.#factsOf(piece) }), ...shown })
   }
 }
 

@@ -18,6 +18,7 @@ import type { Attribution } from './attribution.ts'
 import type { Dialogue } from './dialogue.ts'
 import { Execution } from './execution.ts'
 import type { Inspected, Inspection } from './inspection.ts'
+import type { Plans, Ways } from './plans.ts'
 import { hasFailed, type SessionState } from './state.ts'
 
 /** Something that may run, if the gate says so. */
@@ -25,8 +26,8 @@ export interface Request {
   readonly what: Inspected
   /** Throws a `Refusal` where it could not be sent with these obligations: then nobody is asked for an approval. */
   check(obligations: Obligations, effect: Action['effect']): void
-  /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. */
-  send(execution: Execution, permit: Permit): void
+  /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. Gives back what is to become of the permit where that is more than this execution. */
+  send(execution: Execution, permit: Permit): Promise<Outcome> | void
   /** In its place, the server is given what it refuses. */
   refuse(refusal: Refusal | Buffer): void
 }
@@ -59,13 +60,16 @@ export class Admission {
   readonly #waiting: Waiting
   readonly #gone: AbortSignal
   readonly #missed: () => void
+  readonly #plans: Plans
+  /** What the gate was asked about last. */
+  #about: Inspected | undefined
   #caller: Caller
   #hold: Hold | undefined
   #cancelled = false
   /** Ends the wait for an approval: the client has gone, or wants it back and the store does not answer. */
   #patience = new AbortController()
 
-  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, waiting, gone, missed }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; attribution: Attribution; waiting: Waiting; gone: AbortSignal; missed: () => void }) {
+  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, waiting, gone, missed, plans }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; attribution: Attribution; waiting: Waiting; gone: AbortSignal; missed: () => void; plans: Plans }) {
     this.#parts = parts
     this.#arrival = arrival
     this.#dialogue = dialogue
@@ -75,6 +79,7 @@ export class Admission {
     this.#waiting = waiting
     this.#gone = gone
     this.#missed = missed
+    this.#plans = plans
     this.#caller = arrival.caller
     gone.addEventListener('abort', () => this.#patience.abort(), { once: true })
   }
@@ -121,21 +126,45 @@ export class Admission {
     try {
       this.#arrival.ended.throwIfAborted()
       this.#refuseCancelled()
-      let action = request.what.make({})
-      if (this.#parts.policies().needsEstimate(action.service, action)) {
-        action = await this.#inspection.estimated(request.what)
-        this.#refuseCancelled()
-      }
-      await this.#pass(request, action)
+      this.#about = request.what
+      await this.#plans.admit(request, this.#ways)
     } catch (error) {
       if (this.#dialogue.over || this.#gone.aborted) return
       if (!(error instanceof Refusal)) this.#parts.log.error({ err: error }, 'a statement failed in a way that nobody foresaw')
       if (this.#dialogue.pipeline.skipping) return
-      request.refuse(this.#isFutile(request) ? aborted : error instanceof Refusal ? this.#said(error, request) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
+      request.refuse(this.#isFutile(request) ? aborted : error instanceof Refusal ? this.#said(error, this.#about ?? request.what) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
     } finally {
       this.#hold = undefined
       this.#waiting.ended()
     }
+  }
+
+  readonly #ways: Ways = {
+    pass: async (request) => await this.#pass(request, await this.#first(request)),
+    ask: async (request) => {
+      const action = await this.#first(request)
+      await this.#parts.gate.ask({ caller: this.#caller, action, wait: atOnce }, ({ obligations }) => this.#inspect(request, action, obligations), this.#patience.signal)
+      this.#hold = undefined
+      this.#waiting.ended()
+      this.#refuseCancelled()
+    },
+    objection: (permit) => this.objection(permit),
+    refuseLate: () => {
+      this.#arrival.ended.throwIfAborted()
+      this.#refuseCancelled()
+      if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
+      this.#refuseSkipped()
+    },
+  }
+
+  /** With the number that a rule looks at. */
+  async #first({ what }: Request): Promise<Action> {
+    this.#about = what
+    const action = what.make({})
+    if (!this.#parts.policies().needsEstimate(action.service, action)) return action
+    const estimated = await this.#inspection.estimated(what)
+    this.#refuseCancelled()
+    return estimated
   }
 
   /** Resolves once it is sent. What becomes of it then, only the journal has to know. */
@@ -143,15 +172,12 @@ export class Admission {
     let action = asked
     return new Promise((resolve, reject) => {
       const send = (permit: Permit): Promise<Outcome> => {
-        this.#arrival.ended.throwIfAborted()
-        this.#refuseCancelled()
-        if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
-        this.#refuseSkipped()
+        this.#ways.refuseLate()
         const execution = new Execution()
         redeem(permit, action.digest)
-        request.send(execution, permit)
+        const whole = request.send(execution, permit)
         resolve()
-        return execution.outcome
+        return whole ?? execution.outcome
       }
       const attempt: Attempt = {
         inspect: async ({ obligations }) => {
@@ -243,7 +269,7 @@ export class Admission {
     }
   }
 
-  #said(refusal: Refusal, { what }: Request): Refusal {
+  #said(refusal: Refusal, what: Inspected): Refusal {
     if (refusal.code === 'denied') return this.#denied(refusal, what.make({}))
     if (this.#cancelled && (refusal.code === 'hold-withdrawn' || refusal.code === 'upstream-unavailable')) return new Refusal('hold-withdrawn', cancelText, refusal.detail)
     if (this.#cancelled && refusal.code === 'hold-pending') return new Refusal('hold-pending', 'NOT EXECUTED. Canceled on request. What waited for an approval could not be taken back: it stays open until it is decided.', refusal.detail)

@@ -1,3 +1,4 @@
+import { isPlan } from '../../model/action.ts'
 import type { Hold } from '../../model/hold.ts'
 import { cutAt } from '../../lib/visible.ts'
 import { holdUrl } from './refusal.ts'
@@ -15,7 +16,7 @@ export class HoldNotice {
 
   start(hold: Hold, say: (text: string, hint: string) => void): void {
     this.stop()
-    const hint = [cutAt(reasonsOf(hold).join(' '), longestReason).text, 'The statement runs as soon as it is approved. Cancel it to take it back.'].join(' ').trimStart()
+    const hint = [cutAt(reasonsOf(hold).join(' '), longestReason).text, isPlan(hold.action) ? 'Once it is approved, begin the transaction. Cancel it to take it back.' : 'The statement runs as soon as it is approved. Cancel it to take it back.'].join(' ').trimStart()
     const tell = (): void => say(`held for approval ${hold.code}: ${holdUrl(this.#consoleUrl, hold)}`, hint)
     tell()
     this.#timer = setInterval(tell, this.#everyMs)

@@ -32,6 +32,8 @@ export interface Inspected {
   readonly statements: readonly StatementReading[]
   readonly bound?: Bound | undefined
   readonly types?: readonly number[] | undefined
+  /** Its statements are run one by one. */
+  readonly isPlan?: true
   /** The action, made anew of what names mean now. */
   make(occasion: Partial<Occasion>): Action
 }
@@ -42,6 +44,9 @@ const mostTables = 1_000
 /** A word with letters of several alphabets: some of them look the same. */
 const MIXED = /\p{Script=Latin}[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{Script=Latin}/u
 const MIXED_NOTE = 'A word in it mixes alphabets: what looks like one letter may be another.'
+
+const mostSteps = 20
+const PLAN_NOTE = 'A plan: its statements run one by one, in this order, in one transaction. Anything else, or less, and nothing of it is kept. Rows are as things stood before all of it.'
 
 /** Settings that values are read by. */
 const READING = ['DateStyle', 'IntervalStyle', 'TimeZone'] as const
@@ -77,7 +82,21 @@ export class Inspection {
     const { estimatedRows } = numbers
     const action = what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }) })
     const pattern = await this.#pattern(what, numbers, resolved)
-    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), ...(pattern === undefined ? {} : { pattern }), outline: this.#parts.outline, impact: this.#impact(action, [...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])], numbers, locksMs) })
+    const impacts = what.isPlan === true ? await this.#impacts(what, action) : undefined
+    const notes = [...(what.isPlan === true ? [PLAN_NOTE] : []), ...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])]
+    return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), ...(pattern === undefined ? {} : { pattern }), ...(impacts === undefined ? {} : { impacts }), outline: this.#parts.outline, impact: this.#impact(action, notes, numbers, locksMs) })
+  }
+
+  /** Of each step of a plan, as long as there are not too many, and none of them changes how values are read. */
+  async #impacts({ statements, make }: Inspected, { parts = [] }: Action): Promise<readonly (Impact | undefined)[]> {
+    const known = statements.length <= mostSteps && !statements.some(({ control }) => control?.does === 'set')
+    const impacts: (Impact | undefined)[] = []
+    for (const [at, step] of statements.entries()) {
+      const { filtered } = (parts[at]?.facts['sql'] ?? {}) as { readonly filtered?: boolean }
+      const numbers = known && step.control === undefined ? await this.numbers({ statements: [step], make }) : { notes: [] }
+      impacts.push(step.control === undefined ? { ...numbers, ...(filtered === undefined ? {} : { unfiltered: !filtered }) } : undefined)
+    }
+    return impacts
   }
 
   /**

@@ -57,7 +57,7 @@ export class Judge {
     return made
   }
 
-  #whole(protocol: Understood['protocol'], sql: string, pieces: readonly Piece[], types: readonly number[]): Understood {
+  #whole(protocol: Understood['protocol'], sql: string, pieces: readonly Piece[], types: readonly number[], steps?: readonly string[]): Understood {
     const [only] = pieces
     if (only === undefined) throw new Error('nothing to judge')
     const all: Piece = pieces.length === 1 ? only : together(pieces)
@@ -66,6 +66,7 @@ export class Judge {
       ...all,
       place,
       protocol,
+      ...(steps === undefined ? {} : { steps }),
       sql,
       pieces,
       bodies: pieces.flatMap(({ body }) => (body === undefined ? [] : [body])),
@@ -84,6 +85,11 @@ export class Judge {
       moved ||= movesNames(piece.verbs, [statement]) || (within && endsTransaction(statement))
       return uncertain ? asUnknown(piece) : piece
     })
+  }
+
+  /** A transaction that is run statement by statement: at least BEGIN, COMMIT and what stands between. */
+  plan(sql: string, steps: readonly StatementReading[]): Understood {
+    return this.#whole('plan', sql, this.#inTurn(steps, false), [], steps.map(({ text }) => text))
   }
 
   piece(statement: StatementReading): Piece {

@@ -1,5 +1,6 @@
 import { hash, randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
+import { defined } from '../../lib/defined.ts'
 import type { Digest } from '../../masking/mask.ts'
 import { actionRecord, callerRecord } from '../../model/audit-event.ts'
 import type { Refusal } from '../../model/refusal.ts'
@@ -17,6 +18,7 @@ import { HoldNotice } from './hold-notice.ts'
 import { Inspection } from './inspection.ts'
 import { Judge } from './judge.ts'
 import type { TagsOf } from './rows/column-masks.ts'
+import { Plans } from './plans.ts'
 import { Session } from './session.ts'
 import type { Reader } from './sql/reader.ts'
 import type { StatementReading } from './sql/reading.ts'
@@ -74,6 +76,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     },
     over: (cause) => {
       state.end()
+      plans.end()
       session.serverGone(cause)
     },
   })
@@ -99,6 +102,14 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     transaction: () => state.transaction(dialogue.pipeline),
     knowsSettings: () => state.knowsSettings(dialogue.pipeline),
   })
+  const plans = new Plans({
+    dialogue, inspection, attribution,
+    read: (sql) => statements.readPlan(sql),
+    inspected: (plan) => statements.plan(plan),
+    check: ({ steps }, obligations, effect) => steps.forEach((step) => statements.check([step], obligations, effect)),
+    refused: (action, refusal, permit) => parts.note({ type: 'refused', attempt: permit?.attempt ?? randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(action), code: refusal.code, cause: refusal.message, ...defined({ hold: permit?.hold }) }),
+    fatal: (refusal) => session.fatal(refusal),
+  })
   const admission: Admission = new Admission(parts, {
     arrival,
     dialogue,
@@ -108,6 +119,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     waiting: { began: (hold) => session.held(hold), ended: () => notice.stop(), look: () => session.look() },
     gone: gone.signal,
     missed: () => living.missed(),
+    plans,
   })
   const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name), callerMasks: () => parts.policies().masksOf(service.name, admission.caller) }
   const statements: Statements = new Statements({

@@ -12,6 +12,7 @@ import type { Execution } from './execution.ts'
 import type { Inspected } from './inspection.ts'
 import { endsTransaction, type Judge, movesNames } from './judge.ts'
 import type { Bound, Change, Prepared } from './namespace.ts'
+import { readPlan, type Plan } from './plan.ts'
 import type { Turn } from './sql/long-texts.ts'
 import { type Reader, shortText } from './sql/reader.ts'
 import type { Reading, StatementReading } from './sql/reading.ts'
@@ -220,6 +221,22 @@ export class Statements {
   /** A text of the simple protocol. */
   textAction(sql: string, statements: readonly StatementReading[], occasion: Partial<Occasion> = {}): Action {
     return this.#action(this.judge.understand('simple', sql, statements, [], [], this.#moved), occasion)
+  }
+
+  /** A plan, likewise. */
+  plan({ sql, steps }: Plan): Inspected {
+    return { statements: steps, isPlan: true, make: (occasion) => this.#action(this.judge.plan(sql, steps), occasion) }
+  }
+
+  /** Throws a `Refusal` for a text that is no plan, or must not even be looked at by a policy. */
+  async readPlan(sql: string): Promise<Plan> {
+    const reading = await this.read(sql)
+    const obstacle = this.#obstacle(reading, false)
+    if (obstacle instanceof Refusal) throw obstacle
+    if (obstacle === 'wait') await this.#parts.dialogue.settled()
+    const plan = readPlan(sql, reading)
+    await this.fresh(plan.steps, () => undefined)
+    return plan
   }
 
   /** A statement of the extended protocol, for whoever looks into it. */

@@ -3,6 +3,7 @@ import { fail, pending } from '../outcome.ts'
 import { makeDatabase, startFixture } from './fixture.ts'
 import { readCodes, replaceStatement } from './pg-codes.ts'
 import { exhaustGrant } from './pg-grants.ts'
+import { submitPlan } from './pg-plans.ts'
 import { message, valuesOf } from './messages.ts'
 import { approveTwenty, severalDeed } from './pg-several.ts'
 import { decide, openSession, playOf, sendPlay, settle, type PgObservation } from './play.ts'
@@ -65,6 +66,7 @@ const deeds: Readonly<Record<string, (seen: PgObservation) => Promise<void>>> = 
   },
   'read the short code in the CLI of req-a, in the Slack message, in the console and in the PostgreSQL notice': readCodes,
   'replace the statement in the store by another one with a valid format': replaceStatement,
+  'req-a submits the plan [BEGIN; UPDATE t SET a = 1 WHERE id = 1; DELETE FROM t WHERE id = 2; COMMIT]': submitPlan,
   'exhaust the count; shift the clock by 61 minutes; send as req-b': exhaustGrant,
   'on the upstream session that will run r1: CREATE TEMP TABLE users (id int)': async (seen) => await seen.place.relay.inject(last(seen), 'CREATE TEMP TABLE users (id int)'),
   'approve what concerns the INSERT, reject what concerns the DELETE (when the proxy holds them as one plan: reject the plan)': async (seen) => {

@@ -13,6 +13,7 @@ import { cancelRequest, runApproved } from './pg-deeds.ts'
 import { injected } from './injected.ts'
 import { distrustedEverywhere, sameCodes } from './pg-codes.ts'
 import { fieldsOf, message, strings, valuesOf } from './messages.ts'
+import { boundToTheLetter, rolledBack } from './pg-plans.ts'
 import { pgViews } from './pg-views.ts'
 import { eachRecorded } from './pg-several.ts'
 import { openSession, playOf, reached, sendPlay, settle, type PgObservation } from './play.ts'
@@ -62,6 +63,8 @@ const checks: Readonly<Record<string, Check>> = {
   'no S3CRET-n in audit, debug log, error report, trace attribute or metric label': (seen) => noSecretAnywhere(seen.place.world, seen.exchanges.map(({ client }) => client.bytes())),
   'redaction is by field schema, so an unknown field is redacted': redactsBySchema,
   'each item has its own decision record with its own digest': eachRecorded,
+  'order, count and text are bound': boundToTheLetter,
+  'an extra statement in between is refused and the transaction is rolled back': rolledBack,
   'all four codes are equal and derive from the digest': sameCodes,
   'after the replacement every view says that the digest does not match, and approving is impossible': distrustedEverywhere,
   ...maskChecks,

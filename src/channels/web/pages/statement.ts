@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
 import { dottedSegments } from '../../../lib/dotted-name.ts'
 import { plainView } from '../../../lib/plain-view.ts'
-import type { Resource } from '../../../model/action.ts'
+import { isPlan, type Action, type ActionPart, type Resource } from '../../../model/action.ts'
 import { approversIn, type Requirement } from '../../../model/decision.ts'
 import type { Hold } from '../../../model/hold.ts'
 import { ruseText } from '../../ruses.ts'
-import { accountText, impactText, said, spanText } from '../../words.ts'
+import { accountText, impactText, said, spanText, verbText } from '../../words.ts'
 import { html, type Html } from './html.ts'
 import { markedText, type MarkText } from './marked-text.ts'
 import { clock } from './words.ts'
@@ -26,7 +26,7 @@ export const makeStatement = async (hold: Hold, markSql: MarkText | undefined): 
   const { action } = hold
   const { ruses } = plainView(action.text)
   const markup = html`<section class="card text"><h2>The exact action</h2>
-${await markedText(action.protocol, action.text, markSql)}
+${isPlan(action) ? await steps(action, markSql) : await markedText(action.protocol, action.text, markSql)}
 ${ruses.length > 0 && html`<p class="warn"><span aria-hidden="true">!</span> <b>${ruseText(ruses)}</b></p>`}
 ${action.textCut && html`<p class="warn"><span aria-hidden="true">!</span> <b>There is more to this action than is shown here.</b> It cannot be approved by what can be seen of it.</p>`}
 </section>
@@ -35,6 +35,19 @@ ${touched(hold)}
 <section class="card"><h2>Who asks</h2>${chain(hold)}</section>
 ${hold.statedReason !== undefined && html`<section class="card untrusted"><h2>What the requester says</h2><p class="hint"><span aria-hidden="true">!</span> Words of the requester. Nobody has checked them.</p><blockquote>${said(hold.statedReason)}</blockquote></section>`}`
   return { markup, shown: `${rendering} sha256:${hash('sha256', `${rendering}\n${hold.action.digest}\n${markup.toString()}`)}` }
+}
+
+/** Statements that run one by one, each with what it does; and the text as it was announced. */
+const steps = async (action: Action, markSql: MarkText | undefined): Promise<Html> => {
+  const { parts = [], protocol, text } = action
+  const each = await Promise.all(parts.map(async (part) => html`<li><p class="step">${stepText(part)}</p>${await markedText(protocol, part.text ?? '', markSql)}</li>`))
+  return html`<p class="hint">A plan of ${parts.length} statements: they run in this order, one by one, to the letter, and all of them or none.</p><ol class="steps">${each}</ol><details><summary>As it was announced</summary>${await markedText(protocol, text, markSql)}</details>`
+}
+
+const stepText = ({ verbs, resources, impact }: ActionPart): Html => {
+  const tables = resources.filter(({ kind }) => kind === 'table')
+  const rows = impactText(impact)
+  return html`<b>${verbs.slice(0, 3).map(verbText).join(' + ')}</b>${tables.slice(0, mostResources).map(({ name, access, tags }) => html` <span class="access a-${access}">${access === 'write' ? 'Writes' : 'Reads'}</span> <code>${said(name)}</code>${tags.map((tag) => html` <span class="tag">${said(tag)}</span>`)}`)}${tables.length > mostResources && ` and ${tables.length - mostResources} more`}${rows !== undefined && html` <span class="${impact?.unfiltered === true ? 'every' : 'rows'}">${rows}</span>`}`
 }
 
 const touched = ({ action, terms }: Hold): Html => {

@@ -4,6 +4,7 @@ import type { SqlKind } from './reading.ts'
 const harmless: ReadonlySet<string> = new Set([
   'datestyle', 'timezone', 'intervalstyle', 'application_name', 'statement_timeout', 'lock_timeout', 'extra_float_digits', 'client_min_messages', 'bytea_output', 'jit',
   'idle_in_transaction_session_timeout',
+  'countersign.plan',
   'transaction_isolation', 'default_transaction_isolation', 'transaction_deferrable', 'default_transaction_deferrable',
 ])
 
