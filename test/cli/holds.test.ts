@@ -61,6 +61,20 @@ const statement = (more: Partial<Hold['action']> = {}): Hold => {
   return { ...hold, waiting: true, action: { ...hold.action, protocol: 'postgres', service: 'crm-db', place: { database: 'crm', role: 'crm_app' }, verb: 'sql.delete', verbs: ['sql.delete', 'sql.select'], resources, tags: ['pii', 'public'], impact, text: 'WITH gone AS (DELETE …', ...more }, terms: { ...hold.terms, drift: { factor: 1.5, rows: 100 } } }
 }
 
+const parts: NonNullable<Hold['action']['parts']> = [
+  { verb: 'sql.transaction', verbs: ['sql.transaction'], effect: 'read', resources: [], tags: [], facts: {}, text: 'BEGIN' },
+  { verb: 'sql.delete', verbs: ['sql.delete'], effect: 'write', resources: [{ kind: 'table', name: 'public.orders', access: 'write', tags: ['pii'] }], tags: ['pii'], facts: {}, text: 'DELETE FROM orders -- \u202e', impact: { exactRows: 3, unfiltered: true, notes: [] } },
+  { verb: 'sql.transaction', verbs: ['sql.transaction'], effect: 'read', resources: [], tags: [], facts: {}, text: 'COMMIT' },
+]
+
+test('a plan is shown statement by statement', async () => {
+  await using at = await begin()
+  at.desk.holds.set('hold_1', statement({ parts }))
+  const { out } = await at.shell.run(['holds', 'show', 'hold_1'])
+  assert.ok(out.includes('What will run, in this order, one by one, all of it or nothing:\n1. sql.transaction\n'), out)
+  assert.match(out, /\n2\. sql\.delete; writes public\.orders; ALL 3 rows\n\s*\| DELETE FROM orders -- \\u\{202e\}\n3\. sql\.transaction\n\s*\| COMMIT/)
+})
+
 test('show says what a statement would do, where, to what, and how far it may drift', async () => {
   await using at = await begin()
   const { desk, shell } = at

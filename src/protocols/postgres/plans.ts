@@ -124,9 +124,10 @@ export class Plans {
       run.take(statements, bound?.values.length ?? 0)
       const objection = ways.objection(run.permit)
       if (objection !== undefined) throw objection
+      const isApproved = run.permit.hold !== undefined
       // What its own statements have moved nobody can compare, and in an open batch nothing can be asked.
-      if (!moves && dialogue.mayAsk && first !== undefined && first.relations.length + first.functions.length > 0) await inspection.compare(what, run.permit.action)
-      if (run.permit.hold !== undefined) await attribution.mark(dialogue, run.permit.caller, run.permit.action.digest)
+      if (isApproved && !moves && dialogue.mayAsk && first !== undefined && first.relations.length + first.functions.length > 0) await inspection.compare(what, run.permit.action)
+      if (isApproved) await attribution.mark(dialogue, run.permit.caller, run.permit.action.digest)
       ways.refuseLate()
       request.send(execution, run.permit)
     })

@@ -73,6 +73,13 @@ describe('slack cards', () => {
     for (const state of ['approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const) assert.ok(!decides({ state }))
   })
 
+  test('a plan is called one', () => {
+    const step = { verb: 'sql.delete', verbs: ['sql.delete'], effect: 'write' as const, resources: [], tags: [], facts: {}, text: 'DELETE FROM t' }
+    const card = cardOf(sampleHold({ action: action('BEGIN; DELETE FROM t; COMMIT', { parts: [step, step, step] }) }))
+    assert.match(JSON.stringify(card), /Plan\\n3 statements, one by one in one transaction, all or none/)
+    assert.doesNotMatch(JSON.stringify(cardOf(sampleHold({ action: action('DELETE FROM t; DELETE FROM t', { parts: [{ ...step, text: undefined }].map(({ text: _text, ...rest }) => rest) }) }))), /"Plan/)
+  })
+
   test('the window in which somebody decides hides what the message hides', () => {
     const hold = sampleHold({ action: action("DELETE FROM t WHERE a = 's3cret'", { outline: "DELETE FROM t WHERE a = '•••'" }) })
     const copy = { channel: 'C0APPROVALS', ts: '1' }

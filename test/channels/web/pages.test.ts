@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { html } from '../../../src/channels/web/pages/html.ts'
 import { markedText } from '../../../src/channels/web/pages/marked-text.ts'
 import { makeStatement } from '../../../src/channels/web/pages/statement.ts'
+import type { Hold } from '../../../src/model/hold.ts'
 import { makeHighlight } from '../../../src/protocols/postgres/sql/highlight.ts'
 import { action, startConsole, sqlAction, terms, requirement } from '../../browser/world.ts'
 import { makeBrowser } from '../../support/idp.ts'
@@ -58,6 +59,23 @@ describe('markup', () => {
     assert.notEqual((await makeStatement({ ...hold, statedReason: 'x' }, undefined)).shown, one.shown)
     for (const hidden of ['never shown', 'session-invoice-agent']) assert.ok(!one.markup.toString().includes(hidden))
   })
+})
+
+const parts: NonNullable<Hold['action']['parts']> = [
+  { verb: 'sql.transaction', verbs: ['sql.transaction'], effect: 'read', resources: [], tags: [], facts: {}, text: 'BEGIN' },
+  { verb: 'sql.delete', verbs: ['sql.delete'], effect: 'write', resources: [{ kind: 'table', name: 'public.orders', access: 'write', tags: ['pii'] }], tags: ['pii'], facts: {}, text: 'DELETE FROM orders -- \u202e', impact: { exactRows: 3, unfiltered: true, notes: [] } },
+  { verb: 'sql.transaction', verbs: ['sql.transaction'], effect: 'read', resources: [], tags: [], facts: {}, text: 'COMMIT' },
+]
+
+test('a plan is shown statement by statement, each with what it does', async () => {
+  const hold = makeHold()
+  const { markup, shown } = await makeStatement({ ...hold, action: { ...hold.action, protocol: 'postgres', parts, text: 'BEGIN; DELETE …' } }, makeHighlight())
+  const text = markup.toString()
+  assert.match(text, /A plan of 3 statements/)
+  assert.match(text, /<li><p class="step"><b>DELETE<\/b> <span class="access a-write">Writes<\/span> <code>public\.orders<\/code> <span class="tag">pii<\/span> <span class="every">every row: 3 rows<\/span><\/p>[^]*<\/li><li>/)
+  assert.ok(text.includes('\\u{202e}') && !text.includes('\u202e'))
+  const other = parts.with(1, { ...parts[1]!, text: 'DELETE FROM customers' })
+  assert.notEqual((await makeStatement({ ...hold, action: { ...hold.action, protocol: 'postgres', parts: other, text: 'BEGIN; DELETE …' } }, undefined)).shown, shown)
 })
 
 describe('deciding without scripts', () => {
