@@ -98,7 +98,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
     members,
     auditReaders: makeReaders(value, checks),
     receiptHeaders: value.audit.receipts,
-    sinks: makeSinks(value.sinks, checks),
+    sinks: makeSinks(value, checks),
     channels,
     policyFiles: readPolicyFiles(value.policies, checks),
     policyFacts: { services, issuers: issuers.map(({ name, issuers: exact }) => ({ name, issuers: exact })), channels: ['console', 'chat', ...(console.signIn !== undefined && canHavePasskeys(console.url) ? ['passkey' as const] : [])], voteChannels: votesBy(console, channels), members, signIn: console.signIn !== undefined, ...(value.groups === undefined ? {} : { groups: value.groups }) },

@@ -105,6 +105,13 @@ export const sink = z
       timeout: duration('For one object.', '60s'),
       ...format('record'),
     }),
+    z.strictObject({
+      kind: z.literal('openlineage').describe('Runs of OpenLineage, event by event: for Marquez, OpenMetadata, DataHub and others.'),
+      url: text('Where events are posted to, such as https://marquez.example.org/api/v1/lineage.'),
+      ...authorization,
+      ...ca,
+      timeout: duration('For the events of up to 100 records.', '30s'),
+    }),
   ])
   .describe('Where audit events go beside the journal.')
 

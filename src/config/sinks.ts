@@ -12,7 +12,7 @@ import { makeRedisUrl } from './redis-url.ts'
 import type { ConfigSource } from './schema.ts'
 import type { SinkSource } from './sink-schema.ts'
 
-export const makeSinks = (sinks: ConfigSource['sinks'], checks: Checks): readonly SinkOptions[] => {
+export const makeSinks = ({ sinks, services }: Pick<ConfigSource, 'sinks' | 'services'>, checks: Checks): readonly SinkOptions[] => {
   const paths = new Map<string, string>()
   const make = (name: string, source: SinkSource): SinkOptions => {
     const path: Path = ['sinks', name]
@@ -46,9 +46,21 @@ export const makeSinks = (sinks: ConfigSource['sinks'], checks: Checks): readonl
         return { kind: 'syslog', name, ...makeRemote([...path, 'address'], source.address, checks), ...makeTls(path, source, checks), facility: source.facility, sdId: source['sd-id'], maxBytes: bytes(source['max-size']), timeoutMs: ms(source.timeout) }
       case 's3':
         return { kind: 's3', name, ...makeWeb(path, { ...source, 'batch-lines': mostLinesOfAnObject, 'batch-size': source['object-size'] }, checks, 'base'), region: source.region, key: makeAwsKey(path, source, checks), everyMs: ms(source.every), ...defined({ lock: source.lock && { mode: locks[source.lock.mode], forMs: ms(source.lock.for) } }) }
+      case 'openlineage': {
+        const { url, timeoutMs, ca } = makeWeb(path, { ...source, 'batch-lines': 1, 'batch-size': '1MiB' }, checks)
+        return { kind: 'openlineage', name, url, timeoutMs, namespaces: Object.entries(services).map(([service, { protocol, upstream }]) => [service, namespaceOf(protocol, upstream)]), ...makeAuthorization(path, source, checks), ...defined({ ca }) }
+      }
     }
   }
-  return Object.entries(sinks).map(([name, source]) => ({ ...make(name, source), format: source.format }))
+  return Object.entries(sinks).map(([name, source]) => ({ ...make(name, source), ...('format' in source ? { format: source.format } : {}) }))
+}
+
+const usualPorts: Readonly<Record<string, string>> = { postgres: '5432', mysql: '3306' }
+
+/** As OpenLineage calls places: by protocol, host and port. */
+const namespaceOf = (protocol: string, upstream: string): string => {
+  if (upstream.includes('://')) return URL.canParse(upstream) ? new URL(upstream).origin : upstream
+  return `${protocol}://${upstream}${/:\d+$/.test(upstream) || usualPorts[protocol] === undefined ? '' : `:${usualPorts[protocol]}`}`
 }
 
 interface WebSource {

@@ -25,7 +25,7 @@ export const openBookmark = (directory: string, sink: string, warn: (fields: obj
     if (cursor === undefined || cursor === onDisk) return
     savedAt = Date.now()
     try {
-      await replace(directory, path, JSON.stringify({ cursor }))
+      await replaceFile(directory, path, JSON.stringify({ cursor }))
       onDisk = cursor
     } catch (error) {
       warn({ sink, cause: String(error) }, 'the position of an audit sink could not be saved')
@@ -54,7 +54,7 @@ export const openBookmark = (directory: string, sink: string, warn: (fields: obj
 }
 
 /** Write aside, sync, rename, sync the directory: after a power cut there is the old position or the new one. */
-const replace = async (directory: string, path: string, text: string): Promise<void> => {
+export const replaceFile = async (directory: string, path: string, text: string): Promise<void> => {
   const temporary = `${path}.new`
   const file = await open(temporary, 'w', 0o600)
   try {

@@ -31,5 +31,7 @@ export type SinkOptions =
   | ({ readonly kind: 'syslog'; readonly host: string; readonly port: number; readonly ca?: string; readonly certificate?: { readonly cert: string; readonly key: Secret }; readonly facility: number; readonly sdId: string; readonly maxBytes: number; readonly timeoutMs: number } & Common)
   /** `everyMs`: how long lines gather at most. */
   | ({ readonly kind: 's3'; readonly region: string; readonly key: AwsKey; readonly everyMs: number; readonly lock?: { readonly mode: 'COMPLIANCE' | 'GOVERNANCE'; readonly forMs: number } } & Web & Common)
+  /** `namespaces`: of each service, where its datasets are. */
+  | ({ readonly kind: 'openlineage'; readonly url: string; readonly ca?: string; readonly authorization?: Secret; readonly timeoutMs: number; readonly namespaces: readonly (readonly [service: string, namespace: string])[] } & Common)
 
 export type OptionsOf<K extends SinkOptions['kind']> = Extract<SinkOptions, { readonly kind: K }>

@@ -7,6 +7,7 @@ import { makeFileSink } from './file.ts'
 import { inFormat } from './format.ts'
 import { makeHttpSink } from './http.ts'
 import type { SinkOptions } from './options.ts'
+import { makeOpenLineageSink } from './openlineage.ts'
 import { makeOtlpSink } from './otlp.ts'
 import { makeRedisSink } from './redis.ts'
 import { makeS3Sink } from './s3.ts'
@@ -46,7 +47,7 @@ export const makeSinks = (options: readonly SinkOptions[], { journal, directory,
   const warn = log.warn.bind(log)
   const home = `${directory}/${replica}`
   const started = options.map((option) => {
-    const sink = inFormat(option.format ?? 'record', makeSink(option))
+    const sink = inFormat(option.format ?? 'record', makeSink(option, home))
     const { name, kind } = option
     return { name, sink, tail: makeTail({ name, kind, sink, journal, bookmark: openBookmark(`${home}/cursors`, name, warn), deadLetters: openDeadLetters(`${home}/${name}.dead`, warn), warn, ...(pace ? { pace } : {}) }) }
   })
@@ -70,7 +71,7 @@ export const makeSinks = (options: readonly SinkOptions[], { journal, directory,
   }
 }
 
-const makeSink = (options: SinkOptions): Sink => {
+const makeSink = (options: SinkOptions, home: string): Sink => {
   switch (options.kind) {
     case 'stdout':
       return makeStdoutSink()
@@ -92,5 +93,7 @@ const makeSink = (options: SinkOptions): Sink => {
       return makeSyslogSink(options)
     case 's3':
       return makeS3Sink(options)
+    case 'openlineage':
+      return makeOpenLineageSink(options, home)
   }
 }

@@ -64,3 +64,13 @@ test('sinks: for a SIEM events of OCSF, elsewhere lines of the log, unless somet
   assert.equal(await formatOf('kind: datadog, api-key: "${env:A}"'), 'ocsf')
   assert.equal(await formatOf('kind: datadog, api-key: "${env:A}", format: record'), 'record')
 })
+
+test('a sink of OpenLineage knows where the data of each service is', async () => {
+  using folder = makeFolder()
+  const { sinks } = await folder.config(sinkText('kind: openlineage, url: "https://marquez.test/api/v1/lineage", authorization: "Bearer ${env:A}"'), env)
+  const [sink] = sinks
+  assert.ok(sink?.kind === 'openlineage')
+  assert.deepEqual([sink.authorization?.reveal(), sink.namespaces], ['Bearer x', [['orders-api', 'http://127.0.0.1:9000']]])
+  assert.match((await folder.problems(sinkText('kind: openlineage, url: "https://169.254.169.254/x"'), env)).join(), /link-local/)
+  assert.match((await folder.problems(sinkText('kind: openlineage, url: "https://a.test", format: ocsf'), env)).join(), /format/)
+})
