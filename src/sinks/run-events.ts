@@ -70,7 +70,7 @@ export const advance = (runs: Runs, records: readonly RecordData[], about: RunPa
     if (ended.length > mostEnded) ended.shift()
   }
   const endHold = (record: RecordData, state: string): void => {
-    for (const [attempt, run] of [...open]) if (run.hold !== undefined && run.hold === record['hold'] && !run.started) end('ABORT', attempt, run, record, { state })
+    for (const [attempt, run] of open) if (run.hold !== undefined && run.hold === record['hold'] && !run.started) end('ABORT', attempt, run, record, { state })
   }
 
   for (const record of records) {
@@ -80,11 +80,11 @@ export const advance = (runs: Runs, records: readonly RecordData[], about: RunPa
     else if (type === 'voted' || type === 'broke-glass') {
       const state = type === 'voted' ? (text(record['state']) ?? 'pending') : 'released'
       const votes = (run: OpenRun) => ({ state, votes: [...parts(run.facet['votes']), voteOf(part(record['vote']))].slice(-mostVotes) })
-      for (const [one, run] of [...open]) if (run.hold !== undefined && run.hold === record['hold'] && !run.started) tell('OTHER', one, run, record, votes(run))
+      for (const [one, run] of open) if (run.hold !== undefined && run.hold === record['hold'] && !run.started) tell('OTHER', one, run, record, votes(run))
       if (state === 'denied') endHold(record, 'denied')
     } else if (type === 'replica-started') {
       // Whoever waited here before has gone with the replica; what had started is told by records of its own.
-      for (const [one, run] of [...open]) if (!run.started) end('ABORT', one, run, record, { state: 'withdrawn' })
+      for (const [one, run] of open) if (!run.started) end('ABORT', one, run, record, { state: 'withdrawn' })
     } else if (attempt !== undefined && !ended.includes(attempt)) {
       const known = open.get(attempt)
       const run = record['action'] === undefined ? known : (runFrom(record, about, known) ?? known)
