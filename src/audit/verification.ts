@@ -77,9 +77,18 @@ export interface Evidence {
 }
 
 /** One replica's records in the order in which they were kept, checked against each other and against what was signed. */
-export const verifyLog = (replica: string, lines: Iterable<GivenLine>, evidence: Evidence): LogReport => new LogCheck(replica, evidence).run(lines)
+export const verifyLog = (replica: string, lines: Iterable<GivenLine>, evidence: Evidence): LogReport => {
+  const check = new LogCheck(replica, evidence)
+  for (const line of lines) {
+    check.take(line)
+    if (check.isOver) break
+  }
+  return check.report()
+}
 
-class LogCheck {
+/** The same, line by line, for who does something else with the lines as well. */
+export class LogCheck {
+  #waiting: GivenLine | undefined
   readonly #replica: string
   readonly #evidence: Evidence
   #finding: Finding | undefined
@@ -106,14 +115,20 @@ class LogCheck {
     this.#evidence = evidence
   }
 
-  run(lines: Iterable<GivenLine>): LogReport {
-    let line: GivenLine | undefined
-    for (const next of lines) {
-      if (line !== undefined) this.#take(line, next)
-      line = next
-      if (this.#finding !== undefined) break
-    }
-    if (line !== undefined && this.#finding === undefined) this.#take(line, undefined)
+  /** Something is wrong: what follows is not looked at. */
+  get isOver(): boolean {
+    return this.#finding !== undefined
+  }
+
+  take(line: GivenLine): void {
+    if (this.#waiting !== undefined && !this.isOver) this.#take(this.#waiting, line)
+    this.#waiting = line
+  }
+
+  /** There are no more lines. */
+  report(): LogReport {
+    if (this.#waiting !== undefined && !this.isOver) this.#take(this.#waiting, undefined)
+    this.#waiting = undefined
     if (this.#finding === undefined) this.#compareEnds()
     if (this.#finding === undefined) this.#lookBehind()
     return {

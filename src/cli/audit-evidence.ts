@@ -19,9 +19,9 @@ import { journalOf, keyedConfig, keyOption, keysOf, placeOptions, readText } fro
 /* Whether the audit log is what was written, and what is needed to see that. Nothing here talks to a server or a network. */
 
 /** Scripts tell by the exit code what is wrong; of several things, the first. */
-const codes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18, unsigned: 20 }
+export const findingCodes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18, unsigned: 20 }
 const logMissing = 19
-const nothingSigned = 20
+export const nothingSigned = 20
 
 const replicaOf = (wal: string): string => wal.split('/').at(-2) ?? ''
 
@@ -63,7 +63,7 @@ const checkpointsOf = (files: readonly string[] | undefined, keys: readonly Note
       // One after the other, as `audit checkpoint` prints them.
       return text.split(/(?<=\n\u2014 [^\n]+\n)(?!\u2014)/).filter((note) => note.trim() !== '').map((note) => openCheckpoint(note, keys))
     } catch (error) {
-      if (error instanceof BadNote) throw new Failure(`${file}: ${error.message}`, codes.forged)
+      if (error instanceof BadNote) throw new Failure(`${file}: ${error.message}`, findingCodes.forged)
       throw error
     }
   })
@@ -90,7 +90,7 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
     for (const replica of missing) io.stdout.write(`NOT OK  ${terminalText(replica)}: a checkpoint from elsewhere is of this log, and it is not here\n`)
   }
   const finding = reports.find((report) => report.finding !== undefined)?.finding
-  if (finding !== undefined) return codes[finding.kind]
+  if (finding !== undefined) return findingCodes[finding.kind]
   if (missing.length > 0) return logMissing
   return reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
 }
@@ -115,7 +115,7 @@ const verifyProof = (file: string, positionals: readonly string[], keys: readonl
   } catch (error) {
     if (!(error instanceof BadNote)) throw error
     io.stdout.write(`NOT OK  ${terminalText(error.message)}\n`)
-    return codes.forged
+    return findingCodes.forged
   }
 }
 
@@ -133,7 +133,7 @@ const prove = async (args: readonly string[], io: ConfigIo): Promise<number> => 
     for (const { text, whole } of linesOf(`${wal}/${name}`)) {
       if (!whole) break
       const record = parseLine(text)
-      if (record?.seq !== leaves.length) throw new Failure('the log is damaged; `audit verify` says where', codes.changed)
+      if (record?.seq !== leaves.length) throw new Failure('the log is damaged; `audit verify` says where', findingCodes.changed)
       const found = values.record ? (leaves.length === index ? `${text}\n` : undefined) : record.type === 'checkpoint' && leaves.length > index ? proofText(leaves, index, String(record['signed'])) : undefined
       if (found !== undefined) {
         io.stdout.write(found)

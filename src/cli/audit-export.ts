@@ -33,12 +33,33 @@ const write = async (output: Output, text: string): Promise<void> => {
   if (output.write(text) === false && 'once' in output) await once(output as Output & EventEmitter, 'drain')
 }
 
+export interface PeriodLine {
+  readonly text: string
+  /** Of a signature over all of its start before it. */
+  readonly signed: boolean
+}
+
+/** A signature is of a whole start from its first record on, so that is where it begins; it ends with the first signature behind what was asked for. */
+export function* periodLines(wal: string, from: number, to: number): Generator<PeriodLine> {
+  const epochs = epochsOf(wal)
+  const wanted = epochs.map((segments) => touches(wal, segments, from, to))
+  const [first, last] = [wanted.indexOf(true), wanted.lastIndexOf(true)]
+  if (first === -1) return
+  for (const [at, segments] of epochs.entries()) {
+    if (at < first || at > last) continue
+    let isBehind = false
+    for (const text of textsOf(wal, segments)) {
+      isBehind ||= at === last && timeOf(text) >= to
+      const signed = text.includes('"type":"checkpoint"') && parseLine(text)?.type === 'checkpoint'
+      yield { text, signed }
+      if (isBehind && signed) return
+    }
+  }
+}
+
 const bufferedCharacters = 256 * 1024
 
-/**
- * A signature is of a whole start from its first record on, so that is where an export begins; it ends with the first signature behind what was asked for.
- * Lines are as they stand in the log: what is exported is checked like the log itself.
- */
+/** Lines are as they stand in the log: what is exported is checked like the log itself. */
 const run = async (args: readonly string[], io: Io): Promise<number> => {
   const { values } = parseOptions(args, options)
   const [from, to] = [momentOption('from', values.from) ?? Number.NEGATIVE_INFINITY, momentOption('to', values.to) ?? Number.POSITIVE_INFINITY]
@@ -47,24 +68,14 @@ const run = async (args: readonly string[], io: Io): Promise<number> => {
   let signed = true
   let waiting = ''
   for (const wal of walsOf(values.directory, io)) {
-    const epochs = epochsOf(wal)
-    const wanted = epochs.map((segments) => touches(wal, segments, from, to))
-    const [first, last] = [wanted.indexOf(true), wanted.lastIndexOf(true)]
-    for (const [at, segments] of epochs.entries()) {
-      if (first === -1 || at < first || at > last) continue
-      let isBehind = false
-      signed = false
-      for (const text of textsOf(wal, segments)) {
-        if (io.signal.aborted) return exit.interrupted
-        isBehind ||= at === last && timeOf(text) >= to
-        signed = text.includes('"type":"checkpoint"') && parseLine(text)?.type === 'checkpoint'
-        waiting += `${ocsf ? ocsfLine(parseLine(text) ?? { type: 'damaged-line', bytes: text.length }) : text}\n`
-        records++
-        if (waiting.length > bufferedCharacters) {
-          await write(io.stdout, waiting)
-          waiting = ''
-        }
-        if (isBehind && signed) break
+    for (const { text, signed: isSignature } of periodLines(wal, from, to)) {
+      if (io.signal.aborted) return exit.interrupted
+      signed = isSignature
+      waiting += `${ocsf ? ocsfLine(parseLine(text) ?? { type: 'damaged-line', bytes: text.length }) : text}\n`
+      records++
+      if (waiting.length > bufferedCharacters) {
+        await write(io.stdout, waiting)
+        waiting = ''
       }
     }
   }

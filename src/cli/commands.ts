@@ -11,6 +11,7 @@ import { channelCommands } from './channels.ts'
 import type { Command } from './command.ts'
 import { makeCompletionCommand } from './completion.ts'
 import { configCommands, readWorld } from './config.ts'
+import { evidenceCommand } from './evidence/evidence.ts'
 import { grantCommands } from './grants.ts'
 import { decisionCommands } from './hold-decision.ts'
 import { healthcheckCommand } from './healthcheck.ts'
@@ -45,6 +46,7 @@ export const commands: readonly Command[] = [
   auditExplainCommand,
   ...auditEvidenceCommands,
   ...receiptCommands,
+  evidenceCommand,
   ...approvalCommands,
   healthcheckCommand,
   versionCommand,

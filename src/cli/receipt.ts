@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { BadReceipt, type ReceiptKey } from '../audit/receipts/envelope.ts'
+import { dirname, resolve } from 'node:path'
+import { BadReceipt, longestEnvelope, type ReceiptKey } from '../audit/receipts/envelope.ts'
 import { checkReceipt, checkRecords, type Check } from '../audit/receipts/check.ts'
+import { openManifest } from '../audit/receipts/manifest.ts'
 import { casesIn, receiptOf, signReceipt } from '../audit/receipts/making.ts'
 import { isShortReceipt, openShortReceipt } from '../audit/receipts/short-receipt.ts'
 import { readReceipt, type Approver, type Receipt } from '../audit/receipts/statement.ts'
@@ -13,6 +14,7 @@ import { caseIn, walsOf } from './audit-places.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { exit, Failure, readInput, type Io } from './io.ts'
 import { outputOption, toJson } from './rendering.ts'
+import { manifestVerified } from './evidence/manifest-check.ts'
 import { verifyVote } from './signed-votes.ts'
 import { keyedConfig, keyOption, placeOptions, readText, receiptKeysOf } from './verification-places.ts'
 
@@ -67,12 +69,10 @@ const verifyOptions = {
   output: outputOption('table', 'json'),
 } as const satisfies Options
 
-const mostBytes = 2 << 20
-
 const bytesOf = async (file: string, io: Io): Promise<Buffer> => {
   if (file === '-') return Buffer.from(await readInput(io))
   try {
-    if (statSync(resolve(io.cwd, file)).size > mostBytes) throw new Failure(`${file} is longer than any receipt`, codes.unreadable)
+    if (statSync(resolve(io.cwd, file)).size > longestEnvelope) throw new Failure(`${file} is longer than any receipt`, codes.unreadable)
     return readFileSync(resolve(io.cwd, file))
   } catch (error) {
     if (error instanceof Failure) throw error
@@ -100,6 +100,8 @@ const verify = async (args: readonly string[], io: Io): Promise<number> => {
   const bytes = await bytesOf(positionals[0] ?? '', io)
   try {
     if (isShortReceipt(bytes.toString().trim())) return shortVerified(bytes.toString().trim(), keys, values.output === 'json', io)
+    const manifest = openManifest(bytes, keys)
+    if (manifest !== undefined) return manifestVerified(manifest.manifest, manifest.by, resolve(io.cwd, dirname(positionals[0] ?? '')), values.output === 'json', io)
     const { receipt, checks } = checkReceipt(bytes, keys)
     const lines = values.records === undefined ? undefined : readText(values.records, io).split('\n')
     const records: Check = lines === undefined ? { name: 'records', result: 'note', text: `it names ${receipt.predicate.log.length} records of the log, which were not given: --records FILE compares them, audit verify checks the log` } : checkRecords(receipt, lines)
@@ -146,7 +148,7 @@ export const receiptCommands: readonly Command[] = [
     summary: 'Check a receipt, without a server',
     usage: 'FILE|- --key KEY|FILE [--records FILE]',
     details:
-      'FILE is a receipt of `receipt show`, or the value of a Countersign-Receipt header. Keys come from whoever checks: those that `audit key` prints, or the key set of the console.\nExit codes: 0 it is what was signed, 10 the records given are not those that it was made from, 15 unreadable, 18 forged, 20 signed by nobody known, 21 it contradicts itself.',
+      'FILE is a receipt of `receipt show`, the value of a Countersign-Receipt header, or the manifest of an evidence pack, whose files beside it are then compared. Keys come from whoever checks: those that `audit key` prints, or the key set of the console.\nExit codes: 0 it is what was signed, 10 records or files are not those that it was made of, 15 unreadable, 18 forged, 20 signed by nobody known, 21 it contradicts itself.',
     options: verifyOptions,
     examples: ['countersign receipt verify CS-7F3K.receipt.json --key auditor.keys', 'countersign audit show CS-7F3K -o json -d journal/ > records.ndjson && countersign receipt verify CS-7F3K.receipt.json --key auditor.keys --records records.ndjson'],
     run: verify,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, createPublicKey, verify } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { checkReceipt, checkRecords } from '../../src/audit/receipts/check.ts'
-import { BadReceipt, openEnvelope, sealEnvelope } from '../../src/audit/receipts/envelope.ts'
+import { BadReceipt, longestEnvelope, openEnvelope, sealEnvelope } from '../../src/audit/receipts/envelope.ts'
 import { openShortReceipt, signShortReceipt, type ShortReceipt } from '../../src/audit/receipts/short-receipt.ts'
 import { readReceipt } from '../../src/audit/receipts/statement.ts'
 import { publicBytes } from '../../src/lib/ed25519.ts'
@@ -120,7 +120,7 @@ describe('receipts', () => {
       'a key twice': text.replace('{"payload"', '{"payloadType":"x","payload"'),
       'something beside it': JSON.stringify({ ...envelope, note: 'signed by all of us' }),
       'deep': `${'['.repeat(50)}${']'.repeat(50)}`,
-      'long': `${' '.repeat((2 << 20) + 1)}${text}`,
+      'long': `${' '.repeat(longestEnvelope + 1)}${text}`,
       'no JSON': text.slice(0, -3),
       'no envelope': '[]',
       'base64url': JSON.stringify({ ...envelope, payload: Buffer.from(envelope.payload, 'base64').toString('base64url') }),

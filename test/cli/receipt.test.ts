@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { challengeOf, statementOf } from '../../src/approval/spoken-yes.ts'
+import { longestEnvelope } from '../../src/audit/receipts/envelope.ts'
 import { openJournal } from '../../src/audit/file-journal.ts'
 import { signShortReceipt } from '../../src/audit/receipts/short-receipt.ts'
 import { withApprovalKey } from '../../src/config/approval-key.ts'
@@ -51,7 +52,7 @@ describe('receipt', () => {
     assert.equal((await verify(receiptOfStory(story, [stranger]).text)).code, 20)
     const bad = await verify(receiptOfStory(story.map((event) => (event.type === 'voted' ? { ...event, vote: { ...event.vote, digest: `sha256:${'0'.repeat(64)}` } } : event) as AuditEvent)).text)
     assert.deepEqual([bad.code, /NOT OK {2}votes {6}bob voted about another action/.test(bad.out), bad.out.includes('Vote  ')], [21, true, false])
-    assert.equal((await verify('x'.repeat((2 << 20) + 1))).code, 15)
+    assert.equal((await verify('x'.repeat(longestEnvelope + 1))).code, 15)
     const hostile = await verify(receiptOfStory(story.map((event) => ('caller' in event ? { ...event, caller: { ...event.caller, subject: '\u001b[2Jgone\u202e' } } : event) as AuditEvent)).text)
     assert.deepEqual([hostile.code, hostile.out.includes('\u001b') || hostile.out.includes('\u202e')], [0, false])
   })

@@ -38,7 +38,7 @@ export const sealEnvelope = (text: string, signers: readonly ReceiptSigner[], ty
 }
 
 /** No receipt is longer, nor is any manifest of a pack. */
-const longest = 2 << 20
+export const longestEnvelope = 8 << 20
 const mostSignatures = 16
 
 /** One text for one run of bytes: no other padding, no bits left over. */
@@ -65,7 +65,7 @@ export interface OpenEnvelope {
 
 /** The payload, if somebody known signed it and nobody known signed something else. Throws `BadReceipt`. */
 export const openEnvelope = (bytes: Uint8Array, known: readonly ReceiptKey[], type = inTotoType): OpenEnvelope => {
-  if (bytes.length > longest) throw new BadReceipt('unreadable', `it is longer than ${longest >> 20} MiB`)
+  if (bytes.length > longestEnvelope) throw new BadReceipt('unreadable', `it is longer than ${longestEnvelope >> 20} MiB`)
   const { success, data } = envelope.safeParse(readStrictly(bytes, 'the envelope'))
   if (!success) throw new BadReceipt('unreadable', 'it is no DSSE envelope: payload, payloadType and up to 16 signatures, in base64')
   if (data.payloadType !== type) throw new BadReceipt('unreadable', `what is signed calls itself ${JSON.stringify(data.payloadType)}, and not ${type}`)

@@ -22,7 +22,7 @@ const nameOf = (value: unknown): string | undefined => {
   return text(name) ?? text(email) ?? text(subject)
 }
 
-const targets = (action: RecordData): readonly string[] => {
+export const targetsOf = (action: RecordData): readonly string[] => {
   const named = parts(action['resources']).filter(({ kind }) => kind !== 'column' && kind !== 'function')
   const written = named.filter(({ access }) => access === 'write')
   return [...new Set((written.length > 0 ? written : named).flatMap(({ name }) => text(name) ?? []))]
@@ -53,7 +53,7 @@ export const summaryOf = (record: RecordData, all: readonly RecordData[]): Actio
   const hold = [record, ...all].map((one) => text(one['hold'])).find((one) => one !== undefined)
   const code = [record, ...all].map((one) => text(one['code'])).find((one) => one?.startsWith('CS-'))
   return {
-    on: targets(done), rules: [...new Set(rules)], approvers: [...approvers.values()],
+    on: targetsOf(done), rules: [...new Set(rules)], approvers: [...approvers.values()],
     ...defined({ who: nameOf(asked['caller']) ?? nameOf(record['by']), for: nameOf(parts(part(asked['caller'])['onBehalfOf'])[0]), verb: text(done['verb']), service: text(done['service']) ?? text(record['service']), outcome, hold, code }),
   }
 }

@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto'
+import { hostname, userInfo } from 'node:os'
+import { join, resolve } from 'node:path'
+import { openJournal } from '../../audit/file-journal.ts'
+import { sealManifest } from '../../audit/receipts/manifest.ts'
+import { questionText } from '../../audit/search/question.ts'
+import type { FindingKind } from '../../audit/verification.ts'
+import { DirectoryTaken } from '../../audit/writer-lock.ts'
+import type { Config } from '../../config/config.ts'
+import { logSigner, logSigners, receiptSigners } from '../../config/deployment-keys.ts'
+import { version } from '../../lib/version.ts'
+import { causeText } from '../../model/refusal.ts'
+import { walsOf } from '../audit-places.ts'
+import { momentOption } from '../audit-search.ts'
+import { parseOptions, type Command, type Options } from '../command.ts'
+import { exit, Failure, type Io } from '../io.ts'
+import { findingCodes, nothingSigned } from '../audit-evidence.ts'
+import { keyedConfig, placeOptions } from '../verification-places.ts'
+import { CaseTable } from './case-table.ts'
+import { frameworks, type Framework } from './controls.ts'
+import { gravityOf } from './exceptions.ts'
+import { gather, type Gathered } from './gathering.ts'
+import { logExceptions, openExceptions, writePopulation, writeSample } from './pack.ts'
+import { openFolder } from './pack-folder.ts'
+import { readme } from './readme.ts'
+import { reportPage } from './report.ts'
+import { Tally } from './tally.ts'
+
+const options = {
+  ...placeOptions,
+  from: { type: 'string', value: 'TIME', help: 'the period begins here: 2026-10-01, 2026-10-01T06:00Z, or so long ago, 30d' },
+  to: { type: 'string', value: 'TIME', help: 'and ends before this (now)' },
+  framework: { type: 'string', value: 'NAME', help: 'whose controls the parts are mapped to', choices: frameworks },
+  out: { type: 'string', value: 'FOLDER', help: 'an empty or new folder for the pack' },
+  seed: { type: 'string', value: 'TEXT', help: "the auditor's: decides which cases are drawn (one is made up, and printed)" },
+  sample: { type: 'string', value: 'COUNT', help: 'so many held cases are drawn, and a fifth as many of the others (25)' },
+  'off-record': { type: 'boolean', help: 'do not record in the log that this pack was made, where the log is a copy that cannot be written; the pack says so' },
+} as const satisfies Options
+
+/** Its own log beside those of the replicas: who made packs, and of what. */
+const recorder = 'evidence'
+
+const wanted = (values: { readonly [K in 'from' | 'framework' | 'out']?: string }): { readonly from: string; readonly framework: Framework; readonly out: string } => {
+  const { from, framework, out } = values
+  for (const [name, value] of Object.entries({ from, framework, out })) if (value === undefined) throw new Failure(`--${name} is missing`, exit.usage)
+  return { from: from ?? '', framework: framework as Framework, out: out ?? '' }
+}
+
+const progressOf = (io: Io) => {
+  const isTerminal = io.stderr.isTTY === true
+  return {
+    stage: (text: string): void => void io.stderr.write(isTerminal ? `\r\u001b[K${text}\n` : `${text}\n`),
+    running: (text: string): void => void (isTerminal && io.stderr.write(`\r\u001b[K${text}`)),
+  }
+}
+
+/** Who made it is on record before there is a pack. */
+const record = async (config: Config, directory: string, query: string, records: number): Promise<string> => {
+  const { username } = userInfo()
+  try {
+    await using journal = await openJournal({ ...config.journal, directory, replica: recorder }, { now: Date.now, signer: logSigner(config) })
+    await journal.append({ type: 'audit-read', by: { issuer: `host:${hostname()}`, subject: username, kind: 'human', groups: undefined }, query, records }, 'synced')
+    return `${recorder}/${journal.epoch}/0`
+  } catch (error) {
+    if (error instanceof DirectoryTaken) throw new Failure('somebody else makes a pack of this log at this moment; try again when it is done')
+    throw new Failure(`that this pack is made cannot be recorded in ${directory}, so it is not finished: ${causeText(error) ?? ''}. For a copy that cannot be written there is --off-record`)
+  }
+}
+
+const run = async (args: readonly string[], io: Io): Promise<number> => {
+  const { values } = parseOptions(args, options)
+  const { framework, out, ...given } = wanted(values)
+  const made = Date.now()
+  const [from, to] = [momentOption('from', given.from) ?? 0, Math.min(made, momentOption('to', values.to) ?? made)]
+  if (!(from < to)) throw new Failure('--from is not before --to', exit.usage)
+  const size = /^[1-9]\d{0,3}$/.test(values.sample ?? '25') ? Number(values.sample ?? '25') : undefined
+  if (size === undefined || size > 200) throw new Failure('--sample is a number from 1 to 200', exit.usage)
+  const seed = values.seed ?? randomBytes(12).toString('hex')
+  if (seed === '' || seed.length > 200 || /[^\x20-\x7e]/.test(seed)) throw new Failure('--seed is up to 200 printable ASCII characters', exit.usage)
+  const config = await keyedConfig(values.config, io)
+  const directory = resolve(io.cwd, values.directory ?? io.env['COUNTERSIGN_AUDIT_DIRECTORY'] ?? config.journal.directory)
+  const wals = walsOf(directory, io)
+  const { deployment } = config
+  const keys = logSigners(config)
+  const signers = receiptSigners(config).slice(0, 1)
+  const { stage, running } = progressOf(io)
+  const folder = openFolder(resolve(io.cwd, out))
+  using table = new CaseTable(join(folder.path, '.cases.db'))
+  const tally = new Tally()
+  const exceptions = openExceptions(folder)
+  const work = { wals, from, to, deployment, keys, folder, table, tally, except: exceptions.add, progress: running, signal: io.signal }
+
+  stage(`Reading ${wals.length} ${wals.length === 1 ? 'log' : 'logs'}, and computing each signature again`)
+  const gathered = await gather(work)
+  if (gathered.lines === 0) throw new Failure('nothing is recorded of that time')
+  for (const one of logExceptions(gathered)) exceptions.add(one)
+  stage(`${gathered.lines.toLocaleString('en-US')} records; gathering the cases`)
+  const sample = writePopulation(folder, table, { from, tally, exceptions, seed, size })
+  for (const one of tally.habits()) exceptions.add(one)
+  exceptions.close()
+  stage(`${tally.cases.toLocaleString('en-US')} cases; proving the records of ${sample.rows().length} that were drawn`)
+  const replicas = gathered.reports.map(({ replica }) => replica)
+  const sampled = await writeSample(work, sample.rows(), replicas, { deployment, signers, made })
+
+  const query = questionText({ fields: {}, from, to })
+  const scope = { deployment, framework, from: moment(from), to: moment(to), made: moment(made), program: `countersign ${version}`, query: `every action whose first record is ${query}`, directory: 'the journal', logs: gathered.starts.map(({ origin }) => origin), keys: [...keys, ...signers].map(({ verifier }) => verifier), versions: [...new Set(gathered.starts.flatMap((start) => start.version ?? []))], policyVersions: [...new Set(gathered.policies.map((one) => one.version))], seed, sample: size, population: { cases: tally.cases, sha256: folder.hashes.get('population/cases.ndjson') } }
+  const recorded = values['off-record'] ? 'not on record: made off the record, of a log that was not written to' : await record(config, directory, `evidence ${framework} ${query}`, gathered.lines)
+  writeJson(folder, 'scope.json', { ...scope, recorded })
+  writeJson(folder, 'counts.json', countsOf(tally))
+  writeJson(folder, 'completeness.json', { logs: gathered.reports, starts: gathered.starts })
+  writeJson(folder, 'policies.json', gathered.policies)
+  folder.write('keys.txt', scope.keys.join('\n'))
+  const by = `${userInfo().username} on ${hostname()}`
+  folder.write('report.html', reportPage({ deployment, framework, from, to, made, by, program: scope.program, seed, tally, exceptions: exceptions.shown, counts: exceptions.counts, reports: gathered.reports, starts: gathered.starts, policies: gathered.policies, policyTexts: policyTextsNote, sample: sampled, keys: scope.keys, populationHash: scope.population.sha256 ?? '' }))
+  folder.write('README.md', readme(scope))
+  folder.write('manifest.dsse.json', sealManifest({ files: new Map([...folder.hashes].toSorted(([a], [b]) => (a < b ? -1 : 1))), predicate: { deployment, made: moment(made), from: moment(from), to: moment(to), framework, seed, program: scope.program, recorded } }, signers))
+
+  const grave = [...exceptions.counts].filter(([kind]) => gravityOf[kind] === 'grave').reduce((sum, [, count]) => sum + count, 0)
+  const all = [...exceptions.counts.values()].reduce((sum, count) => sum + count, 0)
+  stage(`${all.toLocaleString('en-US')} exceptions, ${grave.toLocaleString('en-US')} of which need an answer. Seed: ${seed}`)
+  io.stdout.write(`${join(folder.path, 'report.html')}\n`)
+  return codeOf(gathered)
+}
+
+const policyTextsNote = 'Which versions were in force when, by the records of each replica. The texts of the policies are not in this pack: each version is a hash of all of them, so whoever has the texts can show that they are the ones.'
+
+const moment = (at: number): string => new Date(at).toISOString()
+const writeJson = (folder: ReturnType<typeof openFolder>, name: string, value: unknown): void => folder.write(name, JSON.stringify(value, undefined, 2))
+
+const countsOf = (tally: Tally): object => ({
+  cases: tally.cases, carriedOver: tally.carried, holds: tally.holds, held: tally.held, approvedEnded: tally.ends, notHeld: tally.other, notHeldEnded: tally.otherEnds,
+  equations: tally.equations().map((one) => ({ ...one, holds: one.left === one.right })),
+  medianSecondsToVote: (tally.durations.median() ?? 0) / 1_000,
+  approvers: [...tally.approvers.values()].map(({ who, issuer, channels, yes, no, durations }) => ({ who, issuer, channels: [...channels], yes, no, medianSeconds: durations.total === 0 ? null : (durations.median() ?? 0) / 1_000 })),
+  recordsByType: Object.fromEntries(tally.byType), casesByService: Object.fromEntries(tally.services),
+})
+
+/** That of `audit verify`, over the same records. */
+const codeOf = ({ reports }: Gathered): number => {
+  const kind: FindingKind | undefined = reports.find(({ finding }) => finding !== undefined)?.finding?.kind
+  return kind !== undefined ? findingCodes[kind] : reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
+}
+
+export const evidenceCommand: Command = {
+  path: ['evidence'],
+  summary: 'Make a folder of evidence that an auditor can check alone',
+  usage: '--from TIME [--to TIME] --framework NAME --out FOLDER [--seed TEXT] [--sample COUNT]',
+  details:
+    'Reads the journal of this machine: the population of actions, what differs from the rule, counts that reconcile, whether the log is whole, and a sample with receipts and proofs. Signed with the key of the configuration. That it was made is a record of the log.\nExit code 0: the log is what was signed; else that of `audit verify`, and the pack says what is wrong.',
+  options,
+  examples: ['countersign evidence --from 2026-10-01 --to 2026-11-01 --framework soc2 --seed "auditor 4711" --out october/', 'countersign evidence --from 90d --framework pci --directory /var/lib/countersign/journal --config countersign.yaml --out quarter/'],
+  run,
+}
