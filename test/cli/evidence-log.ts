@@ -102,7 +102,7 @@ export const fillAll = async (config: Config): Promise<void> => {
     }
     await log.add({ type: 'config-loaded', policyVersion: `sha256:${'2'.repeat(64)}`, generation: 2, previous: `sha256:${'1'.repeat(64)}` })
     await log.add({ type: 'config-rejected', problems: ['policies/orders.yaml:3: unknown key'], policyVersion: `sha256:${'2'.repeat(64)}` })
-    for (let at = 0; at < 6; at++) await storyOf(log, `quick${at}`, { by: 'mallory', afterMs: 900 }).approved()
+    for (let at = 0; at < 6; at++) await storyOf(log, `quick${at}`, { by: 'dave', afterMs: 900 }).approved()
     const self = storyOf(log, 'self')
     await self.hold()
     await self.ownVote()
@@ -147,6 +147,7 @@ export const fillAll = async (config: Config): Promise<void> => {
     await broken.start()
     await broken.end('failed')
     await storyOf(log, 'open').hold()
+    await storyOf(log, 'own', { by: 'alice' }).approved()
     await log.add({ type: 'store-tampered', hold: 'hold_a1', cause: 'the seal does not fit the record' })
     await log.add({ type: 'records-lost', sink: 'siem', count: 3, cause: 'answered 400' })
     await log.add({ type: 'audit-read-refused', by: person('dave'), query: 'search everything', refusal: 'denied' })

@@ -51,25 +51,26 @@ describe('evidence', { concurrency: 1 }, () => {
     for (const name of cases) {
       const place = join(out, 'sample', name)
       const receipt = await shell.run(['receipt', 'verify', join(place, 'receipt.json'), '--key', keys, '--records', join(place, 'records.ndjson')])
-      assert.equal(receipt.code, 0, `${name}: ${receipt.out}`)
+      // A receipt of what should never have been is signed, and says so.
+      assert.equal(receipt.code, name === 'hold_own' ? 21 : 0, `${name}: ${receipt.out}`)
       const proofs = readdirSync(place).filter((file) => file.endsWith('.tlog-proof'))
       assert.equal(proofs.length, read(`sample/${name}/records.ndjson`).trimEnd().split('\n').length, 'every record is proved')
       for (const proof of proofs) assert.equal((await shell.run(['audit', 'verify', '--proof', join(place, proof), join(place, proof.replace('.tlog-proof', '.json')), '--key', keys])).code, 0, proof)
     }
-    assert.match((await shell.run(['receipt', 'verify', join(out, 'sample', 'hold_late', 'receipt.json'), '--key', keys])).out, /ATTENTION: it was started 1 times, and none was permitted/)
+    assert.match((await shell.run(['receipt', 'verify', join(out, 'sample', 'hold_late', 'receipt.json'), '--key', keys])).out, /ATTENTION: it was started once, and no start was permitted/)
   })
 
   test('the population has each action once, as it stood, and the counts reconcile with the records', () => {
     const states = Object.groupBy(rows(), ({ state }) => state)
-    assert.deepEqual(Object.fromEntries(Object.entries(states).map(([state, own]) => [state, own?.length])), { approved: 17, allowed: 1, 'denied by a rule': 1, denied: 1, expired: 2, withdrawn: 1, open: 1 })
+    assert.deepEqual(Object.fromEntries(Object.entries(states).map(([state, own]) => [state, own?.length])), { approved: 18, allowed: 1, 'denied by a rule': 1, denied: 1, expired: 2, withdrawn: 1, open: 1 })
     const ends = Object.groupBy(rows().filter(({ state }) => state === 'approved'), ({ end }) => end)
-    assert.deepEqual(Object.fromEntries(Object.entries(ends).map(([end, own]) => [end, own?.length])), { executed: 14, failed: 1, unknown: 1, 'not executed': 1 })
+    assert.deepEqual(Object.fromEntries(Object.entries(ends).map(([end, own]) => [end, own?.length])), { executed: 15, failed: 1, unknown: 1, 'not executed': 1 })
     assert.equal(rows().find(({ name }) => name === 'hold_shared')?.end, 'executed', 'what was asked at one replica and ran at another is one case')
     assert.equal(rows().some(({ name }) => name === 'hold_old' || name === 'hold_carried'), false)
     const counts = JSON.parse(read('counts.json')) as { readonly carriedOver: number; readonly cases: number; readonly equations: readonly { readonly holds: boolean; readonly left: number }[] }
-    assert.deepEqual([counts.cases, counts.carriedOver, counts.equations.every(({ holds }) => holds), counts.equations.length], [24, 1, true, 6])
+    assert.deepEqual([counts.cases, counts.carriedOver, counts.equations.every(({ holds }) => holds), counts.equations.length], [25, 1, true, 6])
     const lines = read('population/cases.csv').split('\n')
-    assert.equal(lines.length, 1 + 24 + 1)
+    assert.equal(lines.length, 1 + 25 + 1)
     const bad = lines.find((line) => line.includes('hold_x1')) ?? ''
     assert.ok(bad.includes(`"'=HYPERLINK(""http://x"",""y"")`), bad)
     assert.doesNotMatch(read('population/cases.csv'), /(?:^|,)"[=+@\t-]/m)
@@ -78,12 +79,13 @@ describe('evidence', { concurrency: 1 }, () => {
   test('every exception is found, and nothing else is called one', () => {
     const kinds = Object.groupBy(exceptions(), ({ kind }) => kind)
     const names = (kind: string): readonly string[] => (kinds[kind] ?? []).map(({ name }) => name).toSorted()
-    assert.deepEqual(Object.keys(kinds).toSorted(), ['approvals without reading', 'broke glass', 'configuration refused', 'effect without permission', 'outcome unknown', 'reading refused', 'records lost', 'review overdue', 'self-approval tried', 'store tampered'])
+    assert.deepEqual(Object.keys(kinds).toSorted(), ['approvals without reading', 'approved by who asked', 'broke glass', 'configuration refused', 'effect without permission', 'outcome unknown', 'reading refused', 'records lost', 'review overdue', 'self-approval tried', 'store tampered'])
     assert.deepEqual(names('effect without permission'), ['CS-LATE'])
+    assert.deepEqual(names('approved by who asked'), ['CS-OWN'])
     assert.deepEqual(names('outcome unknown'), ['CS-LOST'])
     assert.deepEqual([names('broke glass'), names('review overdue')], [['CS-GLASS'], ['CS-GLASS']])
-    assert.deepEqual((kinds['self-approval tried'] ?? []).map(({ name, text }) => `${name} ${text}`), ['CS-SELF alice on invoice-agent: http.POST on orders'])
-    assert.deepEqual(names('approvals without reading'), ['mallory'])
+    assert.deepEqual((kinds['self-approval tried'] ?? []).map(({ name, text }) => `${name} ${text}`), ['CS-SELF alice tried: POST /v1/orders at orders, asked by invoice-agent'])
+    assert.deepEqual(names('approvals without reading'), ['dave'])
     assert.deepEqual(names('store tampered').length + names('records lost').length, 2)
   })
 
@@ -119,7 +121,7 @@ describe('evidence', { concurrency: 1 }, () => {
 
   test('a file that is changed, gone or new shows, whoever did it', async () => {
     const changed = read('counts.json')
-    writeFileSync(join(out, 'counts.json'), changed.replace('17', '18'))
+    writeFileSync(join(out, 'counts.json'), changed.replace('18', '17'))
     assert.deepEqual([(await verifyManifest()).code, /NOT OK {2}changed {4}counts\.json/.test((await verifyManifest()).out)], [10, true])
     writeFileSync(join(out, 'counts.json'), changed)
     renameSync(join(out, 'README.md'), join(out, 'READYOU.md'))

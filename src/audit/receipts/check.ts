@@ -72,7 +72,7 @@ const resultCheck = ({ decision: { result, rules, verdict }, approvers, case: { 
 /** That something else happened than was let through is said, and is no fault of the receipt. */
 const effectCheck = ({ effect: { permitted, observed, starts, agrees } }: ReceiptPredicate): Check => {
   if (agrees !== starts <= (permitted === 'once' ? 1 : 0)) return wrong('effect', 'it says of itself that decision and effect agree, and they do not')
-  if (!agrees) return note('effect', `ATTENTION: it was started ${starts} times, and ${permitted === 'once' ? 'one start' : 'none'} was permitted`)
+  if (!agrees) return note('effect', `ATTENTION: it was started ${starts === 1 ? 'once' : `${starts} times`}, and ${permitted === 'once' ? 'one start' : 'no start'} was permitted`)
   if (observed === 'unknown') return note('effect', 'it was started, and nobody knows whether it had an effect')
   return ok('effect', `permitted ${permitted === 'once' ? 'once' : 'not at all'}; observed: ${observed}`)
 }

@@ -4,7 +4,7 @@ import { text, type RecordData } from '../../audit/record-data.ts'
 import { absorb, emptyRow, learn, type CaseRow } from './case-row.ts'
 
 /** Of so many cases the latest are at hand; the others wait in a file. */
-const mostAtHand = 20_000
+const mostAtHand = 5_000
 
 /** All cases of a period, gathered from records in any order, in bounded memory. The file goes with it. */
 export class CaseTable implements Disposable {

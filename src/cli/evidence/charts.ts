@@ -9,7 +9,7 @@ export interface Part {
   readonly count: number
 }
 
-const percent = (count: number, of: number): string => (of === 0 ? '0 %' : `${count * 100 < of ? '<1' : Math.round((count * 100) / of)} %`)
+const percent = (count: number, of: number): string => (of === 0 || count === 0 ? '0 %' : `${count * 100 < of ? '<1' : Math.round((count * 100) / of)} %`)
 
 export const number = (value: number): string => value.toLocaleString('en-US')
 

@@ -22,7 +22,7 @@ export const frameworkNames: Readonly<Record<Framework, string>> = {
   nist: 'NIST SP 800-53 Rev. 5',
 }
 
-const asked = 'Each action that a rule holds is in the population with who asked, who agreed, and what ran; nobody approved their own.'
+const asked = 'Each action that a rule holds is in the population with who asked, who agreed, and what ran. That somebody approved their own, or tried to, would be an exception.'
 const logged = 'Each action through the proxy is a record that was written before it ran, with account, time, what, on what, and how it ended.'
 const whole = 'Signatures over every record, recomputed; what is not covered is named.'
 const least = 'Which rules let through, held and denied what, by version; programs act under accounts of their own with a person who answers for each.'

@@ -33,6 +33,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 td.t { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .badge { display: inline-block; padding: 0 8px; border-radius: 99px; background: var(--faint); font-size: .82rem; font-weight: 600; white-space: nowrap; }
 .badge.grave { background: var(--grave-back); color: var(--grave); } .badge.look { background: var(--look-back); color: var(--look); } .badge.good { background: var(--good-back); color: var(--good); }
+table.three { table-layout: fixed; } table.three td:first-child { width: 11.5rem; } table.three td:nth-child(2) { width: 15rem; }
+table.sums td.n { padding-right: 28px; } table.sums td:last-child { width: 9rem; }
 figure { margin: 14px 0; }
 .stripe { display: block; width: 100%; height: 26px; border-radius: 6px; }
 .columns { display: block; width: 100%; height: auto; }
@@ -45,7 +47,7 @@ details { margin: 8px 0; padding: 8px 12px; border: 1px solid var(--line); borde
 summary { cursor: pointer; font-weight: 600; }
 ol.steps { margin: 6px 0; padding-left: 20px; font-size: .9rem; }
 footer { margin-top: 44px; padding-top: 12px; border-top: 1px solid var(--line); font-size: .85rem; color: var(--soft); }
-@media (max-width: 620px) { main { padding-top: 20px; } table.stack thead { display: none; } table.stack tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--line); } table.stack td { display: block; padding: 1px 0; border: 0; text-align: left; } table.stack td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } .tick { font-size: 17px; } }
+@media (max-width: 620px) { table.three td:first-child, table.three td:nth-child(2) { width: auto; } main { padding-top: 20px; } table.stack thead { display: none; } table.stack tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--line); } table.stack td { display: block; padding: 1px 0; border: 0; text-align: left; } table.stack td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } .tick { font-size: 17px; } }
 @page { size: A4; margin: 16mm 14mm; }
-@media print { body { background: #fff; font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; } h2, h3 { break-after: avoid; } tr, figure, .tile, .verdict { break-inside: avoid; } a { color: inherit; text-decoration: none; } * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } details { border: 0; padding: 0; } }
+@media print { body { background: #fff; font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; } h2, h3 { break-after: avoid; } tr, figure, .tile, .verdict { break-inside: avoid; } a { color: inherit; text-decoration: none; } * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } details { border: 0; padding: 0; break-inside: avoid; } details::details-content { display: block; block-size: auto; content-visibility: visible; } }
 `

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { html, Html } from '../../channels/web/pages/html.ts'
-import { said } from '../../channels/words.ts'
+import { said, verbText } from '../../channels/words.ts'
 import type { LogReport } from '../../audit/verification.ts'
 import { endStateOf, stateOf, type CaseRow } from './case-row.ts'
 import { columns, number, stripe, type Column, type Part } from './charts.ts'
@@ -55,7 +55,7 @@ export const reportPage = (about: ReportParts): string => {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${hash('sha256', reportStyle, 'base64')}'; base-uri 'none'; form-action 'none'">
 <title>Evidence: ${deployment}, ${day(from)} to ${day(to)}</title><style>${style}</style></head><body><main>
 <p class="kicker">Countersign evidence pack</p>
-<h1>${deployment}, ${day(from)} to ${day(to)}</h1>
+<h1>${deployment}<br>${day(from)} to ${day(to)}</h1>
 <p class="lead">Produces evidence for controls of ${frameworkNames[framework]}. Times are UTC; the period ends before ${clock(new Date(to).toISOString())}.</p>
 <nav aria-label="Parts">${Object.entries(sections).map(([id, name]) => html`<a href="#${id}">${name}</a>`)}<a href="#controls">Controls</a><a href="#verify">Verify it yourself</a></nav>
 ${summary(about)}${exceptions(about)}${counts(about)}${people(about)}${sample(about)}${policies(about)}${completeness(about)}${population(about)}${mapping(about)}${verifying(about)}
@@ -78,7 +78,7 @@ const exceptions = ({ exceptions: found, counts: totals }: ReportParts): Html =>
 ${kinds.filter((kind) => !none.includes(kind)).map((kind) => {
     const own = found.filter((one) => one.kind === kind)
     const total = totals.get(kind) ?? 0
-    return html`<h3><span class="badge ${gravityOf[kind]}">${number(total)}</span> ${kind.charAt(0).toUpperCase() + kind.slice(1)}</h3><p class="soft">${exceptionKinds[kind]}.</p><table class="stack"><tbody>${own.map(({ at, name, text }) => html`<tr><td class="t">${clock(at)}</td><td><code>${said(name)}</code></td><td>${said(text)}</td></tr>`)}</tbody></table>${total > own.length && html`<p class="soft">${number(total - own.length)} more of this kind are in the file.</p>`}`
+    return html`<h3><span class="badge ${gravityOf[kind]}">${number(total)}</span> ${kind.charAt(0).toUpperCase() + kind.slice(1)}</h3><p class="soft">${exceptionKinds[kind]}.</p><table class="stack three"><tbody>${own.map(({ at, name, text }) => html`<tr><td class="t">${clock(at)}</td><td><code>${said(name)}</code></td><td>${said(text)}</td></tr>`)}</tbody></table>${total > own.length && html`<p class="soft">${number(total - own.length)} more of this kind are in the file.</p>`}`
   })}
 ${none.length > 0 && html`<p class="verdict">Looked for and not found: ${none.join(', ')}.</p>`}`
 }
@@ -100,7 +100,7 @@ const overTime = ({ tally, from, to }: ReportParts): Html => {
     for (const [name, states] of days) if (Date.parse(name) >= start && Date.parse(name) < end) for (const [state, count] of Object.entries(states)) sum[state] = (sum[state] ?? 0) + count
     return { name: day(start).slice(5), parts: partsOf(sum) }
   })
-  return html`<h3>Held actions ${together === 1 ? 'by day' : `by ${together} days`}</h3>${columns(all, 'Held actions over time')}`
+  return html`<h3>Held actions ${together === 1 ? 'by day' : `by ${together} days`}</h3>${columns(all, 'Held actions over time')}<p class="soft">Colours as above.</p>`
 }
 
 const edges = [1_000, 3_000, 10_000, 30_000, 60_000, 300_000, 600_000]
@@ -115,7 +115,7 @@ const counts = (about: ReportParts): Html => {
 <h3>Actions that nobody was asked about</h3>${stripe(partsOf(tally.other), 'Other actions')}
 ${overTime(about)}
 <h3>From the asking to each vote</h3>${columns(tally.durations.within(edges).map((count, at) => ({ name: edgeNames[at] ?? '', parts: [{ name: 'votes', tone: at < 2 ? 'c-wait' : 'c-cold', count }] })), 'Votes by time')}<p class="soft">Median ${seconds(tally.durations.median()) || 'unknown'}, of ${number(tally.durations.total)} votes of people. Below three seconds nobody has read much.</p>
-<h3>Do they reconcile?</h3><table><tbody>${tally.equations().map(({ text, left, right }) => html`<tr><td>${text}</td><td class="n">${number(left)} = ${number(right)}</td><td>${mark(left === right)}</td></tr>`)}</tbody></table>`
+<h3>Do they reconcile?</h3><table class="sums"><tbody>${tally.equations().map(({ text, left, right }) => html`<tr><td>${text}</td><td class="n">${number(left)} = ${number(right)}</td><td>${mark(left === right)}</td></tr>`)}</tbody></table>`
 }
 
 const mostPeople = 60
@@ -127,7 +127,7 @@ const people = ({ tally }: ReportParts): Html => {
 
 const sample = ({ sample: drawn, seed }: ReportParts): Html => html`<h2 id="sample">Sample</h2>
 <p>Drawn by the seed <code>${said(seed)}</code>: the cases whose SHA-256 over the seed, a line feed and their name comes first. Held ones, and a fifth as many of the others. Each folder has the records, a signed receipt and the proof of each record.</p>
-${drawn.map(({ row, folder, steps, proved }) => html`<details><summary>${said(row.code ?? row.name)} <span class="badge">${stateOf(row)}, ${endStateOf(row)}</span> ${said(row.verb ?? '')} ${said(row.on?.[0] ?? '')} <small>by ${said(row.requester ?? 'somebody')}</small></summary>
+${drawn.map(({ row, folder, steps, proved }) => html`<details><summary>${said(row.code ?? row.name)} <span class="badge">${stateOf(row)}, ${endStateOf(row)}</span> ${verbText(row.verb ?? '')} ${said(row.on?.[0] ?? '')} <small>by ${said(row.requester ?? 'somebody')}</small></summary>
 <ol class="steps">${steps.map((one) => html`<li>${said(one)}</li>`)}</ol><p class="soft">${row.votes.length > 0 && `Votes: ${row.votes.map(({ by, verdict, channel, assurance }) => `${said(by)} ${verdict === 'approve' ? 'yes' : 'no'} (${said(channel)}, ${said(assurance)})`).join(', ')}. `}${number(proved)} of ${number(steps.length)} records are proved. <code>${folder}</code></p></details>`)}`
 
 const mostShownPolicies = 100
@@ -143,7 +143,7 @@ const logText = ({ records, signed, behind, beginsLate, uncompared, first, findi
 const mostShownStarts = 60
 
 const completeness = ({ reports, starts }: ReportParts): Html => html`<h2 id="completeness">Completeness</h2>
-<p>Each start of each replica is a log of its own, numbered without gaps and signed each second over all of its records so far. Every root was computed again from the records in this pack, so the last signature stands for all before it. A clean cut behind the last signature shows only against a checkpoint that was kept elsewhere: compare it with <code>completeness.json</code>.</p>
+<p>Each start of each replica is a log of its own, with numbers and signatures over all of its records so far. Numbers and chain were followed, and the root under every signature was computed again from the records in this pack; what came of it is below. So the last signature stands for all before it, and no other proof is needed that an earlier one is of the same log. A clean cut behind the last signature shows only against a checkpoint that was kept elsewhere: compare it with <code>completeness.json</code>.</p>
 ${reports.map((report) => html`<p class="verdict${(report.finding !== undefined || report.signed === 0) && ' grave'}"><b>${said(report.replica)}</b>: ${said(logText(report))}</p>`)}
 <div class="scroll"><table class="stack"><thead><tr><th>Log</th><th>From</th><th>To</th><th class="n">Records</th><th class="n">Signatures</th><th class="n">Over up to</th><th>End</th></tr></thead><tbody>${starts.slice(0, mostShownStarts).map((start) => html`<tr><td><code>${said(start.origin)}</code>${!start.begins && html` <span class="badge look">begins late</span>`}</td><td class="t" data-name="From">${clock(start.from)}</td><td class="t" data-name="To">${clock(start.to)}</td><td class="n" data-name="Records">${number(start.records)}</td><td class="n" data-name="Signatures">${number(start.checkpoints)}</td><td class="n" data-name="Over up to">${number(start.lastCheckpoint ?? 0)}</td><td data-name="End">${start.stopped ? 'stopped in order' : 'goes on, or ended without a word'}</td></tr>`)}</tbody></table></div>${starts.length > mostShownStarts && html`<p class="soft">The first ${mostShownStarts} of ${number(starts.length)}.</p>`}`
 
