@@ -114,6 +114,18 @@ describe('npm start', { concurrency: 1 }, () => {
     assert.match(await approved(line('delete from orders where id = 8')), /NOTICE: +held for approval CS-[^]*DELETE 1/)
   })
 
+  test('what an auditor gets is made in one line, of what just happened, and checks with the keys that were written before', async () => {
+    const line = world.line(/countersign evidence/)
+    const made = await paste(line.slice(line.indexOf('npx'))).done
+    assert.equal(made.code, 0, made.out)
+    const pack = join(place, 'world', 'evidence')
+    const { out, code } = await paste(`npx countersign receipt verify ${pack}/manifest.dsse.json --key ${place}/world/audit.keys && npx countersign audit verify ${pack}/records/*.ndjson --key ${place}/world/audit.keys`).done
+    assert.equal(code, 0, out)
+    assert.match(out, /files {6}all \d+ are here and unchanged[^]*records up to the last signature are what was written/)
+    const page = readFileSync(join(pack, 'report.html'), 'utf8')
+    assert.match(page, /refund[^]*bob/)
+  })
+
   test('a second one in the same folder says so and disturbs nothing', async () => {
     const second = await startWorld(place)
     assert.equal(await second.ended(), 1)

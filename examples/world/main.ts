@@ -116,6 +116,7 @@ const tour = (): void => {
         `What happened: npx countersign audit tail --directory ${shown(join(place, 'data', 'journal'))}`,
         `Who asked for what, and who said yes: log in as carol, who is an auditor, at http://127.0.0.1:${console_}/audit`,
         `That nobody has changed it since: npx countersign audit verify --directory ${shown(join(place, 'data', 'journal'))} --key ${shown(auditKeys)}`,
+        `What an auditor gets, with a report to open: npx countersign evidence --config ${shown(configFile)} --from 1d --framework soc2 --out ${shown(join(place, 'evidence'))}`,
         `The CLI logs in as well: npx countersign login --server http://127.0.0.1:${console_}`,
       ],
     }),

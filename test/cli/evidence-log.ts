@@ -1,4 +1,5 @@
 import { openJournal } from '../../src/audit/file-journal.ts'
+import { keepPolicies } from '../../src/audit/policy-archive.ts'
 import { withApprovalKey } from '../../src/config/approval-key.ts'
 import type { Config } from '../../src/config/config.ts'
 import { logSigner } from '../../src/config/deployment-keys.ts'
@@ -87,8 +88,11 @@ export const fill = async (config: Config, replica: string, write: (log: Writing
 
 export const day = 86_400_000
 
+const laws = { policyFiles: [{ file: '/etc/countersign/policies/orders.yaml', text: 'policy: orders\nrules: []\n' }], policyFacts: {} }
+
 /** Every exception, and every way to end, on two replicas and in three starts. */
 export const fillAll = async (config: Config): Promise<void> => {
+  keepPolicies(config.journal.directory, `sha256:${'1'.repeat(64)}`, laws)
   // Before the period: one that goes on in it.
   await fill(config, 'a', async (log) => {
     log.at = beginning - 5 * day

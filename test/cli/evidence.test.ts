@@ -28,7 +28,7 @@ describe('evidence', { concurrency: 1 }, () => {
     writeFileSync(keys, (await shell.run(['audit', 'key'])).out)
     const made = await shell.run(['evidence', '--from', '2026-10-05', '--to', '2026-11-01', '--framework', 'soc2', '--seed', 'auditor 4711', '--out', out, '--directory', config.journal.directory])
     assert.equal(made.code, 0, made.err + made.out)
-    assert.match(made.err, /Reading 4 logs[^]*records; gathering[^]*cases; proving[^]*exceptions, \d+ of which need an answer/)
+    assert.match(made.err, /Reading 4 logs[^]*records; gathering[^]*cases; proving[^]*exceptions, \d+ of them to be answered/)
   })
   after(async () => {
     await shell?.[Symbol.asyncDispose]()
@@ -93,6 +93,13 @@ describe('evidence', { concurrency: 1 }, () => {
     const held = rows().filter(({ state }) => !state.includes('by a rule') && state !== 'allowed').map(({ name }) => name)
     const drawn = held.toSorted((a, b) => (drawOf('auditor 4711', a) < drawOf('auditor 4711', b) ? -1 : 1)).slice(0, 25)
     assert.deepEqual(readdirSync(join(out, 'sample')).filter((name) => name.startsWith('hold_')).toSorted(), drawn.toSorted())
+  })
+
+  test('policies have their texts as far as they are kept, and what is not is named', () => {
+    assert.equal(read(`policies/${'1'.repeat(32)}/1-orders.yaml`), 'policy: orders\nrules: []\n')
+    const { loaded, textsMissing } = JSON.parse(read('policies.json')) as { readonly loaded: readonly { readonly version: string }[]; readonly textsMissing: readonly string[] }
+    assert.deepEqual([textsMissing, loaded.map(({ version }) => version.slice(7, 8))], [[`sha256:${'2'.repeat(64)}`], ['2', '1', '1', '1']])
+    assert.match(read('report.html'), /The texts of 1 of 2 are in policies\//)
   })
 
   test('the report stands alone: no script, nothing from elsewhere, strangers are text, and it promises nothing', () => {

@@ -22,6 +22,7 @@ import { gravityOf } from './exceptions.ts'
 import { gather, type Gathered } from './gathering.ts'
 import { logExceptions, openExceptions, writePopulation, writeSample } from './pack.ts'
 import { openFolder } from './pack-folder.ts'
+import { policyTextsNote, writePolicyTexts } from './policy-texts.ts'
 import { readme } from './readme.ts'
 import { reportPage } from './report.ts'
 import { Tally } from './tally.ts'
@@ -108,21 +109,20 @@ const run = async (args: readonly string[], io: Io): Promise<number> => {
   writeJson(folder, 'scope.json', { ...scope, recorded })
   writeJson(folder, 'counts.json', countsOf(tally))
   writeJson(folder, 'completeness.json', { logs: gathered.reports, starts: gathered.starts })
-  writeJson(folder, 'policies.json', gathered.policies)
+  const texts = writePolicyTexts(folder, directory, [...new Set([...scope.policyVersions, ...tally.policies])])
+  writeJson(folder, 'policies.json', { loaded: gathered.policies, decidedBy: [...tally.policies], textsMissing: texts.missing })
   folder.write('keys.txt', scope.keys.join('\n'))
   const by = `${userInfo().username} on ${hostname()}`
-  folder.write('report.html', reportPage({ deployment, framework, from, to, made, by, program: scope.program, seed, tally, exceptions: exceptions.shown, counts: exceptions.counts, reports: gathered.reports, starts: gathered.starts, policies: gathered.policies, policyTexts: policyTextsNote, sample: sampled, keys: scope.keys, populationHash: scope.population.sha256 ?? '' }))
+  folder.write('report.html', reportPage({ deployment, framework, from, to, made, by, program: scope.program, seed, tally, exceptions: exceptions.shown, counts: exceptions.counts, reports: gathered.reports, starts: gathered.starts, policies: gathered.policies, policyTexts: policyTextsNote(texts), sample: sampled, keys: scope.keys, populationHash: scope.population.sha256 ?? '' }))
   folder.write('README.md', readme(scope))
   folder.write('manifest.dsse.json', sealManifest({ files: new Map([...folder.hashes].toSorted(([a], [b]) => (a < b ? -1 : 1))), predicate: { deployment, made: moment(made), from: moment(from), to: moment(to), framework, seed, program: scope.program, recorded } }, signers))
 
   const grave = [...exceptions.counts].filter(([kind]) => gravityOf[kind] === 'grave').reduce((sum, [, count]) => sum + count, 0)
   const all = [...exceptions.counts.values()].reduce((sum, count) => sum + count, 0)
-  stage(`${all.toLocaleString('en-US')} exceptions, ${grave.toLocaleString('en-US')} of which need an answer. Seed: ${seed}`)
+  stage(`${all.toLocaleString('en-US')} exceptions, ${grave.toLocaleString('en-US')} of them to be answered. Seed: ${seed}`)
   io.stdout.write(`${join(folder.path, 'report.html')}\n`)
   return codeOf(gathered)
 }
-
-const policyTextsNote = 'Which versions were in force when, by the records of each replica. The texts of the policies are not in this pack: each version is a hash of all of them, so whoever has the texts can show that they are the ones.'
 
 const moment = (at: number): string => new Date(at).toISOString()
 const writeJson = (folder: ReturnType<typeof openFolder>, name: string, value: unknown): void => folder.write(name, JSON.stringify(value, undefined, 2))

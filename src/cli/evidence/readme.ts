@@ -14,7 +14,7 @@ Begin with \`report.html\`: it needs no server, no network and no scripts, and p
 | \`records/\` | the log itself, each replica's lines as they stand, from the start of the replica to the first signature behind the period |
 | \`completeness.json\` | each start of each replica, its first and last record and signature |
 | \`sample/\` | drawn cases: records, timeline, a signed receipt, the proof of each record |
-| \`policies.json\` | which version of the policies was in force when |
+| \`policies.json\` \`policies/\` | which version of the policies was in force when, and their texts as far as they are kept beside the log |
 | \`scope.json\` \`keys.txt\` | what was asked for, and by whose keys it is signed |
 | \`manifest.dsse.json\` | the SHA-256 of every file, signed |
 
@@ -41,5 +41,5 @@ You need the \`countersign\` program and the public keys, as \`countersign audit
 - Records behind the last signature of a replica: about a second of each.
 - That somebody read what was on their screen. How sure it is that they decided is said for each vote: a passkey signature is in the receipt; for a login or a chat the deployment vouches.
 - Holds that were decided after the end of the period: they are open here.
-- The texts of the policies, unless they are listed above.
+- Policy texts that are not kept any more; \`policies.json\` names their versions.
 `

@@ -46,6 +46,7 @@ export interface ApproverTally {
 }
 
 const mostApprovers = 2_000
+const mostPolicies = 2_000
 /** Who decides less often than that shows no habit. */
 const habitual = 5
 const quickMs = 3_000
@@ -77,6 +78,8 @@ export class Tally {
   readonly approvers = new Map<string, ApproverTally>()
   readonly durations = new Durations()
   readonly services = new Map<string, number>()
+  /** Versions that decided. */
+  readonly policies = new Set<string>()
 
   record(record: RecordData, isWithin: boolean): void {
     const type = text(record['type']) ?? ''
@@ -93,6 +96,7 @@ export class Tally {
     if (when !== 'within') return
     this.cases++
     const end: EndState = endStateOf(row)
+    if (row.policy !== undefined && this.policies.size < mostPolicies) this.policies.add(row.policy)
     if (row.service !== undefined && (this.services.has(row.service) || this.services.size < 500)) this.services.set(row.service, (this.services.get(row.service) ?? 0) + 1)
     if (!isHeld(row)) {
       this.other[stateOf(row) as keyof typeof this.other]++
