@@ -6,6 +6,8 @@ import { causeText } from '../model/refusal.ts'
 import { followChanges } from './changes.ts'
 import { type Channel, Closed, type Occasion } from './channel.ts'
 import { isUnavailable, type Desk } from './desk.ts'
+import { makeCrowds } from './crowds.ts'
+import { makeLane, type Look } from './lane.ts'
 import { marksOf } from './marks.ts'
 import { readNotice, writeNotice, type Notice } from './notices.ts'
 
@@ -31,9 +33,13 @@ export interface AnnouncerTiming {
   /** Without a sign of life for so long, another replica speaks. */
   readonly leaseMs: number
   readonly storeRetryMs: number
+  /** Others like a new hold are waited for so long before it is told, where a channel is told of several at once. */
+  readonly gatherMs: number
+  /** Who speaks for the others is decided: so long it is waited whether they are, too, before the next one does. */
+  readonly handOnMs: number
 }
 
-const usual: AnnouncerTiming = { beatMs: 1_000, leaseMs: 5_000, storeRetryMs: 1_000 }
+const usual: AnnouncerTiming = { beatMs: 1_000, leaseMs: 5_000, storeRetryMs: 1_000, gatherMs: 1_000, handOnMs: 5_000 }
 const leaseName = 'announcer'
 /** One hold is always in one lane, so that its news comes in order; one that hangs keeps no other lane. */
 const lanesOfAChannel = 4
@@ -86,7 +92,10 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
       try {
         const mine = await store.lease(leaseName, options.replica, timing.leaseMs)
         speaksUntil = mine ? asked + timing.leaseMs : 0
-        if (mine && !spoke) await sweep()
+        if (mine && !spoke) {
+          for (const line of lines) line.begin()
+          await sweep()
+        }
       } catch (error) {
         if (!isUnavailable(error)) warn('the lease of the channels cannot be renewed', { cause: error })
         if (!spoke) speaksUntil = 0 // a sweep that failed is begun anew
@@ -109,6 +118,8 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
 
 interface Line extends AsyncDisposable {
   add(id: string): void
+  /** From now on this replica speaks: what another one knew is read anew. */
+  begin(): void
   state(): Omit<ChannelState, 'speaks'>
 }
 
@@ -117,27 +128,51 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
   let lastError: string | undefined
   let closed = false
 
-  /** Resolves with when to look at this hold again, from now; `undefined`: not before it changes. Never rejects. */
-  const look = async (id: string, tries: number): Promise<{ readonly inMs: number; readonly failed: boolean } | undefined> => {
+  const crowds = makeCrowds(channel.groupWithinMs ?? 0, timing.gatherMs)
+
+  const laneOf = (id: string) => lanes[(id.codePointAt(id.length - 1) ?? 0) % lanes.length]
+
+  const left = (id: string): void => {
+    const next = crowds.leave(id)
+    if (next !== undefined) laneOf(next)?.addLater(next, timing.handOnMs)
+  }
+
+  /** It is one of a crowd that another one speaks for: nothing of it is shown, and that one says how many there are. */
+  const leaveToSpeaker = async (hold: Hold, notice: Notice | undefined, speaker: string): Promise<void> => {
+    if (notice?.with !== speaker || notice.revision < hold.revision) await writeNotice(desk, hold, channel.name, { revision: hold.revision, at: await desk.now(), marks: marksOf(hold).length, state: hold.state, with: speaker })
+    laneOf(speaker)?.addLater(speaker, timing.gatherMs)
+  }
+
+  const look: Look = async (id, tries) => {
     let hold: Hold | undefined
     let notice: Notice | undefined
     try {
       hold = await desk.ledger.read(id)
+      if (hold?.state !== 'pending') left(id)
       if (hold === undefined) return undefined
       const concerned = channel.concerns(hold)
       if (!concerned && !marksOf(hold).some(isLoud)) return undefined
       notice = await readNotice(desk, hold, channel.name)
+      const hasNews = marksOf(hold).slice(notice?.marks ?? 0).some(isOwnNews)
+      if (hold.state !== 'pending' && notice?.with !== undefined && !hasNews) return undefined // it never had a message
+      const speaker = concerned && hold.state === 'pending' ? crowds.speakerFor(hold, notice) : id
+      if (speaker !== id && !hasNews) return void (await leaveToSpeaker(hold, notice, speaker))
+      if (speaker !== id) left(id)
+      const gathering = notice === undefined ? crowds.gatheringMs(id) : 0
+      if (gathering > 0) return { inMs: gathering, failed: false }
+      const told = notice?.with === undefined ? notice : undefined
       const now = await desk.now()
       const half = (hold.openedAt + hold.deadline) / 2
-      const occasion = occasionFor(hold, notice, { concerned, now, half })
+      const alike = crowds.othersOf(id)
+      const occasion = occasionFor(hold, told, { concerned, now, half, alike })
       if (occasion !== undefined) {
-        const memory = await channel.show({ hold: concerned ? hold : withoutAction(hold), occasion, memory: notice?.memory }, AbortSignal.any([closing, AbortSignal.timeout(channel.timeoutMs)]))
+        const memory = await channel.show({ hold: concerned ? hold : withoutAction(hold), occasion, memory: told?.memory, alike }, AbortSignal.any([closing, AbortSignal.timeout(channel.timeoutMs)]))
         shown++
         lastError = undefined
-        const reminded = notice?.reminded === true || now >= half
+        const reminded = told?.reminded === true || now >= half
         // What was marked has been told; that the state is another one comes after it.
-        const more = occasion !== 'change' && occasion !== 'reminder' && notice !== undefined && notice.state !== hold.state
-        await writeNotice(desk, hold, channel.name, { revision: more ? notice!.revision : hold.revision, at: now, marks: marksOf(hold).length, state: hold.state, ...(memory === undefined ? {} : { memory }), ...(reminded ? { reminded } : {}) })
+        const more = isMark(occasion) && told !== undefined && told.state !== hold.state
+        await writeNotice(desk, hold, channel.name, { revision: more ? told.revision : hold.revision, at: now, marks: marksOf(hold).length, state: hold.state, ...(alike > 0 ? { alike } : {}), ...(memory === undefined ? {} : { memory }), ...(reminded ? { reminded } : {}) })
         if (more && concerned) return { inMs: 0, failed: false }
       }
       return concerned && hold.state === 'pending' && now < half ? { inMs: half - now, failed: false } : undefined
@@ -158,8 +193,9 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
   const size = (): number => lanes.reduce((sum, lane) => sum + lane.size(), 0)
   return {
     add: (id) => {
-      if (size() < mostWaiting) lanes[(id.codePointAt(id.length - 1) ?? 0) % lanes.length]?.add(id)
+      if (size() < mostWaiting) laneOf(id)?.add(id)
     },
+    begin: () => crowds.forget(),
     state: () => ({ channel: channel.name, kind: channel.kind, waiting: size(), shown, ...(lastError === undefined ? {} : { lastError }), ...(closed ? { closed: true as const } : {}) }),
     async [Symbol.asyncDispose]() {
       await Promise.all(lanes.map((lane) => lane.ended))
@@ -171,14 +207,18 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
 /** These are everybody's concern. */
 const loud: ReadonlySet<Mark['what']> = new Set(['broke-glass', 'review-overdue', 'reviewed'])
 const isLoud = ({ what }: Mark): boolean => loud.has(what)
+/** That all of a crowd escalate at once is no news of each. */
+const isOwnNews = ({ what }: Mark): boolean => what !== 'escalated'
+const isMark = (occasion: Occasion): boolean => occasion !== 'change' && occasion !== 'reminder' && occasion !== 'alike'
 
 /** What there is to tell, if anything. Of several marks that were not told the last loud one is, or else the last one. */
-const occasionFor = (hold: Hold, notice: Notice | undefined, { concerned, now, half }: { readonly concerned: boolean; readonly now: number; readonly half: number }): Occasion | undefined => {
+const occasionFor = (hold: Hold, notice: Notice | undefined, { concerned, now, half, alike }: { readonly concerned: boolean; readonly now: number; readonly half: number; readonly alike: number }): Occasion | undefined => {
   const untold = marksOf(hold).slice(notice?.marks ?? 0)
   const mark = untold.findLast(isLoud) ?? (concerned ? untold.at(-1) : undefined)
   if (mark !== undefined || !concerned) return mark?.what
   if (notice === undefined || notice.revision < hold.revision) return 'change'
-  return hold.state === 'pending' && now >= half && now < hold.deadline && notice.reminded !== true ? 'reminder' : undefined
+  if (hold.state === 'pending' && now >= half && now < hold.deadline && notice.reminded !== true) return 'reminder'
+  return alike > (notice.alike ?? 0) ? 'alike' : undefined
 }
 
 /** For those whom the hold is no concern of: that it happened, at which service, and to whom. What is not named here is left out. */
@@ -186,66 +226,4 @@ const withoutAction = ({ id, code, revision, state, caller, action, terms, polic
   const { protocol, service, verb, verbs, effect, digest } = action
   const bare = { protocol, service, verb, verbs, effect, digest, resources: [], tags: [], text: '', textCut: true, facts: {}, shape: '' }
   return { id, code, revision, state, caller, action: bare, terms, matched: [], policyVersion, votes: [], openedAt, deadline, ...defined({ marks, runBy, settledAt }) }
-}
-
-interface Lane {
-  add(id: string): void
-  size(): number
-  readonly ended: Promise<void>
-}
-
-/** One hold after the other: those with news in the order in which it came, those to be looked at again when their time has come. */
-const makeLane = (look: (id: string, tries: number) => Promise<{ readonly inMs: number; readonly failed: boolean } | undefined>, speaks: () => boolean, closing: AbortSignal): Lane => {
-  const fresh = new Set<string>()
-  const later = new Map<string, { readonly at: number; readonly tries: number }>()
-  let wake: (() => void) | undefined
-
-  const next = (): { readonly id: string; readonly tries: number } | undefined => {
-    for (const id of fresh) {
-      fresh.delete(id)
-      later.delete(id)
-      return { id, tries: 0 }
-    }
-    const now = performance.now()
-    for (const [id, { at, tries }] of later) {
-      if (at > now) continue
-      later.delete(id)
-      return { id, tries }
-    }
-    return undefined
-  }
-
-  const idle = async (): Promise<void> => {
-    const soonest = Math.min(...[...later.values()].map(({ at }) => at))
-    const timer = new AbortController()
-    await Promise.race([
-      new Promise<void>((resolve) => (wake = resolve)),
-      ...(Number.isFinite(soonest) ? [pause(Math.min(2 ** 31 - 1, Math.max(1, soonest - performance.now())), undefined, { signal: timer.signal, ref: false }).catch(() => {})] : []),
-    ])
-    wake = undefined
-    timer.abort()
-  }
-
-  const run = async (): Promise<void> => {
-    while (!closing.aborted) {
-      const job = next()
-      if (job === undefined) {
-        await idle()
-        continue
-      }
-      if (!speaks()) continue // the replica that begins to speak looks at everything
-      const again = await look(job.id, job.tries)
-      if (again !== undefined) later.set(job.id, { at: performance.now() + again.inMs, tries: again.failed ? job.tries + 1 : job.tries })
-    }
-  }
-
-  closing.addEventListener('abort', () => wake?.(), { once: true })
-  return {
-    add(id) {
-      fresh.add(id)
-      wake?.()
-    },
-    size: () => fresh.size + later.size,
-    ended: run(),
-  }
 }

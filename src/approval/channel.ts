@@ -1,7 +1,7 @@
 import type { Hold, Mark } from '../model/hold.ts'
 
-/** `reminder`: half of the time to decide is over. Anything else is what has been marked on the hold. */
-export type Occasion = 'change' | 'reminder' | Mark['what']
+/** `reminder`: half of the time to decide is over. `alike`: more like it wait than before. Anything else is what has been marked on the hold. */
+export type Occasion = 'change' | 'reminder' | 'alike' | Mark['what']
 
 /** One look at a hold that a channel is to pass on. */
 export interface Showing {
@@ -9,6 +9,8 @@ export interface Showing {
   readonly occasion: Occasion
   /** What it said to remember the last time it showed this hold: where its message stands. */
   readonly memory: string | undefined
+  /** So many others wait that differ in nothing but values, of which nothing is shown: where to look at them is for the message to say. None, if absent. */
+  readonly alike?: number
 }
 
 /** Where news of holds goes: a chat, a pager, somebody's endpoint. A message is a view of a hold; that it does not arrive changes nothing. */
@@ -19,6 +21,8 @@ export interface Channel extends AsyncDisposable {
   readonly retriesMs: readonly number[]
   /** How long one try may take. */
   readonly timeoutMs: number
+  /** Holds of one caller that are alike and come within this after each other are told by one message, that of the first. Each has its own, if absent or 0. */
+  readonly groupWithinMs?: number
   /** Which holds it hears of. Where somebody broke the glass it hears of all, of others without what the action is: then its text is empty and counts as cut. */
   concerns(hold: Hold): boolean
   /**

@@ -12,6 +12,10 @@ export interface Notice {
   /** How many marks of the hold it has been told of, and in which state the hold was then. */
   readonly marks?: number
   readonly state?: HoldState
+  /** Not told by itself: the message of that hold speaks of it. */
+  readonly with?: string
+  /** For how many others its message speaks. */
+  readonly alike?: number
   /** Tries for the next revision failed. */
   readonly trouble?: 'late' | 'lost'
 }
@@ -35,11 +39,19 @@ export const writeNotice = async ({ store, seal, options }: Pick<Desk, 'store' |
 }
 
 /** Who was reached, and who was not. */
-export const reachesOf = async (desk: Pick<Desk, 'store' | 'seal' | 'channels'>, hold: Hold): Promise<readonly Reach[]> =>
+export const reachesOf = async (desk: Pick<Desk, 'store' | 'seal' | 'channels' | 'ledger'>, hold: Hold): Promise<readonly Reach[]> =>
   await Promise.all(
     desk.channels.filter((channel) => channel.concerns(hold)).map(async ({ name }) => {
-      const notice = await readNotice(desk, hold, name)
+      const notice = await spokenNotice(desk, hold, name)
       if (notice === undefined) return { channel: name, state: 'waiting' as const }
       return { channel: name, state: notice.trouble ?? 'shown', ...(notice.revision > 0 ? { at: notice.at } : {}) }
     }),
   )
+
+/** Its own, or that of the hold whose message speaks of it. */
+const spokenNotice = async (desk: Pick<Desk, 'store' | 'seal' | 'ledger'>, hold: Hold, channel: string): Promise<Notice | undefined> => {
+  const notice = await readNotice(desk, hold, channel)
+  if (notice?.with === undefined) return notice
+  const speaker = await desk.ledger.read(notice.with).catch(() => undefined)
+  return speaker && (await readNotice(desk, speaker, channel))
+}

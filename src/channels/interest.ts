@@ -8,3 +8,6 @@ export const concerns = ({ services, tags, groups }: Interest, hold: Hold): bool
   (groups === undefined || groupsAsked(hold).some((group) => groups.includes(group)))
 
 export const holdUrl = (consoleUrl: string, hold: Hold): string => `${consoleUrl}/holds/${hold.id}`
+
+/** What waits for whoever looks. */
+export const listUrl = (consoleUrl: string): string => `${consoleUrl}/?tab=needs`

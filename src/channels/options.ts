@@ -21,6 +21,8 @@ export interface ChannelOptions {
   readonly name: string
   readonly interest: Interest
   readonly timeoutMs: number
+  /** Holds of one caller that are alike and come within this after each other are told by one message; each by its own, if absent or 0. */
+  readonly groupWithinMs?: number
   /** Whether the name may resolve to an address inside the company. Loopback, too. */
   readonly privateAddresses: boolean
 }

@@ -81,7 +81,7 @@ const grantEnds: Readonly<Record<GrantEnd, string>> = { 'used-up': 'is used up',
 
 /** What an occasion is about, in a line of our own; `undefined` for a change, which the state tells. */
 export const occasionText = (hold: Hold, occasion: Occasion): string | undefined => {
-  if (occasion === 'change') return undefined
+  if (occasion === 'change' || occasion === 'alike') return undefined
   if (occasion === 'reminder') return 'Nobody has decided, and half of the time is over.'
   const mark = marksOf(hold).findLast(({ what }) => what === occasion)
   if (mark === undefined) return undefined
@@ -93,6 +93,9 @@ export const occasionText = (hold: Hold, occasion: Occasion): string | undefined
   if (mark.what === 'grant-ended') return `The grant given with it ${grantEnds[mark.end]}; ${mark.used} of ${hold.granted?.times ?? mark.used} were used.`
   return `${personText(mark.by)} has reviewed how the glass was broken.`
 }
+
+/** What a message says of those that it speaks for. */
+export const alikeText = (alike: number): string => `${alike} more like it ${alike === 1 ? 'waits' : 'wait'}, not shown here: look at ${alike === 1 ? 'it' : 'them'} in the console`
 
 /** What comes next, and when, for a hold that is not settled. */
 export const endOf = (hold: Hold): number | undefined => (isOpen(hold.state) ? (hold.state === 'approved' ? (hold.runBy ?? hold.deadline) : hold.deadline) : undefined)

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { duration, flag, secret, secretFile, text, texts } from './fields.ts'
+import { duration, durationOrNone, flag, secret, secretFile, text, texts } from './fields.ts'
 
 /* Where news of holds goes. */
 
@@ -11,6 +11,9 @@ const common = {
   timeout: duration('For one message.', '15s'),
   'private-addresses': flag('Whether the name may lead to an address inside the company, or to this machine.', false),
 }
+
+/** A program that decides wants to hear of each; people want to hear of a flood once. */
+const group = (standard: '0s' | '10s') => durationOrNone('Holds of one caller that differ in nothing but values and come within so long after each other are told by one message, which shows the first and says how many more wait. 0s: each has its own.', standard)
 
 const payload = (standard: 'none' | 'summary') => z.enum(['none', 'summary', 'outline', 'full']).default(standard).describe('How much of a hold leaves the house: that there is one and where to look at it; who asks for what, by which rules; its text as well, without the values in it; its text.')
 
@@ -24,6 +27,7 @@ export const channel = z
       'secret-file': secretFile('secret').optional(),
       'previous-secret': secret('Signs beside `secret` until every receiver has changed over.').optional(),
       'previous-secret-file': secretFile('previous-secret').optional(),
+      'group-within': group('0s'),
       ...common,
     }),
     z.strictObject({
@@ -32,6 +36,7 @@ export const channel = z
       'routing-key': secret('The integration key.').optional(),
       'routing-key-file': secretFile('routing-key').optional(),
       severity: z.enum(['critical', 'error', 'warning', 'info']).default('warning').describe('Of the incident.'),
+      'group-within': group('10s'),
       ...common,
     }),
     z.strictObject({
@@ -51,6 +56,7 @@ export const channel = z
       'shared-channel': flag('Whether it may be a channel that is shared with another company.', false),
       'link-max-age': duration('Then people say anew whose an account is.', '30d'),
       'groups-max-age': duration('Whoever has not come to the console, or with a token to the API, for so long does not decide in the chat.', '24h'),
+      'group-within': group('10s'),
       ...common,
     }),
     z.strictObject({
@@ -58,6 +64,7 @@ export const channel = z
       url: secret('Address of the hook: whoever knows it can post there.').optional(),
       'url-file': secretFile('url').optional(),
       payload: payload('none'),
+      'group-within': group('10s'),
       ...common,
     }),
     z.strictObject({
@@ -81,6 +88,7 @@ export const channel = z
         })
         .prefault({})
         .describe('For sovereign clouds: where the Bot Connector is.'),
+      'group-within': group('10s'),
       ...common,
     }),
   ])

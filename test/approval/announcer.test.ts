@@ -8,7 +8,7 @@ import type { Hold } from '../../src/model/hold.ts'
 import { until } from '../support/until.ts'
 import { agent, alice, ballot, bob, caller, makeWorld, requirement, terms, type Replica, type World } from './world.ts'
 
-const quick = { beatMs: 20, leaseMs: 400, storeRetryMs: 20 }
+const quick = { beatMs: 20, leaseMs: 400, storeRetryMs: 20, gatherMs: 300, handOnMs: 50 }
 
 interface Told {
   readonly id: string

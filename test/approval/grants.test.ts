@@ -271,7 +271,7 @@ describe('grants', () => {
       [Symbol.asyncDispose]: async () => {},
     }
     const told = await world.replica('told', {}, (store) => store, [channel])
-    await using _announcer = told.life.announce({ beatMs: 20, leaseMs: 500, storeRetryMs: 50 })
+    await using _announcer = told.life.announce({ beatMs: 20, leaseMs: 500, storeRetryMs: 50, gatherMs: 50, handOnMs: 50 })
     const { detail } = await refused(ask(like('POST /invoices/1')))
     await until('the hold to be told', () => heard.includes('pending'))
     await world.a.life.vote(detail.hold!.id, ballot(alice, detail.hold!, { grant: { times: 1, withinMs: hour } }))

@@ -26,7 +26,12 @@ export const tokenState = 'a service-account token of svc-a exists'
 
 const usesTls = ({ item }: Run): boolean => isTree(item['http']) && item['http']['sni'] !== undefined
 
-const usesSlack = ({ item }: Run): boolean => 'slack' in item || / Slack/.test(String(item['do'])) || list(item['steps']).some((step) => isTree(step) && ((isTree(step['send']) && 'slack' in step['send']) || (isTree(step['approve']) && step['approve']['via'] === 'slack') || (isTree(step['fault']) && step['fault']['target'] === 'slack')))
+/** Where it counts how often people are told. */
+const tellsPeople = ({ expect }: Run): boolean => list(expect['that']).some((sentence) => /^one notification/.test(String(sentence)))
+
+const usesSlack = (run: Run): boolean => tellsPeople(run) || speaksOfSlack(run)
+
+const speaksOfSlack = ({ item }: Run): boolean => 'slack' in item || / Slack/.test(String(item['do'])) || list(item['steps']).some((step) => isTree(step) && ((isTree(step['send']) && 'slack' in step['send']) || (isTree(step['approve']) && step['approve']['via'] === 'slack') || (isTree(step['fault']) && step['fault']['target'] === 'slack')))
 
 /** What of the arrangement is not in `given`: two runs with another one need two worlds. */
 export const arrangementKey = (run: Run): string => (usesTls(run) ? 'tls' : '')

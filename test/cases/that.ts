@@ -145,13 +145,26 @@ const ranForRequester = async (sender: Sender): Promise<{ readonly hold: string 
 
 const checks: Readonly<Record<string, Check>> = {
   ...loginSentences,
+  'one notification per group of equal shape, not one per hold': async ({ world, sender }) => {
+    const { fake } = world.slack ?? fail('nobody is told')
+    const other = sender.exchanges.find(({ ref }) => ref === 'rb')?.hold ?? fail('the other request was not held')
+    const about = (text: RegExp | string): number => fake.messages.filter(({ blocks }) => (typeof text === 'string' ? JSON.stringify(blocks).includes(text) : text.test(JSON.stringify(blocks)))).length
+    await until('the others to be counted', () => about(/\b19 more like it wait/) === 1 && about(other) === 1)
+    const told = fake.messages.length
+    demand(told === 2, `people were told ${told} times`)
+    const held = world.events().flatMap((event) => (event.type === 'held' ? [event.hold] : []))
+    const shown = held.filter((hold) => about(hold) > 0)
+    demand(held.length === 21 && shown.length === 2, `of ${held.length} holds ${shown.length} are shown`)
+  },
   'never an automatic approval': (seen) => {
     const voters = eventsOf(seen).flatMap((event) => (event.type === 'voted' ? [event.vote.by] : []))
     const runs = eventsOf(seen).filter(({ type }) => type === 'released').length
     demand(voters.every(({ kind, subject }) => kind === 'human' && subject === 'u-appr-a') && runs <= voters.length, 'it was approved by nobody')
   },
-  'retry-after was honoured': ({ world }) => {
-    const posted = world.slack?.fake.calls.filter((method) => method === 'chat.postMessage').length
+  'retry-after was honoured': async ({ world }) => {
+    const calls = (): number => world.slack?.fake.calls.filter((method) => method === 'chat.postMessage').length ?? 0
+    await until('Slack to be called', () => calls() > 0)
+    const posted = calls()
     demand(posted === 1, `Slack was called ${posted} times although it had asked for time`)
   },
   'the escalation went to the next channel after 5 minutes': (seen) => {

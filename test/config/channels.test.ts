@@ -12,7 +12,7 @@ test('channels, with what is said and what is not', async () => {
   const [hook] = (await folder.config(withChannel('kind: webhook, url: "https://hooks.example.com/x", secret: "${env:KEY}", payload: summary, only: { services: [orders-api], tags: [pii] }'), { KEY: key })).channels
   assert.ok(hook?.kind === 'webhook')
   assert.equal(hook.secrets[0]?.reveal(), key)
-  assert.deepEqual({ ...hook, secrets: [] }, { kind: 'webhook', name: 'ops', url: 'https://hooks.example.com/x', interest: { services: ['orders-api'], tags: ['pii'] }, timeoutMs: 15_000, privateAddresses: false, payload: 'summary', secrets: [] })
+  assert.deepEqual({ ...hook, secrets: [] }, { kind: 'webhook', name: 'ops', url: 'https://hooks.example.com/x', interest: { services: ['orders-api'], tags: ['pii'] }, timeoutMs: 15_000, groupWithinMs: 0, privateAddresses: false, payload: 'summary', secrets: [] })
   const [pager] = (await folder.config(withChannel('kind: pagerduty, routing-key: "${env:KEY}"'), { KEY: 'R0UTE' })).channels
   assert.ok(pager?.kind === 'pagerduty')
   assert.deepEqual([pager.url, pager.severity, pager.routingKey.reveal(), pager.interest], ['https://events.pagerduty.com/v2/enqueue', 'warning', 'R0UTE', {}])

@@ -31,7 +31,7 @@ export interface Place extends AsyncDisposable {
   readonly mostBytes: number
 }
 
-const quick = { beatMs: 20, leaseMs: 400, storeRetryMs: 20 }
+const quick = { beatMs: 20, leaseMs: 400, storeRetryMs: 20, gatherMs: 300, handOnMs: 50 }
 const waitMs = 15_000
 
 /** What every channel keeps, whatever it talks to. */
@@ -51,9 +51,9 @@ export const channelContract = (kind: string, open: () => Promise<Place>): void 
       await world[Symbol.asyncDispose]()
     })
 
-    const announce = async (name: string): Promise<{ readonly replica: Replica; readonly announcer: Announcer }> => {
+    const announce = async (name: string, over: Partial<Channel> = {}): Promise<{ readonly replica: Replica; readonly announcer: Announcer }> => {
       // Tries are soon, so that an outage is over when its tests are.
-      const channel = { ...place.connect(), retriesMs: [50, 50, 50, 50] }
+      const channel = { ...place.connect(), retriesMs: [50, 50, 50, 50], ...over }
       const replica = await world.replica(name, {}, undefined, [channel])
       const announcer = replica.life.announce(quick)
       announcers.push(announcer)
@@ -104,6 +104,31 @@ export const channelContract = (kind: string, open: () => Promise<Place>): void 
       assert.equal(await show(memory), memory)
       assert.equal(place.count(hold), before)
       assert.equal(place.stands(hold), place.word('pending'))
+    })
+
+    test('a flood of one kind is told once: the first is shown, with how many more wait, and nothing of them', async () => {
+      await announce('b', { groupWithinMs: 60_000 })
+      const flood = await Promise.all(Array.from({ length: 5 }, (_, at) => world.opened(`POST /flood?n=${at}`, agent, chat)))
+      const another = await world.opened('POST /alone', caller('report-agent', { kind: 'agent', groups: ['agents'] }), chat)
+      await told(another, 'pending')
+      const shown = await until('one of them to be seen', () => { const seen = flood.filter((hold) => place.count(hold) > 0); return seen.length === 1 ? seen[0] : undefined }, waitMs)
+      const texts = (): string => place.sent.map(({ text }) => text).join('\n')
+      await until('the others to be counted', () => /\b4 more like it wait|"alike":4\b/.test(texts()), waitMs)
+      for (const hidden of flood) if (hidden !== shown) assert.ok(!texts().includes(hidden.id), 'something of another one is shown')
+      assert.equal(place.count(another), 1)
+      // One of them is decided elsewhere: it never had a message, and gets none.
+      const quiet = flood.find((hold) => hold !== shown)!
+      await world.a.life.vote(quiet.id, ballot(bob, quiet, { verdict: 'deny' }))
+      await world.a.life.vote(shown.id, ballot(bob, shown, { verdict: 'deny' }))
+      await told(shown, 'denied')
+      // Three wait on: another one speaks for them.
+      const next = await until('the next to be seen', () => flood.find((hold) => hold !== shown && place.count(hold) > 0), waitMs)
+      assert.notEqual(next, quiet)
+      await told(next, 'pending')
+      await until('the rest to be counted', () => /\b2 more like it wait|"alike":2\b/.test(texts()), waitMs)
+      assert.equal(flood.filter((hold) => place.count(hold) > 0).length, 2)
+      assert.ok(!texts().includes(quiet.id))
+      assert.deepEqual(place.wrong, [])
     })
 
     test('who asks for time gets it', async () => {

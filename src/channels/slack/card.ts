@@ -4,11 +4,11 @@ import { marksOf } from '../../approval/marks.ts'
 import type { Ruse } from '../../lib/plain-view.ts'
 import { approversIn } from '../../model/decision.ts'
 import { isOpen, type Hold, type Vote } from '../../model/hold.ts'
-import { holdUrl } from '../interest.ts'
+import { holdUrl, listUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { ruseText } from '../ruses.ts'
 import { shownAction } from '../shown-action.ts'
-import { accountText, endOf, headline, impactText, occasionText, personText, planText, said, stateText, timeText, votesOf } from '../words.ts'
+import { accountText, alikeText, endOf, headline, impactText, occasionText, personText, planText, said, stateText, timeText, votesOf } from '../words.ts'
 import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block } from './blocks.ts'
 
 /** Named in every vote beside the hash of what was shown. To be raised with every change of what this file renders. */
@@ -72,7 +72,8 @@ export const buttonValue = ({ id, action }: Hold): string => `${id}.${action.dig
 
 const opening = (hold: Hold): string => (hold.state === 'pending' ? 'Approval wanted' : stateText(hold.state))
 
-export const makeCard = (hold: Hold, style: CardStyle): Card => {
+/** `alike`: for how many others it speaks. Its buttons are for the one that it shows. */
+export const makeCard = (hold: Hold, style: CardStyle, alike = 0): Card => {
   const { payload } = style
   const what = payload === 'none' ? `${opening(hold)}: ${hold.code}` : `${opening(hold)}: ${headline(hold)} at ${said(hold.action.service)}`
   const end = endOf(hold)
@@ -85,6 +86,7 @@ export const makeCard = (hold: Hold, style: CardStyle): Card => {
       ...(payload === 'none' ? [] : verdicts(hold)),
       ...(end === undefined ? [] : [timeContext(hold.state === 'approved' ? 'Run by' : 'Decide by', end)]),
       context(hold.code, hold.action.digest, ...(payload === 'none' ? [] : [`policy ${said(hold.policyVersion).slice(0, 19)}`])),
+      ...(alike > 0 ? [paragraph(`${alikeText(alike)}.`), actions(button(actionIds.list, 'Open the list', { url: listUrl(style.consoleUrl) }))] : []),
       ...foot(hold, style),
     ],
   }
@@ -146,7 +148,7 @@ const verdicts = (hold: Hold): readonly Block[] => {
 }
 
 /** What Slack calls a click on each of them. */
-export const actionIds = { approve: 'countersign.approve', deny: 'countersign.deny', open: 'countersign.open' } as const
+export const actionIds = { approve: 'countersign.approve', deny: 'countersign.deny', open: 'countersign.open', list: 'countersign.list' } as const
 
 const foot = (hold: Hold, style: CardStyle): readonly Block[] => {
   const open = button(actionIds.open, isOpen(hold.state) ? 'Open full review' : 'Open', { url: holdUrl(style.consoleUrl, hold) })

@@ -58,16 +58,17 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
     }
   }
 
-  const cardOf = (hold: Hold, payload: Payload): Card => makeCard(hold, { payload, consoleUrl: consoleUrl(), interactive: options.interactivity !== undefined && concerns(options.interest, hold) })
+  const cardOf = ({ hold, alike }: Showing, payload: Payload): Card => makeCard(hold, { payload, consoleUrl: consoleUrl(), interactive: options.interactivity !== undefined && concerns(options.interest, hold) }, alike)
 
   /** A card that Slack does not take must not hide the hold: then it is told that there is one, and where to look at it. */
-  const say = async (method: string, values: Readonly<Record<string, unknown>>, { hold }: Showing, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> => {
+  const say = async (method: string, values: Readonly<Record<string, unknown>>, showing: Showing, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> => {
+    const { hold } = showing
     try {
-      return await call(method, { ...values, ...cardOf(hold, options.payload) }, signal)
+      return await call(method, { ...values, ...cardOf(showing, options.payload) }, signal)
     } catch (error) {
       if (!(error instanceof SlackNo) || !untaken.has(error.code) || options.payload === 'none') throw error
       log.warn({ channel: options.name, hold: hold.id, cause: error.message }, 'Slack does not take the card of a hold: it is told without what it is')
-      return await call(method, { ...values, ...cardOf(hold, 'none') }, signal)
+      return await call(method, { ...values, ...cardOf(showing, 'none') }, signal)
     }
   }
 
@@ -116,6 +117,7 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
     delivery,
     retriesMs: [5 * second, 15 * second, 30 * second, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute, 60 * minute],
     timeoutMs: options.timeoutMs,
+    groupWithinMs: options.groupWithinMs ?? 0,
     concerns: (hold) => concerns(options.interest, hold),
     show,
     [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),

@@ -17,21 +17,21 @@ export interface TeamsBot extends Channel {
   readonly options: TeamsBotOptions
   readonly connector: Connector
   /** The card of a hold as it is now. */
-  messageOf(hold: Hold): Message
+  messageOf(hold: Hold, alike?: number): Message
 }
 
 /** One message for each hold, brought up to date until its result stands in it. */
 export const makeTeamsBot = (options: TeamsBotOptions, consoleUrl: () => string, log: Log): TeamsBot => {
   const delivery = makeDelivery(options)
   const connector = makeConnector(options, delivery)
-  const messageOf = (hold: Hold): Message => ({ card: cardOf({ hold, payload: options.payload, consoleUrl: consoleUrl(), decides: concerns(options.interest, hold) }), summary: `${stateText(hold.state)}: ${hold.code}` })
+  const messageOf = (hold: Hold, alike = 0): Message => ({ card: cardOf({ hold, alike, payload: options.payload, consoleUrl: consoleUrl(), decides: concerns(options.interest, hold) }), summary: `${stateText(hold.state)}: ${hold.code}` })
 
-  const post = async (hold: Hold, signal: AbortSignal): Promise<string> => JSON.stringify(await connector.post(options.conversation, messageOf(hold), signal))
+  const post = async ({ hold, alike }: Showing, signal: AbortSignal): Promise<string> => JSON.stringify(await connector.post(options.conversation, messageOf(hold, alike), signal))
 
   /** Whether the message is still there. */
-  const update = async (copy: Copy, hold: Hold, signal: AbortSignal): Promise<boolean> => {
+  const update = async (copy: Copy, { hold, alike }: Showing, signal: AbortSignal): Promise<boolean> => {
     try {
-      await connector.update(copy, messageOf(hold), signal)
+      await connector.update(copy, messageOf(hold, alike), signal)
       return true
     } catch (error) {
       if (!(error instanceof Declined) || error.status !== 404) throw error
@@ -40,12 +40,13 @@ export const makeTeamsBot = (options: TeamsBotOptions, consoleUrl: () => string,
     }
   }
 
-  const show = async ({ hold, occasion, memory }: Showing, signal: AbortSignal): Promise<string | undefined> => {
+  const show = async (showing: Showing, signal: AbortSignal): Promise<string | undefined> => {
+    const { hold, occasion, memory } = showing
     const copy = readCopy(memory)
     const said = occasionText(hold, occasion)
-    if (copy === undefined) return isOpen(hold.state) || said !== undefined ? await post(hold, signal) : memory
+    if (copy === undefined) return isOpen(hold.state) || said !== undefined ? await post(showing, signal) : memory
     // Whoever deletes the message must not hide the hold.
-    if (!(await update(copy, hold, signal))) return hold.state === 'pending' || said !== undefined ? await post(hold, signal) : memory
+    if (!(await update(copy, showing, signal))) return hold.state === 'pending' || said !== undefined ? await post(showing, signal) : memory
     // A message that changes tells nobody that it has.
     if (said !== undefined) await connector.reply(copy, `${hold.code}: ${said}`, signal)
     return memory
@@ -59,6 +60,7 @@ export const makeTeamsBot = (options: TeamsBotOptions, consoleUrl: () => string,
     kind: options.kind,
     retriesMs: chatRetriesMs,
     timeoutMs: options.timeoutMs,
+    groupWithinMs: options.groupWithinMs ?? 0,
     concerns: (hold) => concerns(options.interest, hold),
     show,
     [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),

@@ -6,10 +6,10 @@ import { plainView } from '../../lib/plain-view.ts'
 import { cutAt, visibleRaw } from '../../lib/visible.ts'
 import { approversIn, type Assurance } from '../../model/decision.ts'
 import { isOpen, type Hold } from '../../model/hold.ts'
-import { holdUrl } from '../interest.ts'
+import { holdUrl, listUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { shownAction } from '../shown-action.ts'
-import { endOf, headline, impactText, occasionText, planText, stateText, targetText, timeText, votesOf } from '../words.ts'
+import { alikeText, endOf, headline, impactText, occasionText, planText, stateText, targetText, timeText, votesOf } from '../words.ts'
 
 /*
  * Adaptive Cards 1.5. A `TextBlock` or a fact reads markdown, so there is none here: every text stands in a `TextRun`, which
@@ -164,6 +164,8 @@ export interface CardOf {
   readonly consoleUrl: string
   /** Whether answers can come back from where it is shown. */
   readonly decides: boolean
+  /** For how many others it speaks. Its buttons are for the one that it shows. */
+  readonly alike?: number
   /** What it is shown for, where that is more than that it has changed. */
   readonly occasion?: Occasion
 }
@@ -188,7 +190,7 @@ const foot = ({ action: { digest }, policyVersion }: Hold): readonly Part[] =>
   [digest.slice(0, 39), digest.slice(39), `policy ${policyVersion.slice(0, 19)}`].map((text, at) => line([run(text, { isSubtle: true, size: 'Small', fontType: 'Monospace' })], { spacing: at === 0 ? 'Medium' : 'None' }))
 
 export const cardOf = (about: CardOf): Card => {
-  const { hold, payload, consoleUrl, decides } = about
+  const { hold, payload, consoleUrl, decides, alike = 0 } = about
   const end = endOf(hold)
   const card: Card = {
     type: 'AdaptiveCard',
@@ -202,6 +204,7 @@ export const cardOf = (about: CardOf): Card => {
       ...(payload === 'none' ? [] : facts(hold)),
       ...(payload === 'full' || payload === 'outline' ? [...touched(hold, payload), ...exact(hold, payload).parts] : []),
       ...(end === undefined ? [] : fact(hold.state === 'approved' ? 'Must run by' : 'Decide by', timeText(end))),
+      ...(alike > 0 ? [warning(`${alikeText(alike)}.`)] : []),
       ...(decides ? hint(hold, payload) : []),
       ...foot(hold),
     ],
@@ -209,6 +212,7 @@ export const cardOf = (about: CardOf): Card => {
       ...(decides && mayApprove(hold, payload) ? [execute(hold, 'approve', 'positive', hold.terms.askReason ? 'Reason (the rule asks for one)' : 'Reason (optional)')] : []),
       ...(decides && payload !== 'none' && hold.state === 'pending' ? [execute(hold, 'deny', 'destructive', 'Reason, which the requester reads')] : []),
       { type: 'Action.OpenUrl', title: isOpen(hold.state) ? 'Open full review' : 'Open', url: holdUrl(consoleUrl, hold) },
+      ...(alike > 0 ? [{ type: 'Action.OpenUrl', title: 'Open the list', url: listUrl(consoleUrl) }] : []),
     ],
   }
   // Long names in every place: then it says only that there is something.

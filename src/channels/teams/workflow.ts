@@ -15,10 +15,10 @@ export const chatRetriesMs: readonly number[] = [5 * second, 15 * second, minute
 export const makeTeamsWebhook = (options: TeamsWebhookOptions, consoleUrl: () => string): Channel => {
   const delivery = makeDelivery(options)
 
-  const show = async ({ hold, occasion, memory }: Showing, signal: AbortSignal): Promise<string | undefined> => {
+  const show = async ({ hold, occasion, memory, alike = 0 }: Showing, signal: AbortSignal): Promise<string | undefined> => {
     const isNews = memory !== hold.state && hold.state !== 'running' && (memory !== undefined || isOpen(hold.state))
-    if (occasion === 'change' && !isNews) return memory
-    const content = cardOf({ hold, payload: options.payload, consoleUrl: consoleUrl(), decides: false, occasion })
+    if (occasion === 'alike' || (occasion === 'change' && !isNews)) return memory
+    const content = cardOf({ hold, payload: options.payload, consoleUrl: consoleUrl(), decides: false, occasion, alike })
     const body = JSON.stringify({ type: 'message', attachments: [{ contentType: 'application/vnd.microsoft.card.adaptive', contentUrl: null, content }] })
     await delivery.send({ method: 'POST', url: options.url.reveal(), body }, signal)
     return hold.state
@@ -29,6 +29,7 @@ export const makeTeamsWebhook = (options: TeamsWebhookOptions, consoleUrl: () =>
     kind: options.kind,
     retriesMs: chatRetriesMs,
     timeoutMs: options.timeoutMs,
+    groupWithinMs: options.groupWithinMs ?? 0,
     concerns: (hold) => concerns(options.interest, hold),
     show,
     [Symbol.asyncDispose]: () => delivery[Symbol.asyncDispose](),

@@ -5,7 +5,7 @@ import { visibleRaw } from '../../lib/visible.ts'
 import type { Action } from '../../model/action.ts'
 import type { Party, Principal } from '../../model/caller.ts'
 import type { Hold, HoldState, Mark } from '../../model/hold.ts'
-import { holdUrl } from '../interest.ts'
+import { holdUrl, listUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { shownAction } from '../shown-action.ts'
 import { votesOf } from '../words.ts'
@@ -13,7 +13,7 @@ import { votesOf } from '../words.ts'
 /** The whole message stays below what receivers take. */
 const longestText = 12_000
 
-export type MessageType = 'hold.opened' | 'hold.changed' | 'hold.reminder' | `hold.${Exclude<HoldState, 'pending'>}` | `hold.${Mark['what']}`
+export type MessageType = 'hold.opened' | 'hold.changed' | 'hold.reminder' | 'hold.alike' | `hold.${Exclude<HoldState, 'pending'>}` | `hold.${Mark['what']}`
 
 export const typeOf = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): MessageType => {
   if (occasion !== 'change') return `hold.${occasion}`
@@ -22,7 +22,7 @@ export const typeOf = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): 
 }
 
 /** The same for every try, so that a receiver can tell a repeat. */
-export const messageId = ({ hold, occasion }: Pick<Showing, 'hold' | 'occasion'>): string => `${hold.id}.${hold.revision}${occasion === 'change' ? '' : `.${occasion}`}`
+export const messageId = ({ hold, occasion, alike = 0 }: Pick<Showing, 'hold' | 'occasion' | 'alike'>): string => `${hold.id}.${hold.revision}${occasion === 'change' ? '' : `.${occasion}`}${occasion === 'alike' ? `-${alike}` : ''}`
 
 const time = (at: number): string => new Date(at).toISOString()
 const named = ({ issuer, subject }: Party) => ({ issuer, subject })
@@ -52,7 +52,7 @@ const who = ({ issuer, subject, kind, name, email }: Principal) => ({ issuer, su
 
 /** What leaves the house. Values that an agent wrote are data here, with invisible characters spelled out; whoever shows them must not read them as markup. */
 export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string): string => {
-  const { hold } = showing
+  const { hold, alike = 0 } = showing
   const { action, caller } = hold
   const changedAt = Math.max(hold.openedAt, hold.settledAt ?? 0, hold.votes.at(-1)?.at ?? 0, marksOf(hold).at(-1)?.at ?? 0)
   return JSON.stringify({
@@ -66,6 +66,7 @@ export const messageOf = (showing: Showing, payload: Payload, consoleUrl: string
       digest: action.digest,
       deadline: time(hold.deadline),
       url: holdUrl(consoleUrl, hold),
+      ...(alike > 0 ? { alike, list: listUrl(consoleUrl) } : {}),
       ...defined({ mark: markOf(hold, showing.occasion, payload !== 'none') }),
       ...(payload === 'none' ? {} : {
         service: action.service,

@@ -26,6 +26,7 @@ export const makeWebhook = (options: WebhookOptions, consoleUrl: () => string, d
     kind: options.kind,
     retriesMs: [5_000, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour],
     timeoutMs: options.timeoutMs,
+    groupWithinMs: options.groupWithinMs ?? 0,
     concerns: (hold) => concerns(options.interest, hold),
     async show(showing, signal) {
       const body = messageOf(showing, options.payload, consoleUrl())
