@@ -27,7 +27,7 @@ export const tokenState = 'a service-account token of svc-a exists'
 const usesTls = ({ item }: Run): boolean => isTree(item['http']) && item['http']['sni'] !== undefined
 
 /** Where it counts how often people are told. */
-const tellsPeople = ({ expect }: Run): boolean => list(expect['that']).some((sentence) => /^one notification/.test(String(sentence)))
+const tellsPeople = ({ expect }: Run): boolean => list(expect['that']).some((sentence) => String(sentence).startsWith('one notification'))
 
 const usesSlack = (run: Run): boolean => tellsPeople(run) || speaksOfSlack(run)
 
