@@ -68,6 +68,8 @@ export interface GateParts {
 export const makeGate = ({ policies, approvals, vault, journal, recordBefore, receipts, trace }: GateParts): Gate => {
   const reasonsFor = (caller: Caller, action: Action) => defined({ reasons: policies().reasons(caller, action, Date.now()) })
 
+  const traceStart = (attempt: string, { service, verb }: Action): void => trace?.({ attempt, service, verb }, 'an action is asked for')
+
   const decided = async (id: string, request: GateRequest, inspect: Attempt['inspect']): Promise<GateRequest & { readonly decision: Decision }> => {
     let { action, wait } = request
     const { caller } = request
@@ -92,6 +94,7 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
     const id = randomUUID()
     const { caller } = request
     let { action } = request
+    traceStart(id, action)
     try {
       const { decision, wait, ...found } = await decided(id, request, inspect)
       ;({ action } = found)
@@ -107,7 +110,7 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
     const id = randomUUID()
     let { caller, action, wait } = request
     let approval: Approval | undefined
-    trace?.({ attempt: id, service: action.service, verb: action.verb }, 'an action is asked for')
+    traceStart(id, action)
     try {
       const first = await decided(id, request, attempt.inspect)
       ;({ action, wait } = first)
@@ -145,13 +148,15 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
     try {
       const lent = vault.lend(permit)
       const credential = lent instanceof Promise ? await lent : lent
+      const loan = credential.lease === undefined ? undefined : { attempt: permit.attempt, service: permit.action.service, lease: credential.lease, ...defined({ hold }) }
       try {
+        if (loan !== undefined) await journal.append({ type: 'credential-lent', ...loan, caller: records.caller }, 'queued') // stands before the start, so it is as durable
         await recordBefore({ type: 'started', ...records, decision: decisionRecord(permit.decision), ...defined({ hold, grant, lease: credential.lease }) }, approval ? 'held' : permit.action.effect) // recorded before the effect, or nothing runs
         recorded = ran = true
         outcome = await attempt.run(permit, credential)
         return outcome
       } finally {
-        if (Symbol.asyncDispose in credential) await credential[Symbol.asyncDispose]?.() // where nothing is given back, nothing is waited for
+        if (Symbol.asyncDispose in credential) await giveBack(credential, loan) // where nothing is given back, nothing is waited for
       }
     } catch (error) {
       recorded ||= error instanceof Refusal && error.code === 'record-unconfirmed' // it stands in the journal, and needs its end there
@@ -166,7 +171,28 @@ export const makeGate = ({ policies, approvals, vault, journal, recordBefore, re
     }
   }
 
+  /** Given back or not, it is on record which. */
+  const giveBack = async (credential: Credential, loan: Loan | undefined): Promise<void> => {
+    let cause: string | undefined
+    try {
+      await credential[Symbol.asyncDispose]?.()
+    } catch (error) {
+      cause = causeText(error) ?? 'it could not be given back'
+      throw error
+    } finally {
+      if (loan !== undefined) await journal.append({ type: 'credential-returned', ...loan, ...defined({ cause }) }, 'queued').catch(() => {})
+    }
+  }
+
   return { pass, ask }
+}
+
+/** What was lent, by the name that it has where it was issued. */
+interface Loan {
+  readonly attempt: string
+  readonly service: string
+  readonly lease: string
+  readonly hold?: string
 }
 
 /** The hold that runs with it. A grant was given with one that runs by itself. */

@@ -31,6 +31,9 @@ interface World {
   decisions: Decision[]
   journalFails?: AuditEvent['type']
   unconfirmed?: true
+  lease?: string
+  /** What was lent cannot be given back. */
+  keeps?: boolean
   obtain: Approvals['obtain']
   spend: Approvals['spend']
   run: Attempt['run']
@@ -73,7 +76,12 @@ const makeWorld = (...decisions: Decision[]) => {
     finish: async (_approval: Approval, outcome: { result: string }) => void world.log.push(`finish:${outcome.result}`),
   } as unknown as Approvals
   const policies = () => ({ decide: () => (world.decisions.length > 1 ? world.decisions.shift()! : world.decisions[0]!), reasons: () => ({ evaluator: 1, rules: [] }) }) as unknown as PolicySet
-  const vault = { lend: async () => (world.log.push('lend'), { headers: [], [Symbol.asyncDispose]: async () => void world.log.push('return') }) }
+  const vault = {
+    lend: async () => (world.log.push('lend'), { headers: [], ...(world.lease === undefined ? {} : { lease: world.lease }), [Symbol.asyncDispose]: async () => {
+      world.log.push('return')
+      if (world.keeps) throw new Error('the server is away')
+    } }),
+  }
   const gate = makeGate({ policies, approvals, vault, journal, recordBefore: async (event, weight) => {
     await journal.append(event, weight === 'read' ? 'written' : 'synced')
     if (world.unconfirmed) throw new Refusal('record-unconfirmed', 'not there in time')
@@ -104,6 +112,24 @@ test('what is on record and not confirmed does not run, and has its end on recor
     const [finished] = world.events.filter((event) => event.type === 'finished')
     if (finished?.type === 'finished') assert.equal(finished.outcome.result, 'failed')
   }
+})
+
+test('what was issued for one action is on record by its name before the start, and that it was given back or was not', async () => {
+  const { world, pass } = makeWorld(verdict('allow'))
+  world.lease = 'lease_1'
+  await pass()
+  assert.deepEqual(world.log, ['lend', 'credential-lent:queued', 'started:synced', 'run', 'return', 'credential-returned:queued', 'finished:queued'])
+  const [lent] = world.events.filter((event) => event.type === 'credential-lent')
+  assert.deepEqual(lent?.type === 'credential-lent' && [lent.lease, lent.service, lent.caller.subject], ['lease_1', action.service, caller.subject])
+  world.keeps = true
+  await assert.rejects(pass())
+  const returned = world.events.findLast((event) => event.type === 'credential-returned')
+  assert.equal(returned?.type === 'credential-returned' && returned.cause, 'the server is away')
+  world.keeps = false
+  world.journalFails = 'credential-lent'
+  const before = world.log.filter((line) => line === 'run').length
+  await assert.rejects(pass(), (error) => error instanceof Refusal && error.code === 'journal-unavailable')
+  assert.deepEqual([world.log.filter((line) => line === 'run').length, world.log.filter((line) => line === 'return').length], [before, 3])
 })
 
 test('a denied action borrows nothing, runs nothing, and carries the reason of its rule', async () => {

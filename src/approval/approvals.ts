@@ -78,6 +78,8 @@ export interface Approvals {
   /** Closes a running hold. `result` is encrypted and kept for the requester for the replay window. */
   finish(approval: Approval, outcome: Outcome, result?: Uint8Array): Promise<void>
   vote(id: string, ballot: Ballot): Promise<Hold>
+  /** A vote that a door does not let through to here, of somebody who may not vote at all or may not see the hold: on record if there is such a hold, and nothing else. */
+  voteTurnedAway(id: string, by: Caller, cause: string): Promise<void>
   withdraw(id: string, by: Caller): Promise<Hold>
   /** Asks somebody else to look, who then finds it so in the inbox. The rules say who decides, and go on saying it. */
   handOver(id: string, by: Caller, to: Successor, note?: string): Promise<Hold>

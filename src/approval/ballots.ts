@@ -85,6 +85,11 @@ const refuse = async ({ record, people }: Desk, hold: Hold, { by, brokeGlass }: 
   return (brokeGlass ? no.breakGlassRefused : no.voteRefused)(code, hold, cause, maySee(hold, by, people))
 }
 
+export const makeTurnedAway = ({ ledger, record }: Desk): Approvals['voteTurnedAway'] => async (id, by, cause) => {
+  const hold = isHoldId(id) ? await ledger.read(id) : undefined
+  if (hold !== undefined) await record({ type: 'vote-refused', ...holdSubject(hold), by: principalOf(by), refusal: 'not-eligible', cause }, 'written')
+}
+
 export const recordDropped = async ({ record }: Desk, hold: Hold, dropped: readonly Dropped[]): Promise<void> => {
   for (const { vote, cause } of dropped) await record({ type: 'vote-dropped', by: { issuer: vote.by.issuer, subject: vote.by.subject }, cause, ...holdSubject(hold) }, 'written')
 }

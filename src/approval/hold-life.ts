@@ -4,7 +4,7 @@ import type { Hold } from '../model/hold.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { makeAnnouncer, type Announcer, type AnnouncerTiming } from './announcer.ts'
 import type { Approvals } from './approvals.ts'
-import { makeVote, makeWithdraw } from './ballots.ts'
+import { makeTurnedAway, makeVote, makeWithdraw } from './ballots.ts'
 import type { Channel } from './channel.ts'
 import { endOf, recorder, type Desk } from './desk.ts'
 import { makeGrantLedger } from './grant-ledger.ts'
@@ -118,6 +118,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
     spend: makeSpend(desk),
     finish: makeFinish(desk),
     vote: makeVote(desk),
+    voteTurnedAway: makeTurnedAway(desk),
     withdraw: makeWithdraw(desk),
     handOver: makeHandOver(desk),
     review: makeReview(desk),

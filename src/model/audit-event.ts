@@ -59,6 +59,9 @@ export type AuditEvent =
   | ({ readonly type: 'decided'; readonly decision: DecisionRecord; readonly reasons?: Reasons; readonly hold?: string } & Subject)
   /** Written before the first byte goes upstream. For an action that needs no hold it carries the decision as well. */
   | ({ readonly type: 'started'; readonly decision: DecisionRecord; readonly hold?: string; readonly grant?: string; readonly lease?: string } & Subject)
+  /** A credential or a privilege that was issued for this one action, by its name where it was issued: the caller runs with it. `cause`: why it could not be given back. */
+  | { readonly type: 'credential-lent'; readonly attempt: string; readonly service: string; readonly lease: string; readonly caller: CallerRecord; readonly hold?: string }
+  | { readonly type: 'credential-returned'; readonly attempt: string; readonly service: string; readonly lease: string; readonly hold?: string; readonly cause?: string }
   | { readonly type: 'finished'; readonly attempt: string; readonly hold?: string; readonly outcome: Outcome }
   /** Closed at boot: `started` was recorded and no end was. */
   | { readonly type: 'outcome-unknown'; readonly attempt: string; readonly hold?: string; readonly digest: Digest }

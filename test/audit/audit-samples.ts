@@ -36,6 +36,8 @@ const byType: { readonly [T in AuditEventType]: readonly (AuditEvent & { readonl
     { type: 'decided', ...subject, action: { ...action, protocol: 'mcp', verb: 'mcp.tools/call', resources: [{ kind: 'tool', name: 'delete_item', access: 'write', tags: [] }] }, decision: { verdict: 'allow', matched: [], policyVersion: 'v' } },
   ],
   'started': [{ type: 'started', ...subject, decision }, { type: 'started', ...subject, action: statement, decision, hold: 'hold_1', lease: 'lease_1' }, { type: 'started', ...subject, caller: { ...caller, kind: 'human', address: '2001:db8::1', email: 'x@example.test', onBehalfOf: [] }, decision, grant: 'grant_1' }],
+  'credential-lent': [{ type: 'credential-lent', attempt: 'a', service: 'crm', lease: 'lease_1', caller, hold: 'hold_1' }],
+  'credential-returned': [{ type: 'credential-returned', attempt: 'a', service: 'crm', lease: 'lease_1' }, { type: 'credential-returned', attempt: 'a', service: 'crm', lease: 'lease_1', cause: 'the server is away' }],
   'finished': [{ type: 'finished', attempt: 'a', hold: 'hold_1', outcome: { result: 'executed', status: '200', rows: 1, bytes: 10, maskedValues: 2, ms: 2.5 } }, { type: 'finished', attempt: 'a', outcome: { result: 'failed', ms: 0, cause: 'refused' } }, { type: 'finished', attempt: 'a', outcome: { result: 'unknown', ms: 1 } }],
   'outcome-unknown': [{ type: 'outcome-unknown', attempt: 'a', digest: action.digest }],
   'refused': [{ type: 'refused', ...subject, code: 'hold-expired', cause: 'nobody came', hold: 'hold_1' }],

@@ -82,4 +82,11 @@ export const authenticated = (activity: number, who: RecordData, remarks: Remark
   own: { class_uid: 3002, user: userOf(who['subject'] === undefined ? {} : who), service: { name: application.name }, ...defined({ session: sessionOf(who), src_endpoint: who['address'] === undefined ? undefined : endpointOf(who['address']) }) },
 })
 
+/** What somebody may do for a while, and no longer. */
+export const entitled = (activity: 1 | 2, { caller, lease, service }: RecordData, remarks: Remarks = {}): Draft => ({
+  ...remarks,
+  activity,
+  own: { class_uid: 3005, user: caller === undefined ? userOf({}) : actorOf(caller).user, privileges: [text(lease) ?? 'unknown'], ...defined({ resources: text(service) === undefined ? undefined : [{ name: text(service) ?? '', type: 'service' }] }) },
+})
+
 export const lived = (activity: Activity, remarks: Remarks = {}, version?: string): Draft => ({ ...remarks, activity, own: { class_uid: 6002, app: { ...application, ...defined({ version }) } } })

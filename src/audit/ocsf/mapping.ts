@@ -1,7 +1,7 @@
 import { defined } from '../../lib/defined.ts'
 import type { AuditEventType } from '../../model/audit-event.ts'
 import { list, part, text, type RecordData } from '../record-data.ts'
-import { application, asked, authenticated, changed, entityOf, holdOf, lived, policyOf, type Draft, type Remarks } from './draft.ts'
+import { application, asked, authenticated, changed, entitled, entityOf, holdOf, lived, policyOf, type Draft, type Remarks } from './draft.ts'
 import { ocsfVersion, type Control, type Entity, type Metadata, type OcsfEvent } from './event.ts'
 
 const allowed = { action_id: 1, disposition_id: 1 } as const
@@ -49,6 +49,8 @@ const table: { readonly [T in AuditEventType]: (record: RecordData) => Draft } =
     return asked(record, { ...decided(Object.hasOwn(verdicts, verdict) ? (verdicts[verdict] ?? blocked) : blocked, record), ...(verdict === 'deny' ? { severity: 2 as const } : {}) })
   },
   'started': (record) => asked(record, decided(record['hold'] === undefined && record['grant'] === undefined ? allowed : approved, record)),
+  'credential-lent': (record) => entitled(1, record),
+  'credential-returned': (record) => entitled(2, record, record['cause'] === undefined ? { status_id: 1 } : { ...failed(undefined, record['cause']), severity: 4 }),
   finished,
   'outcome-unknown': (record) => changed(3, attemptOf(record), { status_id: 0, status_detail: 'started, and no end is recorded', severity: 3 }),
   'refused': (record) => asked(record, { control: blocked, ...failed(record['code'], record['cause']), severity: 2 }),

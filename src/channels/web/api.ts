@@ -110,6 +110,21 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     }
   }
 
+  /** Who may not see it hears the same as for an id that does not exist; that they tried is on record. */
+  const showToVoter = async (id: string, by: Caller): Promise<Hold> => {
+    try {
+      return await show(id, by)
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 'not-found') await approvals.voteTurnedAway(id, by, 'may not see it')
+      throw error
+    }
+  }
+
+  const turnAway = async (ids: readonly string[], by: Caller): Promise<never> => {
+    for (const id of ids) await approvals.voteTurnedAway(id, by, by.onBehalfOf.length > 0 ? 'the vote came by delegation' : `a ${by.kind} does not vote`)
+    throw new Refusal('not-eligible', waitForAPerson)
+  }
+
   const list = async ({ request, query }: Visit): Promise<Answer> => {
     const viewer = await viewerOf(request)
     const { state, service, review, after, limit } = parseHoldQuery(query)
@@ -126,8 +141,8 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     const claim = claimOf(request)
     const ballot = parseBallot(await readJson(request))
     const by = await deciderOf(claim)
-    if (!mayVoteAtAll(by)) throw new Refusal('not-eligible', waitForAPerson)
-    const hold = await show(id, by) // who may not see it hears the same as for an id that does not exist
+    if (!mayVoteAtAll(by)) return await turnAway([id], by)
+    const hold = await showToVoter(id, by)
     stillShown(hold, ballot.revision)
     const channel = by.kind === 'workload' ? 'automation' : channelOf(by)
     const voted = await approvals.vote(id, { verdict: ballot.verdict, digest: ballot.digest, by, channel, assurance: 'console', ...defined({ reason: ballot.reason, grant: ballot.grant }) })
@@ -139,9 +154,9 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     const claim = claimOf(request)
     const { verdict, reason, holds } = parseBallots(await readJson(request))
     const by = await deciderOf(claim)
-    if (!isOwnPerson(by)) throw new Refusal('not-eligible', waitForAPerson)
+    if (!isOwnPerson(by)) return await turnAway(holds.map(({ id }) => id), by)
     const fates = await decideEach(holds, async ({ id, digest, revision }) => {
-      stillShown(await show(id, by), revision)
+      stillShown(await showToVoter(id, by), revision)
       return await approvals.vote(id, { verdict, digest, by, channel: channelOf(by), assurance: 'console', together: holds.length, ...defined({ reason }) })
     })
     return { status: 207, body: { results: fates.map(fateView) } }
@@ -157,7 +172,7 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
       await release().catch(() => {}) // never anything but refused
       throw new Refusal('not-eligible', waitForAPerson)
     }
-    stillShown(await show(id, by), revision)
+    stillShown(await showToVoter(id, by), revision)
     return { status: 200, body: holdDetail(await release(), by, approvals) }
   }
 

@@ -45,6 +45,7 @@ describe('votes', () => {
       }
     }
     assert.ok(!desk.calls.some((call) => call.startsWith('vote')))
+    assert.equal(desk.calls.filter((call) => call.startsWith('turned away') && call.endsWith('hold_1')).length, 3, 'that they tried is on record')
   })
 
   test('a token that turned bad since it was cached cannot vote', async () => {

@@ -81,6 +81,7 @@ export const makeDesk = (from = issuer) => {
     },
     obstacle,
     offers: () => offers,
+    voteTurnedAway: async (id, by) => void calls.push(`turned away ${by.subject} ${id}`),
     async vote(id, { verdict, digest: seen, by, channel, assurance, reason, grant, brokeGlass }) {
       calls.push(`${brokeGlass ? 'break-glass' : `vote ${verdict}`} ${by.subject} ${channel}${grant === undefined ? '' : ` grant ${JSON.stringify(grant)}`}`)
       const hold = find(id, by)
