@@ -18,6 +18,23 @@ interface Web {
   readonly batchBytes: number
 }
 
+interface Certificate {
+  readonly cert: string
+  readonly key: Secret
+}
+
+interface KafkaOptions extends Common {
+  readonly kind: 'kafka'
+  readonly brokers: readonly { readonly host: string; readonly port: number }[]
+  /** If given: the only hosts that brokers may say they are on. */
+  readonly hosts?: readonly string[]
+  readonly topic: string
+  /** Absent: without TLS. */
+  readonly tls?: { readonly ca?: string; readonly certificate?: Certificate }
+  readonly sasl?: { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly user: string; readonly password: Secret }
+  readonly timeoutMs: number
+}
+
 export type SinkOptions =
   | ({ readonly kind: 'stdout' } & Common)
   | ({ readonly kind: 'file'; readonly path: string } & Common)
@@ -28,10 +45,11 @@ export type SinkOptions =
   | ({ readonly kind: 'splunk'; readonly token: Secret; readonly sourcetype: string; readonly index?: string; readonly ackMs?: number } & Web & Common)
   | ({ readonly kind: 'datadog'; readonly apiKey: Secret; readonly service: string; readonly tags: readonly string[] } & Web & Common)
   | ({ readonly kind: 'otlp'; readonly headers: readonly { readonly name: string; readonly value: Secret }[]; readonly service: string } & Web & Common)
-  | ({ readonly kind: 'syslog'; readonly host: string; readonly port: number; readonly ca?: string; readonly certificate?: { readonly cert: string; readonly key: Secret }; readonly facility: number; readonly sdId: string; readonly maxBytes: number; readonly timeoutMs: number } & Common)
+  | ({ readonly kind: 'syslog'; readonly host: string; readonly port: number; readonly ca?: string; readonly certificate?: Certificate; readonly facility: number; readonly sdId: string; readonly maxBytes: number; readonly timeoutMs: number } & Common)
   /** `everyMs`: how long lines gather at most. */
   | ({ readonly kind: 's3'; readonly region: string; readonly key: AwsKey; readonly everyMs: number; readonly lock?: { readonly mode: 'COMPLIANCE' | 'GOVERNANCE'; readonly forMs: number } } & Web & Common)
   /** `namespaces`: of each service, where its datasets are. */
   | ({ readonly kind: 'openlineage'; readonly url: string; readonly ca?: string; readonly authorization?: Secret; readonly timeoutMs: number; readonly namespaces: readonly (readonly [service: string, namespace: string])[] } & Common)
+  | KafkaOptions
 
 export type OptionsOf<K extends SinkOptions['kind']> = Extract<SinkOptions, { readonly kind: K }>

@@ -6,6 +6,7 @@ import { makeElasticSink } from './elastic.ts'
 import { makeFileSink } from './file.ts'
 import { inFormat } from './format.ts'
 import { makeHttpSink } from './http.ts'
+import { makeKafkaSink } from './kafka/kafka.ts'
 import type { SinkOptions } from './options.ts'
 import { makeOpenLineageSink } from './openlineage.ts'
 import { makeOtlpSink } from './otlp.ts'
@@ -95,5 +96,7 @@ const makeSink = (options: SinkOptions, home: string): Sink => {
       return makeS3Sink(options)
     case 'openlineage':
       return makeOpenLineageSink(options, home)
+    case 'kafka':
+      return makeKafkaSink(options)
   }
 }

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
+import { during } from './during.ts'
 import type { OptionsOf } from './options.ts'
 import { LineRefused, type Sink } from './sink.ts'
 import { octetCounted, syslogMessage } from './syslog-message.ts'
@@ -70,21 +71,3 @@ const open = async ({ host, port, ca, certificate, timeoutMs }: OptionsOf<'syslo
     throw error
   }
 }
-
-/** Until it is done, the connection breaks, or the signal fires. Leaves no listener behind: a connection may stand for months. */
-const during = (socket: TLSSocket, signal: AbortSignal, begin: (done: (error?: Error | null) => void) => void): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const end = (error?: Error | null): void => {
-      socket.off('error', end).off('close', closed)
-      signal.removeEventListener('abort', late)
-      if (error) reject(error)
-      else resolve()
-    }
-    const closed = (): void => end(new Error('the receiver ended the connection'))
-    const late = (): void => end(new Error('no answer in time'))
-    if (signal.aborted) return late()
-    if (socket.destroyed) return closed()
-    socket.on('error', end).on('close', closed)
-    signal.addEventListener('abort', late)
-    begin(end)
-  })

@@ -57,6 +57,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
   let delivered = 0
   let lost = 0
   let untold = 0
+  let whyLost = ''
   let toldAt = Number.NEGATIVE_INFINITY
   let lastId: string | undefined
   let lastError: string | undefined
@@ -121,6 +122,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     deadLetters.keep(line, cause)
     arrivals.refused(line.id)
     lost++
+    whyLost = freeText(cause)
     // The news that this sink lost something may itself be refused: that is not news, or it would never end.
     if (!(line.text.includes('"type":"records-lost"') && line.text.includes(`"sink":${JSON.stringify(name)}`))) untold++
   }
@@ -130,15 +132,15 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     toldAt = Date.now()
     const count = untold
     untold = 0
-    journal.append({ type: 'records-lost', sink: name, count, cause: lastError ?? 'refused for good' }, 'queued').catch(() => {})
+    journal.append({ type: 'records-lost', sink: name, count, cause: whyLost }, 'queued').catch(() => {})
   }
 
   /** Waits a part of the time that lines may gather, and says that they should be read again; not when the batch is full, its time has come, or somebody waits for all of it. */
   const gathered = async (lines: readonly JournalLine[]): Promise<boolean> => {
     const { gatherMs = 0, limits } = sink
     const left = Math.min(timeOf(lines[0]!) + gatherMs - Date.now(), gatherMs)
-    if (left <= 0 || idle.size > 0 || lines.length >= limits.lines || sizeOf(lines) > limits.bytes - longestLine) return false
-    await Promise.race([pause(Math.min(left, gatherMs / 20, 15_000), undefined, { signal, ref: false }), hurry.promise])
+    if (left <= 0 || idle.size > 0 || arrivals.waiting() > 0 || lines.length >= limits.lines || sizeOf(lines) > limits.bytes - longestLine) return false
+    await Promise.race([pause(Math.min(left, gatherMs / 20, 15_000), undefined, { signal, ref: false }), hurry.promise, arrivals.wanted()])
     return true
   }
 

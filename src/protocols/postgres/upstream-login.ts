@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { makeScram } from '../../lib/scram.ts'
 import type { Secret } from '../../lib/secret.ts'
 import { type ByteSource, nextFrame } from './byte-source.ts'
 import { serverEndPoint } from './channel-binding.ts'
@@ -9,7 +10,6 @@ import type { Frame } from './codec/frame.ts'
 import type { FrameReader } from './codec/frames.ts'
 import { passwordMessage, saslInitialResponse, saslResponse } from './codec/proof.ts'
 import type { PostgresRole, PostgresTarget } from './options.ts'
-import { makeScram } from './scram.ts'
 
 export interface Exchange {
   readonly socket: Socket | TLSSocket

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Secret } from '../../../../src/lib/secret.ts'
-import { makeScram, type ScramParts } from '../../../../src/protocols/postgres/scram.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import { makeScram, type ScramParts } from '../../src/lib/scram.ts'
 
 const parts: ScramParts = { password: new Secret('pencil'), plus: false, tls: false, leastIterations: 4_096, nonce: 'rOprNGfwEbeRWgbNEkqO' }
 const binding = Buffer.from('hash of a certificate')
@@ -36,4 +36,16 @@ test('no signature is right before there was a proof, and only the right one aft
   assert.throws(() => scram.verify(`v=${Buffer.alloc(32).toString('base64')}`))
   await scram.prove(challenge)
   for (const wrong of ['', 'v=', 'v=AAAA', `v=${Buffer.alloc(32).toString('base64')}`, 'e=invalid-proof']) assert.throws(() => scram.verify(wrong))
+})
+
+test('the published example with a user name (RFC 7677), and the longer hash', async () => {
+  const scram = makeScram({ ...parts, user: 'user' })
+  assert.equal(scram.first, `n,,n=user,r=${parts.nonce}`)
+  assert.equal(await scram.prove(challenge), 'c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=')
+  scram.verify('v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=')
+  assert.equal(makeScram({ ...parts, user: 'a=b,c' }).first, `n,,n=a=3Db=2Cc,r=${parts.nonce}`)
+  const longer = makeScram({ ...parts, hash: 'sha512' })
+  assert.equal(longer.mechanism, 'SCRAM-SHA-512')
+  const [, proof = ''] = /,p=(.*)$/.exec(await longer.prove(challenge)) ?? []
+  assert.equal(Buffer.from(proof, 'base64').length, 64)
 })
