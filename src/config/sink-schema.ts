@@ -112,6 +112,20 @@ export const sink = z
       ...ca,
       timeout: duration('For the events of up to 100 records.', '30s'),
     }),
+    z.strictObject({
+      kind: z.literal('kafka').describe('Kafka, as an idempotent producer with acks=all.'),
+      brokers: z.array(remote).min(1).max(20).describe('Some brokers, host:port.'),
+      topic: text('The topic. It is not made here.').default('countersign.audit'),
+      plaintext: flag('Without TLS: to brokers on this machine only.', false),
+      ...ca,
+      tls: tls('The certificate that we show to the brokers.'),
+      sasl: z
+        .strictObject({ mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).default('scram-sha-512').describe('How the password is shown.'), user: text('User name.'), password: secret('Password.').optional(), 'password-file': secretFile('password').optional() })
+        .optional()
+        .describe('Login with a password.'),
+      timeout: duration('For one batch.', '10s'),
+      ...format('ocsf'),
+    }),
   ])
   .describe('Where audit events go beside the journal.')
 

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path'
 import { defined } from '../lib/defined.ts'
+import { isLoopbackHost } from '../lib/outbound-address.ts'
 import { Secret } from '../lib/secret.ts'
 import type { Path } from '../lib/yaml-source.ts'
 import type { AwsKey } from '../sinks/aws-signature.ts'
-import type { SinkOptions } from '../sinks/options.ts'
+import type { OptionsOf, SinkOptions } from '../sinks/options.ts'
 import { type Checks, missing } from './checks.ts'
 import { splitAddress } from './fields.ts'
 import { bytes, ms } from './issuers.ts'
@@ -44,6 +45,8 @@ export const makeSinks = ({ sinks, services }: Pick<ConfigSource, 'sinks' | 'ser
         checks.warn([...path, 'kind'], 'has no acknowledgement: records that are on their way when a receiver or we end are lost, and nobody knows; another sink beside it keeps them')
         if (!/^[!#-<>-\\^-~]{1,32}$/.test(source['sd-id'])) checks.report([...path, 'sd-id'], 'is up to 32 characters of printable ASCII, without spaces, "=", "]" and quotes')
         return { kind: 'syslog', name, ...makeRemote([...path, 'address'], source.address, checks), ...makeTls(path, source, checks), facility: source.facility, sdId: source['sd-id'], maxBytes: bytes(source['max-size']), timeoutMs: ms(source.timeout) }
+      case 'kafka':
+        return { kind: 'kafka', name, ...makeKafka(path, source, checks), timeoutMs: ms(source.timeout) }
       case 's3':
         return { kind: 's3', name, ...makeWeb(path, { ...source, 'batch-lines': mostLinesOfAnObject, 'batch-size': source['object-size'] }, checks, 'base'), region: source.region, key: makeAwsKey(path, source, checks), everyMs: ms(source.every), ...defined({ lock: source.lock && { mode: locks[source.lock.mode], forMs: ms(source.lock.for) } }) }
       case 'openlineage': {
@@ -106,7 +109,7 @@ const makeRemote = (path: Path, address: string, checks: Checks): { readonly hos
   return at
 }
 
-const makeTls = (path: Path, { tls, 'ca-file': file }: Extract<SinkSource, { readonly kind: 'syslog' }>, checks: Checks) => {
+const makeTls = (path: Path, { tls, 'ca-file': file }: Extract<SinkSource, { readonly kind: 'syslog' | 'kafka' }>, checks: Checks) => {
   const cert = checks.file([...path, 'tls', 'cert-file'], tls?.['cert-file'])?.text
   const key = checks.file([...path, 'tls', 'key-file'], tls?.['key-file'])?.text
   return defined({ ca: checks.file([...path, 'ca-file'], file)?.text, certificate: cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) } })
@@ -123,4 +126,13 @@ const makeAwsKey = (path: Path, source: Extract<SinkSource, { readonly kind: 's3
   }
   const session = checks.secret([...path, 'session-token'], source['session-token'], source['session-token-file'], false)
   return { id: part('access-key-id', 'AWS_ACCESS_KEY_ID'), secret: part('secret-access-key', 'AWS_SECRET_ACCESS_KEY'), ...defined({ session }) }
+}
+
+const makeKafka = (path: Path, source: Extract<SinkSource, { readonly kind: 'kafka' }>, checks: Checks): Omit<OptionsOf<'kafka'>, 'kind' | 'name' | 'timeoutMs'> => {
+  const { topic, plaintext, sasl } = source
+  const brokers = source.brokers.map((address, index) => makeRemote([...path, 'brokers', index], address, checks))
+  if (!/^[A-Za-z0-9._-]{1,249}$/.test(topic)) checks.report([...path, 'topic'], 'is letters, digits, "-", "_" and ".", at most 249 characters')
+  if (plaintext && !brokers.every(({ host }) => isLoopbackHost(host))) checks.report([...path, 'plaintext'], 'is for brokers on this machine: elsewhere records and passwords would travel in the clear')
+  const password = sasl && (checks.secret([...path, 'sasl', 'password'], sasl.password, sasl['password-file'], true) ?? missing)
+  return { brokers, topic, ...defined({ tls: plaintext ? undefined : makeTls(path, source, checks), hosts: checks.outbound.hosts?.map((host) => host.toLowerCase()), sasl: sasl && password && { mechanism: sasl.mechanism, user: sasl.user, password } }) }
 }

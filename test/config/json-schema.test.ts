@@ -53,7 +53,7 @@ test('the example loads', async () => {
 
 test('the example of sinks loads, editors accept it, and it shows every kind', async () => {
   const file = join(root, 'examples', 'sinks.yaml')
-  const env = { COLLECTOR_TOKEN: 'x', REDIS_PASSWORD: 'x', ELASTIC_API_KEY: 'x', SPLUNK_TOKEN: 'x', DATADOG_API_KEY: 'x', MARQUEZ_TOKEN: 'x', AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'x' }
+  const env = { COLLECTOR_TOKEN: 'x', REDIS_PASSWORD: 'x', ELASTIC_API_KEY: 'x', SPLUNK_TOKEN: 'x', DATADOG_API_KEY: 'x', KAFKA_PASSWORD: 'x', MARQUEZ_TOKEN: 'x', AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'x' }
   const { problems } = await loadConfig(file, env)
   assert.equal((problems ?? []).map(formatProblem).join('\n'), '')
   const shown = parse(readFileSync(file, 'utf8')) as { readonly sinks: Readonly<Record<string, { readonly kind: string }>> }

@@ -21,6 +21,11 @@ test('sinks: what they lack, and what is no place for them, is told', async () =
     ['kind: http, url: "https://a.test/", ca-file: nowhere.pem', /nowhere\.pem|cannot be read/],
     ['kind: s3, url: "https://a.test/b", access-key-id: "${env:A}"', /\$\{env:AWS_SECRET_ACCESS_KEY\} is not set/],
     ['kind: s3, url: "https://a.test/b", access-key-id: "${env:A}", secret-access-key: "${env:A}", lock: { for: never }', /lock\.for/],
+    ['kind: kafka, brokers: ["a.test:9093"], plaintext: true', /plaintext: is for brokers on this machine/],
+    ['kind: kafka, brokers: ["a.test:9093"], sasl: { user: a }', /sasl\.password: is missing/],
+    ['kind: kafka, brokers: ["a.test:9093"], topic: "a/b"', /topic/],
+    ['kind: kafka, brokers: ["169.254.169.254:9093"]', /link-local/],
+    ['kind: kafka, brokers: []', /brokers/],
     ['kind: syslog, address: "a.test"', /host:port/],
     ['kind: syslog, address: "169.254.169.254:6514"', /link-local/],
     ['kind: syslog, address: "a.test:6514", sd-id: "a]b"', /sd-id/],
@@ -36,7 +41,7 @@ test('sinks: what they lack, and what is no place for them, is told', async () =
 test('sinks: the only hosts that there are count for each kind', async () => {
   using folder = makeFolder()
   const outbound = 'outbound: { hosts: [login.example.com] }\n'
-  for (const sink of ['kind: http, url: "https://evil.test/"', 'kind: elastic, url: "https://evil.test/"', 'kind: splunk, url: "https://evil.test/", token: "${env:A}"', 'kind: datadog, api-key: "${env:A}"', 'kind: otlp, url: "https://evil.test/"', 'kind: syslog, address: "evil.test:6514"', 'kind: s3, url: "https://evil.test/b", access-key-id: "${env:A}", secret-access-key: "${env:A}"']) {
+  for (const sink of ['kind: http, url: "https://evil.test/"', 'kind: elastic, url: "https://evil.test/"', 'kind: splunk, url: "https://evil.test/", token: "${env:A}"', 'kind: datadog, api-key: "${env:A}"', 'kind: otlp, url: "https://evil.test/"', 'kind: syslog, address: "evil.test:6514"', 'kind: kafka, brokers: ["evil.test:9093"]', 'kind: s3, url: "https://evil.test/b", access-key-id: "${env:A}", secret-access-key: "${env:A}"']) {
     const problems = await folder.problems(sinkText(sink, outbound), env)
     assert.equal(problems.length, 1, `${sink}: ${problems.join(' | ')}`)
     assert.match(problems[0] ?? '', /outbound\.hosts does not name/)
