@@ -207,11 +207,11 @@ class IssuedPermit implements Permit {
   readonly action: Action
   readonly decision: Decision
   declare readonly hold?: string
-  declare readonly receipt?: string
+  declare readonly receipt?: () => string | undefined
   declare readonly grant?: NonNullable<Permit['grant']>
   #live = true
 
-  constructor(attempt: string, caller: Caller, action: Action, decision: Decision, hold: string | undefined, grant: Permit['grant'], receipt: string | undefined) {
+  constructor(attempt: string, caller: Caller, action: Action, decision: Decision, hold: string | undefined, grant: Permit['grant'], receipt: Permit['receipt']) {
     this.attempt = attempt
     this.caller = caller
     this.action = action
@@ -232,18 +232,19 @@ class IssuedPermit implements Permit {
 const issuePermit = (attempt: string, caller: Caller, action: Action, decision: Decision, approval: Approval | undefined, receipts: HeaderReceipts | undefined): Permit => {
   if (decision.verdict === 'deny') throw denial(decision)
   if (decision.verdict === 'hold' && approval === undefined) throw new Error('a held action reached its permit without an approval')
+  const receipt = receipts && (() => receipts({ attempt, action, decision, approval }))
   if (approval?.grant) {
     const { grant, use } = approval
     if (use?.attempt !== attempt || !grant.uses.includes(use)) throw new Error('a grant reached its permit uncounted')
     if (use.digest !== action.digest) throw new Error('a grant was counted for another action')
-    return new IssuedPermit(attempt, caller, action, decision, undefined, { id: grant.id, ...defined({ rows: use.rows }) }, receipts?.({ attempt, action, decision, approval }))
+    return new IssuedPermit(attempt, caller, action, decision, undefined, { id: grant.id, ...defined({ rows: use.rows }) }, receipt)
   }
   if (approval) {
     const { hold } = approval
     if (hold.state !== 'running' || hold.spent?.attempt !== attempt) throw new Error('an approval reached its permit unspent')
     if (hold.action.digest !== action.digest) throw new Error('an approval reached the permit of another action')
   }
-  return new IssuedPermit(attempt, caller, action, decision, approval?.hold.id, undefined, receipts?.({ attempt, action, decision, approval }))
+  return new IssuedPermit(attempt, caller, action, decision, approval?.hold.id, undefined, receipt)
 }
 
 /** Uses the permit up. Throws for a permit that this gate did not issue, a copy, a second use, or bytes other than those that were judged. */

@@ -9,8 +9,8 @@ export interface Permit {
   readonly action: Action
   readonly decision: Decision
   readonly hold?: string
-  /** A short signed receipt, for a header. */
-  readonly receipt?: string
+  /** Makes a short signed receipt, for protocols that have a place for it; `undefined` where none is wanted. */
+  readonly receipt?: () => string | undefined
   /** It runs by a grant; `rows`: it may change so many at most. */
   readonly grant?: { readonly id: string; readonly rows?: number }
 }

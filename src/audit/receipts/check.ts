@@ -41,6 +41,7 @@ export const checkReceipt = (bytes: Uint8Array, keys: readonly ReceiptKey[]): Ch
       orderCheck(predicate.times, predicate.approvers.map(({ at }) => at)),
       resultCheck(predicate),
       effectCheck(predicate),
+      ...(predicate.partial ? [note('log', `it was made of ${predicate.log.length} records, and there are more: what came later is not in it`)] : []),
     ],
   }
 }

@@ -82,8 +82,8 @@ const actionOf = (action: RecordData): ReceiptPredicate['action'] => ({
   ...defined({ verbs: Array.isArray(action['verbs']) ? texts(action['verbs']) : undefined, place: action['place'] as ReceiptPredicate['action']['place'] }),
 })
 
-/** `undefined` where what is here of the action does not say who asked for what. */
-export const receiptOf = ({ records, data }: Case, deployment: string, made: number): Receipt | undefined => {
+/** `partial`: there are more records than these. `undefined` where what is here of the action does not say who asked for what. */
+export const receiptOf = ({ records, data }: Case, deployment: string, made: number, partial = false): Receipt | undefined => {
   const of = (type: string): RecordData | undefined => data.find((one) => one['type'] === type)
   const timeOf = (one: RecordData | undefined): string | undefined => text(one?.['time'])
   const asked = data.find((one) => one['caller'] !== undefined && one['action'] !== undefined)
@@ -118,6 +118,7 @@ export const receiptOf = ({ records, data }: Case, deployment: string, made: num
       constraints: { ...terms, ...defined({ until: time(held?.['deadline']) }) },
       times: { requested: timeOf(data[0]) ?? '', ...defined({ held: timeOf(held), released: timeOf(released), started: timeOf(of('started')), ended: timeOf(data.find(({ type }) => type === 'finished' || type === 'outcome-unknown') ?? of('hold-expired') ?? of('hold-withdrawn')) }) },
       effect: effectOf(data, result),
+      ...(partial ? { partial: true as const } : {}),
       log: records.map(({ id, text: line }, at) => {
         const [replica = '', epoch = '', seq = ''] = id.split('/')
         return { record: id, type: text(data[at]?.['type']) ?? '', origin: `${deployment}/${replica}/${epoch}`, index: Number(seq), leaf: leafHash(line) }

@@ -70,6 +70,8 @@ const predicate = z.strictObject({
     bytes: z.number().optional(),
   }),
   /** The records that it was made from: where each is in which log, and its RFC 6962 leaf hash. */
+  /** There are more records of it than those: what came later is not in this receipt. */
+  partial: z.literal(true).optional(),
   log: z.array(z.strictObject({ record: text, type: text, origin: text, index: z.int(), leaf: text })),
 })
 

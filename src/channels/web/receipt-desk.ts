@@ -1,7 +1,7 @@
 import { callerKey } from '../../approval/seal.ts'
 import type { ReceiptSigner } from '../../audit/receipts/envelope.ts'
 import { casesIn, receiptOf, signReceipt, type Case } from '../../audit/receipts/making.ts'
-import type { AuditSearch } from '../../audit/search/audit-search.ts'
+import { mostOfOneCase, type AuditSearch } from '../../audit/search/audit-search.ts'
 import { keySetText } from '../../lib/json-web-key.ts'
 import { partiesOf, sameParty, type Caller } from '../../model/caller.ts'
 import { Refusal } from '../../model/refusal.ts'
@@ -41,12 +41,13 @@ export const makeReceiptDesk = ({ search, readers, record, deployment, signers, 
     jwks,
     mayRead: readers.mayRead,
     async receipt(viewer, name) {
-      const found = casesIn(await search.caseOf(name))
+      const records = await search.caseOf(name)
+      const found = casesIn(records)
       const theirs = readers.mayRead(viewer) ? found : found.filter((one) => isTheirs(one, viewer))
       const by = principalOf(viewer)
       if (theirs.length === 0 && found.length > 0) await record({ type: 'audit-read-refused', by, query: `receipt ${name}`, refusal: 'not-found' })
       const last = theirs.at(-1)
-      const receipt = last && receiptOf(last, deployment, now())
+      const receipt = last && receiptOf(last, deployment, now(), records.length >= mostOfOneCase)
       if (receipt === undefined || last === undefined) throw missing()
       await record({ type: 'audit-read', by, query: `receipt ${name}`, records: last.records.length })
       return JSON.parse(signReceipt(receipt, signers.slice(0, 1)))

@@ -60,6 +60,7 @@ export interface CaseRow {
 }
 
 const mostIds = 200
+const repeats: ReadonlySet<string> = new Set(['decided', 'attached', 'refused', 'vote-refused'])
 const mostVotes = 40
 const mostListed = 20
 
@@ -103,7 +104,8 @@ export const learn = (row: CaseRow, record: RecordData, at: number): void => {
   row.first = Math.min(row.first, at)
   row.last = Math.max(row.last, at)
   row.records++
-  if (row.ids.length < mostIds) row.ids.push(String(record['id']))
+  // Of thousands of repeats that wait for one hold, the steps of the hold itself are kept.
+  if (row.ids.length < (repeats.has(String(record['type'])) ? mostIds / 2 : mostIds)) row.ids.push(String(record['id']))
   const hold = text(record['hold'])
   if (hold !== undefined) row.hold ??= hold
   const code = text(record['code'])

@@ -112,7 +112,7 @@ export const writeSample = async (work: Pick<Gathering, 'folder' | 'progress' | 
       work.folder.write(`${name}.json`, line)
       if (proof !== undefined) work.folder.write(`${name}.tlog-proof`, proof)
     }
-    const receipt = casesIn(records).filter(({ name }) => name === row.name).map((one) => receiptOf(one, deployment, made))[0]
+    const receipt = casesIn(records).filter(({ name }) => name === row.name).map((one) => receiptOf(one, deployment, made, row.records > row.ids.length))[0]
     if (receipt !== undefined) work.folder.write(`${folder}/receipt.json`, signReceipt(receipt, signers))
     return { row, folder, steps, proved: records.slice(0, mostProofFiles).filter(({ proof }) => proof !== undefined).length }
   })

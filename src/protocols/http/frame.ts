@@ -1,5 +1,5 @@
 import type { Action } from '../../model/action.ts'
-import type { Permit } from '../../model/permit.ts'
+import type { Caller } from '../../model/caller.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import { type HttpBody, type HttpFrame, makeHttpAction, mustReadBody, verbOf } from './action.ts'
@@ -22,7 +22,7 @@ export interface Frame {
   /** What makes this frame again without its client. Of the headers what is judged, and nothing that says who asks. */
   keep(body: Uint8Array | undefined, standing: string): Uint8Array
   /** The header lines to send, flat. A lent credential replaces every line of its name. */
-  headers(permit: Pick<Permit, 'caller' | 'receipt'>, action: Action, credential: readonly (readonly [name: string, value: string])[]): string[]
+  headers(caller: Caller, action: Action, credential: readonly (readonly [name: string, value: string])[], receipt?: string): string[]
 }
 
 export interface FrameSource {
@@ -63,7 +63,7 @@ export const makeFrame = (source: FrameSource): Frame => {
     mustRead: mustReadBody(http),
     action: (body) => makeHttpAction(http, body, (path) => policies.tagsOf(service.name, 'path', path)),
     keep: (body, standing) => writeKeptRequest({ method, target: source.target.raw, host, secure: source.secure, headers: headers.bound.flat(), audience: service.audience ?? '', standing, body }),
-    headers({ caller, receipt }, action, credential) {
+    headers(caller, action, credential, receipt) {
       const assertion = source.assertions.assertionFor(caller, service.name, Date.now())
       const ours = [
         'host', entry.upstream.origin.host,

@@ -74,11 +74,12 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
         return parts.identity.recheck(caller, received.claim)
       },
       async run(permit, credential) {
-        const headers = frame.headers(permit, action, credential.headers)
+        const receipt = permit.receipt?.()
+        const headers = frame.headers(permit.caller, action, credential.headers, receipt)
         const body = streamed ? streamBody(request, entry.route.maxBodyBytes, bodyMs) : (bytes ?? null)
         redeem(permit, action.digest)
         const outgoing = { method: frame.method, target: frame.target.raw, headers, body }
-        const forwarded = await forward({ request, response, upstream: entry.upstream, outgoing, occasion: () => occasionOf(received, undefined), keep: permit.hold !== undefined, closing, receipt: permit.receipt })
+        const forwarded = await forward({ request, response, upstream: entry.upstream, outgoing, occasion: () => occasionOf(received, undefined), keep: permit.hold !== undefined, closing, receipt })
         kept = forwarded.kept
         return forwarded.outcome
       },

@@ -7,6 +7,7 @@ import { type Attempt, redeem } from '../../gate.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import { responseHeaders } from './codec/headers.ts'
+import { receiptHeader } from './reply.ts'
 import { connectionOf } from './connection.ts'
 import { closeFrame, makeFrameEdge } from './frame-edge.ts'
 import type { ListenerState } from './listener.ts'
@@ -66,9 +67,10 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
     const attempt: Attempt = {
       recheck: () => parts.identity.recheck(caller, claim),
       run(permit, credential) {
-        const headers = [...frame.headers(permit, action, credential.headers), 'connection', 'Upgrade', 'upgrade', 'websocket']
+        const receipt = permit.receipt?.()
+        const headers = [...frame.headers(permit.caller, action, credential.headers, receipt), 'connection', 'Upgrade', 'upgrade', 'websocket']
         redeem(permit, action.digest)
-        return tunnel(request, socket, head, { upstream: entry.upstream, target: frame.target.raw, headers, received, progress: { entry, notes: received.notes } }, (end) => watch(received, action, end))
+        return tunnel(request, socket, head, { upstream: entry.upstream, target: frame.target.raw, headers, receipt, received, progress: { entry, notes: received.notes } }, (end) => watch(received, action, end))
       },
       replay: async () => {
         throw new Refusal('hold-spent', 'That connection was opened once; ask again to open another one.')
@@ -110,6 +112,7 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
     readonly upstream: Upstream
     readonly target: string
     readonly headers: readonly string[]
+    readonly receipt: string | undefined
     readonly received: Received
     readonly progress: Progress
   }
@@ -169,7 +172,7 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
           open = true
           clearTimeout(deadline)
           Reflect.deleteProperty(socket, 'destroySoon')
-          answer.headers = passedOn(answer.rawHeaders)
+          answer.headers = { ...passedOn(answer.rawHeaders), ...(plan.receipt === undefined ? {} : { [receiptHeader]: plan.receipt }) }
           const edge = makeFrameEdge()
           const end: End = (code, reason) => {
             tunnels.delete(end)
