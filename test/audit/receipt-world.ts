@@ -40,10 +40,10 @@ export const stranger = noteSigner('prod#receipts', generateKeyPairSync('ed25519
 export const linesOf = (events: readonly AuditEvent[], from = begin): readonly string[] =>
   events.map((event, at) => `{${eventText(event, `"v":1,"id":"r1/1/${at}","seq":${at},"prev":"${'A'.repeat(43)}=","time":"${new Date(from + at * 1_000).toISOString()}",`)}`)
 
-export const receiptOfStory = (events: readonly AuditEvent[] = story, by = [signer]): { readonly text: string; readonly envelope: Envelope; readonly lines: readonly string[] } => {
+export const receiptOfStory = (events: readonly AuditEvent[] = story, by = [signer], partial = false): { readonly text: string; readonly envelope: Envelope; readonly lines: readonly string[] } => {
   const lines = linesOf(events)
   const [found] = casesIn(lines.map((text, at) => ({ id: `r1/1/${at}`, text })))
-  const receipt = found && receiptOf(found, 'prod', Date.parse('2026-11-21T18:05:00Z'))
+  const receipt = found && receiptOf(found, 'prod', Date.parse('2026-11-21T18:05:00Z'), partial)
   if (receipt === undefined) throw new Error('no receipt of that')
   const text = signReceipt(receipt, by)
   return { text, envelope: JSON.parse(text) as Envelope, lines }

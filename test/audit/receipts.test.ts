@@ -138,6 +138,14 @@ describe('receipts', () => {
     assert.equal(kindOf(() => openEnvelope(Buffer.from(sealed(inner, 'x')), [signer], 'x')), 'good')
   })
 
+  test('what is made of a part of the records says so, and whoever checks it is told', () => {
+    const { text } = receiptOfStory(story.slice(0, 3), [signer], true)
+    const { receipt, checks } = check(text)
+    assert.equal(receipt.predicate.partial, true)
+    assert.match(checks.find(({ name }) => name === 'log')?.text ?? '', /made of 3 records, and there are more/)
+    assert.equal(check(receiptOfStory().text).checks.some(({ name }) => name === 'log'), false)
+  })
+
   test('the records that it names are compared by their hashes', () => {
     const { text, lines } = receiptOfStory()
     const { receipt } = check(text)

@@ -4,6 +4,7 @@ import { createConnection, type AddressInfo, type Socket } from 'node:net'
 import { pino } from 'pino'
 import type { Approvals } from '../../src/approval/approvals.ts'
 import type { Journal } from '../../src/audit/journal.ts'
+import type { HeaderReceipts } from '../../src/audit/receipts/header-receipts.ts'
 import { makeGate } from '../../src/gate.ts'
 import type { Identity } from '../../src/identity/identity.ts'
 import type { Action } from '../../src/model/action.ts'
@@ -107,7 +108,7 @@ export interface World extends AsyncDisposable {
   revoke(): void
 }
 
-export const startWorld = async (stubPort: number, change: { readonly routes?: Partial<RouteOptions>[]; readonly service?: Partial<HttpServiceOptions>; readonly options?: Partial<HttpListenerOptions> } = {}): Promise<World> => {
+export const startWorld = async (stubPort: number, change: { readonly routes?: Partial<RouteOptions>[]; readonly service?: Partial<HttpServiceOptions>; readonly options?: Partial<HttpListenerOptions>; readonly receipts?: HeaderReceipts } = {}): Promise<World> => {
   const events: AuditEvent[] = []
   const holds: World['holds'] = new Map()
   const waiters = new Map<string, Set<() => void>>()
@@ -186,7 +187,7 @@ export const startWorld = async (stubPort: number, change: { readonly routes?: P
   const journal = { append: async (event: AuditEvent) => void events.push(event), check() {} } as unknown as Journal
   const policies = () => testPolicies
   const vault = { lend: async () => ({ headers: [['x-upstream-key', 'lent']] as const, async [Symbol.asyncDispose]() {} }) }
-  const gate = makeGate({ policies, approvals, vault, journal, recordBefore: (event, weight) => journal.append(event, weight === 'read' ? 'written' : 'synced') })
+  const gate = makeGate({ policies, approvals, vault, journal, recordBefore: (event, weight) => journal.append(event, weight === 'read' ? 'written' : 'synced'), ...(change.receipts === undefined ? {} : { receipts: change.receipts }) })
   const options: HttpListenerOptions = {
     host: '127.0.0.1', port: 0, trustedProxies: [], consoleUrl: 'https://console.test', claimHeaders: {},
     limits: { targetBytes: 8_192, headerBytes: 16_384, headerCount: 100, connections: 1_000 },
