@@ -5,11 +5,11 @@ import { isOpen, type Hold, type Mark } from '../model/hold.ts'
 import { causeText } from '../model/refusal.ts'
 import { followChanges } from './changes.ts'
 import { type Channel, Closed, type Occasion } from './channel.ts'
-import { isUnavailable, type Desk } from './desk.ts'
+import { holdSubject, isUnavailable, type Desk } from './desk.ts'
 import { makeCrowds } from './crowds.ts'
 import { makeLane, type Look } from './lane.ts'
 import { marksOf } from './marks.ts'
-import { readNotice, writeNotice, type Notice } from './notices.ts'
+import { keptOpinion, opinionsOf, readNotice, writeNotice, type Notice } from './notices.ts'
 
 export interface ChannelState {
   readonly channel: string
@@ -56,7 +56,7 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
   const { store, ledger, options, warn } = desk
   const closing = new AbortController()
   let speaksUntil = 0
-  const lines = desk.channels.map((channel) => makeLine(desk, channel, timing, () => performance.now() < speaksUntil, closing.signal))
+  const lines: readonly Line[] = desk.channels.map((channel) => makeLine(desk, channel, { timing, speaks: () => performance.now() < speaksUntil, advised: (id) => lines.forEach((line) => line.redraw(id)) }, closing.signal))
 
   const tell = (id: string): void => {
     for (const line of lines) line.add(id)
@@ -118,12 +118,20 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
 
 interface Line extends AsyncDisposable {
   add(id: string): void
+  /** An opinion on it has come. */
+  redraw(id: string): void
   /** From now on this replica speaks: what another one knew is read anew. */
   begin(): void
   state(): Omit<ChannelState, 'speaks'>
 }
 
-const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks: () => boolean, closing: AbortSignal): Line => {
+interface Around {
+  readonly timing: AnnouncerTiming
+  readonly speaks: () => boolean
+  readonly advised: (id: string) => void
+}
+
+const makeLine = (desk: Desk, channel: Channel, { timing, speaks, advised }: Around, closing: AbortSignal): Line => {
   let shown = 0
   let lastError: string | undefined
   let closed = false
@@ -151,7 +159,7 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
       if (hold?.state !== 'pending') left(id)
       if (hold === undefined) return undefined
       const concerned = channel.concerns(hold)
-      if (!concerned && !marksOf(hold).some(isLoud)) return undefined
+      if (!concerned && (channel.advises === true || !marksOf(hold).some(isLoud))) return undefined
       notice = await readNotice(desk, hold, channel.name)
       const hasNews = marksOf(hold).slice(notice?.marks ?? 0).some(isOwnNews)
       if (hold.state !== 'pending' && notice?.with !== undefined && !hasNews) return undefined // it never had a message
@@ -164,15 +172,21 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
       const now = await desk.now()
       const half = (hold.openedAt + hold.deadline) / 2
       const alike = crowds.othersOf(id)
-      const occasion = occasionFor(hold, told, { concerned, now, half, alike })
+      const opinions = channel.redraws === true ? await opinionsOf(desk, hold) : []
+      const occasion = occasionFor(hold, told, { concerned, now, half, alike, opinions: opinions.length })
       if (occasion !== undefined) {
-        const memory = await channel.show({ hold: concerned ? hold : withoutAction(hold), occasion, memory: told?.memory, alike }, AbortSignal.any([closing, AbortSignal.timeout(channel.timeoutMs)]))
+        const whole = opinions.length === 0 ? hold : { ...hold, opinions }
+        const said = await channel.show({ hold: concerned ? whole : withoutAction(hold), occasion, memory: told?.memory, alike }, AbortSignal.any([closing, AbortSignal.timeout(channel.timeoutMs)]))
+        const isOpinion = channel.advises === true && said !== undefined && said !== told?.memory
+        const memory = isOpinion ? keptOpinion(said) : said
+        if (isOpinion) await desk.record({ type: 'advised', advisor: channel.name, opinion: memory ?? '', ...holdSubject(hold) }, 'written')
         shown++
         lastError = undefined
         const reminded = told?.reminded === true || now >= half
         // What was marked has been told; that the state is another one comes after it.
         const more = isMark(occasion) && told !== undefined && told.state !== hold.state
-        await writeNotice(desk, hold, channel.name, { revision: more ? told.revision : hold.revision, at: now, marks: marksOf(hold).length, state: hold.state, ...(alike > 0 ? { alike } : {}), ...(memory === undefined ? {} : { memory }), ...(reminded ? { reminded } : {}) })
+        await writeNotice(desk, hold, channel.name, { revision: more ? told.revision : hold.revision, at: now, marks: marksOf(hold).length, state: hold.state, ...(alike > 0 ? { alike } : {}), ...(memory === undefined ? {} : { memory }), ...(reminded ? { reminded } : {}), ...(opinions.length === 0 ? {} : { opinions: opinions.length }) })
+        if (isOpinion) advised(id)
         if (more && concerned) return { inMs: 0, failed: false }
       }
       return concerned && hold.state === 'pending' && now < half ? { inMs: half - now, failed: false } : undefined
@@ -195,6 +209,9 @@ const makeLine = (desk: Desk, channel: Channel, timing: AnnouncerTiming, speaks:
     add: (id) => {
       if (size() < mostWaiting) laneOf(id)?.add(id)
     },
+    redraw(id) {
+      if (channel.redraws === true) this.add(id)
+    },
     begin: () => crowds.forget(),
     state: () => ({ channel: channel.name, kind: channel.kind, waiting: size(), shown, ...(lastError === undefined ? {} : { lastError }), ...(closed ? { closed: true as const } : {}) }),
     async [Symbol.asyncDispose]() {
@@ -212,11 +229,11 @@ const isOwnNews = ({ what }: Mark): boolean => what !== 'escalated'
 const isMark = (occasion: Occasion): boolean => occasion !== 'change' && occasion !== 'reminder' && occasion !== 'alike'
 
 /** What there is to tell, if anything. Of several marks that were not told the last loud one is, or else the last one. */
-const occasionFor = (hold: Hold, notice: Notice | undefined, { concerned, now, half, alike }: { readonly concerned: boolean; readonly now: number; readonly half: number; readonly alike: number }): Occasion | undefined => {
+const occasionFor = (hold: Hold, notice: Notice | undefined, { concerned, now, half, alike, opinions }: { readonly concerned: boolean; readonly now: number; readonly half: number; readonly alike: number; readonly opinions: number }): Occasion | undefined => {
   const untold = marksOf(hold).slice(notice?.marks ?? 0)
   const mark = untold.findLast(isLoud) ?? (concerned ? untold.at(-1) : undefined)
   if (mark !== undefined || !concerned) return mark?.what
-  if (notice === undefined || notice.revision < hold.revision) return 'change'
+  if (notice === undefined || notice.revision < hold.revision || (notice.opinions ?? 0) < opinions) return 'change'
   if (hold.state === 'pending' && now >= half && now < hold.deadline && notice.reminded !== true) return 'reminder'
   return alike > (notice.alike ?? 0) ? 'alike' : undefined
 }

@@ -17,6 +17,10 @@ export interface Showing {
 export interface Channel extends AsyncDisposable {
   readonly name: string
   readonly kind: string
+  /** It is asked for an opinion, which `show` resolves with; it is kept, and shown to people. It never decides anything. */
+  readonly advises?: true
+  /** What it shows can be changed: it is shown again when an opinion has come. */
+  readonly redraws?: true
   /** How long after each failed try the next one comes; after the last it is given up until the hold changes again. */
   readonly retriesMs: readonly number[]
   /** How long one try may take. */

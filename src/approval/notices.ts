@@ -1,4 +1,5 @@
-import type { Hold, HoldState, Reach } from '../model/hold.ts'
+import { cutAt } from '../lib/visible.ts'
+import type { Hold, HoldState, Opinion, Reach } from '../model/hold.ts'
 import type { Desk } from './desk.ts'
 import { Tampered } from './seal.ts'
 
@@ -16,6 +17,8 @@ export interface Notice {
   readonly with?: string
   /** For how many others its message speaks. */
   readonly alike?: number
+  /** How many opinions stand there with it. */
+  readonly opinions?: number
   /** Tries for the next revision failed. */
   readonly trouble?: 'late' | 'lost'
 }
@@ -41,7 +44,7 @@ export const writeNotice = async ({ store, seal, options }: Pick<Desk, 'store' |
 /** Who was reached, and who was not. */
 export const reachesOf = async (desk: Pick<Desk, 'store' | 'seal' | 'channels' | 'ledger'>, hold: Hold): Promise<readonly Reach[]> =>
   await Promise.all(
-    desk.channels.filter((channel) => channel.concerns(hold)).map(async ({ name }) => {
+    desk.channels.filter((channel) => channel.advises !== true && channel.concerns(hold)).map(async ({ name }) => {
       const notice = await spokenNotice(desk, hold, name)
       if (notice === undefined) return { channel: name, state: 'waiting' as const }
       return { channel: name, state: notice.trouble ?? 'shown', ...(notice.revision > 0 ? { at: notice.at } : {}) }
@@ -55,3 +58,15 @@ const spokenNotice = async (desk: Pick<Desk, 'store' | 'seal' | 'ledger'>, hold:
   const speaker = await desk.ledger.read(notice.with).catch(() => undefined)
   return speaker && (await readNotice(desk, speaker, channel))
 }
+
+/** As much of an answer as is kept and shown. */
+const longestOpinion = 2_000
+
+/** What the machines that are asked have said of it so far. */
+export const opinionsOf = async (desk: Pick<Desk, 'store' | 'seal' | 'channels'>, hold: Hold): Promise<readonly Opinion[]> =>
+  (await Promise.all(desk.channels.filter(({ advises }) => advises === true).map(async ({ name }) => {
+    const notice = await readNotice(desk, hold, name)
+    return notice?.memory === undefined ? [] : [{ advisor: name, text: notice.memory }]
+  }))).flat()
+
+export const keptOpinion = (text: string): string => cutAt(text.toWellFormed().trim(), longestOpinion).text

@@ -154,12 +154,12 @@ type Fixed = Pick<Hold, 'id' | 'code' | 'caller' | 'action' | 'matched' | 'opene
 
 interface Sealed extends Finding {
   readonly asked: string
-  readonly hold: Omit<Hold, Exclude<keyof Fixed, 'id'> | 'asked' | 'waiting' | 'reaches'>
+  readonly hold: Omit<Hold, Exclude<keyof Fixed, 'id'> | 'asked' | 'waiting' | 'reaches' | 'opinions'>
 }
 
 const fixed = ({ id, code, caller, action, matched, openedAt, statedReason, idempotencyKey, pattern }: Hold): Fixed => ({ id, code, caller, action, matched, openedAt, ...defined({ statedReason, idempotencyKey, pattern }) })
 
-const changing = ({ code: _code, caller: _caller, action: _action, matched: _matched, openedAt: _openedAt, statedReason: _reason, idempotencyKey: _key, pattern: _pattern, asked: _asked, waiting: _waiting, reaches: _reaches, ...rest }: Hold): Sealed['hold'] => rest
+const changing = ({ code: _code, caller: _caller, action: _action, matched: _matched, openedAt: _openedAt, statedReason: _reason, idempotencyKey: _key, pattern: _pattern, asked: _asked, waiting: _waiting, reaches: _reaches, opinions: _opinions, ...rest }: Hold): Sealed['hold'] => rest
 
 const hashOf = (text: string): string => hash('sha256', text, 'base64url')
 

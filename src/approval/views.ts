@@ -7,7 +7,7 @@ import { historyOf } from './history.ts'
 import { isHoldId } from './hold-name.ts'
 import { reviewDue } from './marks.ts'
 import * as no from './no.ts'
-import { reachesOf } from './notices.ts'
+import { opinionsOf, reachesOf } from './notices.ts'
 import { offersOf } from './remarks.ts'
 import { callerKey } from './seal.ts'
 import { obstacleTo } from './settle.ts'
@@ -17,6 +17,8 @@ const pageLimit = 200
 const maxPages = 10
 /** A replica beats once a second. */
 const aliveMs = 3_000
+
+const withOpinions = (opinions: Hold['opinions'] = []): Pick<Hold, 'opinions'> => (opinions.length === 0 ? {} : { opinions })
 
 type Views = Pick<Approvals, 'show' | 'sees' | 'list' | 'obstacle' | 'offers' | 'result' | 'follow'>
 
@@ -59,7 +61,7 @@ export const makeViews = (desk: Desk): Views => {
       desk.roster.see(viewer)
       const hold = (await withWaiting([await find(id, (found) => maySee(found, viewer, people))]))[0]!
       if (viewer.kind !== 'human') return hold
-      return { ...hold, ...(desk.channels.length > 0 ? { reaches: await reachesOf(desk, hold) } : {}), ...(isOpen(hold.state) ? { history: await historyOf(desk, hold, viewer) } : {}) }
+      return { ...hold, ...(desk.channels.length > 0 ? { reaches: await reachesOf(desk, hold), ...withOpinions(await opinionsOf(desk, hold)) } : {}), ...(isOpen(hold.state) ? { history: await historyOf(desk, hold, viewer) } : {}) }
     },
     async sees(id, viewer) {
       const hold = isHoldId(id) ? await ledger.read(id) : undefined

@@ -158,6 +158,8 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   skipped: circle,
   successor: (successor) => ('group' in successor ? JSON.stringify(successor, ['group']) : party(successor)),
   note: free,
+  advisor: quoted,
+  opinion: free,
   account: ({ chat, workspace, user }) => JSON.stringify({ chat, workspace, user }),
   from: quoted,
   policyVersion: quoted,

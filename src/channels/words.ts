@@ -72,6 +72,10 @@ export const impactText = (impact: Impact | undefined): string | undefined => {
 /** How many of the people who are asked have said yes, counted as the rules count them: each in one place. */
 export const votesOf = (hold: Hold): { readonly given: number; readonly needed: number } => ({ given: progressOf(hold).reduce((sum, { given }) => sum + given, 0), needed: hold.terms.requirements.reduce((sum, { count }) => sum + count, 0) })
 
+/** Over each opinion, wherever it stands. */
+export const opinionLabel = (advisor: string): string => `A machine's opinion (${said(advisor)})`
+export const opinionRemark = 'It counts for nothing. The requester may have written what it was misled by.'
+
 /** What a plan is, in few words. */
 export const planText = (action: Action): string | undefined => (isPlan(action) ? `${action.parts?.length ?? 0} statements, one by one in one transaction, all or none` : undefined)
 

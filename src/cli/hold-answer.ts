@@ -36,6 +36,7 @@ const detailShape = z.looseObject({
   waiting: z.boolean().optional(),
   runBy: z.string().optional(),
   statedReason: z.string().optional(),
+  opinions: z.array(z.looseObject({ advisor: z.string(), text: z.string() })).default([]),
   obstacle: z.string().optional(),
   why: z.string().optional(),
   outcome: z.looseObject({ result: z.string(), status: z.string().optional() }).optional(),

@@ -136,6 +136,7 @@ export const holdText = (hold: HoldDetail, io: Io): string => {
     hold.outcome === undefined ? '' : row('Outcome', terminalText([hold.outcome.result, hold.outcome.status].filter(Boolean).join(' '))),
     row('Digest', terminalText(action.digest)),
     hold.statedReason === undefined ? '' : `\nThe requester says (nobody has checked it):\n${quotedText(hold.statedReason)}`,
+    ...hold.opinions.map(({ advisor, text }) => `\nA machine's opinion (${terminalText(advisor)}), which counts for nothing:\n${quotedText(text)}`),
     action.parts === undefined ? `\nWhat will run:\n${quotedText(action.text)}` : planText(action.parts),
     hold.grantable === undefined || hold.state !== 'pending' ? '' : `\nWith a yes, up to ${grantText(hold.grantable)} can be let through of everything like this:\n${quotedText(hold.grantable.pattern)}`,
     action.textCut ? '\nThe text is cut: there is more to this action than is shown.\n' : '',

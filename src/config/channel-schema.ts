@@ -31,6 +31,16 @@ export const channel = z
       ...common,
     }),
     z.strictObject({
+      kind: z.literal('advisor').describe('A program or a model that is asked what it thinks of a hold. Its answer is shown to people, marked as that, and counts for nothing.'),
+      url: text('Where it is asked: it answers `{ "opinion": "…" }`.'),
+      payload: payload('summary'),
+      secret: secret('What questions are signed with, as messages of a webhook are. Without one, an Ed25519 key of this deployment.').optional(),
+      'secret-file': secretFile('secret').optional(),
+      'previous-secret': secret('Signs beside `secret` until the advisor has changed over.').optional(),
+      'previous-secret-file': secretFile('previous-secret').optional(),
+      ...common,
+    }),
+    z.strictObject({
       kind: z.literal('pagerduty').describe('An incident for as long as a hold is undecided, by the Events API v2.'),
       url: text('Where to. In the EU: https://events.eu.pagerduty.com/v2/enqueue.').default('https://events.pagerduty.com/v2/enqueue'),
       'routing-key': secret('The integration key.').optional(),

@@ -46,7 +46,7 @@ export const makeChannels = ({ channels, services, groups, listeners }: ConfigSo
     }
     if (source.kind === 'pagerduty') return { kind: 'pagerduty', ...common, url, severity: source.severity, routingKey: checks.secret([...path, 'routing-key'], source['routing-key'], source['routing-key-file'], true) ?? missing }
     const secrets = [makeSecret(path, 'secret', source.secret, source['secret-file'], checks), makeSecret(path, 'previous-secret', source['previous-secret'], source['previous-secret-file'], checks)]
-    return { kind: 'webhook', ...common, url, payload: source.payload, secrets: secrets.filter((secret) => secret !== undefined) }
+    return { kind: source.kind, ...common, url, payload: source.payload, secrets: secrets.filter((secret) => secret !== undefined) }
   })
 
 const checkedUrl = (path: Path, url: string, { 'private-addresses': inside }: ChannelSource, checks: Checks): string => {

@@ -71,6 +71,8 @@ export type AuditEvent =
   | ({ readonly type: 'attached' } & HoldSubject & Subject)
   | ({ readonly type: 'voted'; readonly vote: Vote; readonly state: HoldState } & HoldSubject)
   | ({ readonly type: 'vote-refused'; readonly by: Principal; readonly refusal: RefusalCode; readonly cause?: string } & HoldSubject)
+  /** A machine was asked what it thinks, and said this. It is no vote, and counts for nothing. */
+  | ({ readonly type: 'advised'; readonly advisor: string; readonly opinion: string } & HoldSubject)
   /** Others may decide from now on, too. */
   | ({ readonly type: 'hold-escalated'; readonly to: Circle } & HoldSubject)
   /** Somebody asked somebody else to look. Nobody's rights change. */

@@ -79,6 +79,13 @@ export interface Reach {
   readonly at?: number
 }
 
+/** What a machine thinks of a hold: text of a stranger, which counts for nothing. */
+export interface Opinion {
+  /** The channel by which it was asked. */
+  readonly advisor: string
+  readonly text: string
+}
+
 /** How many of them are in each state. */
 type Tally = Readonly<Partial<Record<HoldState, number>>>
 
@@ -136,6 +143,8 @@ export interface Hold {
   readonly waiting?: boolean
   /** Which channels have been told of it. Filled in when a hold is shown to a person; no part of the record. */
   readonly reaches?: readonly Reach[]
+  /** Of machines that were asked. Filled in when a hold is shown to a person or by a channel; no part of the record. */
+  readonly opinions?: readonly Opinion[]
   /** Filled in when an open hold is shown to a person; no part of the record. */
   readonly history?: History
 }

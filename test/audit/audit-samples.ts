@@ -45,6 +45,7 @@ const byType: { readonly [T in AuditEventType]: readonly (AuditEvent & { readonl
   'attached': [{ type: 'attached', ...subject, ...hold }],
   'voted': [{ type: 'voted', ...hold, vote, state: 'approved' }, { type: 'voted', ...hold, vote: { ...vote, verdict: 'deny' }, state: 'denied' }, { type: 'voted', ...hold, vote: { ...vote, assurance: 'passkey', loggedInAt: 4, evidence }, state: 'pending' }],
   'vote-refused': [{ type: 'vote-refused', ...hold, by, refusal: 'self-approval' }],
+  'advised': [{ type: 'advised', ...hold, advisor: 'risk-model', opinion: 'Looks like a clean-up.' }],
   'hold-escalated': [{ type: 'hold-escalated', ...hold, to: { groups: ['managers'], users: [bob] } }],
   'handed-over': [{ type: 'handed-over', ...hold, by, successor: { group: 'security' }, note: 'is this the new tenant?' }, { type: 'handed-over', ...hold, by, successor: bob }],
   'broke-glass': [{ type: 'broke-glass', ...hold, vote: { ...vote, brokeGlass: true }, skipped: { groups: ['dba'], users: [] }, deadline: 9 }],

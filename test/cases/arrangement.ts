@@ -2,6 +2,7 @@ import type { FakeTeams } from '../channels/teams/fake-teams.ts'
 import { startPair } from '../stores/sentinel-pair.ts'
 import { startBrowsers, type Browsers } from './browsers.ts'
 import { certificate } from './certificate.ts'
+import { hasAdvisor, startAdvisor, type AdvisorPlace } from './advisor.ts'
 import { isTree, list, type Run } from './loader.ts'
 import { demandPasskey, passkeyState } from './passkeys.ts'
 import type { Profile } from './profile.ts'
@@ -19,6 +20,7 @@ export interface Arrangement extends AsyncDisposable {
   readonly files: (folder: string) => void
   readonly teams?: FakeTeams
   readonly slack?: SlackPlace
+  readonly advisor?: AdvisorPlace
   readonly browsers?: Browsers
 }
 
@@ -46,16 +48,19 @@ export const arrange = async (run: Run, area: string): Promise<Arrangement> => {
   const teams = 'teams' in item ? begun.use(await startTeamsFor()) : undefined
   const slack = usesSlack(run) ? begun.use(await startSlackFor(given)) : undefined
   const people = area === 'login' ? begun.use(await startBrowsers()) : undefined
+  const advisor = hasAdvisor(given) ? begun.use(await startAdvisor()) : undefined
   const life = begun.move()
   return {
     options: { ...(people === undefined ? {} : { env: () => people.env }), ...(processes ? { processes } : {}), ...(opaque ? { opaque } : {}), ...(sentinel === undefined ? {} : { sentinel }), ...(secret === undefined ? {} : { env: () => secret.env }), ...(teams === undefined ? {} : { env: () => teams.env }), ...(slack === undefined ? {} : { env: () => slack.env }) },
     ...(slack === undefined ? {} : { slack }),
+    ...(advisor === undefined ? {} : { advisor }),
     ...(teams === undefined ? {} : { teams: teams.fake }),
     ...(people === undefined ? {} : { browsers: people.browsers }),
     change(profile) {
       teams?.change(profile)
       people?.change(profile)
       slack?.change(profile)
+      advisor?.change(profile)
       if (given['state'] === passkeyState) demandPasskey(profile)
       if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })
       if (given['state'] === tokenState) askAboutTokens(profile)

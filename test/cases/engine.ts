@@ -67,6 +67,7 @@ const openWorld = async (run: Run, redisUrl: string | undefined, area: string): 
   return {
     ...world,
     ...(arranged.slack === undefined ? {} : { slack: arranged.slack }),
+    ...(arranged.advisor === undefined ? {} : { advisor: arranged.advisor }),
     ...(arranged.teams === undefined ? {} : { teams: arranged.teams }),
     ...(arranged.browsers === undefined ? {} : { browsers: arranged.browsers }),
     async [Symbol.asyncDispose]() {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { caseAction } from '../../src/cli/case-action.ts'
 import { recordedBeforeFirst } from './behaviours.ts'
+import { askedOnlyOfHolds, shownAndCountsForNothing } from './advisor.ts'
 import { collect } from './memory.ts'
 import { outside } from './connect-log.ts'
 import { digestOfHold, finalReply, send, settleOrHeld, type Sender } from './exchange.ts'
@@ -144,6 +145,8 @@ const ranForRequester = async (sender: Sender): Promise<{ readonly hold: string 
 }
 
 const checks: Readonly<Record<string, Check>> = {
+  'the opinion is shown as untrusted and never counts as a vote': ({ world }) => shownAndCountsForNothing(world),
+  'deny rules are evaluated before any model is asked': ({ world }) => askedOnlyOfHolds(world),
   ...loginSentences,
   'one notification per group of equal shape, not one per hold': async ({ world, sender }) => {
     const { fake } = world.slack ?? fail('nobody is told')

@@ -57,6 +57,8 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
   },
   // Any session may announce a plan: nothing has to be configured for that.
   plan_mode: () => {},
+  // A channel, arranged with the stub that it leads to.
+  advisory_model: () => {},
   trusted_proxies: ({ config }, value) => put(config, ['listeners', 'http', 'trusted-proxies'], value),
   inspect_body_bytes: (profile, value) => { for (const route of routesOf(profile)) route['inspect-body'] = `${String(value)}B` },
   token_clock_skew: (profile, value) => everyIssuer(profile, ['clock-tolerance'], duration(value)),

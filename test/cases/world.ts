@@ -18,6 +18,7 @@ import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import type { FakeTeams } from '../channels/teams/fake-teams.ts'
 import type { Browsers } from './browsers.ts'
+import type { AdvisorPlace } from './advisor.ts'
 import type { SlackPlace } from './slack.ts'
 import type { SentinelPair } from '../stores/sentinel-pair.ts'
 import { makeIssuers, type Issuers } from './issuers.ts'
@@ -40,6 +41,8 @@ export interface World extends AsyncDisposable {
   /** The chat, where the run has one. */
   readonly teams?: FakeTeams
   readonly slack?: SlackPlace
+  /** A model that is asked what it thinks. */
+  readonly advisor?: AdvisorPlace
   readonly browsers?: Browsers
   /** Where the records are, for somebody who reaches them past us. */
   readonly storeAt: { readonly kind: 'embedded'; readonly path: string } | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }

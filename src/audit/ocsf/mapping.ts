@@ -59,6 +59,7 @@ const table: { readonly [T in AuditEventType]: (record: RecordData) => Draft } =
   voted,
   'vote-refused': (record) => changed(3, holdOf(record), { by: record['by'], control: blocked, ...failed(record['refusal'], record['cause']), severity: 2 }),
   'hold-escalated': (record) => changed(3, holdOf(record), { control: delayed }),
+  'advised': (record) => changed(3, holdOf(record), { comment: record['opinion'], control: delayed }),
   'handed-over': (record) => changed(3, holdOf(record), { by: record['by'], comment: record['note'], control: delayed }),
   'broke-glass': (record) => changed(3, holdOf(record), { by: voteOf(record)['by'], comment: voteOf(record)['reason'], control: approved, severity: 4 }),
   'break-glass-refused': (record) => changed(3, holdOf(record), { by: record['by'], control: blocked, ...failed(record['refusal'], record['cause']), severity: 3 }),

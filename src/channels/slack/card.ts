@@ -8,7 +8,7 @@ import { holdUrl, listUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { ruseText } from '../ruses.ts'
 import { shownAction } from '../shown-action.ts'
-import { accountText, alikeText, endOf, headline, impactText, occasionText, personText, planText, said, stateText, timeText, votesOf } from '../words.ts'
+import { accountText, alikeText, endOf, headline, impactText, occasionText, opinionLabel, opinionRemark, personText, planText, said, stateText, timeText, votesOf } from '../words.ts'
 import { actions, button, context, fields, header, paragraph, preformatted, timeContext, type Block } from './blocks.ts'
 
 /** Named in every vote beside the hash of what was shown. To be raised with every change of what this file renders. */
@@ -21,6 +21,7 @@ const mostLines = 60
 const [headLength, tailLength] = [1_400, 700]
 const mostResources = 20
 const longestName = 200
+const mostOpinions = 3
 
 export interface Card {
   /** For notifications and screen readers. Slack reads it as markup, so no word of a stranger is in it. */
@@ -133,6 +134,7 @@ const exactly = (hold: Hold, payload: Payload): readonly Block[] => {
     preformatted(textLabel(hides), text, remark === '' ? undefined : remark),
     ...(list.length === 0 ? [] : [preformatted('What it touches', [...list, ...(resources.length > mostResources ? [`and ${resources.length - mostResources} more`] : [])].join('\n'))]),
     ...(hold.statedReason === undefined || payload !== 'full' ? [] : [preformatted('What the requester says', nameView(hold.statedReason, 1_000), 'Nobody has checked it.')]),
+    ...(payload !== 'full' ? [] : (hold.opinions ?? []).slice(0, mostOpinions).map(({ advisor, text: opinion }) => preformatted(opinionLabel(advisor), nameView(opinion, 700), opinionRemark))),
   ]
 }
 

@@ -112,6 +112,7 @@ export const makeSlack = (options: SlackOptions, consoleUrl: () => string, log: 
   return {
     name: options.name,
     kind: options.kind,
+    redraws: true,
     options,
     api,
     delivery,

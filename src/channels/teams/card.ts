@@ -9,7 +9,7 @@ import { isOpen, type Hold } from '../../model/hold.ts'
 import { holdUrl, listUrl } from '../interest.ts'
 import type { Payload } from '../options.ts'
 import { shownAction } from '../shown-action.ts'
-import { alikeText, endOf, headline, impactText, occasionText, planText, stateText, targetText, timeText, votesOf } from '../words.ts'
+import { alikeText, endOf, headline, impactText, occasionText, opinionLabel, opinionRemark, planText, stateText, targetText, timeText, votesOf } from '../words.ts'
 
 /*
  * Adaptive Cards 1.5. A `TextBlock` or a fact reads markdown, so there is none here: every text stands in a `TextRun`, which
@@ -68,6 +68,7 @@ const outcomeText = ({ outcome }: Hold): string | undefined =>
   outcome && [outcome.result === 'unknown' ? 'nobody can say whether it had an effect' : outcome.result, outcome.status, outcome.rows === undefined ? undefined : `${outcome.rows} rows`, `${Math.round(outcome.ms)} ms`].filter((part) => part !== undefined).map(word).join(', ')
 
 const mostResources = 12
+const mostOpinions = 3
 
 /** Tables, paths and functions, those that are changed first. */
 const touched = ({ action: { resources, place } }: Hold, payload: Payload): readonly Part[] => {
@@ -112,7 +113,7 @@ const code = (text: string): Part => ({
 })
 
 /** What will run, whole or by its two ends. */
-const exact = ({ action, statedReason }: Hold, payload: Payload): Exact => {
+const exact = ({ action, statedReason, opinions = [] }: Hold, payload: Payload): Exact => {
   // Protocols have doubled its backslashes already.
   const shown = shownAction(action, payload)
   if (shown === undefined) return { isWhole: false, parts: [] }
@@ -137,6 +138,7 @@ const exact = ({ action, statedReason }: Hold, payload: Payload): Exact => {
       ]),
       ...(ruses.length > 0 ? [warning('What could hide something in this text, or pass for something else, is spelled out.')] : []),
       ...(said === undefined ? [] : [line([run('Words of the requester, which nobody has checked:', { isSubtle: true, weight: 'Bolder' })], { separator: true }), line([run(broken(`${said.text}${said.cut ? '…' : ''}`, '\u200b'), { italic: true })], { spacing: 'Small' })]),
+      ...(payload !== 'full' ? [] : opinions.slice(0, mostOpinions).flatMap(({ advisor, text: opinion }) => [line([run(`${word(opinionLabel(advisor))}: ${opinionRemark}`, { isSubtle: true, weight: 'Bolder' })], { separator: true }), line([run(broken(cutAt(view(opinion), 500).text, '\u200b'), { italic: true })], { spacing: 'Small' })])),
     ],
   }
 }
@@ -223,4 +225,4 @@ export const cardOf = (about: CardOf): Card => {
 export const offers = ({ actions }: Card, verdict: 'approve' | 'deny'): boolean => JSON.stringify(actions).includes(`"verb":"${verdict}"`)
 
 /** What is said of a card in a vote: which rendering, and the hash of the text that the voter could see whole. */
-export const shownOn = (hold: Hold, payload: Payload): string => `teams/1 sha256:${hash('sha256', `teams/1\n${hold.action.digest}\n${JSON.stringify(exact(hold, payload).parts)}`)}`
+export const shownOn = (hold: Hold, payload: Payload): string => `teams/1 sha256:${hash('sha256', `teams/1\n${hold.action.digest}\n${JSON.stringify(exact({ ...hold, opinions: [] }, payload).parts)}`)}`

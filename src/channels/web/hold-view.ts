@@ -101,7 +101,7 @@ export const holdDetail = (hold: Hold, viewer: Caller, approvals: Pick<Approvals
     openedAt: time(hold.openedAt),
     deadline: time(hold.deadline),
     mayVote: obstacle === undefined,
-    ...defined({ waiting: hold.waiting, why: whyNot(hold, viewer, obstacle), asked: asked(hold, viewer), reviewBy: timeOf(reviewDue(hold)), history: hold.history && history(hold.history), reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
+    ...defined({ waiting: hold.waiting, why: whyNot(hold, viewer, obstacle), asked: asked(hold, viewer), reviewBy: timeOf(reviewDue(hold)), history: hold.history && history(hold.history), opinions: hold.opinions?.map(({ advisor, text }) => ({ advisor, text })), reaches: hold.reaches?.map(({ at, ...reach }) => ({ ...reach, ...defined({ at: timeOf(at) }) })), obstacle, runBy: timeOf(hold.runBy), settledAt: timeOf(hold.settledAt), statedReason: hold.statedReason }),
     ...(terms.grant === undefined || hold.pattern === undefined || hold.granted !== undefined ? {} : { grantable: { ...terms.grant, pattern: hold.pattern.text } }),
     ...(hold.granted === undefined ? {} : { granted: { ...hold.granted, until: time(hold.granted.until) } }),
     ...(outcome ? { outcome: { result: outcome.result, ms: outcome.ms, ...defined({ status: outcome.status, rows: outcome.rows, bytes: outcome.bytes, maskedValues: outcome.maskedValues }) } } : {}),

@@ -9,6 +9,9 @@ export type WebhookOptions = ChannelOptions & {
   readonly secrets: readonly Secret[]
 }
 
+/** Asked what it thinks, like a webhook; its answer is shown. */
+export type AdvisorOptions = Omit<WebhookOptions, 'kind'> & { readonly kind: 'advisor' }
+
 export type PagerDutyOptions = ChannelOptions & {
   readonly kind: 'pagerduty'
   readonly url: string
@@ -16,4 +19,4 @@ export type PagerDutyOptions = ChannelOptions & {
   readonly severity: 'critical' | 'error' | 'warning' | 'info'
 }
 
-export type OutgoingOptions = WebhookOptions | PagerDutyOptions
+export type OutgoingOptions = WebhookOptions | AdvisorOptions | PagerDutyOptions

@@ -5,7 +5,7 @@ import { messageId, messageOf } from './message.ts'
 import type { WebhookOptions } from './options.ts'
 import { readSigningKey, signatures, type SigningKey } from './signing.ts'
 
-export const signingKeys = ({ name, secrets }: WebhookOptions, deploymentKey: SigningKey): readonly SigningKey[] => {
+export const signingKeys = ({ name, secrets }: Pick<WebhookOptions, 'name' | 'secrets'>, deploymentKey: SigningKey): readonly SigningKey[] => {
   if (secrets.length === 0) return [deploymentKey]
   return secrets.map((secret) => {
     const key = readSigningKey(secret.reveal())

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parse } from 'yaml'
+import { hasAdvisor, startAdvisor } from '../advisor.ts'
 import { certificate } from '../certificate.ts'
 import { isTree, kindOf, list, type Case, type Run, type Tree } from '../loader.ts'
 import { fail, Failed, inapplicable, pending } from '../outcome.ts'
@@ -246,6 +247,11 @@ const runOne = async (theCase: Case, run: Run, redisUrl: string | undefined, sha
     await using slack = await startSlackFor(run.given)
     await using place = await startPgWorld(run, { ...more, env: slack.env, change: slack.change })
     return await observed(theCase, run, { ...place, world: { ...place.world, slack } }, 'simple')
+  }
+  if (hasAdvisor(run.given)) {
+    await using advisor = await startAdvisor()
+    await using place = await startPgWorld(run, { ...more, change: advisor.change })
+    return await observed(theCase, run, { ...place, world: { ...place.world, advisor } }, 'simple')
   }
   if (needsOwn(run)) {
     await using place = await startPgWorld(run, more)

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { read } from './reading.ts'
 import { until } from '../../support/until.ts'
+import { askedOnlyOfHolds, shownAndCountsForNothing } from '../advisor.ts'
 import { viewOf } from '../observation.ts'
 import { decodesToWhatWasGiven, escapedForPeople, noSecretAnywhere, oneLineEach, redactsBySchema } from '../log-checks.ts'
 import { fail, pending } from '../outcome.ts'
@@ -57,6 +58,8 @@ const rogueGot = (seen: PgObservation): Buffer => (seen.found.get('rogue') as { 
 const digests = (seen: PgObservation): readonly string[] => seen.place.world.events().slice(seen.before.events).flatMap((event) => (event.type === 'held' ? [event.digest] : []))
 
 const checks: Readonly<Record<string, Check>> = {
+  'the opinion is shown as untrusted and never counts as a vote': ({ place }) => shownAndCountsForNothing(place.world),
+  'deny rules are evaluated before any model is asked': ({ place }) => askedOnlyOfHolds(place.world),
   'one event is one line of valid JSON': ({ place: { world }, before }) => oneLineEach(world, world.events().slice(before.events)),
   'the decoded value equals the input': ({ run }) => decodesToWhatWasGiven(run),
   'text sinks and the CLI escape control characters': ({ place: { world }, run }) => escapedForPeople(world, run),

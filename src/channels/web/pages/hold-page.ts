@@ -1,7 +1,7 @@
 import type { Caller } from '../../../model/caller.ts'
 import { isOpen, type Hold, type Vote } from '../../../model/hold.ts'
 import { whyNot } from '../../why-not.ts'
-import { endOf, headline, impactText, personText, said, spanText, stateText, targetText, votesOf } from '../../words.ts'
+import { endOf, headline, impactText, opinionLabel, opinionRemark, personText, said, spanText, stateText, targetText, votesOf } from '../../words.ts'
 import { historyCard } from './history.ts'
 import { marksOf } from '../../../approval/marks.ts'
 import { progressOf } from '../../../approval/progress.ts'
@@ -57,7 +57,7 @@ ${notices(about)}
 <h1><span class="verb">${headline(hold)}</span> <span class="target">${targetText(hold)}</span></h1>
 <p class="lead">${personText(hold.caller)}${hold.caller.onBehalfOf[0] && html` for ${personText(hold.caller.onBehalfOf[0])}`} asks at <b>${said(hold.action.service)}</b>${impact !== undefined && html`: <b${hold.action.impact?.unfiltered === true && html` class="every"`}>${impact}</b>`}</p>${about.obstacle === undefined && hold.state === 'pending' && html`<a class="jump" href="#decide">Decide <span aria-hidden="true">↓</span></a>`}</header>
 <div class="columns">
-<div class="statement">${statement.markup}${historyCard(hold)}</div>
+<div class="statement">${statement.markup}${opinions(hold)}${historyCard(hold)}</div>
 <aside aria-label="Decision and record">
 ${decision(about)}
 ${besidesVoting({ ...about, shown: statement.shown })}
@@ -111,6 +111,10 @@ const lacking = ({ id }: Hold, lack: Lack): Html => {
 }
 
 const yours = (mine: Vote | undefined): Html | undefined => mine && html`<p class="yours"><span aria-hidden="true">${mine.verdict === 'approve' ? '✓' : '✕'}</span> You ${mine.verdict === 'approve' ? 'approved' : 'denied'} this, ${clock(mine.at)}.</p>`
+
+/** Apart from the statement, and no part of what is approved. */
+const opinions = ({ opinions: found = [] }: Hold): readonly Html[] =>
+  found.map(({ advisor, text }) => html`<section class="card untrusted"><h2>${opinionLabel(advisor)}</h2><p class="hint"><span aria-hidden="true">!</span> ${opinionRemark}</p><blockquote>${said(text)}</blockquote></section>`)
 
 const closing = ({ state, settledAt, outcome, votes: cast }: Hold): Html => {
   const yes = cast.some(({ brokeGlass }) => brokeGlass) ? 'It was released alone' : 'It was approved'
