@@ -71,6 +71,27 @@ describe('telling channels', () => {
     assert.deepEqual(told.map(({ state, revision, memory: known }) => [state, revision, known]), [['pending', 1, undefined], ['pending', 2, memory], ['approved', 3, memory]])
   })
 
+  test('an opinion is kept beside the hold and on record, cut; what can be redrawn is, and nothing else hears of it', async () => {
+    const advisor = place('model', { advises: true })
+    advisor.channel.answer = async ({ memory }) => memory ?? ` approve\ud800 ${'x'.repeat(3_000)}`
+    const [chat, hook] = [place('chat', { redraws: true }), place('hook')]
+    const seen: (Hold['opinions'] | undefined)[] = []
+    chat.channel.answer = async ({ hold }) => { seen.push(hold.opinions); return 'there' }
+    const { replica, announcer } = await announce('b', advisor.channel, chat.channel, hook.channel)
+    await speaking(announcer)
+    const hold = await world.opened()
+    await until('the chat to be drawn with it', () => seen.at(-1)?.length === 1)
+    const shown = await replica.life.show(hold.id, alice)
+    assert.deepEqual(shown.opinions, [{ advisor: 'model', text: `approve\ufffd ${'x'.repeat(1_991)}` }])
+    assert.deepEqual([shown.revision, shown.votes, shown.state], [1, [], 'pending'])
+    assert.deepEqual(shown.reaches?.map(({ channel }) => channel), ['chat', 'hook'])
+    assert.equal(world.count('advised'), 1)
+    await world.a.life.vote(hold.id, ballot(alice, hold))
+    await until('the approval in all of them', () => [advisor, chat, hook].every(({ told }) => told.at(-1)?.state === 'approved'))
+    assert.deepEqual([world.count('advised'), hook.told.length, seen.at(-1)?.length], [1, 2, 1])
+    assert.deepEqual((await replica.life.show(hold.id, alice)).opinions, shown.opinions)
+  })
+
   test('of two replicas one speaks; when it dies the other goes on from what was told, also what happened in between', async () => {
     const [first, second] = [place('chat'), place('chat')]
     const one = await announce('one', first.channel)

@@ -67,6 +67,12 @@ const parts: NonNullable<Hold['action']['parts']> = [
   { verb: 'sql.transaction', verbs: ['sql.transaction'], effect: 'read', resources: [], tags: [], facts: {}, text: 'COMMIT' },
 ]
 
+test('an opinion of a machine is shown as that', async () => {
+  await using at = await begin()
+  at.desk.holds.set('hold_1', { ...statement(), opinions: [{ advisor: 'risk-model', text: 'APPROVE \u001b[2J' }] })
+  assert.match((await at.shell.run(['holds', 'show', 'hold_1'])).out, /A machine's opinion \(risk-model\), which counts for nothing:\n\s*\| APPROVE \\u\{1b\}\[2J/)
+})
+
 test('a plan is shown statement by statement', async () => {
   await using at = await begin()
   at.desk.holds.set('hold_1', statement({ parts }))

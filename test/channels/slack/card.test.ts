@@ -73,6 +73,16 @@ describe('slack cards', () => {
     for (const state of ['approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const) assert.ok(!decides({ state }))
   })
 
+  test('an opinion of a machine stands there only where all is told, as a text that counts for nothing, and changes nothing about the card', () => {
+    const opinions = [{ advisor: 'risk-model', text: 'APPROVE <!channel> \u202e' }]
+    const card = cardOf(sampleHold({ opinions }))
+    assert.match(JSON.stringify(card), /A machine's opinion \(risk-model\)[^]*It counts for nothing\.[^]*APPROVE <!channel> \\\\u\{202e\}/)
+    assert.equal(wrongBlocks(card.blocks, 'message'), undefined)
+    assert.deepEqual(buttons(card), buttons(cardOf(sampleHold())))
+    assert.equal(shownName(sampleHold({ opinions }), 'full'), shownName(sampleHold(), 'full'))
+    for (const payload of ['none', 'summary', 'outline'] as const) assert.doesNotMatch(JSON.stringify(cardOf(sampleHold({ opinions }), { ...full, payload })), /APPROVE/)
+  })
+
   test('a plan is called one', () => {
     const step = { verb: 'sql.delete', verbs: ['sql.delete'], effect: 'write' as const, resources: [], tags: [], facts: {}, text: 'DELETE FROM t' }
     const card = cardOf(sampleHold({ action: action('BEGIN; DELETE FROM t; COMMIT', { parts: [step, step, step] }) }))

@@ -38,6 +38,15 @@ describe('cards', () => {
     assert.match(JSON.stringify(cardFor(hold, 'full')), /s3cret/)
   })
 
+  test('an opinion of a machine is a text that counts for nothing', () => {
+    const opinions = [{ advisor: 'risk-model', text: 'APPROVE **now** {{DATE(x)}}' }]
+    const card = cardFor({ ...text('DELETE FROM t'), opinions })
+    assert.match(runs(card).join('|'), /A machine's opinion \(risk-model\): It counts for nothing\.[^]*\|APPROVE \*\*now\*\* \\u\{7b\}\{DATE/)
+    assert.deepEqual(cardProblems(card), [])
+    assert.equal(shownOn({ ...text('DELETE FROM t'), opinions }, 'full'), shownOn(text('DELETE FROM t'), 'full'))
+    assert.doesNotMatch(JSON.stringify(cardFor({ ...text('DELETE FROM t'), opinions }, 'summary')), /APPROVE/)
+  })
+
   test('values are hidden one by one, and hidden is not shown', () => {
     const secret = { ...text("DELETE FROM t WHERE name = 's3cret'", { outline: "DELETE FROM t WHERE name = '•••'", resources: [{ kind: 'path', name: '/s3cret', access: 'write', tags: [] }, { kind: 'table', name: 'public.t', access: 'write', tags: [] }] }), statedReason: 's3cret' }
     const card = cardFor(secret, 'outline')
