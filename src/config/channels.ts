@@ -34,7 +34,7 @@ export const makeChannels = ({ channels, services, groups, listeners }: ConfigSo
     const path: Path = ['channels', name]
     for (const [index, service] of (source.only.services ?? []).entries()) checks.known([...path, 'only', 'services', index], service, Object.keys(services), 'service')
     if (groups !== undefined) for (const [index, group] of (source.only.groups ?? []).entries()) checks.known([...path, 'only', 'groups', index], group, groups, 'group')
-    const common = { name, interest: defined({ services: source.only.services, tags: source.only.tags, groups: source.only.groups }), timeoutMs: ms(source.timeout), groupWithinMs: ms(source['group-within']), privateAddresses: source['private-addresses'] }
+    const common = { name, interest: defined({ services: source.only.services, tags: source.only.tags, groups: source.only.groups }), timeoutMs: ms(source.timeout), groupWithinMs: 'group-within' in source ? ms(source['group-within']) : 0, privateAddresses: source['private-addresses'] }
     if (source.kind === 'teams-bot') return makeTeamsBotOptions(path, source, common, issuers, listeners.console['sign-in'] !== undefined, checks)
     if (source.kind === 'teams-webhook') return { kind: 'teams-webhook', ...common, url: makeSecretUrl(path, source, checks), payload: source.payload }
     const url = checkedUrl(path, source.url, source, checks)
