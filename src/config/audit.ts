@@ -19,9 +19,11 @@ export const makeDiskMarks = ({ journal }: ConfigSource, { report }: Checks): Di
 const weights = ['read', 'write', 'held'] as const
 
 /** What would be waited for must be there, or every action of that kind would be refused. */
-export const makeRequired = ({ audit: { required }, sinks }: ConfigSource, { report, known }: Checks): RequiredReach => {
+export const makeRequired = ({ audit: { required }, sinks }: ConfigSource, { report, warn, known }: Checks): RequiredReach => {
   const { read, write, held, sinks: names, within } = required
   for (const [at, name] of names.entries()) known(['audit', 'required', 'sinks', at], name, Object.keys(sinks), 'sink')
   for (const weight of weights) if (required[weight] === 'local+sink' && Object.keys(sinks).length === 0) report(['audit', 'required', weight], 'waits for a sink, and there is none')
+  const counted = weights.some((weight) => required[weight] === 'local+sink') ? Object.entries(sinks).filter(([name]) => names.length === 0 || names.includes(name)) : []
+  for (const [name, { kind }] of counted) if (kind === 'syslog') warn(['audit', 'required'], `waits for the sink "${name}", and syslog cannot say that it has a record: name sinks that can`)
   return { read, write, held, sinks: names, withinMs: ms(within) }
 }

@@ -3,7 +3,7 @@ export interface Arrivals {
   /** Rejects when it was refused for good, when too many wait, and when the signal fires. */
   of(id: string, signal: AbortSignal): Promise<void>
   waiting(): number
-  /** Resolves when somebody begins to wait, or is in a hurry. */
+  /** Resolves when somebody begins to wait, or is in a hurry. For one at a time: asked again, the one before resolves, so that nothing hangs on it for ever. */
   wanted(): Promise<void>
   hurry(): void
   /** Everything up to it has arrived, or was refused. */
@@ -60,7 +60,10 @@ export const makeArrivals = (): Arrivals => {
       return promise
     },
     waiting: () => waiters.size,
-    wanted: () => wanted.promise,
+    wanted: () => {
+      hurry()
+      return wanted.promise
+    },
     hurry,
     reached: (id) => {
       through = placeOf(id) ?? through

@@ -66,20 +66,21 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
   let failingSince: number | undefined
   const arrivals = makeArrivals()
   const idle = new Set<() => void>()
-  /** Somebody waits: what gathers should leave. */
-  let hurry = Promise.withResolvers<void>()
-  const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true }))
-  stopped.catch(() => {})
 
   const attempt = async (lines: readonly JournalLine[]): Promise<void> => {
     const deadline = AbortSignal.timeout(sink.timeoutMs)
     const late = (): void => complain(`no answer within ${sink.timeoutMs} ms`)
     deadline.addEventListener('abort', late, { once: true })
+    // Made anew for each: what is raced against a promise that never settles stays in memory with it.
+    const stopped = Promise.withResolvers<never>()
+    const stopping = (): void => stopped.reject(new Error('stopped'))
+    signal.addEventListener('abort', stopping, { once: true })
     try {
       // A sink that cannot be stopped (a full pipe, a hanging disk) is waited for, never handed the same lines beside themselves.
-      await Promise.race([sink.deliver(lines, AbortSignal.any([deadline, signal])), stopped])
+      await Promise.race([sink.deliver(lines, AbortSignal.any([deadline, signal])), stopped.promise])
     } finally {
       deadline.removeEventListener('abort', late)
+      signal.removeEventListener('abort', stopping)
     }
     delivered += lines.length
     lastId = lines.at(-1)?.id
@@ -140,7 +141,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     const { gatherMs = 0, limits } = sink
     const left = Math.min(timeOf(lines[0]!) + gatherMs - Date.now(), gatherMs)
     if (left <= 0 || idle.size > 0 || arrivals.waiting() > 0 || lines.length >= limits.lines || sizeOf(lines) > limits.bytes - longestLine) return false
-    await Promise.race([pause(Math.min(left, gatherMs / 20, 15_000), undefined, { signal, ref: false }), hurry.promise, arrivals.wanted()])
+    await Promise.race([pause(Math.min(left, gatherMs / 20, 15_000), undefined, { signal, ref: false }), arrivals.wanted()])
     return true
   }
 
@@ -198,8 +199,6 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
     state: () => ({ sink: name, kind, delivered, dead: lost, behindMs: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest), ...(lastId === undefined ? {} : { lastId }), ...(lastError === undefined ? {} : { lastError }) }),
     caughtUp: async (until) => {
       const asked = Date.now()
-      hurry.resolve()
-      hurry = Promise.withResolvers()
       while (!until.aborted && !signal.aborted && idleSince <= asked) {
         const { promise, resolve } = Promise.withResolvers<void>()
         idle.add(resolve)

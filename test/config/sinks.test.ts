@@ -50,14 +50,15 @@ test('sinks: the only hosts that there are count for each kind', async () => {
 
 test('sinks: what can lose records is warned of', async () => {
   using folder = makeFolder()
-  const warningsOf = async (sink: string): Promise<readonly string[]> => {
-    const loaded = await folder.load(sinkText(sink), env)
+  const warningsOf = async (sink: string, more = ''): Promise<readonly string[]> => {
+    const loaded = await folder.load(sinkText(sink, more), env)
     assert.ok(loaded.config !== undefined)
     return loaded.warnings.map(formatProblem)
   }
   assert.match((await warningsOf('kind: splunk, url: "https://splunk.test", token: "${env:A}"')).join(), /before it is indexed/)
   assert.match((await warningsOf('kind: syslog, address: "a.test:6514"')).join(), /has no acknowledgement/)
   assert.deepEqual(await warningsOf('kind: splunk, url: "https://splunk.test", token: "${env:A}", ack: true'), [])
+  assert.match((await warningsOf('kind: syslog, address: "a.test:6514"', 'audit: { required: { write: local+sink } }\n')).join(), /waits for the sink "s", and syslog cannot say/)
 })
 
 test('sinks: for a SIEM events of OCSF, elsewhere lines of the log, unless something is said', async () => {

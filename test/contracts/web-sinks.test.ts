@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { ocsfLine } from '../../src/audit/ocsf/line.ts'
 import { Secret } from '../../src/lib/secret.ts'
@@ -9,6 +13,7 @@ import { LineRefused } from '../../src/sinks/sink.ts'
 import { open, readAll, temporaryDirectory } from '../audit/audit-samples.ts'
 import { datadog, elastic, jsonArray, ndjson, otlp, s3, splunk } from '../sinks/dialects.ts'
 import { idOf, startPlace } from '../sinks/strict-place.ts'
+import { makeTls } from '../support/postgres-tls.ts'
 import { until } from '../support/until.ts'
 import { assertComplete, fill, start, warnings, type WebKind, webSinkContract } from './sink-contract.ts'
 
@@ -195,3 +200,31 @@ describe('sink http, a bad receiver', () => {
   })
 })
 
+
+test('only a place whose certificate is of the authority that counts gets anything', async () => {
+  using directory = temporaryDirectory()
+  const tls = makeTls(directory.path)
+  let asked = 0
+  const server = createServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) }, (request, response) => {
+    asked++
+    request.resume().on('end', () => response.end('{}'))
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `https://localhost:${(server.address() as AddressInfo).port}/in`
+  const options: SinkOptions = { kind: 'http', name: 'place', url, body: 'ndjson', batchLines: 50, batchBytes: 1e6, timeoutMs: 2_000 }
+  try {
+    await using journal = await open(directory.path)
+    await fill(journal, 5)
+    {
+      await using sinks = start(directory.path, journal, options)
+      await until('an error', () => /certificate/.test(sinks.state()[0]!.lastError ?? ''))
+      assert.equal(asked, 0)
+    }
+    await using sinks = start(directory.path, journal, { ...options, ca: readFileSync(tls.ca, 'utf8') })
+    await sinks.drain(5_000)
+    assert.deepEqual([sinks.state()[0]!.delivered, asked], [5, 1])
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+})
