@@ -67,10 +67,13 @@ export const obstacles = {
   'already-voted': 'You have voted already. Each person counts once.',
 } as const satisfies Partial<Record<RefusalCode, string>>
 
+/** Where a yes to this counts, for whoever gave one elsewhere. */
+export const takenThrough = ({ terms: { requirements } }: Hold): string => `The rule takes a yes through these alone: ${[...new Set(requirements.flatMap(({ channels = [] }) => channels))].join(', ')}. Approve it there.`
+
 const votes: Partial<Record<RefusalCode, (hold: Hold, cause: string) => string>> = {
   'not-eligible': () => obstacles['not-eligible'],
   'assurance-too-low': ({ terms }) => `This asks to be surer that it is you. Approve it in the console${leastAssurance(terms) === 'passkey' ? ' with a passkey' : ''}${terms.requirements.some(({ freshLoginMs }) => freshLoginMs !== undefined) ? ', once you have signed in there again' : ''}. Your vote changed nothing.`,
-  'wrong-channel': ({ terms: { requirements } }) => `The rule takes a yes through these alone: ${[...new Set(requirements.flatMap(({ channels = [] }) => channels))].join(', ')}. Approve it there. Your vote changed nothing.`,
+  'wrong-channel': (hold) => `${takenThrough(hold)} Your vote changed nothing.`,
   'not-together': (_hold, cause) => `This is looked at by itself: ${cause}. It was left out, and your vote changed nothing. Decide it on its own.`,
   'self-approval': () => obstacles['self-approval'],
   'already-voted': () => obstacles['already-voted'],

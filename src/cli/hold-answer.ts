@@ -46,7 +46,7 @@ export type ShownImpact = z.infer<typeof impactShape>
 export type HoldSummary = z.infer<typeof summaryShape>
 export type HoldDetail = z.infer<typeof detailShape>
 
-const checked = <T>(shape: z.ZodType<T>, value: unknown): T => {
+export const checkedAnswer = <T>(shape: z.ZodType<T>, value: unknown): T => {
   const result = shape.safeParse(value)
   if (!result.success) throw new Failure('the server answers in a way that this version does not know; is it of the same version?')
   return result.data
@@ -58,16 +58,16 @@ export const listHolds = async (client: ApiClient, query: Readonly<Record<string
   let after: string | undefined
   do {
     const parameters = new URLSearchParams({ ...query, limit: String(Math.min(100, limit - holds.length)), ...(after === undefined ? {} : { after }) })
-    const page = checked(pageShape, await client.get(`/api/holds?${parameters}`))
+    const page = checkedAnswer(pageShape, await client.get(`/api/holds?${parameters}`))
     holds.push(...page.holds)
     after = page.next
   } while (after !== undefined && holds.length < limit)
   return holds
 }
 
-export const getHold = async (client: ApiClient, id: string): Promise<HoldDetail> => checked(detailShape, await client.get(`/api/holds/${id}`))
+export const getHold = async (client: ApiClient, id: string): Promise<HoldDetail> => checkedAnswer(detailShape, await client.get(`/api/holds/${id}`))
 
-export const postHold = async (client: ApiClient, id: string, what: 'votes' | 'withdraw' | 'break-glass' | 'review' | 'hand-over', body: unknown): Promise<HoldDetail> => checked(detailShape, await client.post(`/api/holds/${id}/${what}`, body))
+export const postHold = async (client: ApiClient, id: string, what: 'votes' | 'withdraw' | 'break-glass' | 'review' | 'hand-over', body: unknown): Promise<HoldDetail> => checkedAnswer(detailShape, await client.post(`/api/holds/${id}/${what}`, body))
 
 /** The id that was meant: an id itself, or a short code if only one open hold (or else only one hold at all) has it. */
 export const resolveHold = async (client: ApiClient, text: string): Promise<string> => {

@@ -4,6 +4,7 @@ import { terminalText } from '../lib/terminal-text.ts'
 import { connect, serverOptions, type ApiClient } from './api-client.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { getHold, postHold, resolveHold, type HoldDetail } from './hold-answer.ts'
+import { approveSeveral, denySeveral, mostNamed } from './hold-several.ts'
 import { holdText, isConsoleOnly } from './hold-text.ts'
 import { exit, Failure, type Io } from './io.ts'
 import { outputOption, toJson, toYaml } from './rendering.ts'
@@ -70,8 +71,12 @@ const breaking: Way = {
 }
 
 const release = (way: Way, options: typeof approveOptions) => async (args: readonly string[], io: Io): Promise<number> => {
-  const { values, positionals }: { readonly values: Released; readonly positionals: readonly string[] } = parseOptions(args, options, { min: 1, max: 1 })
+  const { values, positionals }: { readonly values: Released; readonly positionals: readonly string[] } = parseOptions(args, options, { min: 1, max: way === approving ? mostNamed : 1 })
   const wish = wishOf(values)
+  if (positionals.length > 1) {
+    if (wish !== undefined || values.digest !== undefined || values.yes || values.code !== undefined) throw new Failure('with several holds each is confirmed at the terminal; --digest, --yes, --code and --grant-times are for one', exit.usage)
+    return await approveSeveral(positionals, values, io)
+  }
   const interactive = io.stdin.isTTY === true && io.stderr.isTTY === true
   if (values.digest !== undefined && !/^sha256:[0-9a-f]{64}$/.test(values.digest)) throw new Failure('--digest is sha256: and 64 hex digits', exit.usage)
   if (values.yes && values.code === undefined) throw new Failure(`--yes needs --code, so that it is clear what is ${way.done}`, exit.usage)
@@ -116,8 +121,9 @@ const obstacleText = (code: string, why?: string): string => (why === undefined 
 const denyOptions = { ...serverOptions, reason, output } as const satisfies Options
 
 const deny = async (args: readonly string[], io: Io): Promise<number> => {
-  const { values, positionals } = parseOptions(args, denyOptions, { min: 1, max: 1 })
+  const { values, positionals } = parseOptions(args, denyOptions, { min: 1, max: mostNamed })
   if (values.reason === undefined) throw new Failure('say why: --reason TEXT (the requester reads it)', exit.usage)
+  if (positionals.length > 1) return await denySeveral(positionals, values, io)
   const client = await connect(values, io)
   const hold = await getHold(client, await resolveHold(client, positionals[0] ?? ''))
   return settled(await postHold(client, hold.id, 'votes', { verdict: 'deny', digest: hold.action.digest, reason: values.reason }), values.output, io)
@@ -170,13 +176,13 @@ export const decisionCommands: readonly Command[] = [
   {
     path: ['holds', 'approve'],
     summary: 'Approve a held action',
-    usage: 'ID|CODE [--reason TEXT] [--digest sha256:…] [--grant-times COUNT --grant-within TIME] | ID --yes --code CS-XXXX',
-    details: 'At a terminal it shows the whole action and asks for its code. In a script it needs the digest (or the id and the code) of the action that was looked at; if another action hides behind the id, nothing is approved. Where the rule lets it, --grant-times lets more of the same kind through; `holds show` says what that is.',
+    usage: 'ID|CODE… [--reason TEXT] [--digest sha256:…] [--grant-times COUNT --grant-within TIME] | ID --yes --code CS-XXXX',
+    details: 'At a terminal it shows the whole action and asks for its code. In a script it needs the digest (or the id and the code) of the action that was looked at; if another action hides behind the id, nothing is approved. Where the rule lets it, --grant-times lets more of the same kind through; `holds show` says what that is. Several, up to 25, are shown one after the other, each to be confirmed by its own code, and then decided in one step; what deserves a look of its own is left out.',
     options: grantOptions,
-    examples: ['countersign holds approve CS-7F3K', 'countersign holds approve hold_9f2c --digest sha256:…', 'countersign holds approve hold_9f2c --yes --code CS-7F3K', 'countersign holds approve CS-7F3K --grant-times 5 --grant-within 1h'],
+    examples: ['countersign holds approve CS-7F3K', 'countersign holds approve hold_9f2c --digest sha256:…', 'countersign holds approve hold_9f2c --yes --code CS-7F3K', 'countersign holds approve CS-7F3K --grant-times 5 --grant-within 1h', 'countersign holds approve CS-7F3K CS-BN28 CS-0Q4D'],
     run: release(approving, grantOptions),
   },
-  { path: ['holds', 'deny'], summary: 'Deny a held action', usage: 'ID|CODE --reason TEXT', options: denyOptions, examples: ["countersign holds deny CS-7F3K --reason 'Use the masked view.'"], run: deny },
+  { path: ['holds', 'deny'], summary: 'Deny a held action', usage: 'ID|CODE… --reason TEXT', options: denyOptions, examples: ["countersign holds deny CS-7F3K --reason 'Use the masked view.'"], run: deny },
   {
     path: ['holds', 'break-glass'],
     summary: 'Release a held action alone, in an emergency',

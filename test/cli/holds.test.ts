@@ -145,6 +145,28 @@ test('at a terminal the code must be typed under the whole action', async () => 
   assert.equal(desk.holds.get('hold_1')?.votes[0]?.reason, 'Looks right.')
 })
 
+test('several are shown one after the other; only those whose code is typed go along, and each has its own answer', async () => {
+  await using at = await begin()
+  const { desk, shell } = at
+  const hold = (id: string, code: string, text: string, more: Partial<Hold> = {}): void => void desk.holds.set(id, makeHold({ id, code, action: { ...makeHold().action, text }, ...more }))
+  hold('hold_2', 'CS-0002', 'POST /two')
+  hold('hold_3', 'CS-0003', 'POST /three')
+  hold('hold_4', 'CS-0004', 'POST /four', { state: 'denied' })
+  hold('hold_5', 'CS-0005', 'POST /five', { action: { ...makeHold().action, textCut: true } })
+  const done = await shell.run(['holds', 'approve', 'hold_2', 'CS-0003', 'hold_4', 'hold_5', '--reason', 'For finance.'], { terminal: true, type: ['cs-0002', 'no', 'CS-0004'] })
+  assert.deepEqual([done.code, done.out], [1, 'CS-0002 is approved\n'])
+  for (const text of ['POST /two', 'POST /three', 'POST /four']) assert.ok(done.err.includes(text))
+  assert.match(done.err, /CS-0005 is longer than can be shown and is left out[^]*CS-0004 was not decided: It is denied/)
+  assert.deepEqual(['hold_2', 'hold_3', 'hold_5'].map((id) => desk.holds.get(id)?.state), ['approved', 'pending', 'pending'])
+  assert.equal(desk.holds.get('hold_2')?.votes[0]?.reason, 'For finance.')
+  for (const args of [['hold_3', 'CS-0003'], ['hold_1', 'hold_3', '--yes', '--code', 'CS-0003'], ['hold_1', 'hold_3', '--digest', digest]]) assert.equal((await shell.run(['holds', 'approve', ...args], { terminal: true, type: ['CS-0003', 'CS-0003'] })).code, 2)
+  assert.equal((await shell.run(['holds', 'approve', 'hold_1', 'hold_3'])).code, 2, 'a script approves one after the other')
+  assert.equal((await shell.run(['holds', 'approve', 'hold_1', 'hold_3'], { terminal: true, type: ['', ''] })).code, 1)
+  assert.deepEqual(['hold_1', 'hold_3'].map((id) => desk.holds.get(id)?.state), ['pending', 'pending'])
+  const denied = await shell.run(['holds', 'deny', 'hold_1', 'hold_3', '--reason', 'Not now.'])
+  assert.deepEqual([denied.code, denied.out], [0, 'CS-7F3K is denied\nCS-0003 is denied\n'])
+})
+
 test('who is behind an action hears why they may not approve it, at a terminal as in a script', async () => {
   await using at = await begin()
   at.desk.holds.set('hold_1', makeHold({ caller: { ...makeHold().caller, onBehalfOf: [person('alice', 'oncall')] } }))

@@ -1,8 +1,8 @@
 import type { Approvals } from '../../approval/approvals.ts'
 import { isDistrust } from '../../approval/distrust.ts'
 import { shortCode } from '../../approval/hold-name.ts'
-import { obstacles } from '../../approval/no.ts'
-import { takesYes } from '../../approval/assurance.ts'
+import { obstacles, takenThrough } from '../../approval/no.ts'
+import { channelsFor, takesYes } from '../../approval/assurance.ts'
 import type { Log } from '../../lib/log.ts'
 import { isPlainText } from '../../lib/visible.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
@@ -90,6 +90,7 @@ export const makeClicks = (parts: ClickParts): Clicks => {
     const obstacle = approvals.obstacle(hold, person)
     if (obstacle !== undefined && !(obstacle === 'already-voted' && verdict === 'deny')) return { code: obstacle, text: obstacles[obstacle] }
     if (verdict === 'deny') return undefined
+    if (!channelsFor(hold.terms, person).includes('slack')) return { code: 'wrong-channel', text: takenThrough(hold) }
     if (!takesYes(hold.terms, 'slack', 'chat')) return { code: 'not-eligible', text: 'A click in a chat is not enough for this. Decide in the console.' }
     return isDecidable({ ...hold, state: 'pending' }, styleOf(options)) ? undefined : { code: 'not-eligible', text: 'Not all of this action is shown here, so it is not approved here. Look at it whole in the console.' }
   }

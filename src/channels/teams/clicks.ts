@@ -2,7 +2,8 @@ import { z } from 'zod'
 import type { Approvals } from '../../approval/approvals.ts'
 import { isDistrust } from '../../approval/distrust.ts'
 import { isHoldId, shortCode } from '../../approval/hold-name.ts'
-import { obstacles } from '../../approval/no.ts'
+import { channelsFor } from '../../approval/assurance.ts'
+import { obstacles, takenThrough } from '../../approval/no.ts'
 import type { Links } from '../../identity/links.ts'
 import type { Log } from '../../lib/log.ts'
 import { isPlainText } from '../../lib/visible.ts'
@@ -107,6 +108,8 @@ export const makeClicks = (bots: readonly TeamsBot[], { approvals, links, consol
   const vote = async (bot: TeamsBot, person: Caller, { verdict, hold: id, digest, reason }: Click): Promise<Answer> => {
     const hold = await visibleTo(person, id)
     const { card } = bot.messageOf(hold)
+    const through = channelsFor(hold.terms, person) // none: they may not decide it at all
+    if (verdict === 'approve' && hold.state === 'pending' && hold.action.digest === digest && through.length > 0 && !through.includes('teams')) throw new NotTaken('wrong-channel', 'the rule takes no votes by teams', takenThrough(hold))
     if (hold.state === 'pending' && hold.action.digest === digest && !offers(card, verdict)) throw new NotTaken('not-eligible', `the card has no button to ${verdict} it`, `This cannot be decided here. Open the full review: ${review(id)}`)
     try {
       const voted = await approvals.vote(id, { verdict, digest, by: person, channel: 'teams', assurance: 'chat', ...(verdict === 'approve' ? { shown: shownOn(hold, bot.options.payload) } : {}), ...(reason === '' ? {} : { reason }) })

@@ -257,8 +257,9 @@ describe('what a click in slack is not enough for', () => {
     assert.equal(await desk.stateOf(hold), 'denied')
   })
 
-  for (const [name, text, needs, over] of [
+  for (const [name, text, needs, over, refusal = 'not-eligible'] of [
     ['a rule that wants a login at the console', 'POST /console', terms([requirement({ assurance: 'console' })]), {}],
+    ['a rule that takes a yes elsewhere', 'POST /elsewhere', terms([requirement({ assurance: 'chat', channels: ['teams', 'console'] })]), {}, 'wrong-channel'],
     ['a text that is not shown whole', `POST /${'x'.repeat(3_000)}`, chatTerms(), {}],
     ['a channel that shows no text', 'POST /hidden', chatTerms(), { payload: 'summary' as const }],
   ] as const)
@@ -270,7 +271,7 @@ describe('what a click in slack is not enough for', () => {
       const forged = { action_id: 'countersign.approve', value: `${hold.id}.${hold.action.digest}` }
       await desk.post(signed(clickOf({ user: 'U0BOB' }, message, forged)))
       assert.match(wordsOf((await whispered(desk)).blocks), new RegExp(`https://approvals.example.org/holds/${hold.id}`))
-      assert.deepEqual([await desk.stateOf(hold), refusals(desk).at(-1)?.refusal], ['pending', 'not-eligible'])
+      assert.deepEqual([await desk.stateOf(hold), refusals(desk).at(-1)?.refusal], ['pending', refusal])
     })
 })
 

@@ -99,6 +99,8 @@ describe('clicks in Teams', () => {
       const hold = await world.opened(text, agent, needs)
       await untouched(hold, await press(bob, 'approve', hold), /cannot be decided here.*https:\/\/approvals/, /not-eligible teams: the card has no button/)
     }
+    const elsewhere = await world.opened('POST /elsewhere', agent, terms([requirement({ assurance: 'chat', channels: ['slack'] })]))
+    await untouched(elsewhere, await press(bob, 'approve', elsewhere), /takes a yes through these alone: slack/, /wrong-channel teams: the rule takes no votes by teams/)
     await open({ payload: 'summary' })
     const hold = await world.opened('POST /other', agent, chat)
     await untouched(hold, await press(bob, 'approve', hold), /cannot be decided here/, /no button/)
