@@ -148,7 +148,7 @@ export const receiptCommands: readonly Command[] = [
     summary: 'Check a receipt, without a server',
     usage: 'FILE|- --key KEY|FILE [--records FILE]',
     details:
-      'FILE is a receipt of `receipt show`, the value of a Countersign-Receipt header, or the manifest of an evidence pack, whose files beside it are then compared. Keys come from whoever checks: those that `audit key` prints, or the key set of the console.\nExit codes: 0 it is what was signed, 10 records or files are not those that it was made of, 15 unreadable, 18 forged, 20 signed by nobody known, 21 it contradicts itself.',
+      'FILE is a receipt of `receipt show`, the value of a Countersign-Receipt header, or the manifest of an evidence pack, whose files beside it are then compared. Keys come from whoever checks: those that `audit key` prints, or the key set of the console.\nExit codes: 0 it is what was signed, 10 records or files are not those that it was made of, 11 files are missing, 14 files were added, 15 unreadable, 18 forged, 20 signed by nobody known, 21 it contradicts itself.',
     options: verifyOptions,
     examples: ['countersign receipt verify CS-7F3K.receipt.json --key auditor.keys', 'countersign audit show CS-7F3K -o json -d journal/ > records.ndjson && countersign receipt verify CS-7F3K.receipt.json --key auditor.keys --records records.ndjson'],
     run: verify,

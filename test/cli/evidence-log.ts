@@ -51,6 +51,8 @@ export const storyOf = (log: Writing, name: string, { who = caller, by = 'bob', 
     release: () => log.add({ type: 'released', ...subject, attempt: `try-${name}`, votes: [], policyVersion: 'v', heldUnder: 'v' }),
     start: () => log.add({ type: 'started', ...records, decision: decisionOf('hold'), hold: `hold_${name}` }),
     end: (result: 'executed' | 'failed' = 'executed') => log.add({ type: 'finished', attempt: `try-${name}`, hold: `hold_${name}`, outcome: { result, status: result === 'executed' ? '200' : '500', rows: 1, ms: 2 } }),
+    lend: () => log.add({ type: 'credential-lent', attempt: `try-${name}`, hold: `hold_${name}`, service: 'orders', lease: `lease-${name}`, caller: who }),
+    giveBack: (cause?: string) => log.add({ type: 'credential-returned', attempt: `try-${name}`, hold: `hold_${name}`, service: 'orders', lease: `lease-${name}`, ...(cause === undefined ? {} : { cause }) }),
     unknown: () => log.add({ type: 'outcome-unknown', attempt: `try-${name}`, hold: `hold_${name}`, digest }),
     async approved() {
       await this.hold()
@@ -148,8 +150,18 @@ export const fillAll = async (config: Config): Promise<void> => {
     await broken.hold()
     await broken.vote('approve')
     await broken.release()
+    await broken.lend()
     await broken.start()
     await broken.end('failed')
+    await broken.giveBack()
+    const kept = storyOf(log, 'kept')
+    await kept.hold()
+    await kept.vote('approve')
+    await kept.release()
+    await kept.lend()
+    await kept.start()
+    await kept.end()
+    await kept.giveBack('the database did not answer')
     await storyOf(log, 'open').hold()
     await storyOf(log, 'own', { by: 'alice' }).approved()
     await log.add({ type: 'store-tampered', hold: 'hold_a1', cause: 'the seal does not fit the record' })

@@ -62,15 +62,15 @@ describe('evidence', { concurrency: 1 }, () => {
 
   test('the population has each action once, as it stood, and the counts reconcile with the records', () => {
     const states = Object.groupBy(rows(), ({ state }) => state)
-    assert.deepEqual(Object.fromEntries(Object.entries(states).map(([state, own]) => [state, own?.length])), { approved: 18, allowed: 1, 'denied by a rule': 1, denied: 1, expired: 2, withdrawn: 1, open: 1 })
+    assert.deepEqual(Object.fromEntries(Object.entries(states).map(([state, own]) => [state, own?.length])), { approved: 19, allowed: 1, 'denied by a rule': 1, denied: 1, expired: 2, withdrawn: 1, open: 1 })
     const ends = Object.groupBy(rows().filter(({ state }) => state === 'approved'), ({ end }) => end)
-    assert.deepEqual(Object.fromEntries(Object.entries(ends).map(([end, own]) => [end, own?.length])), { executed: 15, failed: 1, unknown: 1, 'not executed': 1 })
+    assert.deepEqual(Object.fromEntries(Object.entries(ends).map(([end, own]) => [end, own?.length])), { executed: 16, failed: 1, unknown: 1, 'not executed': 1 })
     assert.equal(rows().find(({ name }) => name === 'hold_shared')?.end, 'executed', 'what was asked at one replica and ran at another is one case')
     assert.equal(rows().some(({ name }) => name === 'hold_old' || name === 'hold_carried'), false)
     const counts = JSON.parse(read('counts.json')) as { readonly carriedOver: number; readonly cases: number; readonly equations: readonly { readonly holds: boolean; readonly left: number }[] }
-    assert.deepEqual([counts.cases, counts.carriedOver, counts.equations.every(({ holds }) => holds), counts.equations.length], [25, 1, true, 6])
+    assert.deepEqual([counts.cases, counts.carriedOver, counts.equations.every(({ holds }) => holds), counts.equations.length], [26, 1, true, 7])
     const lines = read('population/cases.csv').split('\n')
-    assert.equal(lines.length, 1 + 25 + 1)
+    assert.equal(lines.length, 1 + 26 + 1)
     const bad = lines.find((line) => line.includes('hold_x1')) ?? ''
     assert.ok(bad.includes(`"'=HYPERLINK(""http://x"",""y"")`), bad)
     assert.doesNotMatch(read('population/cases.csv'), /(?:^|,)"[=+@\t-]/m)
@@ -79,9 +79,10 @@ describe('evidence', { concurrency: 1 }, () => {
   test('every exception is found, and nothing else is called one', () => {
     const kinds = Object.groupBy(exceptions(), ({ kind }) => kind)
     const names = (kind: string): readonly string[] => (kinds[kind] ?? []).map(({ name }) => name).toSorted()
-    assert.deepEqual(Object.keys(kinds).toSorted(), ['approvals without reading', 'approved by who asked', 'broke glass', 'configuration refused', 'effect without permission', 'outcome unknown', 'reading refused', 'records lost', 'review overdue', 'self-approval tried', 'store tampered'])
+    assert.deepEqual(Object.keys(kinds).toSorted(), ['approvals without reading', 'approved by who asked', 'broke glass', 'configuration refused', 'credential not returned', 'effect without permission', 'outcome unknown', 'reading refused', 'records lost', 'review overdue', 'self-approval tried', 'store tampered'])
     assert.deepEqual(names('effect without permission'), ['CS-LATE'])
     assert.deepEqual(names('approved by who asked'), ['CS-OWN'])
+    assert.deepEqual(names('credential not returned'), ['CS-KEPT'])
     assert.deepEqual(names('outcome unknown'), ['CS-LOST'])
     assert.deepEqual([names('broke glass'), names('review overdue')], [['CS-GLASS'], ['CS-GLASS']])
     assert.deepEqual((kinds['self-approval tried'] ?? []).map(({ name, text }) => `${name} ${text}`), ['CS-SELF alice tried: POST /v1/orders at orders, asked by invoice-agent'])
@@ -128,7 +129,7 @@ describe('evidence', { concurrency: 1 }, () => {
 
   test('a file that is changed, gone or new shows, whoever did it', async () => {
     const changed = read('counts.json')
-    writeFileSync(join(out, 'counts.json'), changed.replace('18', '17'))
+    writeFileSync(join(out, 'counts.json'), changed.replace('19', '17'))
     assert.deepEqual([(await verifyManifest()).code, /NOT OK {2}changed {4}counts\.json/.test((await verifyManifest()).out)], [10, true])
     writeFileSync(join(out, 'counts.json'), changed)
     renameSync(join(out, 'README.md'), join(out, 'READYOU.md'))
@@ -152,8 +153,15 @@ describe('evidence', { concurrency: 1 }, () => {
     assert.match(readFileSync(join(other, 'report.html'), 'utf8'), /the log is not whole/)
     assert.deepEqual([(await make()).code, /is not empty/.test((await make()).err)], [1, true])
     rmSync(other, { recursive: true })
+    // What somebody made of the files does not end the making: lines twice, values that are none, names that no folder has.
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
+    const odd = lines.map((line) => line.replaceAll('hold_back', '../../back').replaceAll('"CS-OPEN"', '{}').replace(/"at":\d+/, '"at":1e300').replace('"verdict":"hold"', '"verdict":7'))
+    writeFileSync(file, `${[...odd, ...odd.slice(3, 9)].join('\n')}\n`)
     appendFileSync(file, 'no record\n')
-    assert.equal((await make('--sample', '3')).code, 10)
+    const strange = await make('--sample', '100')
+    assert.deepEqual([strange.code, /fault/.test(strange.err)], [10, false], strange.err)
+    assert.deepEqual(readdirSync(join(other, 'sample')).filter((name) => name.includes('back')), ['c.._.._back'])
+    assert.equal((await shell.run(['receipt', 'verify', join(other, 'manifest.dsse.json'), '--key', keys])).code, 0)
     for (const [args, code] of [[['--from', '2026-10-05'], 2], [['--from', '2026-11-05', '--to', '2026-10-05', '--framework', 'pci', '--out', 'x'], 2], [['--from', '2020-01-01', '--to', '2020-01-02', '--framework', 'pci', '--out', 'x'], 1], [['--from', '1d', '--framework', 'gdpr', '--out', 'x'], 2], [['--from', '2026-10-05', '--framework', 'pci', '--out', 'y', '--sample', '0'], 2]] as const) assert.equal((await shell.run(['evidence', ...args, '--directory', config.journal.directory])).code, code, args.join(' '))
     assert.equal(existsSync(join(out, '.cases.db')), false)
   })

@@ -1,6 +1,7 @@
 import { callerKey } from '../../approval/seal.ts'
-import type { ReceiptSigner } from '../../audit/receipts/envelope.ts'
+import { BadReceipt, type ReceiptSigner } from '../../audit/receipts/envelope.ts'
 import { casesIn, receiptOf, signReceipt, type Case } from '../../audit/receipts/making.ts'
+import type { Receipt } from '../../audit/receipts/statement.ts'
 import { mostOfOneCase, type AuditSearch } from '../../audit/search/audit-search.ts'
 import { keySetText } from '../../lib/json-web-key.ts'
 import { partiesOf, sameParty, type Caller } from '../../model/caller.ts'
@@ -36,6 +37,14 @@ const isTheirs = ({ data }: Case, viewer: Caller): boolean => {
 /** Signed statements of what is on record: for whoever asked for the action, and for those who may read the log. Each is on record before it is given out. */
 export const makeReceiptDesk = ({ search, readers, record, deployment, signers, now = Date.now }: ReceiptReading): ReceiptDesk => {
   const missing = (): Refusal => new Refusal('not-found', 'There is no receipt of that here: no such action, or none that you may see.')
+  const signed = (receipt: Receipt): string => {
+    try {
+      return signReceipt(receipt, signers.slice(0, 1))
+    } catch (error) {
+      if (error instanceof BadReceipt) throw new Refusal('not-found', 'The records of that action are not as they were written. `countersign audit verify` says where.', { cause: error })
+      throw error
+    }
+  }
   const jwks: unknown = JSON.parse(keySetText(signers.map(({ key }) => key)))
   return {
     jwks,
@@ -50,7 +59,7 @@ export const makeReceiptDesk = ({ search, readers, record, deployment, signers, 
       const receipt = last && receiptOf(last, deployment, now(), records.length >= mostOfOneCase)
       if (receipt === undefined || last === undefined) throw missing()
       await record({ type: 'audit-read', by, query: `receipt ${name}`, records: last.records.length })
-      return JSON.parse(signReceipt(receipt, signers.slice(0, 1)))
+      return JSON.parse(signed(receipt))
     },
   }
 }

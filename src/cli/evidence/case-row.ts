@@ -57,6 +57,9 @@ export interface CaseRow {
   reviewedAt?: number
   overdue?: true
   grant?: string
+  /** Credentials that were issued for it, and those that were given back. */
+  lent: number
+  returned: number
 }
 
 const mostIds = 200
@@ -64,7 +67,7 @@ const repeats: ReadonlySet<string> = new Set(['decided', 'attached', 'refused', 
 const mostVotes = 40
 const mostListed = 20
 
-export const emptyRow = (name: string): CaseRow => ({ name, first: Infinity, last: -Infinity, records: 0, ids: [], votes: [], starts: 0, refusals: [], own: [] })
+export const emptyRow = (name: string): CaseRow => ({ name, first: Infinity, last: -Infinity, records: 0, ids: [], votes: [], starts: 0, refusals: [], own: [], lent: 0, returned: 0 })
 
 const add = (into: string[], value: string | undefined, most = mostListed): void => {
   if (value !== undefined && into.length < most && !into.includes(value)) into.push(value)
@@ -160,6 +163,10 @@ const steps: Readonly<Record<string, (row: CaseRow, record: RecordData, at: numb
   'break-glass-refused': (row, { refusal, by }) => (refusal === 'self-approval' ? add(row.own, text(part(by)['subject'])) : add(row.refusals, `break-glass: ${String(refusal)}`)),
   'break-glass-reviewed': (row, _record, at) => void (row.reviewedAt = least(row.reviewedAt, at)),
   'review-overdue': (row) => void (row.overdue = true),
+  'credential-lent': (row) => void row.lent++,
+  'credential-returned': (row, { cause }) => {
+    if (cause === undefined) row.returned++
+  },
   'grant-used': (row, { grant, votes }) => {
     if (typeof grant === 'string') row.grant = grant
     addVotes(row, list(votes))
@@ -173,6 +180,8 @@ export const absorb = (row: CaseRow, other: CaseRow): void => {
   row.last = Math.max(row.last, other.last)
   row.records += other.records
   row.starts += other.starts
+  row.lent += other.lent
+  row.returned += other.returned
   row.ids = [...row.ids, ...other.ids].slice(0, mostIds)
   for (const one of other.votes) if (!row.votes.some(({ by, at }) => by === one.by && at === one.at)) row.votes.push(one)
   for (const one of other.refusals) add(row.refusals, one)

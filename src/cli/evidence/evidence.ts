@@ -20,11 +20,11 @@ import { CaseTable } from './case-table.ts'
 import { frameworks, type Framework } from './controls.ts'
 import { gravityOf } from './exceptions.ts'
 import { gather, type Gathered } from './gathering.ts'
-import { logExceptions, openExceptions, writePopulation, writeSample } from './pack.ts'
-import { openFolder } from './pack-folder.ts'
+import { logExceptions, openExceptions, writePopulation, writeSample, type ExceptionList } from './pack.ts'
+import { openFolder, type PackFolder } from './pack-folder.ts'
 import { policyTextsNote, writePolicyTexts } from './policy-texts.ts'
 import { readme } from './readme.ts'
-import { reportPage } from './report.ts'
+import { reportPage, type Sampled } from './report.ts'
 import { Tally } from './tally.ts'
 
 const options = {
@@ -41,10 +41,25 @@ const options = {
 /** Its own log beside those of the replicas: who made packs, and of what. */
 const recorder = 'evidence'
 
-const wanted = (values: { readonly [K in 'from' | 'framework' | 'out']?: string }): { readonly from: string; readonly framework: Framework; readonly out: string } => {
-  const { from, framework, out } = values
-  for (const [name, value] of Object.entries({ from, framework, out })) if (value === undefined) throw new Failure(`--${name} is missing`, exit.usage)
-  return { from: from ?? '', framework: framework as Framework, out: out ?? '' }
+interface Wish {
+  readonly from: number
+  readonly to: number
+  readonly framework: Framework
+  readonly out: string
+  readonly seed: string
+  readonly size: number
+  readonly made: number
+}
+
+const wishOf = (values: { readonly [K in 'from' | 'to' | 'framework' | 'out' | 'seed' | 'sample']?: string }): Wish => {
+  const { framework, out, sample = '25', seed = randomBytes(12).toString('hex') } = values
+  for (const name of ['from', 'framework', 'out'] as const) if (values[name] === undefined) throw new Failure(`--${name} is missing`, exit.usage)
+  const made = Date.now()
+  const [from, to] = [momentOption('from', values.from) ?? 0, Math.min(made, momentOption('to', values.to) ?? made)]
+  if (!(from < to)) throw new Failure('--from is not before --to', exit.usage)
+  if (!/^[1-9]\d{0,2}$/.test(sample) || Number(sample) > 200) throw new Failure('--sample is a number from 1 to 200', exit.usage)
+  if (seed === '' || seed.length > 200 || /[^\x20-\x7e]/.test(seed)) throw new Failure('--seed is up to 200 printable ASCII characters', exit.usage)
+  return { from, to, framework: framework as Framework, out: out ?? '', seed, size: Number(sample), made }
 }
 
 const progressOf = (io: Io) => {
@@ -70,62 +85,79 @@ const record = async (config: Config, directory: string, query: string, records:
 
 const run = async (args: readonly string[], io: Io): Promise<number> => {
   const { values } = parseOptions(args, options)
-  const { framework, out, ...given } = wanted(values)
-  const made = Date.now()
-  const [from, to] = [momentOption('from', given.from) ?? 0, Math.min(made, momentOption('to', values.to) ?? made)]
-  if (!(from < to)) throw new Failure('--from is not before --to', exit.usage)
-  const size = /^[1-9]\d{0,3}$/.test(values.sample ?? '25') ? Number(values.sample ?? '25') : undefined
-  if (size === undefined || size > 200) throw new Failure('--sample is a number from 1 to 200', exit.usage)
-  const seed = values.seed ?? randomBytes(12).toString('hex')
-  if (seed === '' || seed.length > 200 || /[^\x20-\x7e]/.test(seed)) throw new Failure('--seed is up to 200 printable ASCII characters', exit.usage)
+  const wish = wishOf(values)
+  const { from, to, seed } = wish
   const config = await keyedConfig(values.config, io)
   const directory = resolve(io.cwd, values.directory ?? io.env['COUNTERSIGN_AUDIT_DIRECTORY'] ?? config.journal.directory)
   const wals = walsOf(directory, io)
-  const { deployment } = config
-  const keys = logSigners(config)
-  const signers = receiptSigners(config).slice(0, 1)
   const { stage, running } = progressOf(io)
-  const folder = openFolder(resolve(io.cwd, out))
+  const folder = openFolder(resolve(io.cwd, wish.out))
   using table = new CaseTable(join(folder.path, '.cases.db'))
   const tally = new Tally()
   const exceptions = openExceptions(folder)
-  const work = { wals, from, to, deployment, keys, folder, table, tally, except: exceptions.add, progress: running, signal: io.signal }
+  const work = { wals, from, to, deployment: config.deployment, keys: logSigners(config), folder, table, tally, except: exceptions.add, progress: running, signal: io.signal }
 
   stage(`Reading ${wals.length} ${wals.length === 1 ? 'log' : 'logs'}, and computing each signature again`)
   const gathered = await gather(work)
   if (gathered.lines === 0) throw new Failure('nothing is recorded of that time')
   for (const one of logExceptions(gathered)) exceptions.add(one)
   stage(`${gathered.lines.toLocaleString('en-US')} records; gathering the cases`)
-  const sample = writePopulation(folder, table, { from, tally, exceptions, seed, size })
+  const sample = writePopulation(folder, table, { from, tally, exceptions, seed, size: wish.size })
   for (const one of tally.habits()) exceptions.add(one)
   exceptions.close()
   stage(`${tally.cases.toLocaleString('en-US')} cases; proving the records of ${sample.rows().length} that were drawn`)
-  const replicas = gathered.reports.map(({ replica }) => replica)
-  const sampled = await writeSample(work, sample.rows(), replicas, { deployment, signers, made })
+  const signers = receiptSigners(config).slice(0, 1)
+  const sampled = await writeSample(work, sample.rows(), gathered.reports.map(({ replica }) => replica), { deployment: config.deployment, signers, made: wish.made })
 
   const query = questionText({ fields: {}, from, to })
-  const scope = { deployment, framework, from: moment(from), to: moment(to), made: moment(made), program: `countersign ${version}`, query: `every action whose first record is ${query}`, directory: 'the journal', logs: gathered.starts.map(({ origin }) => origin), keys: [...keys, ...signers].map(({ verifier }) => verifier), versions: [...new Set(gathered.starts.flatMap((start) => start.version ?? []))], policyVersions: [...new Set(gathered.policies.map((one) => one.version))], seed, sample: size, population: { cases: tally.cases, sha256: folder.hashes.get('population/cases.ndjson') } }
-  const recorded = values['off-record'] ? 'not on record: made off the record, of a log that was not written to' : await record(config, directory, `evidence ${framework} ${query}`, gathered.lines)
-  writeJson(folder, 'scope.json', { ...scope, recorded })
-  writeJson(folder, 'counts.json', countsOf(tally))
-  writeJson(folder, 'completeness.json', { logs: gathered.reports, starts: gathered.starts })
-  const texts = writePolicyTexts(folder, directory, [...new Set([...scope.policyVersions, ...tally.policies])])
-  writeJson(folder, 'policies.json', { loaded: gathered.policies, decidedBy: [...tally.policies], textsMissing: texts.missing })
-  folder.write('keys.txt', scope.keys.join('\n'))
-  const by = `${userInfo().username} on ${hostname()}`
-  folder.write('report.html', reportPage({ deployment, framework, from, to, made, by, program: scope.program, seed, tally, exceptions: exceptions.shown, counts: exceptions.counts, reports: gathered.reports, starts: gathered.starts, policies: gathered.policies, policyTexts: policyTextsNote(texts), sample: sampled, keys: scope.keys, populationHash: scope.population.sha256 ?? '' }))
-  folder.write('README.md', readme(scope))
-  folder.write('manifest.dsse.json', sealManifest({ files: new Map([...folder.hashes].toSorted(([a], [b]) => (a < b ? -1 : 1))), predicate: { deployment, made: moment(made), from: moment(from), to: moment(to), framework, seed, program: scope.program, recorded } }, signers))
+  const recorded = values['off-record'] ? 'not on record: made off the record, of a log that was not written to' : await record(config, directory, `evidence ${wish.framework} ${query}`, gathered.lines)
+  finish({ wish, config, directory, folder, tally, exceptions, gathered, sampled, recorded, query })
 
-  const grave = [...exceptions.counts].filter(([kind]) => gravityOf[kind] === 'grave').reduce((sum, [, count]) => sum + count, 0)
-  const all = [...exceptions.counts.values()].reduce((sum, count) => sum + count, 0)
+  const { counts } = exceptions
+  const grave = [...counts].filter(([kind]) => gravityOf[kind] === 'grave').reduce((sum, [, count]) => sum + count, 0)
+  const all = [...counts.values()].reduce((sum, count) => sum + count, 0)
   stage(`${all.toLocaleString('en-US')} exceptions, ${grave.toLocaleString('en-US')} of them to be answered. Seed: ${seed}`)
   io.stdout.write(`${join(folder.path, 'report.html')}\n`)
   return codeOf(gathered)
 }
 
+interface Finished {
+  readonly wish: Wish
+  readonly config: Config
+  readonly directory: string
+  readonly folder: PackFolder
+  readonly tally: Tally
+  readonly exceptions: ExceptionList
+  readonly gathered: Gathered
+  readonly sampled: readonly Sampled[]
+  readonly recorded: string
+  readonly query: string
+}
+
+/** What is said of all of it, and last of all the manifest: without that a folder is no pack. */
+const finish = ({ wish, config, directory, folder, tally, exceptions, gathered, sampled, recorded, query }: Finished): void => {
+  const { framework, seed, made } = wish
+  const { deployment } = config
+  const { starts, policies, reports } = gathered
+  const signers = receiptSigners(config).slice(0, 1)
+  const [from, to, program] = [moment(wish.from), moment(wish.to), `countersign ${version}`]
+  const keys = [...logSigners(config), ...signers].map(({ verifier }) => verifier)
+  const populationHash = folder.hashes.get('population/cases.ndjson') ?? ''
+  const versions = [...new Set([...policies.map((one) => one.version), ...tally.policies])]
+  writeJson(folder, 'scope.json', { deployment, framework, from, to, made: moment(made), program, query: `every action whose first record is ${query}`, logs: starts.map(({ origin }) => origin), keys, programs: [...new Set(starts.flatMap((start) => start.version ?? []))], policyVersions: versions, seed, sample: wish.size, population: { cases: tally.cases, sha256: populationHash }, recorded })
+  writeJson(folder, 'counts.json', countsOf(tally))
+  writeJson(folder, 'completeness.json', { logs: reports, starts })
+  const texts = writePolicyTexts(folder, directory, versions)
+  writeJson(folder, 'policies.json', { loaded: policies, decidedBy: [...tally.policies], textsMissing: texts.missing })
+  folder.write('keys.txt', keys.join('\n'))
+  folder.write('report.html', reportPage({ deployment, framework, from: wish.from, to: wish.to, made, by: `${userInfo().username} on ${hostname()}`, program, seed, tally, exceptions: exceptions.shown, counts: exceptions.counts, reports, starts, policies, policyTexts: policyTextsNote(texts), sample: sampled, keys, populationHash }))
+  folder.write('README.md', readme({ deployment, from, to, framework }))
+  const files = new Map([...folder.hashes].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  folder.write('manifest.dsse.json', sealManifest({ files, predicate: { deployment, made: moment(made), from, to, framework, seed, program, recorded } }, signers))
+}
+
 const moment = (at: number): string => new Date(at).toISOString()
-const writeJson = (folder: ReturnType<typeof openFolder>, name: string, value: unknown): void => folder.write(name, JSON.stringify(value, undefined, 2))
+const writeJson = (folder: PackFolder, name: string, value: unknown): void => folder.write(name, JSON.stringify(value, undefined, 2))
 
 const countsOf = (tally: Tally): object => ({
   cases: tally.cases, carriedOver: tally.carried, holds: tally.holds, held: tally.held, approvedEnded: tally.ends, notHeld: tally.other, notHeldEnded: tally.otherEnds,

@@ -12,6 +12,7 @@ export const exceptionKinds = {
   'outcome unknown': 'It was started, and nobody knows whether it had an effect',
   'broke glass': 'One person released it alone, in an emergency',
   'review overdue': 'Nobody has looked in time at what was released alone',
+  'credential not returned': 'A credential was issued for one action, which is over, and it is not on record that it was given back',
   'self-approval tried': 'Somebody tried to approve what they, or a program of theirs, had asked for; it was refused',
   'records lost': 'A receiver of the log refused records for good; they are in the log',
   'approvals without reading': 'Decisions that are quicker than anybody reads, or never a no',
@@ -25,7 +26,7 @@ export type ExceptionKind = keyof typeof exceptionKinds
 /** The first of them need an answer; the last are for information. */
 export const gravityOf: Readonly<Record<ExceptionKind, 'grave' | 'look' | 'note'>> = {
   'effect without permission': 'grave', 'approved by who asked': 'grave', 'log not whole': 'grave', 'store tampered': 'grave', 'outcome unknown': 'look', 'broke glass': 'look', 'review overdue': 'grave',
-  'self-approval tried': 'look', 'records lost': 'look', 'approvals without reading': 'look', 'votes refused': 'note', 'configuration refused': 'note', 'reading refused': 'note',
+  'credential not returned': 'look', 'self-approval tried': 'look', 'records lost': 'look', 'approvals without reading': 'look', 'votes refused': 'note', 'configuration refused': 'note', 'reading refused': 'note',
 }
 
 export interface Exception {
@@ -36,7 +37,7 @@ export interface Exception {
   readonly text: string
 }
 
-const when = (at: number | undefined): string => (at === undefined || !Number.isFinite(at) ? '' : new Date(at).toISOString())
+const when = (at: number | undefined): string => (at === undefined || !(Math.abs(at) <= 8.64e15) ? '' : new Date(at).toISOString())
 const label = (row: CaseRow): string => row.code ?? row.name
 const asked = ({ requester = 'somebody', verb = '', service = '', on = [] }: CaseRow): string => `${verbText(verb)} ${on[0] ?? ''} at ${service}, asked by ${requester}`
 
@@ -50,6 +51,7 @@ export const exceptionsOf = (row: CaseRow): readonly Exception[] => {
   if (endStateOf(row) === 'unknown') say('outcome unknown', row.endedAt, asked(row))
   if (row.brokeGlassAt !== undefined) say('broke glass', row.brokeGlassAt, `${asked(row)}; by ${row.votes.filter(({ alone }) => alone).map(({ by }) => by).join(', ')}; ${row.reviewedAt === undefined ? 'not reviewed' : `reviewed ${when(row.reviewedAt)}`}`)
   if (row.overdue === true) say('review overdue', row.last, `${asked(row)}; ${row.reviewedAt === undefined ? 'nobody has reviewed it' : `reviewed late, ${when(row.reviewedAt)}`}`)
+  if (row.endedAt !== undefined && row.lent > row.returned) say('credential not returned', row.endedAt, `${asked(row)}; ${row.lent - row.returned} of ${row.lent}`)
   for (const who of row.own) say('self-approval tried', row.heldAt ?? row.first, `${who} tried: ${asked(row)}`)
   for (const one of row.refusals) if (one.startsWith('vote: ') || one.startsWith('break-glass: ')) say('votes refused', row.first, `${asked(row)}; ${one}`)
   return found

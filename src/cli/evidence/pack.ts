@@ -1,3 +1,4 @@
+import { BadReceipt } from '../../audit/receipts/envelope.ts'
 import { casesIn, receiptOf, signReceipt } from '../../audit/receipts/making.ts'
 import { text } from '../../audit/record-data.ts'
 import type { NoteSigner } from '../../audit/signed-note.ts'
@@ -48,7 +49,7 @@ export const logExceptions = ({ reports, starts }: Gathered): readonly Exception
 
 const head = ['case', 'code', 'asked', 'last', 'state', 'end', 'requester', 'requester issuer', 'kind', 'on behalf of', 'service', 'verb', 'on', 'tags', 'rules', 'policy version', 'digest', 'approvers', 'refusers', 'seconds to first vote', 'released', 'started', 'ended', 'status', 'rows', 'starts', 'grant', 'broke glass', 'reviewed', 'records', 'first record']
 
-const moment = (at: number | undefined): string | undefined => (at === undefined || !Number.isFinite(at) ? undefined : new Date(at).toISOString())
+const moment = (at: number | undefined): string | undefined => (at === undefined || !(Math.abs(at) <= 8.64e15) ? undefined : new Date(at).toISOString())
 const named = (votes: CaseRow['votes'], verdict: string): string => votes.filter((vote) => vote.verdict === verdict).map(({ by, channel, assurance }) => `${by} (${channel}/${assurance})`).join('; ')
 
 const cellsOf = (row: CaseRow): readonly (string | number | undefined)[] => {
@@ -80,7 +81,7 @@ export const writePopulation = (folder: PackFolder, table: CaseTable, parts: { r
 }
 
 /** A name that is one folder, whatever stands in the record. */
-const folderName = (name: string): string => `${/^[A-Za-z0-9]/.test(name) ? '' : 'c'}${name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 100)}`
+const folderName = (name: string): string => `${/^[A-Za-z0-9]/.test(name) ? '' : 'c'}${name.replaceAll(/[^A-Za-z0-9._-]/g, '_').slice(0, 100)}`
 
 const stepOf = ({ text: line }: ProvedRecord): string => {
   const record = JSON.parse(line) as Readonly<Record<string, unknown>>
@@ -101,9 +102,11 @@ const mostProofFiles = 24
 /** A folder for each case of the sample: its records, when what happened, a receipt, and the proof of each record. */
 export const writeSample = async (work: Pick<Gathering, 'folder' | 'progress' | 'signal'>, rows: readonly CaseRow[], replicas: readonly string[], { deployment, signers, made }: Receipts): Promise<readonly Sampled[]> => {
   const proved = await prove(work, replicas, new Set(rows.flatMap(({ ids }) => ids)))
-  return rows.map((row) => {
-    const folder = `sample/${folderName(row.name)}`
-    const records = row.ids.flatMap((id) => proved.get(id) ?? []).toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : timeOf(a) > timeOf(b) ? 1 : 0))
+  return rows.map((row, at) => {
+    const plain = folderName(row.name)
+    // Names that differ only in what no folder is called by.
+    const folder = `sample/${rows.slice(0, at).some(({ name }) => folderName(name) === plain) ? `${plain}-${at}` : plain}`
+    const records = [...new Set(row.ids)].flatMap((id) => proved.get(id) ?? []).toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : timeOf(a) > timeOf(b) ? 1 : 0))
     work.folder.write(`${folder}/records.ndjson`, records.map(({ text: line }) => line).join('\n'))
     const steps = records.map(stepOf)
     work.folder.write(`${folder}/timeline.txt`, `${verbText(row.verb ?? '')} ${row.on?.[0] ?? ''}: ${stateOf(row)}, ${endStateOf(row)}\n\n${steps.join('\n')}`)
@@ -112,10 +115,22 @@ export const writeSample = async (work: Pick<Gathering, 'folder' | 'progress' | 
       work.folder.write(`${name}.json`, line)
       if (proof !== undefined) work.folder.write(`${name}.tlog-proof`, proof)
     }
-    const receipt = casesIn(records).filter(({ name }) => name === row.name).map((one) => receiptOf(one, deployment, made, row.records > row.ids.length))[0]
-    if (receipt !== undefined) work.folder.write(`${folder}/receipt.json`, signReceipt(receipt, signers))
+    const receipt = receiptFor(row, records, { deployment, signers, made })
+    if (receipt !== undefined) work.folder.write(`${folder}/receipt.json`, receipt)
     return { row, folder, steps, proved: records.slice(0, mostProofFiles).filter(({ proof }) => proof !== undefined).length }
   })
+}
+
+/** Of records that are not ours there is none. */
+const receiptFor = (row: CaseRow, records: readonly ProvedRecord[], { deployment, signers, made }: Receipts): string | undefined => {
+  const own = casesIn(records).find(({ name }) => name === row.name)
+  try {
+    const receipt = own && receiptOf(own, deployment, made, row.records > row.ids.length)
+    return receipt && signReceipt(receipt, signers)
+  } catch (error) {
+    if (error instanceof BadReceipt) return undefined
+    throw error
+  }
 }
 
 const timeOf = ({ text: line }: ProvedRecord): string => /"time":"([^"]+)"/.exec(line.slice(0, 400))?.[1] ?? ''

@@ -67,8 +67,8 @@ export class Tally {
   /** They began before the period and went on in it: not among the cases. */
   carried = 0
   /** Of all records that were read, and of all cases that came of them. */
-  readonly #read = { held: 0, started: 0, released: 0 }
-  readonly #gathered = { held: 0, started: 0, released: 0 }
+  readonly #read = { held: 0, started: 0, released: 0, 'credential-lent': 0 }
+  readonly #gathered = { held: 0, started: 0, released: 0, returned: 0, out: 0 }
   holds = 0
   readonly held = count(heldStates)
   readonly ends = count(endStates)
@@ -83,7 +83,7 @@ export class Tally {
 
   record(record: RecordData, isWithin: boolean): void {
     const type = text(record['type']) ?? ''
-    if (type === 'held' || type === 'started' || type === 'released') this.#read[type]++
+    if (type === 'held' || type === 'started' || type === 'released' || type === 'credential-lent') this.#read[type]++
     if (isWithin) this.byType.set(type, (this.byType.get(type) ?? 0) + 1)
   }
 
@@ -92,6 +92,8 @@ export class Tally {
     if (row.heldAt !== undefined) this.#gathered.held++
     if (row.releasedAt !== undefined) this.#gathered.released++
     this.#gathered.started += row.starts
+    this.#gathered.returned += row.returned
+    this.#gathered.out += row.lent - row.returned
     if (when === 'carried') this.carried++
     if (when !== 'within') return
     this.cases++
@@ -137,6 +139,7 @@ export class Tally {
       { text: 'records "held" = cases that were held', left: read.held, right: gathered.held },
       { text: 'records "released" = cases that were released', left: read.released, right: gathered.released },
       { text: 'records "started" = starts of all cases', left: read.started, right: gathered.started },
+      { text: `credentials lent = returned (${gathered.returned}) + still out (${gathered.out})`, left: read['credential-lent'], right: gathered.returned + gathered.out },
       { text: 'holds = approved + denied + expired + withdrawn + open', left: this.holds, right: sum(this.held) },
       { text: 'approved = executed + failed + unknown + running + not executed', left: this.held.approved, right: sum(this.ends) },
       { text: 'not held = allowed + granted + denied by a rule + refused', left: this.cases - this.holds, right: sum(this.other) },
