@@ -11,6 +11,7 @@ import type { DiskState } from './audit/disk-marks.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { keepPolicies } from './audit/policy-archive.ts'
 import { makeRecordBefore } from './audit/strictness.ts'
+import type { AuditSearch } from './audit/search/audit-search.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
 import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
 import { makeActivities } from './channels/teams/activities.ts'
@@ -52,6 +53,7 @@ import { makeHighlight } from './protocols/postgres/sql/highlight.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
 import { openAuditSearch } from './stores/embedded/audit-index/audit-search.ts'
+import { openFleetSearch } from './stores/postgres/audit-index/audit-search.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
 import { openEmbeddedPasskeyStore } from './stores/embedded/passkey-store.ts'
 import { openEmbeddedLinkStore } from './stores/embedded/link-store.ts'
@@ -196,7 +198,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     note,
     now,
   }
-  const search = started.use(openAuditSearch(config.journal.directory, log.warn.bind(log), config.auditReaders.groups.length > 0))
+  const search = started.use(openSearch(config, log))
   const audit = makeAuditDesk({ search, readers: () => current.config.auditReaders.groups, record: (event) => journal.append(event, 'written'), keys: logSigners(config) })
   const receipts = makeReceiptDesk({ search, readers: audit, record: (event) => journal.append(event, 'written'), deployment: config.deployment, signers: receiptSigners(config), now })
   const web = started.use(makeConsoleListener(config.console, { approvals, audit, receipts, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
@@ -243,6 +245,12 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
       await life.disposeAsync()
     },
   }
+}
+
+const openSearch = ({ auditIndex, journal: { directory }, replica, auditReaders }: Config, log: Logger): AuditSearch & AsyncDisposable => {
+  const warn = log.warn.bind(log)
+  if (auditIndex === undefined) return openAuditSearch(directory, warn, auditReaders.groups.length > 0)
+  return openFleetSearch({ url: auditIndex.url.reveal(), schema: auditIndex.schema, directory, replica, ...defined({ ca: auditIndex.ca }) }, warn)
 }
 
 const makeChannel = (options: ChannelConfig, consoleUrl: () => string, config: Config, log: Logger): Channel => {

@@ -1,8 +1,23 @@
 import type { DiskMarks } from '../audit/disk-marks.ts'
 import type { RequiredReach } from '../audit/strictness.ts'
-import type { Checks } from './checks.ts'
+import { defined } from '../lib/defined.ts'
+import type { AuditIndexOptions } from '../stores/options.ts'
+import { missing, type Checks } from './checks.ts'
+import { makePostgresUrl } from './database-url.ts'
 import { ms } from './issuers.ts'
 import type { ConfigSource } from './schema.ts'
+
+/** A database of the fleet; absent: the file beside the journal. */
+export const makeAuditIndex = ({ audit: { index } }: ConfigSource, checks: Checks): AuditIndexOptions | undefined => {
+  if (index === undefined) return undefined
+  const { url, 'url-file': file, 'ca-file': authority, schema } = index.postgres
+  const path = ['audit', 'index', 'postgres'] as const
+  const made = makePostgresUrl([...path, 'url'], url, file, checks)
+  const ca = checks.file([...path, 'ca-file'], authority)?.text
+  const at = made === missing ? undefined : new URL(made.reveal())
+  if (at !== undefined && ca === undefined && !/^(?:127\.0\.0\.1|localhost|\[::1\])$/.test(at.hostname) && at.searchParams.get('sslmode') !== 'verify-full') checks.warn([...path, 'url'], 'leads over the network without a check of who answers; "?sslmode=verify-full" or "ca-file" makes one')
+  return { url: made, schema, ...defined({ ca }) }
+}
 
 const marks = ['warn', 'alert', 'deny-changes', 'deny-all'] as const
 

@@ -13,7 +13,7 @@ import type { Service } from '../model/service.ts'
 import type { HttpListenerOptions } from '../protocols/http/options.ts'
 import type { PostgresListenerOptions } from '../protocols/postgres/options.ts'
 import type { SinkOptions } from '../sinks/options.ts'
-import type { StoreOptions } from '../stores/options.ts'
+import type { AuditIndexOptions, StoreOptions } from '../stores/options.ts'
 import type { ChannelConfig } from './channels.ts'
 import type { PolicyFile } from './policy-files.ts'
 import type { ConfigSource } from './schema.ts'
@@ -60,6 +60,8 @@ export interface Config {
   /** Who is in a group, where the configuration says so. */
   readonly members: Members
   /** Who may read the whole log. */
+  /** Where records are searched; absent: beside the journal. */
+  readonly auditIndex?: AuditIndexOptions
   readonly auditReaders: { readonly groups: readonly string[] }
   /** Which actions carry a receipt in a header. */
   readonly receiptHeaders: ReceiptHeaders

@@ -1,3 +1,4 @@
+import { defined } from '../lib/defined.ts'
 import { readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -13,7 +14,7 @@ import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listener
 import { makeAgents, makeMembers, makePeople, makeReaders } from './people.ts'
 import { readPolicyFiles } from './policy-files.ts'
 import { makePostgres } from './postgres.ts'
-import { makeDiskMarks, makeRequired } from './audit.ts'
+import { makeAuditIndex, makeDiskMarks, makeRequired } from './audit.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
 import { makeSinks } from './sinks.ts'
@@ -96,6 +97,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
     },
     auditRequired: makeRequired(value, checks),
     members,
+    ...defined({ auditIndex: makeAuditIndex(value, checks) }),
     auditReaders: makeReaders(value, checks),
     receiptHeaders: value.audit.receipts,
     sinks: makeSinks(value, checks),

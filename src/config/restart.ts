@@ -18,6 +18,7 @@ const fixed: readonly (readonly [path: Path, part: (config: Config) => unknown])
   [['listeners', 'admin'], ({ admin }) => admin],
   [['store'], ({ store }) => store],
   [['journal'], ({ journal: { durability: _durability, ...rest } }) => rest],
+  [['audit', 'index'], ({ auditIndex }) => auditIndex],
   [['sinks'], ({ sinks }) => sinks],
   [['channels'], ({ channels }) => channels],
   [['approvals'], ({ approval: { people: _people, ...rest } }) => rest],

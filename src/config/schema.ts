@@ -295,6 +295,17 @@ const audit = z
       })
       .prefault({})
       .describe('Where a record has to be before its action runs, beside this machine.'),
+    index: z
+      .strictObject({
+        postgres: z.strictObject({
+          url: z.unknown().optional().meta({ type: 'string', description: 'postgres://user@host:5432/database?sslmode=verify-full. A password only as a reference.' }),
+          'url-file': secretFile('url').optional(),
+          'ca-file': path('PEM file with the certificate authority of the database; without it that of the system, with `sslmode=verify-full` in the URL.').optional(),
+          schema: z.string().regex(/^[a-z_][a-z0-9_]{0,62}$/).default('countersign_audit').describe('Its schema there, which the program fills.'),
+        }).describe('A database that all replicas feed, each with its own log.'),
+      })
+      .optional()
+      .describe('Where records are searched. Default: a file beside the journal, for the replicas that share its folder.'),
     readers: z.strictObject({ groups: z.array(name).default([]).describe('Groups whose people may.') }).prefault({}).describe('Who may search and read the whole audit log, in the console and by the API. Default: nobody. Each reading is on record.'),
     receipts: z.enum(['none', 'held', 'all']).default('held').describe('Which HTTP actions carry a short signed receipt in a header, upstream and back to the client: those that people let through, all that run, or none. Each costs one signature.'),
   })

@@ -9,7 +9,7 @@ import { type Checks, missing } from './checks.ts'
 import { splitAddress } from './fields.ts'
 import { bytes, ms } from './issuers.ts'
 import { hostProblem, outboundProblem } from './outbound.ts'
-import { makeRedisUrl } from './redis-url.ts'
+import { makeRedisUrl } from './database-url.ts'
 import type { ConfigSource } from './schema.ts'
 import type { SinkSource } from './sink-schema.ts'
 

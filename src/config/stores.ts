@@ -3,7 +3,7 @@ import { defined } from '../lib/defined.ts'
 import type { StoreOptions } from '../stores/options.ts'
 import { type Checks, missing } from './checks.ts'
 import { splitAddress } from './fields.ts'
-import { makeRedisUrl } from './redis-url.ts'
+import { makeRedisUrl } from './database-url.ts'
 import type { ConfigSource } from './schema.ts'
 
 export const makeStore = ({ store: source, data }: ConfigSource, checks: Checks): StoreOptions => {

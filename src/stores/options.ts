@@ -1,5 +1,12 @@
 import type { Secret } from '../lib/secret.ts'
 
+/** A database in which all replicas keep what is found of their logs. */
+export interface AuditIndexOptions {
+  readonly url: Secret
+  readonly schema: string
+  readonly ca?: string
+}
+
 export type StoreOptions =
   | { readonly kind: 'embedded'; readonly path: string }
   | {

@@ -19,10 +19,10 @@ test('audit lineage prints who touched what and who said yes, as a tree', async 
   const tree = (await lineage('--approver', 'bob')).out
   assert.equal(tree.replaceAll(/r1\/1\/\d+/g, 'ID'), [
     'invoice-agent (agent at https://login.example.org) for alice',
-    '├─ sql.delete public.orders  1 executed, 1 held  2026-01-01T12:00  ID',
+    '├─ sql.delete public.orders  1 executed  2026-01-01T12:00  ID',
     '│  ├─ writes public.orders (status), at least',
     '│  └─ yes by bob (ID)',
-    '└─ http.POST /v1/orders/*/refund  2 executed, 2 held  2026-01-01T12:00  ID',
+    '└─ http.POST /v1/orders/*/refund  2 executed  2026-01-01T12:00  ID',
     '   ├─ writes /v1/orders/*/refund',
     '   └─ yes by bob, 2 times (ID)',
     '',

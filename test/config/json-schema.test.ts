@@ -46,7 +46,7 @@ test('editors accept what the program accepts, and refuse what it refuses', () =
 })
 
 test('the example loads', async () => {
-  const env = { ORDERS_API_TOKEN: 'x', BILLING_PASSWORD: 'x', REDIS_PASSWORD: 'x', COUNTERSIGN_KEY: 'k'.repeat(64), INTROSPECTION_SECRET: 'x', SIEM_TOKEN: 'x', TEAMS_HOOK: 'https://hooks.example.org/teams', TEAMS_BOT_SECRET: 'x', SLACK_BOT_TOKEN: 'xoxb-1', SLACK_APP_TOKEN: 'xapp-1', CRM_PASSWORD: 'x', CRM_REPORTING_PASSWORD: 'x' }
+  const env = { ORDERS_API_TOKEN: 'x', BILLING_PASSWORD: 'x', REDIS_PASSWORD: 'x', COUNTERSIGN_KEY: 'k'.repeat(64), INTROSPECTION_SECRET: 'x', SIEM_TOKEN: 'x', AUDIT_DB_PASSWORD: 'x', TEAMS_HOOK: 'https://hooks.example.org/teams', TEAMS_BOT_SECRET: 'x', SLACK_BOT_TOKEN: 'xoxb-1', SLACK_APP_TOKEN: 'xapp-1', CRM_PASSWORD: 'x', CRM_REPORTING_PASSWORD: 'x' }
   const { problems } = await loadConfig(example, env)
   assert.equal((problems ?? []).map(formatProblem).join('\n'), '')
 })

@@ -23,6 +23,8 @@ export interface Deed {
   readonly session: LineageNode | undefined
   readonly action: LineageNode
   readonly touches: readonly Touch[]
+  /** Who has voted on it so far: what runs with somebody's yes is told from what runs without. */
+  readonly by: readonly LineageNode[]
 }
 
 export const outcomes = ['ran', 'executed', 'failed', 'unknown', 'held', 'refused'] as const
@@ -58,7 +60,22 @@ export const deedOf = (record: RecordData): Deed | undefined => {
     session: sessionNode(caller),
     action: actionNode(text(action['service']), verbs, touches.map(({ node, access }) => `${access} ${node.id}`), first?.node.name ?? ''),
     touches,
+    by: [],
   }
+}
+
+const mostVoters = 20
+
+/** Everybody who has voted by then. The release names them again: wherever it is read, the votes behind it need not have been. */
+export const votersAt = (record: RecordData, known: readonly LineageNode[]): readonly LineageNode[] => {
+  const says = record['type'] === 'released' ? saidBy(parts(record['votes']), undefined).says : stepOf(record).says
+  return says.length === 0 ? known : [...new Map([...known, ...says.map(({ by }) => by)].map((node) => [node.id, node])).values()].slice(0, mostVoters)
+}
+
+/** The deed behind a record. `known`: that of the action so far. */
+export const deedAt = (record: RecordData, known: Deed | undefined, by: readonly LineageNode[]): Deed | undefined => {
+  const deed = deedOf(record) ?? known
+  return deed === undefined || deed.by === by || by.length === 0 ? deed : { ...deed, by }
 }
 
 const verbsOf = (action: RecordData): readonly string[] => (Array.isArray(action['verbs']) ? list(action['verbs']).map(text) : [text(action['verb'])])

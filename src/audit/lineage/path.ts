@@ -51,7 +51,7 @@ export const pathBetween = async (search: TraceSearch, start: readonly LineageNo
 }
 
 /** An action is called by what it touches: whoever asks for that means the data. */
-const nodesOf = ({ who, chain, session, action, touches, says }: Trace): readonly LineageNode[] => [who, ...chain, ...(session === undefined ? [] : [session]), ...touches.map(({ node }) => node), ...says.map(({ by }) => by), action]
+const nodesOf = ({ who, chain, session, action, touches, by }: Trace): readonly LineageNode[] => [who, ...chain, ...(session === undefined ? [] : [session]), ...touches.map(({ node }) => node), ...by, action]
 
 const backFrom = (id: string, cameBy: ReadonlyMap<string, { readonly node: LineageNode; readonly from: LineageNode; readonly trace: Trace } | undefined>): readonly PathStep[] => {
   const steps: PathStep[] = []

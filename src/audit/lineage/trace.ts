@@ -36,6 +36,8 @@ export interface Trace {
   readonly session: LineageNode | undefined
   readonly action: LineageNode
   readonly touches: readonly Touch[]
+  /** Who had voted on them by then. */
+  readonly by: readonly LineageNode[]
   readonly tallies: Readonly<Record<Tally, number>>
   readonly says: readonly { readonly by: LineageNode; readonly say: Say; readonly count: number; readonly last: Citation }[]
   readonly first: Citation

@@ -1,5 +1,6 @@
 import { isObject, list, part, type RecordData } from '../record-data.ts'
-import { deedOf, type Deed } from '../lineage/deed.ts'
+import { deedAt, votersAt, type Deed } from '../lineage/deed.ts'
+import type { LineageNode } from '../lineage/node.ts'
 
 /** What a record is found by, beside its words. */
 export const searchFields = ['who', 'for', 'what', 'service', 'on', 'tag', 'rule', 'approver', 'case', 'type', 'outcome'] as const
@@ -24,6 +25,7 @@ export interface CaseContext {
   readonly case: readonly string[]
   /** What was asked, for the map. */
   readonly deed?: Deed | undefined
+  readonly voters?: readonly LineageNode[]
 }
 
 const text = (into: string[], ...values: readonly unknown[]): void => {
@@ -128,4 +130,8 @@ const unrepeated = (made: Record<SearchField | 'words', string[]>): Findable => 
 const mostNames = 40
 
 /** What the next record of the same action is found by. Who asked is said by the first of them. */
-export const contextOf = (record: RecordData, found: Findable, known: CaseContext | undefined): CaseContext => ({ deed: deedOf(record) ?? known?.deed, who: known?.who ?? found.who, for: found.for, what: found.what, service: found.service, on: found.on, tag: found.tag, rule: found.rule, approver: found.approver, case: found.case.slice(0, mostNames) })
+export const contextOf = (record: RecordData, found: Findable, known: CaseContext | undefined): CaseContext => {
+  const voters = votersAt(record, known?.voters ?? nobody)
+  return { deed: deedAt(record, known?.deed, voters), voters, who: known?.who ?? found.who, for: found.for, what: found.what, service: found.service, on: found.on, tag: found.tag, rule: found.rule, approver: found.approver, case: found.case.slice(0, mostNames) }
+}
+const nobody: readonly LineageNode[] = []

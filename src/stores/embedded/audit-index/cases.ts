@@ -46,7 +46,7 @@ export const makeCases = (database: DatabaseSync, directory: string): Cases => {
       const { hold, attempt, type, caller } = record
       if (type === 'held') return undefined // the first of its name
       if (typeof hold === 'string') return known(hold)
-      return typeof attempt === 'string' && caller === undefined ? known(attempt) : undefined
+      return typeof attempt === 'string' && (caller === undefined || record['grant'] !== undefined) ? known(attempt) : undefined
     },
     learn({ hold, attempt, type }, context) {
       if (typeof hold === 'string') keep(hold, context)

@@ -1,11 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { mostCounted, mostOfOneCase, type FoundPage, type FoundRecord, type Hit, type IndexState } from '../../../audit/search/audit-search.ts'
 import type { RecordData } from '../../../audit/record-data.ts'
+import { keyAt } from '../../../audit/search/keys.ts'
+import { inOrder } from '../../../audit/search/in-order.ts'
 import { termsOf, type AuditQuestion, type Term } from '../../../audit/search/question.ts'
 import { summaryOf } from '../../../audit/search/summary.ts'
 import { wholeWord, wordsOf } from '../../../audit/search/words.ts'
 import { Refusal } from '../../../model/refusal.ts'
-import { keyAt } from './indexer.ts'
 import { logFiles, placesOf, readPlaces, type Place } from './log-places.ts'
 
 const recordId = /^([A-Za-z0-9._-]{1,64})\/(\d{1,15})\/(\d{1,15})$/
@@ -96,20 +97,6 @@ export const caseOf = (database: DatabaseSync, directory: string, name: string, 
     }
   }
   return inOrder([...records.values()])
-}
-
-const timeOf = ({ text }: FoundRecord): string => /"time":"([^"]{1,40})"/.exec(text.slice(0, 400))?.[1] ?? ''
-const placeIn = ({ id }: FoundRecord): number[] => id.split('/').slice(1).map(Number)
-
-/** Within a replica as they were written; replicas are put together by their clocks. */
-const inOrder = (records: readonly FoundRecord[]): readonly FoundRecord[] => {
-  const logs = [...Map.groupBy(records, ({ id }) => id.split('/')[0]).values()].map((own) => own.toSorted((a, b) => placeIn(a)[0]! - placeIn(b)[0]! || placeIn(a)[1]! - placeIn(b)[1]!))
-  const ordered: FoundRecord[] = []
-  while (ordered.length < records.length) {
-    const first = logs.filter((log) => log.length > 0).reduce((a, b) => (timeOf(b[0]!) < timeOf(a[0]!) ? b : a))
-    ordered.push(first.shift()!)
-  }
-  return ordered
 }
 
 export const stateOf = (database: DatabaseSync, directory: string): IndexState => {

@@ -3,6 +3,7 @@ import { stepOf } from '../../../audit/lineage/deed.ts'
 import { parseLine } from '../../../audit/line.ts'
 import type { RecordData } from '../../../audit/record-data.ts'
 import { contextOf, findableOf, type CaseContext, type Findable } from '../../../audit/search/fields.ts'
+import { inOneMs, keyAt } from '../../../audit/search/keys.ts'
 import { textsOf } from '../../../audit/search/found-text.ts'
 import { linesOf, longestLine } from '../../../audit/segment.ts'
 import { makeCases, type Cases } from './cases.ts'
@@ -25,12 +26,6 @@ interface SegmentRow {
   unreadable: number
   until: string
 }
-
-/** Keys are milliseconds since then, with room for records of one millisecond: whole numbers of JavaScript until 2089. */
-const keysSince = Date.UTC(2020)
-const inOneMs = 4_096
-export const keyAt = (time: number): number => (time - keysSince) * inOneMs
-export const timeOfKey = (key: number): number => Math.floor(key / inOneMs) + keysSince
 
 /** Records of the last moments wait for those of other replicas that were written before them. */
 const settledMs = 1_000

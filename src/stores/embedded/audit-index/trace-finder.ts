@@ -2,9 +2,9 @@ import type { DatabaseSync } from 'node:sqlite'
 import { outcomes, type Say, type Tally, type Touch } from '../../../audit/lineage/deed.ts'
 import { nodeId, type LineageNode } from '../../../audit/lineage/node.ts'
 import { hourMs, lineageFields, type Citation, type FoundTraces, type LineageField, type Trace, type TraceQuestion } from '../../../audit/lineage/trace.ts'
+import { timeOfKey } from '../../../audit/search/keys.ts'
 import { valueTerm } from '../../../audit/search/question.ts'
 import { wholeWord } from '../../../audit/search/words.ts'
-import { timeOfKey } from './indexer.ts'
 
 interface TraceRow extends Record<Tally, number> {
   readonly n: number
@@ -13,6 +13,7 @@ interface TraceRow extends Record<Tally, number> {
   readonly session: number
   readonly action: number
   readonly data: number
+  readonly voters: number
   readonly first: number
   readonly last: number
 }
@@ -28,16 +29,16 @@ const named = '(select rowid from named where named match ?)'
 const within: Readonly<Record<LineageField, string>> = {
   who: `who in ${named}`,
   for: `chain in (select part from members where access = 'for' and node in ${named})`,
-  on: `data in (select part from members where access <> 'for' and node in ${named})`,
+  on: `data in (select part from members where access not in ('for', 'by') and node in ${named})`,
   what: `action in ${named}`,
   service: `action in (select n from nodes where kind = 'action' and n in ${named})`,
-  approver: `n in (select trace from says where node in ${named})`,
+  approver: `voters in (select part from members where access = 'by' and node in ${named})`,
 }
 
 const conditionsOf = ({ fields, nodes, from, to }: TraceQuestion): readonly Condition[] => {
   const asked = lineageFields.flatMap((field): Condition[] => (fields[field] === undefined ? [] : [[within[field], wordsOfName(fields[field])]]))
   const list = nodes && `(select n from nodes where id in (${nodes.map(() => '?').join(', ')}))`
-  const anywhere: Condition[] = nodes === undefined ? [] : [[`(who in ${list} or session in ${list} or action in ${list} or chain in (select part from members where node in ${list}) or data in (select part from members where node in ${list}) or n in (select trace from says where node in ${list}))`, ...Array.from({ length: 6 }, () => nodes).flat()]]
+  const anywhere: Condition[] = nodes === undefined ? [] : [[`(who in ${list} or session in ${list} or action in ${list} or chain in (select part from members where node in ${list}) or data in (select part from members where node in ${list}) or voters in (select part from members where node in ${list}))`, ...Array.from({ length: 6 }, () => nodes).flat()]]
   const time: Condition[] = [...(from === undefined ? [] : [['hour >= ?', Math.floor(from / hourMs)] as const]), ...(to === undefined ? [] : [['hour < ?', Math.ceil(to / hourMs)] as const])]
   return [...asked, ...anywhere, ...time]
 }
@@ -45,7 +46,7 @@ const conditionsOf = ({ fields, nodes, from, to }: TraceQuestion): readonly Cond
 export const findTraces = (database: DatabaseSync, question: TraceQuestion, limit: number): FoundTraces => {
   if (question.nodes?.length === 0) return { traces: [], counted: 'all' }
   const conditions = conditionsOf(question)
-  const rows = database.prepare(`select n, who, chain, session, action, data, first, last, ${outcomes.join(', ')} from traces ${conditions.length === 0 ? '' : `where ${conditions.map(([sql]) => sql).join(' and ')}`} order by last desc limit ?`).all(...conditions.flatMap(([, ...values]) => values), limit + 1) as unknown as TraceRow[]
+  const rows = database.prepare(`select n, who, chain, session, action, data, voters, first, last, ${outcomes.join(', ')} from traces ${conditions.length === 0 ? '' : `where ${conditions.map(([sql]) => sql).join(' and ')}`} order by last desc limit ?`).all(...conditions.flatMap(([, ...values]) => values), limit + 1) as unknown as TraceRow[]
   const look = makeLook(database)
   return { traces: rows.slice(0, limit).flatMap((row) => look(row) ?? []), counted: rows.length > limit ? 'more' : 'all' }
 }
@@ -84,6 +85,7 @@ const makeLook = (database: DatabaseSync) => {
       session: row.session === 0 ? undefined : nodeOf(row.session),
       chain: setOf(row.chain).map(({ node }) => node),
       touches: setOf(row.data),
+      by: setOf(row.voters).map(({ node }) => node),
       tallies: Object.fromEntries(outcomes.map((name) => [name, row[name]])) as Record<Tally, number>,
       says: (select.says.all(row.n) as unknown as { node: number; say: Say; count: number; last: number }[]).flatMap(({ node, say, count, last }) => {
         const by = nodeOf(node)

@@ -69,7 +69,7 @@ export const makeTraceKeeper = (database: DatabaseSync): TraceKeeper => {
   const partsOf = (deed: Deed): readonly number[] => {
     const chain = setOf(deed.chain.map((node) => ({ node: nodeOf(node), access: 'for', confidence: 'named', columns: [] })))
     const data = setOf(deed.touches.map(({ node, access, confidence, columns }) => ({ node: nodeOf(node), access, confidence, columns })))
-    return [nodeOf(deed.who), chain, deed.session === undefined ? 0 : nodeOf(deed.session), nodeOf(deed.action), data]
+    return [nodeOf(deed.who), chain, deed.session === undefined ? 0 : nodeOf(deed.session), nodeOf(deed.action), data, setOf(deed.by.map((node) => ({ node: nodeOf(node), access: 'by', confidence: 'named', columns: [] })))]
   }
 
   const take: TraceKeeper['take'] = (deed, { tallies, says }, { segment, key, time }) => {
@@ -119,7 +119,7 @@ const statementsOf = (database: DatabaseSync) => ({
   set: database.prepare('select n from sets where key = ?'),
   addSet: database.prepare('insert into sets (key) values (?)'),
   addMember: database.prepare('insert into members (part, place, node, access, confidence, columns) values (?, ?, ?, ?, ?, ?)'),
-  count: database.prepare(`insert into traces (segment, hour, who, chain, session, action, data, first, last, ${outcomes.join(', ')}) values (?, ?, ?, ?, ?, ?, ?, ?, ?${', ?'.repeat(outcomes.length)})
-    on conflict (segment, hour, who, chain, session, action, data) do update set first = min(first, excluded.first), last = max(last, excluded.last), ${outcomes.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')} returning n`),
+  count: database.prepare(`insert into traces (segment, hour, who, chain, session, action, data, voters, first, last, ${outcomes.join(', ')}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?${', ?'.repeat(outcomes.length)})
+    on conflict (segment, hour, who, chain, session, action, data, voters) do update set first = min(first, excluded.first), last = max(last, excluded.last), ${outcomes.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')} returning n`),
   say: database.prepare('insert into says (trace, node, say, count, last) values (?, ?, ?, ?, ?) on conflict (trace, node, say) do update set count = count + excluded.count, last = max(last, excluded.last)'),
 })

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { Refusal, type RefusalCode } from '../../../model/refusal.ts'
+import { failureOf, type Answered, type Asked } from '../../search-thread.ts'
 import { openAuditIndex, type AuditIndex } from './audit-index.ts'
 
 /* The thread that keeps the index and answers what is asked of it: neither reading the log nor a long answer holds the loop that serves actions. */
@@ -7,19 +7,6 @@ import { openAuditIndex, type AuditIndex } from './audit-index.ts'
 export interface WorkerOptions {
   readonly path: string
   readonly directory: string
-}
-
-export interface Asked {
-  readonly n: number
-  readonly what: 'search' | 'record' | 'caseOf' | 'prove' | 'traces' | 'nodes' | 'state'
-  readonly args: readonly unknown[]
-}
-
-export interface Answered {
-  readonly n: number
-  readonly value?: unknown
-  readonly refusal?: { readonly code: RefusalCode; readonly message: string }
-  readonly failure?: string
 }
 
 /** What was written a moment ago is found as well, if it can be read in so long. */
@@ -33,7 +20,7 @@ const answer = (index: AuditIndex, { n, what, args }: Asked): Answered => {
     index.advance(freshMs)
     return { n, value: (index[what] as (...given: readonly unknown[]) => unknown)(...args) }
   } catch (error) {
-    return error instanceof Refusal ? { n, refusal: { code: error.code, message: error.message } } : { n, failure: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error) }
+    return failureOf(n, error)
   }
 }
 

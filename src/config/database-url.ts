@@ -11,8 +11,16 @@ const holdsPassword = (url: string): boolean => {
   return password !== '' && password !== '\0'
 }
 
-/** A Redis URL may be written down as long as its password is not. What a reference gives inside of one is encoded for its place. */
-export const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => {
+const kinds = {
+  redis: { pattern: /^rediss?:$/, with: 'redis://:${env:REDIS_PASSWORD}@redis:6379', no: 'is no Redis URL: redis://host:6379/0, or rediss:// for TLS' },
+  postgres: { pattern: /^postgres(?:ql)?:$/, with: 'postgres://audit:${env:AUDIT_PASSWORD}@db:5432/audit', no: 'is no PostgreSQL URL: postgres://user@host:5432/database' },
+} as const
+
+export const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => makeUrl('redis', path, value, file, checks)
+export const makePostgresUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => makeUrl('postgres', path, value, file, checks)
+
+/** A URL may be written down as long as its password is not. What a reference gives inside of one is encoded for its place. */
+const makeUrl = (kind: keyof typeof kinds, path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => {
   const hidden = (message: string, absent = false): Secret => {
     checks.report(path, message, { hide: true, absent })
     return missing
@@ -21,7 +29,7 @@ export const makeRedisUrl = (path: Path, value: unknown, file: string | undefine
   if (typeof value === 'string') {
     const template = parseTemplate(value)
     if ('problem' in template) return hidden(template.problem)
-    if (holdsPassword(value)) return hidden('holds a password; use a reference for it, such as redis://:${env:REDIS_PASSWORD}@redis:6379')
+    if (holdsPassword(value)) return hidden(`holds a password; use a reference for it, such as ${kinds[kind].with}`)
     const whole = template.references.length === 1 && template.literals.every((part) => part === '')
     const resolved = checks.resolver.template(value, whole ? undefined : encodeURIComponent)
     if (!(resolved instanceof Secret)) return hidden(resolved.problem, true)
@@ -31,7 +39,7 @@ export const makeRedisUrl = (path: Path, value: unknown, file: string | undefine
   found ??= checks.secret(path, undefined, file, true) ?? missing
   if (found === missing) return missing
   const url = URL.canParse(found.reveal()) ? new URL(found.reveal()) : undefined
-  if (url === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') return hidden('is no Redis URL: redis://host:6379/0, or rediss:// for TLS')
+  if (url === undefined || !kinds[kind].pattern.test(url.protocol) || url.hostname === '') return hidden(kinds[kind].no)
   if (isForbiddenHost(url.hostname)) return hidden('leads to a link-local, metadata or unspecified address')
   return found
 }
