@@ -21,6 +21,7 @@ import { loginCommands } from './login.ts'
 import { policyCommands } from './policy.ts'
 import { receiptCommands } from './receipt.ts'
 import { serveCommand } from './serve.ts'
+import { sinkCommands } from './sinks.ts'
 import { slackCommands } from './slack.ts'
 import { sqlCaseAction } from './sql-case-action.ts'
 import { teamsCommands } from './teams.ts'
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   ...loginCommands,
   ...configCommands,
   ...channelCommands,
+  ...sinkCommands,
   ...slackCommands,
   ...teamsCommands,
   ...policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld }),

@@ -33,6 +33,12 @@ export const makeElasticSink = (options: OptionsOf<'elastic'>): Sink => {
       if (passing) throw new Error(causeOf(passing))
       if (failed[0]) throw new LineRefused(causeOf(failed[0]))
     },
+    check: async (signal) => {
+      const answer = await post.send({ method: 'GET', url: url.slice(0, url.indexOf('/_bulk')), headers }, signal)
+      if (answer.status === 404) return `there is no ${options.index} yet; the first record makes it, where that is allowed`
+      if (!isGood(answer)) throw refusalOf(answer)
+      return `${options.index} is there`
+    },
     [Symbol.asyncDispose]: () => post[Symbol.asyncDispose](),
   }
 }

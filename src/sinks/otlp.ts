@@ -27,6 +27,11 @@ export const makeOtlpSink = (options: OptionsOf<'otlp'>): Sink => {
       const rejected = rejectedIn(answer)
       if (rejected !== undefined) throw new LineRefused(rejected)
     },
+    check: async (signal) => {
+      const answer = await post.send({ url: options.url, headers, body: '{"resourceLogs":[]}' }, signal)
+      if (!isGood(answer)) throw refusalOf(answer)
+      return 'it takes logs'
+    },
     [Symbol.asyncDispose]: () => post[Symbol.asyncDispose](),
   }
 }

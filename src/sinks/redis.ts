@@ -38,6 +38,11 @@ export const makeRedisSink = (options: OptionsOf<'redis'>): Sink => {
       const failed = results.find(([error]) => error !== null)
       if (failed?.[0]) throw failed[0]
     },
+    check: async () => {
+      await connected()
+      await redis.ping()
+      return 'it answers'
+    },
     [Symbol.asyncDispose]: async () => redis.disconnect(),
   }
 }

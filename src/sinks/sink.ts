@@ -22,6 +22,8 @@ export interface Sink<Line extends JournalLine = SinkLine> extends AsyncDisposab
   safe?(): string | undefined
   /** Somebody waits for records to be safe there: called before the next ones are read. */
   urge?(): Promise<void>
+  /** Asks the place, without sending it anything to keep, whether it would take records. Resolves with what can be said, rejects with what is wrong. Absent where only sending would tell. */
+  check?(signal: AbortSignal): Promise<string>
   /** After the log file was moved away; only files care. */
   reopen?(): void
 }

@@ -72,6 +72,13 @@ export const makeSinks = (options: readonly SinkOptions[], { journal, directory,
   }
 }
 
+/** `undefined`: nothing can be asked there without sending a record. */
+export const checkSink = async (options: SinkOptions, signal: AbortSignal): Promise<string | undefined> => {
+  if (options.kind === 'openlineage') return undefined // it keeps files, and they belong to the process that runs
+  await using sink = makeSink(options, '')
+  return await sink.check?.(signal)
+}
+
 const makeSink = (options: SinkOptions, home: string): Sink => {
   switch (options.kind) {
     case 'stdout':

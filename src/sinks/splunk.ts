@@ -49,6 +49,13 @@ export const makeSplunkSink = (options: OptionsOf<'splunk'>): Sink => {
       if (!Number.isSafeInteger(ackId)) throw new Error('no acknowledgement is promised: is it switched on for this token?')
       await indexed(Number(ackId), options.ackMs, signal)
     },
+    check: async (signal) => {
+      const answer = await post.send({ url: `${base}/services/collector/event`, headers, body: '' }, signal)
+      const data = dataIn(answer) ?? {}
+      // "No data" is said to a token that is good.
+      if (!isGood(answer) && data['code'] !== 5) throw collectorSaid(answer, data)
+      return 'the token is good'
+    },
     [Symbol.asyncDispose]: () => post[Symbol.asyncDispose](),
   }
 }

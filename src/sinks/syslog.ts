@@ -49,6 +49,15 @@ export const makeSyslogSink = (options: OptionsOf<'syslog'>): Sink => {
       }
       remember(bytes)
     },
+    check: async (signal) => {
+      const to = await open(options, signal)
+      try {
+        await during(to, signal, (done) => setTimeout(done, settleMs))
+        return 'the connection stands'
+      } finally {
+        to.destroy()
+      }
+    },
     [Symbol.asyncDispose]: async () => {
       const last = socket
       socket = undefined

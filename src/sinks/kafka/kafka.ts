@@ -70,6 +70,11 @@ export const makeKafkaSink = (options: OptionsOf<'kafka'>): Sink => {
         throw error
       }
     },
+    check: async (signal) => {
+      const { connection } = (led = await findLeader('', options, signal))
+      await connection.ask(initProducerId, signal)
+      return `${options.topic} is there, and we may write`
+    },
     [Symbol.asyncDispose]: async () => forget(),
   }
 }
