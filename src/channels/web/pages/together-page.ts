@@ -27,6 +27,8 @@ const kindsOf = (pieces: readonly PieceShown[]): readonly (readonly PieceShown[]
 /** Everything that one step would decide, each as on a page of its own; nothing counts before the form at its end is sent. */
 export const togetherPage = ({ pieces, leftOut, unknown, csrf, now }: TogetherPage): Html => {
   const kinds = kindsOf(pieces)
+  // Where all differ there is no crowd to hide in.
+  const marked = kinds.length > 1 && kinds.some(({ length }) => length > 1)
   const asksReason = pieces.some(({ hold }) => hold.terms.askReason)
   return html`<article class="together">
 <nav class="crumbs"><a href="/"><span aria-hidden="true">←</span> Approvals</a></nav>
@@ -34,7 +36,7 @@ export const togetherPage = ({ pieces, leftOut, unknown, csrf, now }: TogetherPa
 <p class="lead">Each of them is a decision of its own, by its own digest. Look at each, and take the tick away from what you would rather decide by itself.</p></header>
 ${(leftOut.length > 0 || unknown > 0) && html`<section class="card left-out"><h2>Left out</h2><ul>${leftOut.map(({ hold, why }) => html`<li><a href="/holds/${hold.id}"><span class="code">${hold.code}</span> ${headline(hold)} ${targetText(hold)}</a>: ${why}</li>`)}${unknown > 0 && html`<li>${unknown} more that you may not see, or that are not there any more</li>`}</ul></section>`}
 ${pieces.length > 0 && html`<form method="post" action="/together" class="vote"><input type="hidden" name="csrf" value="${csrf}">
-${kinds.map((kind) => html`<section class="kind-of">${kinds.length > 1 && html`<p class="alike${kind.length === 1 && ' odd'}">${kind.length === 1 ? html`<span aria-hidden="true">!</span> Like no other of them` : `${kind.length} alike but for values`}</p>`}${kind.map((piece) => pieceMarkup(piece, now))}</section>`)}
+${kinds.map((kind) => html`<section class="kind-of">${marked && html`<p class="alike${kind.length === 1 && ' odd'}">${kind.length === 1 ? html`<span aria-hidden="true">!</span> Like no other of them` : `${kind.length} alike but for values`}</p>`}${kind.map((piece) => pieceMarkup(piece, now))}</section>`)}
 <section class="card decide" id="decide"><h2>Your decision</h2>
 <label for="reason">Reason${asksReason ? ' (a rule asks for one)' : ' (optional)'}, the same for all</label>
 <textarea id="reason" name="reason" rows="3" maxlength="2000"${asksReason && html` required`} aria-describedby="reads"></textarea>
