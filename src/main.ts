@@ -12,6 +12,7 @@ import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { keepPolicies } from './audit/policy-archive.ts'
 import { makeRecordBefore } from './audit/strictness.ts'
 import type { AuditSearch } from './audit/search/audit-search.ts'
+import { openAside, withTextsAside } from './audit/texts-aside.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
 import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
 import { makeActivities } from './channels/teams/activities.ts'
@@ -111,7 +112,8 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     log.error({ cause: causeText(cause) }, 'the journal cannot be written: nothing runs any more, restart after the cause is mended')
   }
   const marked = (state: DiskState): void => void (state.mark === 'none' ? log.info(state, 'the disk of the journal has room again') : log.warn(state, 'the disk of the journal fills'))
-  const journal = started.use(await openJournal(config.journal, { now, failed, marked, signer: logSigner(config), ...defined({ disk: parts.disk }) }))
+  const opened = started.use(await openJournal(config.journal, { now, failed, marked, signer: logSigner(config), ...defined({ disk: parts.disk }) }))
+  const journal = config.auditTexts === 'log' ? opened : withTextsAside(opened, openAside(config.journal.directory, config.journal.replica))
   const store = started.use(parts.store ?? (await openStore(config.store, parts.storeSkewMs)))
   const record = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
   const failedLogins = started.use(makeFailedLogins(record))

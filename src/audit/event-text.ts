@@ -182,6 +182,8 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   records: plain,
   mark: quoted,
   used: plain,
+  record: quoted,
+  fields: (fields) => list(fields, quoted),
   sink: quoted,
   count: plain,
 }

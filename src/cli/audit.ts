@@ -2,6 +2,8 @@ import { statSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseLine } from '../audit/line.ts'
 import { linesOf, listSegments } from '../audit/segment.ts'
+import { asideOf } from '../audit/texts-aside.ts'
+import { terminalText } from '../lib/terminal-text.ts'
 import { caseIn, walsOf } from './audit-places.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { exit, Failure, type Io } from './io.ts'
@@ -105,7 +107,11 @@ const show = async (args: readonly string[], io: Io): Promise<number> => {
   const { values, positionals } = parseOptions(args, showOptions, { min: 1, max: 1 })
   const records = caseIn(walsOf(values.directory, io), positionals[0] ?? '')
   if (records.length === 0) throw new Failure('nothing is recorded about it here')
-  for (const { text } of records) print(io, values.output === 'json', found(text))
+  const directory = values.directory ?? io.env['COUNTERSIGN_AUDIT_DIRECTORY'] ?? ''
+  for (const { text: line } of records) {
+    print(io, values.output === 'json', found(line))
+    if (values.output !== 'json') for (const { field, text } of asideOf(parseLine(line) ?? {}, directory)) io.stdout.write(`  ${field}: ${text === undefined ? '(erased)' : terminalText(text)}\n`)
+  }
   return exit.ok
 }
 

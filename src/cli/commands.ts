@@ -1,6 +1,7 @@
 import { protocolEnforces } from '../config/policies.ts'
 import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
+import { auditEraseCommand } from './audit-erase.ts'
 import { auditEvidenceCommands } from './audit-evidence.ts'
 import { auditExplainCommand } from './audit-explain.ts'
 import { auditExportCommand } from './audit-export.ts'
@@ -46,6 +47,7 @@ export const commands: readonly Command[] = [
   auditLineageCommand,
   auditExportCommand,
   auditExplainCommand,
+  auditEraseCommand,
   ...auditEvidenceCommands,
   ...receiptCommands,
   evidenceCommand,

@@ -63,6 +63,8 @@ export interface Config {
   /** Where records are searched; absent: beside the journal. */
   readonly auditIndex?: AuditIndexOptions
   readonly auditReaders: { readonly groups: readonly string[] }
+  /** Where people's reasons and notes are kept. */
+  readonly auditTexts: 'log' | 'aside'
   /** Which actions carry a receipt in a header. */
   readonly receiptHeaders: ReceiptHeaders
   readonly sinks: readonly SinkOptions[]

@@ -99,6 +99,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
     members,
     ...defined({ auditIndex: makeAuditIndex(value, checks) }),
     auditReaders: makeReaders(value, checks),
+    auditTexts: value.audit.texts,
     receiptHeaders: value.audit.receipts,
     sinks: makeSinks(value, checks),
     channels,

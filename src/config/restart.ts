@@ -19,6 +19,7 @@ const fixed: readonly (readonly [path: Path, part: (config: Config) => unknown])
   [['store'], ({ store }) => store],
   [['journal'], ({ journal: { durability: _durability, ...rest } }) => rest],
   [['audit', 'index'], ({ auditIndex }) => auditIndex],
+  [['audit', 'texts'], ({ auditTexts }) => auditTexts],
   [['sinks'], ({ sinks }) => sinks],
   [['channels'], ({ channels }) => channels],
   [['approvals'], ({ approval: { people: _people, ...rest } }) => rest],

@@ -307,6 +307,7 @@ const audit = z
       .optional()
       .describe('Where records are searched. Default: a file beside the journal, for the replicas that share its folder.'),
     readers: z.strictObject({ groups: z.array(name).default([]).describe('Groups whose people may.') }).prefault({}).describe('Who may search and read the whole audit log, in the console and by the API. Default: nobody. Each reading is on record.'),
+    texts: z.enum(['log', 'aside']).default('log').describe('Where reasons and notes that people write are kept: in the records themselves, or beside the log, where `audit erase` can make them unreadable. Beside it, sinks get a salted hash in their place.'),
     receipts: z.enum(['none', 'held', 'all']).default('held').describe('Which HTTP actions carry a short signed receipt in a header, upstream and back to the client: those that people let through, all that run, or none. Each costs one signature.'),
   })
   .prefault({})

@@ -116,6 +116,8 @@ export type AuditEvent =
   | { readonly type: 'audit-read-refused'; readonly by: Principal; readonly query: string; readonly refusal: RefusalCode }
   /** The disk of the journal has got so full, or is no longer: percent of it that are used. */
   | { readonly type: 'disk-mark'; readonly mark: 'none' | 'warn' | 'alert' | 'deny-changes' | 'deny-all'; readonly used: number }
+  /** What people had written in that record is gone, with its salt: for whom, and why. */
+  | { readonly type: 'erased'; readonly record: string; readonly fields: readonly string[]; readonly by: Party; readonly cause: string }
   | { readonly type: 'records-lost'; readonly sink: string; readonly count: number; readonly cause: string }
 
 export type AuditEventType = AuditEvent['type']

@@ -5,6 +5,7 @@ import { checkCanonical } from './canonical.ts'
 import { runAuditSink } from './audit-sink.ts'
 import { watchConnections } from './connect-log.ts'
 import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Exchange, type Sender } from './exchange.ts'
+import { isErasure, runErasure } from './erasure.ts'
 import { isEveryPath, runEveryPath } from './every-path.ts'
 import { checkAll } from './expect.ts'
 import { isTree, kindOf, list, type Case, type Run, type Tree } from './loader.ts'
@@ -169,6 +170,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   if (theCase.class === 'audit/sink') return await runAuditSink(run)
   if ('tamper' in run.item) return await runTampering(run)
   if ('canonical' in run.item) return checkCanonical(run)
+  if (isErasure(run)) return await runErasure(redisUrl)
   if (isEveryPath(run)) return await runEveryPath(theCase, run, redisUrl)
   if (theCase.class === 'audit/receipt') {
     await using world = await openWorld(run, redisUrl, theCase.area)

@@ -41,6 +41,7 @@ const events: Readonly<Record<string, Test>> = {
   'auth.failed': (event) => event.type === 'authentication-failed',
   'session.revoked': (event) => event.type === 'session-ended',
   'schema.drift': (event) => event.type === 'columns-renamed',
+  'audit.payload_erased': (event) => event.type === 'erased',
   'store.tampered': (event) => event.type === 'store-tampered',
 }
 
