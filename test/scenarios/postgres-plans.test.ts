@@ -238,6 +238,25 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
       assert.equal(await total(8), 80)
     })
 
+    test('what was prepared while its names led elsewhere is no statement of the plan', async () => {
+      const own = (crmPolicy['rules'] as Part[]).map((rule) => (rule['name'] === 'schema' ? { ...rule, tables: { not: ['pg_temp.*'] } } : rule['name'] === 'read' ? { ...rule, tables: [...(rule['tables'] as string[]), 'pg_temp.*'] } : rule))
+      await under([...own, { name: 'temporary', then: 'allow', actions: ['sql.ddl'], tables: ['pg_temp.*'] }], async () => {
+        const client = await connect()
+        const read = 'SELECT total FROM orders WHERE id = 6'
+        await client.query('CREATE TEMP TABLE before (id int)')
+        assert.deepEqual((await client.query({ name: 'read', text: read })).rows, [{ total: 60 }])
+        await client.query('CREATE TEMP TABLE orders (id int, total int)')
+        await client.query(setOf(read))
+        await client.query('BEGIN')
+        assert.match((await failure(client.query({ name: 'read', text: read }))).message, /than when it was prepared/)
+        await client.query('ROLLBACK')
+        await client.query(setOf(read))
+        await client.query('BEGIN')
+        assert.deepEqual((await client.query(read)).rows, [])
+        await client.query('COMMIT')
+      })
+    })
+
     test('it has to be run in its time, the last statement too', async () => {
       const soon = (crmPolicy['rules'] as Part[]).map((rule) => (rule['approval'] === undefined ? rule : { ...rule, approval: { ...(rule['approval'] as Part), 'run-within': '1s' } }))
       await under(soon, async () => {

@@ -1,4 +1,4 @@
-import type { Action } from '../../model/action.ts'
+import type { Action, Digest } from '../../model/action.ts'
 import type { Obligations } from '../../model/decision.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Permit } from '../../model/permit.ts'
@@ -47,7 +47,8 @@ export interface Ways {
 export class Plans {
   readonly #parts: PlansParts
   #announced: Plan | undefined
-  #running: { readonly run: PlanRun; readonly what: Inspected; readonly moves: boolean } | undefined
+  /** `meant`: the digest over what its names led to when it began; absent where its own statements move names, so that nobody can compare. */
+  #running: { readonly run: PlanRun; readonly what: Inspected; readonly meant: Digest | undefined } | undefined
 
   constructor(parts: PlansParts) {
     this.#parts = parts
@@ -103,13 +104,13 @@ export class Plans {
       request.send(execution, permit)
       run.sent(execution)
       this.#announced = undefined // it is for one transaction
-      this.#running = { run, what: planned.what, moves: movesNames(permit.action.verbs, plan.steps) }
+      this.#running = { run, what: planned.what, meant: movesNames(permit.action.verbs, plan.steps) ? undefined : planned.what.make({}).digest }
       return run.outcome
     } })
   }
 
   async #step(request: Request, ways: Ways): Promise<void> {
-    const { run, what, moves } = this.#running ?? never()
+    const { run, what, meant } = this.#running ?? never()
     const { dialogue, inspection, attribution } = this.#parts
     const { statements, bound } = request.what
     const execution = new Execution()
@@ -124,9 +125,11 @@ export class Plans {
       run.take(statements, bound?.values.length ?? 0)
       const objection = ways.objection(run.permit)
       if (objection !== undefined) throw objection
+      // What was prepared when its names led elsewhere may run as it was prepared.
+      if (request.what.make({}).parts !== undefined || (meant !== undefined && what.make({}).digest !== meant)) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the statement stands for something else than when the plan began, or than when it was prepared.')
       const isApproved = run.permit.hold !== undefined
-      // What its own statements have moved nobody can compare, and in an open batch nothing can be asked.
-      if (isApproved && !moves && dialogue.mayAsk && first !== undefined && first.relations.length + first.functions.length > 0) await inspection.compare(what, run.permit.action)
+      // In an open batch nothing can be asked.
+      if (isApproved && meant !== undefined && dialogue.mayAsk && first !== undefined && first.relations.length + first.functions.length > 0) await inspection.compare(what, run.permit.action)
       if (isApproved) await attribution.mark(dialogue, run.permit.caller, run.permit.action.digest)
       ways.refuseLate()
       request.send(execution, run.permit)
