@@ -93,13 +93,31 @@ const makeWorld = (...decisions: Decision[]) => {
     result: () => undefined,
   }
   const pass = (wait: Wait = { budgetMs: 0 }) => gate.pass({ caller, action, wait }, { ...attempt, ...(world.inspect && { inspect: world.inspect }) }, new AbortController().signal)
-  return { world, pass }
+  const ask = () => gate.ask({ caller, action, wait: { budgetMs: 0 } }, world.inspect, new AbortController().signal)
+  return { world, pass, ask }
 }
 
 test('an allowed action is recorded before it runs, and its credential is given back', async () => {
   const { world, pass } = makeWorld(verdict('allow'))
   assert.equal((await pass()).status, '200')
   assert.deepEqual(world.log, ['lend', 'started:synced', 'run', 'return', 'finished:queued'])
+})
+
+test('asking beforehand runs nothing, lends nothing and spends nothing; it is on record and refused as a pass is', async () => {
+  const allowed = makeWorld(verdict('allow'))
+  await allowed.ask()
+  assert.deepEqual(allowed.world.log, [])
+  const holding = makeWorld(verdict('hold'))
+  await holding.ask()
+  assert.deepEqual(holding.world.log, ['decided:synced', 'obtain'])
+  const denied = makeWorld(verdict('deny'))
+  await assert.rejects(denied.ask(), (error) => error instanceof Refusal && error.code === 'denied')
+  assert.deepEqual(denied.world.log, ['decided:written'])
+  holding.world.obtain = async () => { throw new Refusal('hold-expired', 'nobody decided') }
+  await assert.rejects(holding.ask(), (error) => error instanceof Refusal && error.code === 'hold-expired')
+  assert.equal(holding.world.events.at(-1)?.type, 'refused')
+  holding.world.unconfirmed = true
+  await assert.rejects(holding.ask(), (error) => error instanceof Refusal && error.code === 'record-unconfirmed')
 })
 
 test('what is on record and not confirmed does not run, and has its end on record', async () => {
