@@ -53,6 +53,7 @@ import { makeServe } from './protocols/postgres/serving.ts'
 import { makeHighlight } from './protocols/postgres/sql/highlight.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
 import { makeSinks } from './sinks/sinks.ts'
+import { makeWitnesses } from './sinks/witnesses.ts'
 import { openAuditSearch } from './stores/embedded/audit-index/audit-search.ts'
 import { openFleetSearch } from './stores/postgres/audit-index/audit-search.ts'
 import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
@@ -138,11 +139,12 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
 
   const announcer = started.use(approvals.announce())
   const vault = makeStaticVault(() => current.config.credentials)
-  const recordBefore = makeRecordBefore({ journal, durability: () => current.config.journal.durability, required: () => current.config.auditRequired, sinks: (...args) => sinks.arrived(...args) })
+  const recordBefore = makeRecordBefore({ journal, durability: () => current.config.journal.durability, required: () => current.config.auditRequired, sinks: (...args) => sinks.arrived(...args), witnesses: (...args) => witnesses.arrived(...args) })
   const trace = log.isLevelEnabled('debug') ? (detail: object, text: string) => log.debug(detail, text) : undefined
   const gate = makeGate({ policies: () => current.policies, approvals, vault, journal, recordBefore, receipts: makeHeaderReceipts(config.deployment, firstOf(receiptSigners(config)), () => current.config.receiptHeaders, now), ...defined({ trace }) })
   const assertions = makeAssertions(assertionKey(config), config.console.url)
   const sinks = started.use(makeSinks(config.sinks, { journal, directory: config.journal.directory, replica: config.replica, log }))
+  const witnesses = started.use(makeWitnesses(config.witnesses, { journal, log }))
   const loop = monitorEventLoopDelay({ resolution: 20 })
   loop.enable()
   started.defer(() => void loop.disable())
@@ -165,6 +167,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
         policy: { version: current.policies.version, generation, ...lastReload(parts) },
         issuers: current.identity.state(),
         sinks: sinks.state(),
+        witnesses: witnesses.state(),
         channels: announcer.state().map((state) => ({ ...state, ...slack?.state().get(state.channel) })),
         waiting: approvals.waiting(),
         eventLoop: sinceLastLook(loop),
@@ -243,7 +246,8 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     async [Symbol.asyncDispose]() {
       failedLogins[Symbol.dispose]()
       await journal.append({ type: 'replica-stopped', cause: draining ? 'drained' : 'stopped' }, 'synced').catch(() => {})
-      await sinks.drain(lastWordsMs)
+      await journal.sign().catch(() => {}) // the last word is witnessed and leaves, too
+      await Promise.all([sinks.drain(lastWordsMs), witnesses.drain(lastWordsMs)])
       await life.disposeAsync()
     },
   }

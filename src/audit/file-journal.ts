@@ -54,7 +54,7 @@ const spaceCheckMs = 1_000
 const spaceCheckBytes = 8 * 1024 * 1024
 
 /** These end what was begun. They are taken below the low mark too: refusing them frees nothing and loses the truth. */
-const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-unknown', 'hold-expired', 'hold-withdrawn', 'replica-stopped', 'records-lost', 'store-tampered', 'checkpoint', 'disk-mark'])
+const endings: ReadonlySet<AuditEvent['type']> = new Set(['finished', 'outcome-unknown', 'hold-expired', 'hold-withdrawn', 'replica-stopped', 'records-lost', 'store-tampered', 'checkpoint', 'cosigned', 'disk-mark'])
 
 /*
  * {directory}/{replica}/lock            who writes
@@ -151,7 +151,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       sinceSpace += leaf.length
       if (signer !== undefined) {
         tree.append(Buffer.from(prev, 'base64'))
-        if (event.type !== 'checkpoint') due ??= setTimeout(sign, checkpointMs).unref()
+        if (event.type !== 'checkpoint' && event.type !== 'cosigned') due ??= setTimeout(sign, checkpointMs).unref()
       }
       return made.add(seq++, leaf, durability)
     }

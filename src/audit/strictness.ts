@@ -6,8 +6,8 @@ import type { JournalOptions } from './options.ts'
 /** What the record of an action stands before: a read, a change, or something that people decide on. */
 export type Weight = 'read' | 'write' | 'held'
 
-/** Where a record has to be: in the journal of this machine, or in another place as well. */
-export type Reach = 'local' | 'local+sink'
+/** Where a record has to be: in the journal of this machine, or in another place as well, or seen there by its hash. */
+export type Reach = 'local' | 'local+sink' | 'local+witness'
 
 export interface RequiredReach {
   readonly read: Reach
@@ -15,6 +15,8 @@ export interface RequiredReach {
   readonly held: Reach
   /** Which sinks must have it; none named: each of them. */
   readonly sinks: readonly string[]
+  /** How many witnesses must have seen it. */
+  readonly witnesses: number
   readonly withinMs: number
 }
 
@@ -30,15 +32,18 @@ export interface StrictnessParts {
   readonly required: () => RequiredReach
   /** Resolves when these sinks have the record. */
   readonly sinks: (id: string, names: readonly string[], withinMs: number, signal: AbortSignal) => Promise<void>
+  /** Resolves when so many witnesses have seen the log up to the record. */
+  readonly witnesses: (id: string, needed: number, withinMs: number, signal: AbortSignal) => Promise<void>
 }
 
-export const makeRecordBefore = ({ journal, durability, required, sinks }: StrictnessParts): RecordBefore => {
-  const confirm = async (recorded: Promise<void>, id: string, { sinks: names, withinMs }: RequiredReach): Promise<void> => {
+export const makeRecordBefore = ({ journal, durability, required, sinks, witnesses }: StrictnessParts): RecordBefore => {
+  const confirm = async (recorded: Promise<void>, id: string, reach: Reach, { sinks: names, witnesses: needed, withinMs }: RequiredReach): Promise<void> => {
     await recorded
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(), withinMs)
     try {
-      await sinks(id, names, withinMs, deadline.signal)
+      if (reach === 'local+sink') await sinks(id, names, withinMs, deadline.signal)
+      else await witnesses(id, needed, withinMs, deadline.signal)
     } catch (cause) {
       throw new Refusal('record-unconfirmed', 'The record of this action did not get to where it has to be in time, so it was not run.', { cause: causeText(cause) })
     } finally {
@@ -51,6 +56,6 @@ export const makeRecordBefore = ({ journal, durability, required, sinks }: Stric
     if (weight !== 'read' && mark === 'deny-changes') return Promise.reject(new Refusal('journal-unavailable', 'There is too little room left for records, so nothing is changed.', { cause: `${used} % of the disk are used` }))
     const recorded = journal.append(event, durability()[weight])
     const reach = required()
-    return reach[weight] === 'local' ? recorded : confirm(recorded, journal.last(), reach)
+    return reach[weight] === 'local' ? recorded : confirm(recorded, journal.last(), reach[weight], reach)
   }
 }

@@ -1,5 +1,6 @@
 import { emptyHash, leafHash } from '../lib/leaf-hash.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
+import { cosignaturesOf, type Cosignature } from './cosignature.ts'
 import { parseLine } from './line.ts'
 import { MerkleTree } from './merkle-tree.ts'
 import { BadNote, type NoteVerifier } from './signed-note.ts'
@@ -38,8 +39,20 @@ export interface LogReport {
   readonly beginsLate: boolean
   /** There are signatures of somebody known that cannot be compared, because the first records of their start were not given. */
   readonly uncompared: boolean
+  /** How far known witnesses have seen it; where no witnesses are known, nothing. Nothing is claimed of what they have not seen. */
+  readonly witnessed?: readonly Witnessed[]
   /** The first thing that is wrong; nothing behind it was looked at. */
   readonly finding?: Finding
+}
+
+export interface Witnessed {
+  readonly witness: string
+  /** The last record that it has seen, by the hash over all of its start. */
+  readonly upTo: string
+  /** So many records are there up to it. */
+  readonly records: number
+  /** By the clock of the witness. */
+  readonly at: string
 }
 
 export interface GivenLine {
@@ -60,21 +73,29 @@ interface Record {
   readonly hash: string
   readonly text: string
   readonly signed: string | undefined
+  readonly cosigned: string | undefined
 }
 
 const recordOf = ({ text, whole }: GivenLine): Record | undefined => {
   const line = whole ? parseLine(text) : undefined
   if (line === undefined) return undefined
   const [, epoch = ''] = line.id.split('/')
-  return { id: line.id, epoch: Number(epoch), seq: line.seq, prev: line.prev, time: Date.parse(line.time), hash: leafHash(text), text, signed: line.type === 'checkpoint' ? String(line['signed']) : undefined }
+  return { id: line.id, epoch: Number(epoch), seq: line.seq, prev: line.prev, time: Date.parse(line.time), hash: leafHash(text), text, signed: line.type === 'checkpoint' ? String(line['signed']) : undefined, cosigned: line.type === 'cosigned' ? String(line['signed']) : undefined }
 }
 
 export interface Evidence {
   /** Whose signatures count. They come from whoever checks, never from what is checked. */
   readonly keys: readonly NoteVerifier[]
   /** Signed checkpoints that were kept elsewhere. */
-  readonly checkpoints: readonly Checkpoint[]
+  readonly checkpoints: readonly KeptCheckpoint[]
+  /** Whose word counts for when a checkpoint was seen. */
+  readonly witnesses?: readonly NoteVerifier[]
 }
+
+export type KeptCheckpoint = Checkpoint & { readonly seen?: readonly Cosignature[] }
+
+/** A witness answers within seconds. What it says of older checkpoints is not compared. */
+const mostRoots = 10_000
 
 /** One replica's records in the order in which they were kept, checked against each other and against what was signed. */
 export const verifyLog = (replica: string, lines: Iterable<GivenLine>, evidence: Evidence): LogReport => {
@@ -107,6 +128,9 @@ export class LogCheck {
   #behind = 0
   /** The first record behind the last signature. */
   #firstBehind: Record | undefined
+  /** What was signed of the current start, by its size; the newest. */
+  #roots = new Map<number, { readonly root: Buffer; readonly records: number }>()
+  readonly #witnessed = new Map<string, Witnessed>()
   /** How many records there are of each start. */
   readonly #sizes = new Map<number, number>()
 
@@ -140,6 +164,7 @@ export class LogCheck {
       beginsLate: this.#first !== undefined && !(this.#first.seq === 0 && this.#first.epoch === 1),
       ...(this.#first === undefined ? {} : { first: this.#first.id }),
       ...(this.#before === undefined ? {} : { last: this.#before.id }),
+      ...(this.#evidence.witnesses === undefined ? {} : { witnessed: [...this.#witnessed.values()] }),
       ...(this.#finding === undefined ? {} : { finding: this.#finding }),
     }
   }
@@ -161,10 +186,11 @@ export class LogCheck {
       if (this.#finding === undefined && record.epoch !== this.#before.epoch) this.#begin(record)
     }
     if (this.#finding === undefined && record.signed !== undefined) this.#checkSignature(record, record.signed)
+    if (this.#finding === undefined && record.cosigned !== undefined) this.#checkCosignature(record, record.cosigned)
     if (this.#finding !== undefined) return
     this.#tree.append(Buffer.from(record.hash, 'base64'))
     this.#records++
-    if (++this.#behind === 1) this.#firstBehind = record
+    if (record.cosigned === undefined && ++this.#behind === 1) this.#firstBehind = record // what a witness has signed speaks for itself
     this.#sizes.set(record.epoch, record.seq + 1)
     this.#first ??= record
     this.#earlier = this.#before
@@ -174,6 +200,7 @@ export class LogCheck {
 
   #begin(record: Record): void {
     this.#tree = new MerkleTree()
+    this.#roots = new Map()
     this.#whole = record.seq === 0
     this.#good = 0
     if (!this.#whole && this.#evidence.checkpoints.some((one) => isOf(one, this.#replica, record.epoch))) return this.#wrong('truncated', this.#id(record.epoch, 0), `the first ${record.seq} records of this start are not here, and a checkpoint from elsewhere is of them`)
@@ -215,14 +242,42 @@ export class LogCheck {
     if (!this.#tree.root().equals(checkpoint.root)) return this.#wrong('changed', this.#id(record.epoch, this.#good), `the records from here to ${record.id} are not those that were signed, and have been chained anew`)
     this.#good = record.seq
     this.#signed = this.#records
+    this.#roots.set(record.seq, { root: checkpoint.root, records: this.#records })
+    if (this.#roots.size > mostRoots) this.#roots.delete(this.#roots.keys().next().value ?? 0)
+  }
+
+  /** A witness says that it has seen what a signature before this record is of. */
+  #checkCosignature(record: Record, cosigned: string): void {
+    let checkpoint: Checkpoint
+    let seen: readonly Cosignature[]
+    try {
+      checkpoint = openCheckpoint(cosigned, this.#evidence.keys)
+      seen = cosignaturesOf(cosigned, this.#evidence.witnesses ?? [])
+    } catch (error) {
+      if (!(error instanceof BadNote)) throw error
+      return this.#wrong('forged', record.id, error.message)
+    }
+    if (!isOf(checkpoint, this.#replica, record.epoch) || checkpoint.size > record.seq) return this.#wrong('forged', record.id, `it is of ${checkpoint.size} records of ${checkpoint.origin}`)
+    const here = this.#roots.get(checkpoint.size)
+    if (here === undefined) return
+    if (!here.root.equals(checkpoint.root)) return this.#wrong('forked', this.#id(record.epoch, 0), `somewhere from here on these are not the ${checkpoint.size} records that a witness has seen`)
+    this.#note(seen, checkpoint, record.epoch, here.records)
+  }
+
+  #note(seen: readonly Cosignature[], { size }: Checkpoint, epoch: number, records: number): void {
+    for (const { witness, time } of seen) {
+      if ((this.#witnessed.get(witness)?.records ?? 0) <= records) this.#witnessed.set(witness, { witness, upTo: this.#id(epoch, size - 1), records, at: new Date(time * 1_000).toISOString() })
+    }
   }
 
   #compare(record: Record): void {
-    for (const { size, root } of this.#whole ? this.#evidence.checkpoints.filter((one) => one.size === record.seq + 1 && isOf(one, this.#replica, record.epoch)) : []) {
+    for (const kept of this.#whole ? this.#evidence.checkpoints.filter((one) => one.size === record.seq + 1 && isOf(one, this.#replica, record.epoch)) : []) {
+      const { size, root, seen } = kept
       if (!this.#tree.root().equals(root)) return this.#wrong('forked', this.#id(record.epoch, this.#good), `somewhere from here on these are not the ${size} records that a checkpoint from elsewhere is of`)
       this.#good = size
       this.#signed = this.#records
       this.#behind = 0
+      this.#note(seen ?? [], kept, record.epoch, this.#records)
     }
   }
 

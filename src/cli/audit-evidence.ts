@@ -6,22 +6,20 @@ import { checkProof, proofText } from '../audit/proof.ts'
 import { longestOcsfLine, recordLineOf } from '../audit/ocsf/line.ts'
 import { linesOf, listSegments, type RawLine } from '../audit/segment.ts'
 import { BadNote, type NoteVerifier } from '../audit/signed-note.ts'
-import { missingLogs, verifyLog, type FindingKind, type GivenLine, type LogReport } from '../audit/verification.ts'
+import { missingLogs, verifyLog, type GivenLine, type LogReport } from '../audit/verification.ts'
 import { logSigners, receiptSigners } from '../config/deployment-keys.ts'
+import { defined } from '../lib/defined.ts'
 import { leafHash } from '../lib/leaf-hash.ts'
 import { terminalText } from '../lib/terminal-text.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import type { ConfigIo } from './config.ts'
+import { findingCodes, logMissing, nothingSigned } from './finding-codes.ts'
 import { exit, Failure } from './io.ts'
 import { outputOption, toJson } from './rendering.ts'
-import { journalOf, keyedConfig, keyOption, keysOf, placeOptions, readText } from './verification-places.ts'
+import { rootLogsOf } from './root-log.ts'
+import { journalOf, keyedConfig, keyOption, keysOf, placeOptions, readText, verifiersOf } from './verification-places.ts'
 
 /* Whether the audit log is what was written, and what is needed to see that. Nothing here talks to a server or a network. */
-
-/** Scripts tell by the exit code what is wrong; of several things, the first. */
-export const findingCodes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18, unsigned: 20 }
-const logMissing = 19
-export const nothingSigned = 20
 
 const replicaOf = (wal: string): string => wal.split('/').at(-2) ?? ''
 
@@ -71,6 +69,8 @@ const checkpointsOf = (files: readonly string[] | undefined, keys: readonly Note
 const verifyOptions = {
   ...placeOptions,
   ...keyOption,
+  'witness-keys': { type: 'string', value: 'KEY|FILE', multiple: true, help: 'whose word counts for what was seen elsewhere, as `witness key` prints them' },
+  'root-log': { type: 'string', value: 'FILE', multiple: true, help: 'what a witness has kept, from its /logs or /root-log: every log in it must be here, as long as it was' },
   checkpoint: { type: 'string', value: 'FILE', multiple: true, help: 'signed checkpoints that were kept elsewhere: what they are of must be here' },
   proof: { type: 'string', value: 'FILE', help: 'a proof that `audit prove` made; FILE is then the one record that it is of' },
   output: outputOption('table', 'json'),
@@ -80,9 +80,11 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   const { values, positionals } = parseOptions(args, verifyOptions, { min: 0, max: 1_000 })
   const keys = await keysOf(values.key, values.config, io)
   if (values.proof !== undefined) return verifyProof(values.proof, positionals, keys, io)
-  const checkpoints = checkpointsOf(values.checkpoint, keys, io)
+  const witnesses = values['witness-keys'] === undefined ? undefined : verifiersOf('witness-keys', values['witness-keys'], io)
+  if (values['root-log'] !== undefined && witnesses === undefined) throw new Failure('--root-log wants --witness-keys: keys come from whoever checks, never from what is checked', exit.usage)
+  const checkpoints = [...checkpointsOf(values.checkpoint, keys, io), ...rootLogsOf(values['root-log'], keys, witnesses ?? [], io)]
   const logs = positionals.length > 0 ? exportedLogs(positionals, io) : new Map((await journalOf(values, io)).map((wal) => [replicaOf(wal), walLines(wal)]))
-  const reports = [...logs].map(([replica, lines]) => verifyLog(replica, lines, { keys, checkpoints }))
+  const reports = [...logs].map(([replica, lines]) => verifyLog(replica, lines, { keys, checkpoints, ...defined({ witnesses }) }))
   const missing = missingLogs(new Set(logs.keys()), checkpoints)
   if (values.output === 'json') io.stdout.write(toJson({ logs: reports, missing }))
   else {
@@ -95,13 +97,13 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   return reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
 }
 
-const reportText = ({ replica, records, signed, behind, uncompared, first, last, beginsLate, finding }: LogReport): string => {
+const reportText = ({ replica, records, signed, behind, uncompared, first, last, beginsLate, witnessed, finding }: LogReport): string => {
   const name = terminalText(replica)
   if (finding !== undefined) return `NOT OK  ${name}: ${finding.kind} at ${terminalText(finding.at)}: ${terminalText(finding.text)}. Nothing behind it was looked at.\n`
   if (records === 0) return `empty   ${name}: no records\n`
   const late = beginsLate ? `; begins at ${terminalText(first ?? '')}, what came before was not given` : ''
   if (signed === 0) return `NOT OK  ${name}: ${records} records fit each other, ${uncompared ? 'and the signatures over them cannot be compared without the first records of their start' : 'and nobody has signed any of them'}${late}\n`
-  return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${behind === 0 ? '' : `; ${behind} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n`
+  return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${behind === 0 ? '' : `; ${behind} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n${(witnessed ?? []).map(({ witness, upTo, at }) => `        witnessed up to ${terminalText(upTo)} by ${terminalText(witness)}, ${at}\n`).join('')}${witnessed?.length === 0 ? '        no witness that was named has seen any of it\n' : ''}`
 }
 
 const verifyProof = (file: string, positionals: readonly string[], keys: readonly NoteVerifier[], io: ConfigIo): number => {
@@ -176,11 +178,11 @@ export const auditEvidenceCommands: readonly Command[] = [
   {
     path: ['audit', 'verify'],
     summary: 'Check that the audit log is what was written',
-    usage: '[FILE...] [--directory DIR] [--key KEY|FILE] [--checkpoint FILE]',
+    usage: '[FILE...] [--directory DIR] [--key KEY|FILE] [--checkpoint FILE] [--witness-keys KEY|FILE] [--root-log FILE]',
     details:
       'Without FILE the journal itself is checked, with FILE what left by a sink or `audit export`, as lines of the log or of OCSF. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed.',
     options: verifyOptions,
-    examples: ['countersign audit verify', 'countersign audit verify --directory copy/ --key auditor.keys --checkpoint last-week.txt', 'countersign audit verify --proof vote.tlog-proof vote.json --key auditor.keys'],
+    examples: ['countersign audit verify', 'countersign audit verify --directory copy/ --key auditor.keys --checkpoint last-week.txt', 'countersign audit verify --witness-keys witness.keys --root-log logs.txt', 'countersign audit verify --proof vote.tlog-proof vote.json --key auditor.keys'],
     run: verify,
   },
   { path: ['audit', 'prove'], summary: 'Print the proof that one record is in the log', usage: 'ID [--record]', details: 'The proof is for somebody who has the record, this proof and the key, and nothing else: `audit verify --proof`.', options: proveOptions, examples: ['countersign audit prove proxy-0/12/4711 > vote.tlog-proof', 'countersign audit prove proxy-0/12/4711 --record > vote.json'], run: prove },

@@ -26,6 +26,7 @@ import { sinkCommands } from './sinks.ts'
 import { slackCommands } from './slack.ts'
 import { sqlCaseAction } from './sql-case-action.ts'
 import { teamsCommands } from './teams.ts'
+import { witnessCommands } from './witness.ts'
 import { versionCommand } from './version.ts'
 
 /** Everything that `countersign` can do. */
@@ -51,6 +52,7 @@ export const commands: readonly Command[] = [
   ...auditEvidenceCommands,
   ...receiptCommands,
   evidenceCommand,
+  ...witnessCommands,
   ...approvalCommands,
   healthcheckCommand,
   versionCommand,

@@ -6,7 +6,7 @@ import { causeText } from '../model/refusal.ts'
 
 /** Names, numbers and places that are ours or the configuration's. */
 const plain: ReadonlySet<string> = new Set([
-  'address', 'admin', 'again', 'app', 'attempt', 'byMs', 'channel', 'code', 'columns', 'console', 'conversation', 'generation', 'grant', 'hold', 'http', 'killedBy', 'method', 'policyVersion', 'postgres', 'result', 'service', 'signal', 'sink', 'state', 'tenants', 'tries', 'verb', 'what', 'worker',
+  'address', 'admin', 'again', 'app', 'attempt', 'byMs', 'channel', 'code', 'columns', 'console', 'conversation', 'generation', 'grant', 'hold', 'http', 'killedBy', 'mark', 'method', 'policyVersion', 'postgres', 'result', 'service', 'signal', 'sink', 'state', 'tenants', 'tries', 'used', 'verb', 'what', 'worker',
 ])
 /** Words of drivers, networks, files and strangers: what could be a secret in them is masked. */
 const free: ReadonlySet<string> = new Set(['cause', 'path', 'problem', 'problems', 'user'])

@@ -46,17 +46,20 @@ export const readText = (file: string, io: ConfigIo): string => {
 
 const textsOf = (given: readonly string[], io: ConfigIo): readonly string[] => given.map((one) => (existsSync(resolve(io.cwd, one)) ? readFileSync(resolve(io.cwd, one), 'utf8') : one))
 
-const verifiersIn = (text: string): readonly NoteVerifier[] => {
+const verifiersIn = (text: string, option = 'key'): readonly NoteVerifier[] => {
   try {
     return text.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#')).map(noteVerifier)
   } catch (error) {
-    if (error instanceof BadNote) throw new Failure(`--key: ${error.message}`, exit.usage)
+    if (error instanceof BadNote) throw new Failure(`--${option}: ${error.message}`, exit.usage)
     throw error
   }
 }
 
+/** Keys that an option names, or the files that hold them. */
+export const verifiersOf = (option: string, given: readonly string[], io: ConfigIo): readonly NoteVerifier[] => textsOf(given, io).flatMap((text) => verifiersIn(text, option))
+
 export const keysOf = async (given: readonly string[] | undefined, config: string | undefined, io: ConfigIo): Promise<readonly NoteVerifier[]> =>
-  given === undefined ? logSigners(await keyedConfig(config, io)) : textsOf(given, io).flatMap(verifiersIn)
+  given === undefined ? logSigners(await keyedConfig(config, io)) : textsOf(given, io).flatMap((text) => verifiersIn(text))
 
 /** Keys of receipts, and no others: as `audit key` prints them, or as a JSON Web Key Set, whose keys have no names. */
 export const receiptKeysOf = async (given: readonly string[] | undefined, config: string | undefined, io: ConfigIo): Promise<readonly ReceiptKey[]> => {

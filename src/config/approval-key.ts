@@ -11,7 +11,7 @@ import type { Config } from './config.ts'
 export const withApprovalKey = (config: Config): Config => {
   const { approvalKeyFile: file, approval } = config
   if (file === undefined) return config
-  return { ...config, approval: { ...approval, keys: [new Secret(readKey(file) ?? makeKey(file))] } }
+  return { ...config, approval: { ...approval, keys: [keptKey(file)] } }
 }
 
 /** The same for who only reads: `undefined` where none has been made yet. */
@@ -21,6 +21,9 @@ export const withKeptApprovalKey = (config: Config): Config | undefined => {
   const key = readKey(file)
   return key === undefined ? undefined : { ...config, approval: { ...approval, keys: [new Secret(key)] } }
 }
+
+/** What the file keeps, made with the first look at it: 32 bytes, in hexadecimal. */
+export const keptKey = (file: string): Secret => new Secret(readKey(file) ?? makeKey(file))
 
 const readKey = (file: string): string | undefined => {
   try {

@@ -4,7 +4,10 @@ import { defined } from '../lib/defined.ts'
 import type { AuditIndexOptions } from '../stores/options.ts'
 import { missing, type Checks } from './checks.ts'
 import { makePostgresUrl } from './database-url.ts'
+import { BadNote, noteVerifier, type NoteVerifier } from '../audit/signed-note.ts'
+import type { WitnessOptions } from '../sinks/witness.ts'
 import { ms } from './issuers.ts'
+import { outboundProblem } from './outbound.ts'
 import type { ConfigSource } from './schema.ts'
 
 /** A database of the fleet; absent: the file beside the journal. */
@@ -34,11 +37,32 @@ export const makeDiskMarks = ({ journal }: ConfigSource, { report }: Checks): Di
 const weights = ['read', 'write', 'held'] as const
 
 /** What would be waited for must be there, or every action of that kind would be refused. */
-export const makeRequired = ({ audit: { required }, sinks }: ConfigSource, { report, warn, known }: Checks): RequiredReach => {
+export const makeRequired = ({ audit: { required, witnesses: watching }, sinks }: ConfigSource, { report, warn, known }: Checks): RequiredReach => {
   const { read, write, held, sinks: names, within } = required
   for (const [at, name] of names.entries()) known(['audit', 'required', 'sinks', at], name, Object.keys(sinks), 'sink')
   for (const weight of weights) if (required[weight] === 'local+sink' && Object.keys(sinks).length === 0) report(['audit', 'required', weight], 'waits for a sink, and there is none')
   const counted = weights.some((weight) => required[weight] === 'local+sink') ? Object.entries(sinks).filter(([name]) => names.length === 0 || names.includes(name)) : []
   for (const [name, { kind }] of counted) if (kind === 'syslog') warn(['audit', 'required'], `waits for the sink "${name}", and syslog cannot say that it has a record: name sinks that can`)
-  return { read, write, held, sinks: names, withinMs: ms(within) }
+  const there = Object.keys(watching).length
+  for (const weight of weights) if (required[weight] === 'local+witness' && there < required.witnesses) report(['audit', 'required', weight], there === 0 ? 'waits for a witness, and there is none' : `waits for ${required.witnesses} witnesses, and there are ${there}`)
+  return { read, write, held, sinks: names, witnesses: required.witnesses, withinMs: ms(within) }
+}
+
+export const makeWitnesses = ({ audit }: ConfigSource, checks: Checks): readonly WitnessOptions[] =>
+  Object.entries(audit.witnesses).flatMap(([name, { url, key, every, timeout }]) => {
+    const path = ['audit', 'witnesses', name]
+    const problem = outboundProblem(url, checks.outbound)
+    if (problem !== undefined) checks.report([...path, 'url'], problem, { hide: true })
+    const verifier = verifierOf(key)
+    if (verifier?.witness === undefined) checks.report([...path, 'key'], 'is no key of a witness; `countersign witness key` prints it first')
+    return verifier === undefined ? [] : [{ name, url, key: verifier, everyMs: ms(every), timeoutMs: ms(timeout) }]
+  })
+
+const verifierOf = (text: string): NoteVerifier | undefined => {
+  try {
+    return noteVerifier(text)
+  } catch (error) {
+    if (error instanceof BadNote) return undefined
+    throw error
+  }
 }

@@ -14,6 +14,7 @@ import type { HttpListenerOptions } from '../protocols/http/options.ts'
 import type { PostgresListenerOptions } from '../protocols/postgres/options.ts'
 import type { SinkOptions } from '../sinks/options.ts'
 import type { AuditIndexOptions, StoreOptions } from '../stores/options.ts'
+import type { WitnessOptions } from '../sinks/witness.ts'
 import type { ChannelConfig } from './channels.ts'
 import type { PolicyFile } from './policy-files.ts'
 import type { ConfigSource } from './schema.ts'
@@ -59,9 +60,11 @@ export interface Config {
   readonly auditRequired: RequiredReach
   /** Who is in a group, where the configuration says so. */
   readonly members: Members
-  /** Who may read the whole log. */
+  /** Who watches that the log only grows. */
+  readonly witnesses: readonly WitnessOptions[]
   /** Where records are searched; absent: beside the journal. */
   readonly auditIndex?: AuditIndexOptions
+  /** Who may read the whole log. */
   readonly auditReaders: { readonly groups: readonly string[] }
   /** Where people's reasons and notes are kept. */
   readonly auditTexts: 'log' | 'aside'

@@ -14,7 +14,7 @@ import { checkPorts, makeAdmin, makeConsole, makeHttpListener } from './listener
 import { makeAgents, makeMembers, makePeople, makeReaders } from './people.ts'
 import { readPolicyFiles } from './policy-files.ts'
 import { makePostgres } from './postgres.ts'
-import { makeAuditIndex, makeDiskMarks, makeRequired } from './audit.ts'
+import { makeAuditIndex, makeDiskMarks, makeRequired, makeWitnesses } from './audit.ts'
 import { configSchema, type ConfigSource } from './schema.ts'
 import { makeServices } from './services.ts'
 import { makeSinks } from './sinks.ts'
@@ -98,6 +98,7 @@ const makeConfig = (value: ConfigSource, checks: Checks, env: Environment): Conf
     auditRequired: makeRequired(value, checks),
     members,
     ...defined({ auditIndex: makeAuditIndex(value, checks) }),
+    witnesses: makeWitnesses(value, checks),
     auditReaders: makeReaders(value, checks),
     auditTexts: value.audit.texts,
     receiptHeaders: value.audit.receipts,

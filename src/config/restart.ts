@@ -21,6 +21,7 @@ const fixed: readonly (readonly [path: Path, part: (config: Config) => unknown])
   [['audit', 'index'], ({ auditIndex }) => auditIndex],
   [['audit', 'texts'], ({ auditTexts }) => auditTexts],
   [['sinks'], ({ sinks }) => sinks],
+  [['audit', 'witnesses'], ({ witnesses }) => witnesses.map(({ key, ...rest }) => [rest, key.name, key.id.toString('hex')])],
   [['channels'], ({ channels }) => channels],
   [['approvals'], ({ approval: { people: _people, ...rest } }) => rest],
   [['people'], ({ approval }) => approval.people],

@@ -243,7 +243,7 @@ const durability = (description: string, standard: 'queued' | 'written' | 'synce
 
 const percent = (description: string, standard: number) => count(description, standard, 1, 100)
 
-const reach = (description: string) => z.enum(['local', 'local+sink']).default('local').describe(description)
+const reach = (description: string) => z.enum(['local', 'local+sink', 'local+witness']).default('local').describe(description)
 
 const journal = z
   .strictObject({
@@ -291,6 +291,7 @@ const audit = z
         write: reach('For actions that change something.'),
         held: reach('For actions that people decide on: before they are asked, and before it runs.'),
         sinks: z.array(name).max(100).default([]).describe('Which sinks `local+sink` means: all of these have it. Default: every sink.'),
+        witnesses: count('How many witnesses `local+witness` means.', 1, 1, 16),
         within: duration('Nobody waits longer: then the action is refused.', '5s'),
       })
       .prefault({})
@@ -306,6 +307,18 @@ const audit = z
       })
       .optional()
       .describe('Where records are searched. Default: a file beside the journal, for the replicas that share its folder.'),
+    witnesses: z
+      .record(
+        name,
+        z.strictObject({
+          url: text('Where it listens; `add-checkpoint` is put behind it.'),
+          key: text('Its public key, the first that `countersign witness key` prints.'),
+          every: duration('It is told of new checkpoints so often at most, unless somebody waits for it.', '10s'),
+          timeout: duration('For one answer.', '5s'),
+        }),
+      )
+      .default({})
+      .describe('Who watches, by name, that this log only grows: on hosts that those who run this one do not control.'),
     readers: z.strictObject({ groups: z.array(name).default([]).describe('Groups whose people may.') }).prefault({}).describe('Who may search and read the whole audit log, in the console and by the API. Default: nobody. Each reading is on record.'),
     texts: z.enum(['log', 'aside']).default('log').describe('Where reasons and notes that people write are kept: in the records themselves, or beside the log, where `audit erase` can make them unreadable. Beside it, sinks get a salted hash in their place.'),
     receipts: z.enum(['none', 'held', 'all']).default('held').describe('Which HTTP actions carry a short signed receipt in a header, upstream and back to the client: those that people let through, all that run, or none. Each costs one signature.'),

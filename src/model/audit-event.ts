@@ -111,6 +111,10 @@ export type AuditEvent =
   | { readonly type: 'replica-stopped'; readonly cause: string }
   /** All records of this start before it, by their number and the root over them, signed: a signed note of C2SP. */
   | { readonly type: 'checkpoint'; readonly signed: string }
+  /** A checkpoint with the signature of a witness that has seen it. */
+  | { readonly type: 'cosigned'; readonly signed: string }
+  /** In the log of a witness: what it has seen last of another log, signed by both. */
+  | { readonly type: 'witnessed'; readonly signed: string }
   /** Somebody looked into this log: for what, and how many records they got to see. Or wanted to, and may not. */
   | { readonly type: 'audit-read'; readonly by: Principal; readonly query: string; readonly records: number }
   | { readonly type: 'audit-read-refused'; readonly by: Principal; readonly query: string; readonly refusal: RefusalCode }

@@ -73,6 +73,8 @@ const byType: { readonly [T in AuditEventType]: readonly (AuditEvent & { readonl
   'replica-started': [{ type: 'replica-started', version: '1.2.3', policyVersion: 'v' }],
   'replica-stopped': [{ type: 'replica-stopped', cause: 'drained' }],
   'checkpoint': [{ type: 'checkpoint', signed: 'prod/r1/1\n3\nroot\n\n\u2014 prod c2ln\n' }],
+  'cosigned': [{ type: 'cosigned', signed: 'prod/r1/1\n3\nroot\n\n\u2014 prod c2ln\n\u2014 w.example Y29z\n' }],
+  'witnessed': [{ type: 'witnessed', signed: 'prod/r1/1\n3\nroot\n\n\u2014 prod c2ln\n\u2014 w.example Y29z\n' }],
   'disk-mark': [{ type: 'disk-mark', mark: 'alert', used: 91.5 }],
   'audit-read': [{ type: 'audit-read', by, query: 'search who=alice', records: 3 }],
   'audit-read-refused': [{ type: 'audit-read-refused', by, query: 'record r1/1/0', refusal: 'denied' }],

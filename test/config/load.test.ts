@@ -104,6 +104,21 @@ test('references between parts are checked', async () => {
   assert.deepEqual(approval.people, [[{ issuer: 'https://login.example.com', subject: 'alice' }, { issuer: 'https://login.example.com', subject: 'alice2' }]])
 })
 
+test('what actions would wait for is there', async () => {
+  using folder = makeFolder()
+  const key = 'witness.example.org+da27d341+BEQpkwZQBKoeTEj03QFYGUwCNJvMZkzZbkAOommRio1R'
+  const watched = (more: string, at = `url: "https://w.example.org", key: "${key}"`): string => configText(`audit: { witnesses: { w: { ${at} } }, required: { ${more} } }\n`)
+  only(await folder.problems(configText('audit: { required: { write: local+sink } }\n')), /audit\.required\.write: waits for a sink, and there is none/)
+  only(await folder.problems(configText('sinks: { out: { kind: stdout } }\naudit: { required: { write: local+sink, sinks: [siem] } }\n')), /no sink is called "siem"/)
+  only(await folder.problems(configText('audit: { required: { held: local+witness } }\n')), /audit\.required\.held: waits for a witness, and there is none/)
+  only(await folder.problems(watched('held: local+witness, witnesses: 2')), /waits for 2 witnesses, and there are 1/)
+  only(await folder.problems(watched('held: local', `url: "http://w.example.org", key: "${key}"`)), /audit\.witnesses\.w\.url: must be https/)
+  for (const bad of [key.replace('BEQp', 'AEQp'), 'prod+c74f20a3', 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW']) only(await folder.problems(watched('held: local', `url: "https://w.example.org", key: "${bad}"`)), /is no key of a witness/)
+  only(await folder.problems(configText('journal: { disk-marks: { warn: 91 } }\n')), /journal\.disk-marks\.alert: is less than "warn"/)
+  const { witnesses, auditRequired } = await folder.config(watched('held: local+witness'))
+  assert.deepEqual([witnesses.map(({ name, everyMs, key: { name: signer } }) => [name, everyMs, signer]), auditRequired.held, auditRequired.withinMs], [[['w', 10_000, 'witness.example.org']], 'local+witness', 5_000])
+})
+
 test('listeners do not open by accident', async () => {
   using folder = makeFolder()
   for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'example.org']) only(await folder.problems(configText(`listeners: { admin: { address: "${host}:9901" } }\n`)), /admin listener knows no login/)

@@ -86,6 +86,8 @@ const table: { readonly [T in AuditEventType]: (record: RecordData) => Draft } =
   'replica-started': (record) => lived(3, {}, text(record['version'])),
   'replica-stopped': (record) => lived(4, { status_detail: text(record['cause']) ?? 'stopped' }),
   'checkpoint': () => lived('Signed'),
+  'cosigned': () => lived('Cosigned'),
+  'witnessed': () => lived('Witnessed'),
   'disk-mark': (record) => lived('Disk mark', { status_detail: `${text(record['mark']) ?? 'unknown'}: ${String(record['used'])} % of the disk are used`, severity: record['mark'] === 'none' ? 1 : record['mark'] === 'warn' ? 3 : 4 }),
   'audit-read': (record) => changed(2, log, { by: record['by'], comment: record['query'] }),
   'audit-read-refused': (record) => changed(2, log, { by: record['by'], comment: record['query'], control: blocked, ...failed(record['refusal'], undefined), severity: 2 }),

@@ -1,0 +1,43 @@
+import { openCheckpoint } from '../audit/checkpoint.ts'
+import { cosignaturesOf } from '../audit/cosignature.ts'
+import { parseLine } from '../audit/line.ts'
+import { BadNote, type NoteVerifier } from '../audit/signed-note.ts'
+import { verifyLog, type KeptCheckpoint } from '../audit/verification.ts'
+import type { ConfigIo } from './config.ts'
+import { findingCodes, nothingSigned } from './finding-codes.ts'
+import { Failure } from './io.ts'
+import { readText } from './verification-places.ts'
+
+/** The newest checkpoint of each log that a witness has kept: what it answers at /logs, or its root log. */
+export const rootLogsOf = (files: readonly string[] | undefined, keys: readonly NoteVerifier[], witnesses: readonly NoteVerifier[], io: ConfigIo): readonly KeptCheckpoint[] => {
+  const newest = new Map<string, KeptCheckpoint>()
+  for (const file of files ?? []) {
+    for (const note of notesOf(file, witnesses, io)) {
+      // It may keep those of others as well.
+      if (!keys.some(({ name }) => note.startsWith(`${name}/`))) continue
+      try {
+        const checkpoint = { ...openCheckpoint(note, keys), seen: cosignaturesOf(note, witnesses) }
+        if (checkpoint.seen.length === 0) throw new BadNote(`no witness that was named has signed the checkpoint of ${checkpoint.origin}`)
+        if ((newest.get(checkpoint.origin)?.size ?? -1) < checkpoint.size) newest.set(checkpoint.origin, checkpoint)
+      } catch (error) {
+        if (error instanceof BadNote) throw new Failure(`${file}: ${error.message}`, findingCodes.forged)
+        throw error
+      }
+    }
+  }
+  return [...newest.values()]
+}
+
+const notesOf = (file: string, witnesses: readonly NoteVerifier[], io: ConfigIo): readonly string[] => {
+  const text = readText(file, io)
+  if (!text.startsWith('{')) return text.split(/(?<=\n\u2014 [^\n]+\n)(?!\u2014)/).filter((note) => note.trim() !== '')
+  const lines = text.split('\n').filter((line) => line !== '')
+  const replica = /^\{"v":1,"id":"([A-Za-z0-9._-]{1,64})\//.exec(text)?.[1] ?? ''
+  const { finding, signed } = verifyLog(replica, lines.map((line) => ({ text: line, whole: true })), { keys: witnesses, checkpoints: [] })
+  if (finding !== undefined) throw new Failure(`${file}: the root log is not what the witness wrote: ${finding.kind} at ${finding.at}: ${finding.text}`, findingCodes[finding.kind])
+  if (signed === 0) throw new Failure(`${file}: the witness has signed nothing of this root log`, nothingSigned)
+  return lines.flatMap((line) => {
+    const record = parseLine(line)
+    return record?.type === 'witnessed' ? [String(record['signed'])] : []
+  })
+}
