@@ -9,6 +9,7 @@ import { makeHighlight } from '../../../src/protocols/postgres/sql/highlight.ts'
 import { action, startConsole, sqlAction, terms, requirement } from '../../browser/world.ts'
 import { makeBrowser } from '../../support/idp.ts'
 import { until } from '../../support/until.ts'
+import { auditLog } from './audit-log.ts'
 import { makeHold } from './hold-desk.ts'
 import { fieldIn } from './console-desk.ts'
 
@@ -96,6 +97,18 @@ describe('deciding without scripts', () => {
     assert.match((await bob.get(`/holds/${no.id}`)).text, /You denied this/)
     await until('it to have run', async () => (await at.hold(yes.id)).state === 'executed')
     assert.match((await bob.get(`/holds/${yes.id}`)).text, /<dt>Outcome<\/dt><dd>executed[^]*<dt>Rows<\/dt><dd>1<[^]*41 ms/)
+  })
+
+  test('who asked and who reads the log finds the receipt on the page, and nobody else', async () => {
+    await using log = await auditLog(['nobody'])
+    await using at = await startConsole({}, '127.0.0.1', log.desk, log.receipts)
+    const [bob, alice] = [await visitor(at, 'bob'), await visitor(at, 'alice')]
+    const { id, code } = await at.ask(sqlAction('delete from orders'))
+    const link = `<a href="/api/receipts/${id}" download="${code}.receipt.json">`
+    const offered = async (who: typeof bob): Promise<boolean> => (await who.get(`/holds/${id}`)).text.includes(link)
+    assert.deepEqual([await offered(alice), await offered(bob)], [true, false], 'it is of the agent of alice')
+    log.state.readers = ['dba']
+    assert.deepEqual([await offered(alice), await offered(bob)], [true, true])
   })
 
   test('every conflict says what happened, and counts nothing', async () => {
