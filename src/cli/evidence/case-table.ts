@@ -4,7 +4,7 @@ import { text, type RecordData } from '../../audit/record-data.ts'
 import { absorb, emptyRow, learn, type CaseRow } from './case-row.ts'
 
 /** Of so many cases the latest are at hand; the others wait in a file. */
-const mostAtHand = 5_000
+const mostAtHand = 10_000
 
 /** All cases of a period, gathered from records in any order, in bounded memory. The file goes with it. */
 export class CaseTable implements Disposable {
@@ -19,7 +19,7 @@ export class CaseTable implements Disposable {
     rmSync(path, { force: true })
     this.#path = path
     this.#database = new DatabaseSync(path)
-    this.#database.exec('pragma journal_mode = off; pragma synchronous = off; create table cases (name text primary key, first integer, row text) without rowid; create table aliases (attempt text primary key, hold text) without rowid; begin')
+    this.#database.exec('pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -65536; create table cases (name text, first integer, row text); create unique index cases_by_name on cases (name); create table aliases (attempt text primary key, hold text) without rowid; begin')
     this.#sql = {
       get: this.#database.prepare('select row from cases where name = ?'),
       put: this.#database.prepare('insert or replace into cases (name, first, row) values (?, ?, ?)'),
@@ -79,6 +79,7 @@ export class CaseTable implements Disposable {
   /** The oldest first. Nothing is taken after it. */
   *rows(): Generator<CaseRow> {
     for (const row of this.#rows.values()) this.#store(row)
+    this.#database.exec('create index cases_by_time on cases (first, name)')
     for (const { row } of this.#database.prepare('select row from cases order by first, name').iterate()) yield JSON.parse(String(row)) as CaseRow
   }
 
