@@ -7,6 +7,7 @@ import { said, verbText } from '../../words.ts'
 import type { ProofReport } from '../audit-desk.ts'
 import { precise, stepText, typeText } from './audit-words.ts'
 import { html, type Html } from './html.ts'
+import { reasonsCard } from './reasons-card.ts'
 import { receiptLink } from './receipt-link.ts'
 import { lineageLinks } from './lineage-links.ts'
 
@@ -36,6 +37,7 @@ ${who !== undefined && html`<p class="lead">${said(who)}${summary.for !== undefi
 <div class="columns">
 <div class="statement">
 <section class="card"><h2>What happened</h2><ol class="timeline">${all.map((one) => step(one, one.id === record.id))}</ol></section>
+${reasonsCard(data, all.map(dataOf), [record, ...all].find((one) => dataOf(one)['reasons'] !== undefined)?.id ?? record.id)}
 <section class="card"><h2>The record</h2><pre class="pattern" tabindex="0" aria-label="The record as it stands in the log">${visible(JSON.stringify(data, undefined, 2))}</pre></section>
 </div>
 <aside aria-label="Proof and facts">
