@@ -131,6 +131,7 @@ const questions = (index: AuditIndex): readonly Row[] => [
     const { count, counted } = index.search(question, { limit: 50 })
     return row('audit', name, median(Array.from({ length: 21 }, () => took(() => index.search(question, { limit: 50 })))), 'ms', '', target, `${counted === 'more' ? 'more than ' : ''}${count} records`)
   }),
+  ...([['who touched a table', { on: '=public.orders_7' }], ['what an agent touched', { who: '=agent-7' }]] as const).map(([name, fields]) => row('audit', `lineage, ${name}`, median(Array.from({ length: 7 }, () => took(() => index.traces({ fields }, 5_000)))), 'ms', '', undefined, `${index.traces({ fields }, 5_000).traces.length} kinds and hours`)),
   row('audit', 'one record proved', median(Array.from({ length: 21 }, (_, n) => took(() => index.prove(`bench/1/${n * 4_001}`)))), 'ms', ''),
 ]
 

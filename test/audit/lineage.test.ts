@@ -155,6 +155,8 @@ describe('lineage from the log', () => {
       if (voted) assert.deepEqual(around.deeds.map(({ action, says, tallies: { executed, held: waited } }) => [action, says, executed, waited]), expected.map(({ action, says, tallies: { executed } }) => [action, says, executed, 0]))
       else assert.deepEqual(around.deeds, expected, names.get(id))
     }
+    // As many as are looked at in one round of a path.
+    assert.deepEqual((await at.ask({}, { nodes: [...whole.nodes.map(({ id }) => id), ...Array.from({ length: 290 }, (_, n) => `who-${String(n).padStart(20, '0')}`)] })).deeds, whole.deeds)
     const between = async (start: string, end: string) => pathBetween(at.search, await at.search.nodes(start, 9), await at.search.nodes(end, 9), {})
     const path = await between('alice', 'reports.daily')
     assert.deepEqual(path.steps.map(({ from, to, who }) => [from.name, to.name, who.name]), [['alice', 'public.orders', 'invoice-agent'], ['public.orders', 'reports.daily', 'report-agent']])

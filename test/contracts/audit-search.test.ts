@@ -212,9 +212,16 @@ describe('the index of a fleet', { concurrency: 1 }, () => {
     await at.readAll()
     assert.deepEqual(told(await lineageOf(at.search, { fields: {} })), before)
     await server.query(`update ${schema}.meta set version = 0`)
+    await assert.rejects(at.readAll()) // somebody else is at it
     await using next = await fleet(place.path, schema)
     await next.readAll()
     assert.deepEqual(told(await lineageOf(next.search, { fields: {} })), before)
+    // Replicas of an older version leave alone what a newer one has made.
+    await server.query(`update ${schema}.meta set version = 1000`)
+    await assert.rejects(next.readAll(), /newer version/)
+    await using older = await fleet(place.path, schema)
+    await assert.rejects(older.readAll(), /newer version/)
+    assert.equal((await older.search.search({ fields: {} }, { limit: 200 })).count, day().length)
   })
 
   test('a role that owns its schema and may do nothing else is enough', async () => {

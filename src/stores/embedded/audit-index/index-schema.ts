@@ -6,7 +6,7 @@ import { searchFields } from '../../../audit/search/fields.ts'
 import { openDatabase } from '../database-file.ts'
 
 /** Grows with every change of what is kept or how it is found: an index of another version is thrown away and made anew. */
-const version = 3
+const version = 4
 
 export const columns = [...searchFields.map((name) => `f_${name}`), 'words'] as const
 
@@ -33,14 +33,12 @@ const tables = `
   create table if not exists sets (n integer primary key, key text not null unique) strict;
   create table if not exists members (part integer not null, place integer not null, node integer not null, access text not null, confidence text not null, columns text not null, primary key (part, place)) strict, without rowid;
   create index if not exists members_by_node on members (node, part);
-  create table if not exists traces (n integer primary key, segment integer not null, hour integer not null, who integer not null, chain integer not null, session integer not null, action integer not null, data integer not null, voters integer not null, first integer not null, last integer not null, ${outcomes.map((name) => `${name} integer not null`).join(', ')}, unique (segment, hour, who, chain, session, action, data, voters)) strict;
-  create index if not exists traces_by_hour on traces (hour);
-  create index if not exists traces_by_who on traces (who, hour);
+  create table if not exists traces (n integer primary key, segment integer not null, hour integer not null, who integer not null, chain integer not null, session integer not null, action integer not null, data integer not null, voters integer not null, first integer not null, last integer not null, ${outcomes.map((name) => `${name} integer not null`).join(', ')}, unique (who, hour, segment, chain, session, action, data, voters)) strict;
+  create index if not exists traces_by_last on traces (last);
   create index if not exists traces_by_chain on traces (chain, hour);
   create index if not exists traces_by_session on traces (session, hour);
-  create index if not exists traces_by_action on traces (action, hour);
   create index if not exists traces_by_data on traces (data, hour);
-  create index if not exists traces_by_voters on traces (voters, hour);
+  create index if not exists traces_by_voters on traces (voters, hour) where voters <> 0;
   create table if not exists says (trace integer not null, node integer not null, say text not null, count integer not null, last integer not null, primary key (trace, node, say)) strict, without rowid;
 `
 const names = ['segments', 'entries', 'signed', 'subtrees', 'found', 'nodes', 'named', 'sets', 'members', 'traces', 'says']

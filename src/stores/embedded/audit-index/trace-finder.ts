@@ -32,13 +32,26 @@ const within: Readonly<Record<LineageField, string>> = {
   on: `data in (select part from members where access not in ('for', 'by') and node in ${named})`,
   what: `action in ${named}`,
   service: `action in (select n from nodes where kind = 'action' and n in ${named})`,
-  approver: `voters in (select part from members where access = 'by' and node in ${named})`,
+  approver: `voters <> 0 and voters in (select part from members where access = 'by' and node in ${named})`,
+}
+
+/** Where nodes of each sort can stand; `list` is asked for as often as it is named. */
+const places: Readonly<Record<string, readonly ((list: string) => string)[]>> = {
+  who: [(list) => `who in ${list}`, (list) => `chain in (select part from members where access = 'for' and node in ${list})`, (list) => `voters <> 0 and voters in (select part from members where access = 'by' and node in ${list})`],
+  session: [(list) => `session in ${list}`],
+  action: [(list) => `action in ${list}`],
+  data: [(list) => `data in (select part from members where node in ${list})`],
+}
+
+/** One of these nodes, in any part. */
+const anywhereOf = (nodes: readonly string[]): Condition => {
+  const parts = [...Map.groupBy(nodes, (id) => id.split('-', 1)[0] ?? '')].flatMap(([sort, ids]) => (places[sort] ?? []).map((write) => [`(${write(`(select n from nodes where id in (${ids.map(() => '?').join(', ')}))`)})`, ids] as const))
+  return [parts.length === 0 ? 'false' : `(${parts.map(([sql]) => sql).join(' or ')})`, ...parts.flatMap(([, ids]) => ids)]
 }
 
 const conditionsOf = ({ fields, nodes, from, to }: TraceQuestion): readonly Condition[] => {
   const asked = lineageFields.flatMap((field): Condition[] => (fields[field] === undefined ? [] : [[within[field], wordsOfName(fields[field])]]))
-  const list = nodes && `(select n from nodes where id in (${nodes.map(() => '?').join(', ')}))`
-  const anywhere: Condition[] = nodes === undefined ? [] : [[`(who in ${list} or session in ${list} or action in ${list} or chain in (select part from members where node in ${list}) or data in (select part from members where node in ${list}) or voters in (select part from members where node in ${list}))`, ...Array.from({ length: 6 }, () => nodes).flat()]]
+  const anywhere = nodes === undefined ? [] : [anywhereOf(nodes)]
   const time: Condition[] = [...(from === undefined ? [] : [['hour >= ?', Math.floor(from / hourMs)] as const]), ...(to === undefined ? [] : [['hour < ?', Math.ceil(to / hourMs)] as const])]
   return [...asked, ...anywhere, ...time]
 }

@@ -120,6 +120,6 @@ const statementsOf = (database: DatabaseSync) => ({
   addSet: database.prepare('insert into sets (key) values (?)'),
   addMember: database.prepare('insert into members (part, place, node, access, confidence, columns) values (?, ?, ?, ?, ?, ?)'),
   count: database.prepare(`insert into traces (segment, hour, who, chain, session, action, data, voters, first, last, ${outcomes.join(', ')}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?${', ?'.repeat(outcomes.length)})
-    on conflict (segment, hour, who, chain, session, action, data, voters) do update set first = min(first, excluded.first), last = max(last, excluded.last), ${outcomes.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')} returning n`),
+    on conflict (who, hour, segment, chain, session, action, data, voters) do update set first = min(first, excluded.first), last = max(last, excluded.last), ${outcomes.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')} returning n`),
   say: database.prepare('insert into says (trace, node, say, count, last) values (?, ?, ?, ?, ?) on conflict (trace, node, say) do update set count = count + excluded.count, last = max(last, excluded.last)'),
 })

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import type { Pool } from 'pg'
 import { linesOf, listSegments, longestLine } from '../../../audit/segment.ts'
-import { locked, migrate } from './index-schema.ts'
+import { checkVersion, locked, migrate } from './index-schema.ts'
 import { take } from './taking.ts'
 
 /** Reads this replica's own log into the database. How far it is stands there, too, in the same transaction: nothing is taken in twice, and nothing left out. */
@@ -34,6 +34,7 @@ interface Piece {
 export const makeFeed = ({ pool, schema, directory, replica }: FeedParts): Feed => {
   const wal = `${directory}/${replica}/wal`
   let isMade = false
+  const nodes = new Set<string>()
 
   const step = async (): Promise<boolean> => {
     const client = await pool.connect()
@@ -44,13 +45,14 @@ export const makeFeed = ({ pool, schema, directory, replica }: FeedParts): Feed 
       await client.query('begin')
       try {
         await client.query(locked)
+        await checkVersion(client, schema)
         const { rows: [known] } = await client.query<{ segment: string; at: string }>(`select segment, at from ${schema}.positions where replica = $1`, [replica])
         const piece = readOn(wal, known === undefined ? { segment: '', at: 0 } : { segment: known.segment, at: Number(known.at) })
         if (piece === undefined) {
           await client.query('rollback')
           return true
         }
-        const { records, unreadable, until } = await take(client, schema, replica, piece.epoch, piece.lines)
+        const { records, unreadable, until } = await take(client, schema, replica, piece.epoch, piece.lines, nodes)
         const bytes = piece.lines.reduce((sum, { length }) => sum + length + 1, 0)
         await client.query(
           `insert into ${schema}.positions as p values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (replica) do update set segment = excluded.segment, at = excluded.at, bytes = p.bytes + excluded.bytes, of_bytes = excluded.of_bytes, records = p.records + excluded.records, unreadable = p.unreadable + excluded.unreadable, until = greatest(p.until, excluded.until)`,
@@ -65,6 +67,7 @@ export const makeFeed = ({ pool, schema, directory, replica }: FeedParts): Feed 
     } catch (error) {
       failed = true
       isMade = false // somebody may have taken it away
+      nodes.clear()
       throw error
     } finally {
       client.release(failed)

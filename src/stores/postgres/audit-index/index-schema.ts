@@ -36,6 +36,13 @@ const lock = 0x636f756e
 
 export const locked = `select pg_advisory_xact_lock(${lock})`
 
+const newer = (): Error => new Error('the audit index in the database was made by a newer version; the replicas of that version keep it')
+
+/** Throws where somebody has made it anew, for another version, since it was looked at. */
+export const checkVersion = async (client: ClientBase, schema: string): Promise<void> => {
+  if ((await client.query<{ version: number }>(`select version from ${schema}.meta`)).rows[0]?.version !== version) throw newer()
+}
+
 /** Makes what is not there, and makes anew what is of another version: the replicas fill it again from their logs. */
 export const migrate = async (client: ClientBase, schema: string): Promise<void> => {
   await client.query('begin')
@@ -47,6 +54,7 @@ export const migrate = async (client: ClientBase, schema: string): Promise<void>
     // Whoever owns a schema may fill it without the right to make one.
     if (there?.schema === null) await client.query(`create schema ${schema}`)
     const known = there?.meta === null ? undefined : (await client.query<{ version: number }>(`select version from ${schema}.meta`)).rows[0]?.version
+    if (known !== undefined && known > version) throw newer()
     if (known !== version) {
       for (const table of ['meta', 'positions', 'records', 'signed', 'subtrees', 'nodes', 'traces']) await client.query(`drop table if exists ${schema}.${table}`)
       await client.query(tables(schema))

@@ -39,8 +39,8 @@ const isBehind = (record: RecordData): boolean => record['hold'] !== undefined |
 /** Of an action with more records the first ones say enough. */
 const mostOfOneName = 500
 
-/** Takes lines of one replica in, in their order. Those that are there already change nothing. */
-export const take = async (client: ClientBase, schema: string, replica: string, epoch: number, lines: readonly string[]): Promise<Taken> => {
+/** Takes lines of one replica in, in their order. Those that are there already change nothing. `nodes`: those of the map that are there, as far as is remembered. */
+export const take = async (client: ClientBase, schema: string, replica: string, epoch: number, lines: readonly string[], nodes: Set<string>): Promise<Taken> => {
   const parsed = lines.map((line) => ({ line, record: parseLine(line) }))
   const ours = parsed.flatMap(({ line, record }) => (record !== undefined && record.id === `${replica}/${epoch}/${record.seq}` && !Number.isNaN(Date.parse(record.time)) ? [{ line, record }] : []))
   const signed = ours.filter(({ record }) => record.type === 'checkpoint')
@@ -54,7 +54,7 @@ export const take = async (client: ClientBase, schema: string, replica: string, 
   await keep(client, schema, fresh)
   const again = known.filter(({ words }) => words !== '')
   if (again.length > 0) await client.query(`update ${schema}.records r set words = given.words::tsvector, traced = given.traced from unnest($1::text[], $2::text[], $3::boolean[]) as given (id, words, traced) where r.id = given.id`, [again.map(({ id }) => id), again.map(({ words }) => words), again.map(({ traced }) => traced)])
-  await countDeeds(client, schema, counted)
+  await countDeeds(client, schema, counted, nodes)
   return { records: fresh.length, unreadable: lines.length - ours.length, until: fresh.reduce((last, { record: { time } }) => (time > last ? time : last), '') }
 }
 

@@ -31,8 +31,7 @@ const nodesOf = ({ who, chain, session, action, touches, by }: Deed): readonly L
 const keyOf = ({ who, chain, session, action, touches, by }: Deed): string => hash('sha256', JSON.stringify([who.id, chain.map(({ id }) => id), session?.id, action.id, touches.map(({ node, access, confidence, columns }) => [node.id, access, confidence, ...columns]), by.map(({ id }) => id)])).slice(0, 40)
 
 /** Adds what the records say, within the transaction that takes them in. */
-export const countDeeds = async (client: ClientBase, schema: string, counted: readonly Counted[]): Promise<void> => {
-  if (counted.length === 0) return
+export const countDeeds = async (client: ClientBase, schema: string, counted: readonly Counted[], known: Set<string>): Promise<void> => {
   const rows = new Map<string, Row>()
   for (const { deed, step, replica, at } of counted) {
     if (step.tallies.length === 0 && step.says.length === 0) continue
@@ -45,8 +44,9 @@ export const countDeeds = async (client: ClientBase, schema: string, counted: re
     for (const tally of step.tallies) row.tallies[tally]++
     for (const { by, say } of step.says) addSay(row.says, { by, say, count: 1, last: at })
   }
-  await keepNodes(client, schema, [...rows.values()])
-  for (const row of rows.values()) await keepRow(client, schema, row)
+  if (rows.size === 0) return
+  await keepNodes(client, schema, [...rows.values()], known)
+  await keepRows(client, schema, [...rows.values()])
 }
 
 const addSay = (says: Map<string, SaidBy>, one: SaidBy): void => {
@@ -54,29 +54,40 @@ const addSay = (says: Map<string, SaidBy>, one: SaidBy): void => {
   says.set(`${one.by.id} ${one.say}`, known === undefined ? one : { ...one, count: known.count + one.count, last: one.last.time >= known.last.time ? one.last : known.last })
 }
 
-const keepNodes = async (client: ClientBase, schema: string, rows: readonly Row[]): Promise<void> => {
-  const nodes = new Map(rows.flatMap(({ deed }) => nodesOf(deed)).map((node) => [node.id, node]))
+/** Nodes that are there come back with most records. Dropped with the tables they stand in, they are told anew after a failure. */
+const mostKnown = 20_000
+
+const keepNodes = async (client: ClientBase, schema: string, rows: readonly Row[], known: Set<string>): Promise<void> => {
+  const nodes = [...new Map(rows.flatMap(({ deed }) => nodesOf(deed)).map((node) => [node.id, node])).values()].filter(({ id }) => !known.has(id))
+  if (nodes.length === 0) return
   const clean = (text: string): string => text.replaceAll('\0', '\uFFFD')
-  const all = [...nodes.values()]
-  await client.query(`insert into ${schema}.nodes (id, kind, name, at, words) select id, kind, name, at, words::tsvector from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as given (id, kind, name, at, words) on conflict (id) do nothing`, [all.map(({ id }) => id), all.map(({ kind }) => kind), all.map(({ name }) => clean(name)), all.map(({ at }) => clean(at)), all.map((node) => namesVector({ name: namesOf(node) }))])
+  await client.query(`insert into ${schema}.nodes (id, kind, name, at, words) select id, kind, name, at, words::tsvector from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as given (id, kind, name, at, words) on conflict (id) do nothing`, [nodes.map(({ id }) => id), nodes.map(({ kind }) => kind), nodes.map(({ name }) => clean(name)), nodes.map(({ at }) => clean(at)), nodes.map((node) => namesVector({ name: namesOf(node) }))])
+  if (known.size > mostKnown) known.clear()
+  for (const { id } of nodes) known.add(id)
 }
 
-const keepRow = async (client: ClientBase, schema: string, { replica, hour, key, deed, says, tallies, first, last }: Row): Promise<void> => {
-  const { rows: [known] } = await client.query<{ says: string }>(`select says from ${schema}.traces where replica = $1 and hour = $2 and key = $3`, [replica, hour, key])
-  const all = new Map<string, SaidBy>()
-  for (const one of [...(known === undefined ? [] : (JSON.parse(known.says) as SaidBy[])), ...says.values()]) addSay(all, one)
-  const { who, chain, session, action, touches, by } = deed
-  const words = namesVector({ who: namesOf(who), for: chain.flatMap(namesOf), on: touches.flatMap(({ node }) => namesOf(node)), what: namesOf(action), service: [action.at], approver: by.flatMap(namesOf) })
-  const nodes = [...new Set(nodesOf(deed).map(({ id }) => id))]
-  const given = [replica, hour, key, JSON.stringify({ who, chain, session, action, touches, by }), JSON.stringify([...all.values()]), nodes, words, first.time, first.id, last.time, last.id, ...outcomes.map((name) => tallies[name])]
+const keepRows = async (client: ClientBase, schema: string, rows: readonly Row[]): Promise<void> => {
+  const column = <T>(of: (row: Row) => T): readonly T[] => rows.map(of)
+  const place = [column(({ replica }) => replica), column(({ hour }) => hour), column(({ key }) => key)]
+  const { rows: there } = await client.query<{ replica: string; hour: string; key: string; says: string }>(`select replica, hour, key, says from ${schema}.traces where (replica, hour, key) in (select * from unnest($1::text[], $2::bigint[], $3::text[])) and says <> '[]'`, place)
+  const before = new Map(there.map(({ replica, hour, key, says }) => [`${replica} ${hour} ${key}`, JSON.parse(says) as SaidBy[]]))
+  const saysOf = ({ replica, hour, key, says }: Row): string => {
+    const all = new Map<string, SaidBy>()
+    for (const one of [...(before.get(`${replica} ${hour} ${key}`) ?? []), ...says.values()]) addSay(all, one)
+    return JSON.stringify([...all.values()])
+  }
+  const columns = ['replica', 'hour', 'key', 'deed', 'says', 'nodes', 'words', 'first_at', 'first_id', 'last_at', 'last_id', ...outcomes]
+  const types = ['text', 'bigint', 'text', 'text', 'text', 'text', 'text', 'bigint', 'text', 'bigint', 'text', ...outcomes.map(() => 'bigint')]
   await client.query(
-    `insert into ${schema}.traces as t (replica, hour, key, deed, says, nodes, words, first_at, first_id, last_at, last_id, ${outcomes.join(', ')}) values ($1, $2, $3, $4, $5, $6, $7::tsvector, $8, $9, $10, $11, ${outcomes.map((_, at) => `$${12 + at}`).join(', ')})
-     on conflict (replica, hour, key) do update set says = excluded.says, nodes = excluded.nodes, words = excluded.words, ${outcomes.map((name) => `${name} = t.${name} + excluded.${name}`).join(', ')},
+    `insert into ${schema}.traces as t (${columns.join(', ')}) select ${columns.map((name) => (name === 'nodes' ? "string_to_array(nodes, ' ')" : name === 'words' ? 'words::tsvector' : name)).join(', ')} from unnest(${types.map((type, at) => `$${at + 1}::${type}[]`).join(', ')}) as given (${columns.join(', ')})
+     on conflict (replica, hour, key) do update set says = excluded.says, ${outcomes.map((name) => `${name} = t.${name} + excluded.${name}`).join(', ')},
        first_id = case when excluded.first_at < t.first_at then excluded.first_id else t.first_id end, first_at = least(t.first_at, excluded.first_at),
        last_id = case when excluded.last_at >= t.last_at then excluded.last_id else t.last_id end, last_at = greatest(t.last_at, excluded.last_at)`,
-    given,
+    [...place, column(({ deed }) => JSON.stringify(deed)), column(saysOf), column(({ deed }) => [...new Set(nodesOf(deed).map(({ id }) => id))].join(' ')), column(wordsOf), column(({ first }) => first.time), column(({ first }) => first.id), column(({ last }) => last.time), column(({ last }) => last.id), ...outcomes.map((name) => column(({ tallies }) => tallies[name]))],
   )
 }
+
+const wordsOf = ({ deed: { who, chain, action, touches, by } }: Row): string => namesVector({ who: namesOf(who), for: chain.flatMap(namesOf), on: touches.flatMap(({ node }) => namesOf(node)), what: namesOf(action), service: [action.at], approver: by.flatMap(namesOf) })
 
 interface TraceRow extends Record<Tally, string> {
   readonly deed: string
