@@ -54,8 +54,14 @@ export const makeRecordBefore = ({ journal, durability, required, sinks, witness
   return (event, weight) => {
     const { mark, used } = journal.disk()
     if (weight !== 'read' && mark === 'deny-changes') return Promise.reject(new Refusal('journal-unavailable', 'There is too little room left for records, so nothing is changed.', { cause: `${used} % of the disk are used` }))
-    const recorded = journal.append(event, durability()[weight])
     const reach = required()
-    return reach[weight] === 'local' ? recorded : confirm(recorded, journal.last(), reach[weight], reach)
+    const needed = durability()[weight]
+    if (reach[weight] === 'local') return journal.append(event, needed)
+    const before = journal.last()
+    const recorded = journal.append(event, needed)
+    const id = journal.last()
+    if (id !== before) return confirm(recorded, id, reach[weight], reach)
+    // It was refused, or has no place yet: then nobody could say which record to wait for.
+    return recorded.then(() => Promise.reject(new Error('a record got its place later than it was asked for')))
   }
 }

@@ -33,6 +33,19 @@ test('who waits in vain is told so in time, without the cause', async () => {
   await assert.rejects(recordBefore(started('a'), 'write'), (error) => refusedWith('record-unconfirmed')(error) && !/SECRET/.test((error as Error).message))
 })
 
+test('a journal that gives a record its place later is not waited for at the wrong one', async () => {
+  using directory = temporaryDirectory()
+  await using journal = await open(directory.path)
+  const late: typeof journal.append = async (event, durability) => {
+    await Promise.resolve()
+    return await journal.append(event, durability)
+  }
+  const parts = { durability: () => ({ read: 'written', write: 'written', held: 'written' }) as const, required: () => local, sinks: async () => {}, witnesses: async () => {} }
+  await assert.rejects(makeRecordBefore({ journal: { append: late, last: journal.last, disk: journal.disk }, ...parts })(started('a'), 'write'), /place later/)
+  const refused = async (): Promise<void> => Promise.reject(new Refusal('journal-unavailable', 'no'))
+  await assert.rejects(makeRecordBefore({ journal: { append: refused, last: journal.last, disk: journal.disk }, ...parts })(started('b'), 'write'), refusedWith('journal-unavailable'))
+})
+
 test('on a disk that is nearly full nothing is changed, and reads go on', async () => {
   using directory = temporaryDirectory()
   await using journal = await open(directory.path)
