@@ -110,7 +110,7 @@ export class Extended {
     const taken = name !== '' && state.statements.find(name, pipeline.batch) !== undefined
     if (reading === undefined || reading === 'empty') return void this.#prepare(frame, name, taken, { sql, reading, types: parameterTypes, then: undefined }, 'allow')
     return this.#statements.fresh([reading], (): Promise<void> | undefined => {
-      const then = this.#statements.judge.piece(reading)
+      const then = this.#statements.meant(reading)
       const prepared: Prepared = { sql, reading, types: parameterTypes, then }
       const verdict = this.#statements.verdict(prepared)
       if (verdict === 'deny' && reading.parameters === 0 && !taken) return this.#deny(prepared, reading, found)
@@ -187,7 +187,11 @@ export class Extended {
     if (reading === 'empty') return void this.#sendExecute({ kind: 'execute' }, frame.bytes)
     if (portal.begun !== undefined) return this.#continue(frame, what.maxRows, portal, portal.begun)
     if (hasFailed(pipeline, reading)) return void this.#refuse(aborted)
-    return this.#statements.fresh([reading], () => this.#admission.admit(this.#request(frame, what, portal, reading)).then(() => this.#afterwards(portal)))
+    return this.#statements.fresh([reading], () => {
+      const stale = this.#statements.staleness(portal.statement)
+      if (stale !== undefined) return void this.#refuse(stale)
+      return this.#admission.admit(this.#request(frame, what, portal, reading)).then(() => this.#afterwards(portal))
+    })
   }
 
   #request(frame: Frame, what: Of<'execute'>, portal: Portal, reading: StatementReading): Request {

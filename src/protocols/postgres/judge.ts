@@ -44,15 +44,14 @@ export class Judge {
   }
 
   /**
-   * `more`: what the statement meant when the server first read it, where that is something else than it would mean now.
    * `moved`: the open transaction has moved what names stand for; its end moves it back.
    */
-  understand(protocol: Understood['protocol'], sql: string, statements: readonly StatementReading[], types: readonly number[], more: readonly Piece[] = [], moved = false): Understood {
+  understand(protocol: Understood['protocol'], sql: string, statements: readonly StatementReading[], types: readonly number[], moved = false): Understood {
     const [first] = statements
-    const alone = first !== undefined && statements.length === 1 && more.length === 0 ? this.#judged(first) : undefined
+    const alone = first !== undefined && statements.length === 1 ? this.#judged(first) : undefined
     const known = alone?.whole
     if (known !== undefined && known.protocol === protocol && known.sql === sql && equal(known.types, types)) return known
-    const made = this.#whole(protocol, sql, alone === undefined ? [...this.#inTurn(statements, moved), ...more] : [alone.piece], types)
+    const made = this.#whole(protocol, sql, alone === undefined ? this.#inTurn(statements, moved) : [alone.piece], types)
     if (alone !== undefined) alone.whole = made
     return made
   }

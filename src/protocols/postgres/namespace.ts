@@ -1,9 +1,16 @@
 import type { Permit } from '../../model/permit.ts'
-import type { Piece } from './action.ts'
+import type { Resolved } from './action.ts'
 import type { Execution } from './execution.ts'
 import type { CursorAllowance } from './rows/writer.ts'
 import type { StatementReading } from './sql/reading.ts'
 import type { Watching } from './watching.ts'
+
+/** Where the names in a statement lead. */
+export interface Meant {
+  readonly relations: readonly Resolved[]
+  readonly verbs: readonly string[]
+  readonly homes: readonly string[]
+}
 
 /** What a name of a prepared statement stands for, whoever made it: a Parse message or SQL. */
 export interface Prepared {
@@ -12,8 +19,8 @@ export interface Prepared {
   readonly reading: StatementReading | 'empty' | undefined
   /** Parameter types as declared, 0 where the server finds out. */
   readonly types: readonly number[]
-  /** What it meant when it was prepared: the server may have looked its names up then. */
-  readonly then: Piece | undefined
+  /** Where its names led when it was prepared: the server looks them up then, and not again when a new object takes the name of one. */
+  readonly then: Meant | undefined
   /** Parameter types as the server has found out. */
   found?: readonly number[]
 }

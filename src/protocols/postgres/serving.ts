@@ -18,6 +18,7 @@ import { HoldNotice } from './hold-notice.ts'
 import { Inspection } from './inspection.ts'
 import { Judge } from './judge.ts'
 import type { TagsOf } from './rows/column-masks.ts'
+import type { Prepared } from './namespace.ts'
 import { Plans } from './plans.ts'
 import { Session } from './session.ts'
 import type { Reader } from './sql/reader.ts'
@@ -80,16 +81,14 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
       session.serverGone(cause)
     },
   })
-  const readingOf = (found: { readonly reading: StatementReading | 'empty' | undefined } | undefined): StatementReading | undefined => (found === undefined || found.reading === 'empty' ? undefined : found.reading)
+  /** Whatever the server would not run as it reads now is nothing that anybody knows. */
+  const readingOf = (found: Prepared | 'unsure' | undefined): StatementReading | undefined => (found === undefined || found === 'unsure' || found.reading === 'empty' || statements.isStale(found) ? undefined : found.reading)
   const names = makeSessionNames({
     catalog: () => living.current(),
-    prepared: (name) => {
-      const found = state.statements.find(name, dialogue.pipeline.batch)
-      return found === 'unsure' ? undefined : readingOf(found)
-    },
+    prepared: (name) => readingOf(state.statements.find(name, dialogue.pipeline.batch)),
     cursor: (name) => {
       const found = state.portals.find(name, dialogue.pipeline.batch)
-      return found === 'unsure' ? undefined : readingOf(found?.statement)
+      return readingOf(found === 'unsure' ? found : found?.statement)
     },
   })
   const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(names.catalog, schema, name), missed: () => living.missed() })

@@ -1,4 +1,4 @@
-import { type Change, Namespace, type Portal, type Prepared } from './namespace.ts'
+import { type Change, type Meant, Namespace, type Portal, type Prepared } from './namespace.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { StatementReading } from './sql/reading.ts'
 
@@ -56,8 +56,9 @@ export class SessionState {
   }
 
   /** What these statements do to names, once the server has run them: one list for each statement. */
-  changes(statements: readonly StatementReading[], batch: number): readonly (readonly Change[])[] {
-    return statements.map((statement) => this.#changes(statement, batch))
+  changes(statements: readonly StatementReading[], batch: number, meant: (body: StatementReading) => Meant): readonly (readonly Change[])[] {
+    const prepared = (body: StatementReading): Prepared => ({ sql: body.text, reading: body, types: [], then: meant(body) })
+    return statements.map((statement) => this.#changes(statement, batch, prepared))
   }
 
   /** Whether there is no room for the name that it makes. */
@@ -65,7 +66,7 @@ export class SessionState {
     return (control?.does === 'prepare' && this.statements.full) || (control?.does === 'declare' && this.portals.full)
   }
 
-  #changes({ control }: StatementReading, batch: number): readonly Change[] {
+  #changes({ control }: StatementReading, batch: number, prepared: (body: StatementReading) => Prepared): readonly Change[] {
     const { statements, portals } = this
     switch (control?.does) {
       case 'prepare':
@@ -83,5 +84,3 @@ export class SessionState {
     }
   }
 }
-
-const prepared = (body: StatementReading): Prepared => ({ sql: body.text, reading: body, types: [], then: undefined })

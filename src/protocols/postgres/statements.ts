@@ -11,7 +11,7 @@ import { AskFailed, type Dialogue, type Rows } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Inspected } from './inspection.ts'
 import { endsTransaction, type Judge, movesNames } from './judge.ts'
-import type { Bound, Change, Prepared } from './namespace.ts'
+import type { Bound, Change, Meant, Prepared } from './namespace.ts'
 import { readPlan, type Plan } from './plan.ts'
 import type { Turn } from './sql/long-texts.ts'
 import { type Reader, shortText } from './sql/reader.ts'
@@ -53,6 +53,7 @@ interface Remembered {
   readonly policies: PolicySet
   readonly understood: Understood
   readonly verdict: Verdict
+  readonly stale: boolean
   /** What is allowed, but cannot be sent with the obligations that it is allowed with. */
   readonly hindrance: Refusal | undefined
 }
@@ -164,6 +165,25 @@ export class Statements {
     return this.#remember(prepared).understood
   }
 
+  /** Where its names lead now. */
+  meant(reading: StatementReading): Meant {
+    const { relations, verbs } = this.judge.piece(reading)
+    return { relations, verbs, homes: this.#parts.names.homes(reading) }
+  }
+
+  /** The server would run something else than its text says now: what was prepared keeps the names of then. */
+  isStale({ reading, then }: Prepared): boolean {
+    return reading !== undefined && reading !== 'empty' && then !== undefined && JSON.stringify(then) !== JSON.stringify(this.meant(reading))
+  }
+
+  /** Why it must not run any more, put on record. */
+  staleness(prepared: Prepared): Refusal | undefined {
+    if (!this.#remember(prepared).stale) return undefined
+    const refusal = new Refusal('denied', 'Names in this statement lead elsewhere than when it was prepared, and the server goes by those.', { instead: 'Prepare it again.' })
+    this.refused(prepared.sql, refusal)
+    return refusal
+  }
+
   /** For a statement whose values are not known yet, or do not matter. */
   verdict(prepared: Prepared): Verdict {
     return this.#remember(prepared).verdict
@@ -173,14 +193,12 @@ export class Statements {
     const policies = this.#parts.policies()
     const known = this.#remembered.get(prepared)
     if (known !== undefined && known.epoch === this.#epoch && known.policies === policies) return known
-    const { reading, sql, types, then } = prepared
+    const { reading, sql, types } = prepared
     if (reading === undefined || reading === 'empty') throw new Error('a statement that nobody could read came to be judged')
-    const now = this.judge.piece(reading)
-    // The server may have looked names up when it prepared the statement, or may look them up again: both have to be allowed.
-    const more = then === undefined || (same(then.relations, now.relations) && same(then.verbs, now.verbs)) ? [] : [then]
-    const understood = this.judge.understand('extended', sql, [reading], types, more)
+    const understood = this.judge.understand('extended', sql, [reading], types)
+    const stale = this.isStale(prepared)
     const allowed = this.#allowed.get(understood)
-    if (allowed?.epoch === this.#epoch && allowed.policies === policies) {
+    if (!stale && allowed?.epoch === this.#epoch && allowed.policies === policies) {
       this.#remembered.set(prepared, allowed)
       return allowed
     }
@@ -188,9 +206,9 @@ export class Statements {
     // Without the number that a rule looks at, what it says is no answer yet.
     const decision = policies.needsEstimate(action.service, action) ? undefined : policies.decide(this.#parts.caller(), action, Date.now())
     const verdict = decision?.verdict ?? 'hold'
-    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict, hindrance: decision?.verdict === 'allow' ? this.#hindrance(reading, decision.obligations) : undefined }
+    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict, stale, hindrance: decision?.verdict === 'allow' ? this.#hindrance(reading, decision.obligations) : undefined }
     this.#remembered.set(prepared, made)
-    if (verdict === 'allow' && made.hindrance === undefined) this.#allowed.set(understood, made)
+    if (verdict === 'allow' && made.hindrance === undefined && !stale) this.#allowed.set(understood, made)
     return made
   }
 
@@ -220,7 +238,7 @@ export class Statements {
 
   /** A text of the simple protocol. */
   textAction(sql: string, statements: readonly StatementReading[], occasion: Partial<Occasion> = {}): Action {
-    return this.#action(this.judge.understand('simple', sql, statements, [], [], this.#moved), occasion)
+    return this.#action(this.judge.understand('simple', sql, statements, [], this.#moved), occasion)
   }
 
   /** A plan, likewise. */
@@ -254,6 +272,7 @@ export class Statements {
     const { state } = this
     const { dialogue, names } = this.#parts
     const { batch } = dialogue.pipeline
+    const changes: (readonly Change[])[] = [...state.changes(statements, batch, (body) => this.meant(body))]
     if (action.effect === 'write') state.wrote(batch)
     const moves = movesNames(action.verbs, statements)
     const ends = statements.some(endsTransaction)
@@ -261,7 +280,6 @@ export class Statements {
     if (moves || (this.#moved && ends)) names.doubt()
     if (ends || action.verbs.some((verb) => setting.has(verb))) state.settingsMayMove(batch)
     if (action.verbs.includes('sql.ddl')) this.#defined = true
-    const changes: (readonly Change[])[] = [...state.changes(statements, batch)]
     let next = 0
     return {
       done(at) {
@@ -322,6 +340,3 @@ export class Statements {
     return undefined
   }
 }
-
-
-const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)

@@ -49,7 +49,7 @@ test('an INSERT that lists no columns writes all of them', () => {
 test('behind the end of a transaction that moved names nobody knows what they stand for', () => {
   const verbs = (sql: string, moved: boolean): string => {
     const judge = new Judge({ place: { service: 'crm', upstream: 'u', database: 'd', role: 'r' }, policies: () => ({ tagsOf }) as unknown as PolicySet, names, columns: (_schema, name) => tables[name] })
-    return judge.understand('simple', sql, reader.read(sql).statements, [], [], moved).verbs.join(' ')
+    return judge.understand('simple', sql, reader.read(sql).statements, [], moved).verbs.join(' ')
   }
   for (const end of ['ROLLBACK', 'COMMIT', 'ROLLBACK TO a', 'COMMIT AND CHAIN']) {
     assert.equal(verbs(`${end}; SELECT id FROM orders`, true), 'sql.unknown sql.transaction sql.select')

@@ -30,6 +30,8 @@ export interface SessionNames extends Names {
   learn(ask: Ask, relations: readonly RelationRef[]): Promise<void> | undefined
   /** As the server has it, temporary and implicit schemas included. */
   readonly path: readonly string[]
+  /** Where functions, types and operators of somebody's own are found that it names without a schema: one more or one less may be another one. */
+  homes(statement: StatementReading): readonly string[]
   /** The schema and the relation behind it, if the catalog has it. */
   find(ref: { readonly schema?: string; readonly name: string }): Relation | undefined
 }
@@ -100,7 +102,19 @@ export const makeSessionNames = ({ catalog: shared, prepared, cursor }: SessionN
     return found === undefined ? undefined : known(catalog(), found)
   }
 
+  const homesOf = (refs: readonly ForeignRef[], of: (schema: string, name: string) => unknown, changed: (name: string) => boolean): readonly string[] =>
+    refs.flatMap(({ schema: own, name }) => {
+      if (own !== undefined) return []
+      const schemas = path.filter((schema) => !isTemporary(schema) && of(schema, name) !== undefined)
+      if (changed(name)) schemas.push('changed here')
+      return schemas.every((schema) => schema === 'pg_catalog') ? [] : [`${name}: ${schemas.join()}`]
+    })
+
   return {
+    homes: ({ functions, types, operators }) => {
+      const known = catalog()
+      return [...homesOf(functions, known.function.bind(known), (name) => changes.functions.has(name)), ...homesOf(types, known.type.bind(known), () => changes.types), ...homesOf(operators, known.operator.bind(known), (name) => changes.operators.has(name))]
+    },
     get catalog() {
       return catalog()
     },
