@@ -1,5 +1,4 @@
 import { visible } from '../../lib/visible.ts'
-import { foldPath } from './action-shape.ts'
 import type { TextSource } from './action-text.ts'
 import type { Body } from './codec/body.ts'
 import type { JsonValue } from './codec/json.ts'
@@ -8,18 +7,21 @@ import { previewLength } from './action-text.ts'
 
 const hidden = '•••'
 
+/** What may stand in an outline of a path: a word, or the version of an API. A digit, a dot or a sign may be of somebody's number, name or code. */
+const isWord = (segment: string): boolean => segment === '' || /^(?:[A-Za-z][A-Za-z_-]{0,39}|v\d{1,3})$/.test(segment)
+
 /** Headers that say how something is written, and nothing of what it is. */
 const formal: ReadonlySet<string> = new Set(['content-type', 'content-encoding', 'accept'])
 
 /**
- * What a person reads of a request who may know what is done and not with which data. Parts of the path that look like the name of one thing, every value of
+ * What a person reads of a request who may know what is done and not with which data. Parts of the path that are more than a word, every value of
  * the query, of a form and of a header, and every text and number of a JSON body are left out. Any other body is left out whole.
  */
 export const actionOutline = ({ method, actsAs, target, host, headers, body }: TextSource): string => {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)
   const query = mark < 0 ? '' : `?${fieldLines(parseFields(target.slice(mark + 1)).values).join('&')}`
-  const lines = [`${method} ${visible(foldPath(path, hidden))}${query}${actsAs === method ? '' : `   (acts as ${actsAs})`}`, `host: ${host}`]
+  const lines = [`${method} ${visible(path.split('/').map((segment) => (isWord(segment) ? segment : hidden)).join('/'))}${query}${actsAs === method ? '' : `   (acts as ${actsAs})`}`, `host: ${host}`]
   for (const [name, value] of headers) lines.push(`${name}: ${formal.has(name) ? visible(value) : hidden}`)
   return body === undefined ? lines.join('\n') : `${lines.join('\n')}\n\n${body === 'streamed' ? hidden : bodyOutline(body.content).slice(0, previewLength).toWellFormed()}`
 }

@@ -14,12 +14,12 @@ const looksLikeId = (segment: string): boolean => {
   return /^\d+$/.test(segment) || /^[0-9a-fA-F-]{8,}$/.test(segment) || /^(?:[A-Za-z]{1,8}[-_])?[A-Za-z0-9_-]{12,}$/.test(segment) || /^[A-Z]+-\d+$/.test(segment) || segment.includes('%')
 }
 
-/** With something else in the place of every id. */
-export const foldPath = (path: string, instead: string): string => (/[\d@]/.test(path) || path.length > 40 ? path.split('/').map((segment) => (looksLikeId(segment) ? instead : segment)).join('/') : path)
+/** With a star in the place of every id. */
+const foldPath = (path: string): string => (/[\d@]/.test(path) || path.length > 40 ? path.split('/').map((segment) => (looksLikeId(segment) ? '*' : segment)).join('/') : path)
 
 /** Equal for requests that differ in ids and values only. */
 export const shapeOf = (service: string, verb: string, path: string, query: Fields, body: Body | undefined): string => {
-  let shape = `${service} ${verb} ${foldPath(path, '*')}`
+  let shape = `${service} ${verb} ${foldPath(path)}`
   const keys = Object.keys(query)
   if (keys.length > 0) shape += `?${keys.length === 1 ? keys[0] : keys.sort().join('&')}`
   if (body?.kind === 'json') shape += ` ${keyPaths(body.value).join(',')}`
