@@ -26,7 +26,7 @@ export interface Tail extends AsyncDisposable {
   state(): SinkState
   /** Resolves when everything that stands in the journal by now has arrived, or when the signal fires. */
   caughtUp(signal: AbortSignal): Promise<void>
-  /** Resolves when the place has this record of the running start; rejects when it refused it or one close to it for good, when it takes nothing for so long already, and when the signal fires. */
+  /** Resolves when the place has this record of the running start; rejects when it refused it for good, when it takes nothing for so long already, and when the signal fires. */
   arrived(id: string, withinMs: number, signal: AbortSignal): Promise<void>
 }
 
@@ -122,6 +122,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
   const bury = (line: JournalLine, cause: string): void => {
     deadLetters.keep(line, cause)
     arrivals.refused(line.id)
+    failingSince = undefined // it answered, and about this line only
     lost++
     whyLost = freeText(cause)
     // The news that this sink lost something may itself be refused: that is not news, or it would never end.

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { makeArrivals } from '../../src/sinks/arrivals.ts'
 import { makeSinks } from '../../src/sinks/sinks.ts'
 import { finished, open, temporaryDirectory } from '../audit/audit-samples.ts'
 import { log, pace, start } from '../contracts/sink-contract.ts'
@@ -9,7 +10,7 @@ import { ndjson } from './dialects.ts'
 import { idOf, startPlace, type Behaviour } from './strict-place.ts'
 
 describe('who waits until a record has arrived', () => {
-  const receive = async (directory: string, behave: Behaviour, timeoutMs = 300, isBad = (): boolean => false) => {
+  const receive = async (directory: string, behave: Behaviour, timeoutMs = 300, isBad: (text: string) => boolean = () => false) => {
     const receiver = await startPlace(ndjson)
     receiver.behave = () => behave
     receiver.isBad = isBad
@@ -59,6 +60,43 @@ describe('who waits until a record has arrived', () => {
     const next = await place.write('b')
     await place.sinks.arrived(next, ['place'], 60_000, soon())
     await assert.rejects(place.sinks.arrived(id, ['place'], 60_000, soon()), /refused for good/)
+  })
+
+  test('is told no for that one alone: those beside it are there, and the place takes records', async () => {
+    using directory = temporaryDirectory()
+    await using place = await receive(directory.path, 'ok', 300, (text) => text.includes('poison'))
+    const good = await place.write('good')
+    const bad = await place.write('poison')
+    await assert.rejects(place.sinks.arrived(bad, ['place'], 60_000, soon()), /refused for good/)
+    // That it was tried for a while is no reason to say that the place takes nothing.
+    await place.sinks.arrived(good, ['place'], 0, soon())
+    assert.ok(place.receiver.kept.some((line) => idOf(line) === good))
+    const later = await place.write('later')
+    await place.sinks.arrived(later, ['place'], 60_000, soon())
+    for (const id of [good, later]) await place.sinks.arrived(id, ['place'], 60_000, soon())
+    await assert.rejects(place.sinks.arrived(bad, ['place'], 60_000, soon()), /refused for good/)
+  })
+
+  test('is not told that a record is safe because one behind it was refused, and hears no for what may have been refused long ago', async () => {
+    const arrivals = makeArrivals()
+    const id = (seq: number): string => `r1/1/${seq}`
+    const no = /refused for good/
+    arrivals.refused(id(1))
+    const { signal } = new AbortController()
+    const before = arrivals.of(id(0), signal)
+    await assert.rejects(arrivals.of(id(1), signal), no)
+    arrivals.refused(id(2))
+    assert.equal(arrivals.waiting(), 1)
+    arrivals.reached(id(3))
+    await before
+    for (let seq = 10; seq < 2_010; seq += 2) arrivals.refused(id(seq))
+    arrivals.reached(id(3_000))
+    await assert.rejects(arrivals.of(id(0), signal), no, 'which of the first were refused is not kept')
+    await assert.rejects(arrivals.of(id(2), signal), no)
+    await arrivals.of(id(3), signal)
+    await arrivals.of(id(11), signal)
+    await assert.rejects(arrivals.of(id(2_008), signal), no)
+    await arrivals.of(id(2_009), signal)
   })
 
   test('does not wait for a place that has taken nothing for long', async () => {
