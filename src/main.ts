@@ -204,7 +204,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     now,
   }
   const search = started.use(openSearch(config, log))
-  const audit = makeAuditDesk({ search, readers: () => current.config.auditReaders.groups, record: (event) => journal.append(event, 'written'), keys: logSigners(config) })
+  const audit = makeAuditDesk({ search, readers: () => current.config.auditReaders.groups, members: () => current.config.members, record: (event) => journal.append(event, 'written'), keys: logSigners(config) })
   const receipts = makeReceiptDesk({ search, readers: audit, record: (event) => journal.append(event, 'written'), deployment: config.deployment, signers: receiptSigners(config), now })
   const web = started.use(makeConsoleListener(config.console, { approvals, audit, receipts, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
   const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))

@@ -53,7 +53,8 @@ export const maySee = (hold: Hold, viewer: Caller, people: People): boolean => {
   if (isOwn(hold, viewer, people)) return true
   if (viewer.onBehalfOf.length > 0) return false
   const person = people.person(viewer)
-  return mayDecide(hold, viewer) || mayBreakGlass(hold.terms, viewer) || hold.votes.some((vote) => people.person(vote.by) === person)
+  const now = people.current(viewer, Infinity)
+  return mayDecide(hold, now) || mayBreakGlass(hold.terms, now) || hold.votes.some((vote) => people.person(vote.by) === person)
 }
 
 /** No repeat may find it any more; what changes about it must not bring that back. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { partyKey } from '../../src/model/caller.ts'
 import { action, agent, alice, ballot, bob, caller, decision, digestOf, makeWorld, refused, terms } from './world.ts'
 
 const asking = async (world: Awaited<ReturnType<typeof makeWorld>>, text: string, over: Parameters<typeof action>[1] = {}, as = agent, needs = terms()) =>
@@ -35,6 +36,23 @@ test('what the viewer may not see is not counted, nor what somebody wrote into t
   assert.deepEqual((await world.a.life.show(hold.id, alice)).history?.alike, { pending: 1 })
   world.tamper("update holds set sealed = replace(sealed, 'v2.', 'v3.') where id = ?", forged.id)
   assert.deepEqual((await world.a.life.show(hold.id, alice)).history?.alike, {})
+})
+
+test('whoever is taken out of a group sees no more of what its members are asked, but still what they asked themselves', async () => {
+  await using world = await makeWorld()
+  const { life } = world.a
+  const [hold, own] = [await asking(world, 'POST /exports 1'), await asking(world, 'POST /exports 2', {}, alice)]
+  const looks = async () => ({ sees: [await life.sees(hold.id, alice), await life.sees(own.id, alice)], listed: (await life.list({ limit: 10 }, alice)).holds.map(({ id }) => id).toSorted() })
+  assert.deepEqual(await looks(), { sees: [true, true], listed: [hold.id, own.id].toSorted() })
+  world.members = new Map([['dba', new Set([partyKey(bob)])]])
+  assert.deepEqual(await looks(), { sees: [false, true], listed: [own.id] })
+  await assert.rejects(life.show(hold.id, alice), { code: 'not-found' })
+  assert.ok(await life.sees(hold.id, bob))
+  const emergency = await asking(world, 'POST /exports 3', {}, agent, terms(undefined, { breakGlass: [{ policy: 'p', rule: 'r', groups: ['security'], users: [], reason: 20 }] }))
+  const guard = caller('guard', { groups: ['security'] })
+  assert.ok(await life.sees(emergency.id, guard))
+  world.members = new Map([['security', new Set<string>()]])
+  assert.equal(await life.sees(emergency.id, guard), false)
 })
 
 test('a no is seen by whoever is asked for the same in other words', async () => {

@@ -15,7 +15,7 @@ import { Secret } from '../../src/lib/secret.ts'
 import type { Action, Digest } from '../../src/model/action.ts'
 import type { Approval } from '../../src/model/approval.ts'
 import type { AuditEvent } from '../../src/model/audit-event.ts'
-import type { Caller } from '../../src/model/caller.ts'
+import type { Caller, Members } from '../../src/model/caller.ts'
 import type { Decision, Requirement, Terms } from '../../src/model/decision.ts'
 import type { Pinned } from '../../src/model/grant.ts'
 import type { Hold } from '../../src/model/hold.ts'
@@ -60,6 +60,8 @@ export interface World extends AsyncDisposable {
   journalFails: AuditEvent['type'] | undefined
   /** Records of this type wait for the promise. */
   journalWaits: { readonly type: AuditEvent['type']; readonly until: Promise<void> } | undefined
+  /** Who is in a group, by the configuration. */
+  members: Members
   /** What the policies keep of every action. */
   pinned: Pinned | undefined
   replica(name: string, over?: Partial<ApprovalOptions>, wrap?: (store: HoldStore) => HoldStore, channels?: readonly Channel[], lateMs?: number): Promise<Replica>
@@ -81,14 +83,14 @@ export const makeWorld = async (over: Partial<ApprovalOptions> = {}): Promise<Wo
     },
   } as unknown as Journal
   const world: World = {
-    events: [], skewMs: 0, pinned: undefined, journalFails: undefined, journalWaits: undefined,
+    events: [], skewMs: 0, members: new Map(), pinned: undefined, journalFails: undefined, journalWaits: undefined,
     async replica(name, more = {}, wrap = (store) => store, channels = [], lateMs) {
       const store = wrap(openEmbeddedStore({ kind: 'embedded', path }, { clockSkewMs: () => world.skewMs }))
       const warnings: string[] = []
       const roster = makeRoster(Date.now)
       const life = makeApprovals(
         { replica: name, openPerCaller: 100, openPerService: 1_000, maxWaiting: 1_000, maxWaitingPerCaller: 1_000, replayWindowMs: 60_000, resultKeptMs: 60_000, resultsOnce: false, settledKeptMs: 600_000, people: [], keys: [new Secret('0123456789abcdef0123456789abcdef')], ...over, ...more },
-        { store, journal, roster, channels, pinnedOf: () => world.pinned, warn: (message) => warnings.push(message), ...(lateMs === undefined ? {} : { lateMs }) },
+        { store, journal, roster, channels, pinnedOf: () => world.pinned, members: () => world.members, warn: (message) => warnings.push(message), ...(lateMs === undefined ? {} : { lateMs }) },
       )
       const replica = { life, store, roster, warnings }
       replicas.push(replica)

@@ -6,8 +6,9 @@ import { questionText, type AuditQuestion } from '../../audit/search/question.ts
 import { checkProof } from '../../audit/proof.ts'
 import { BadNote, type NoteVerifier } from '../../audit/signed-note.ts'
 import { defined } from '../../lib/defined.ts'
+import { within } from '../../approval/people.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
-import type { Caller, Principal } from '../../model/caller.ts'
+import type { Caller, Members, Principal } from '../../model/caller.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { isOwnPerson } from './hold-view.ts'
 
@@ -15,6 +16,8 @@ export interface AuditReading {
   readonly search: AuditSearch
   /** Members of these groups may read the whole log. None: nobody may. */
   readonly readers: () => readonly string[]
+  /** Who is in a group, where that is known: others are not, whatever they bring. */
+  readonly members: () => Members
   /** Resolves when it is on record. */
   readonly record: (event: Extract<AuditEvent, { type: 'audit-read' | 'audit-read-refused' }>) => Promise<void>
   /** Whose signatures count. */
@@ -49,8 +52,11 @@ export const principalOf = ({ issuer, subject, kind, groups, email, name, client
 const mostEnds = 50
 
 /** Who reads the log is in the log: nothing is shown before that is on record, and who may not is on record as well. */
-export const makeAuditDesk = ({ search, readers, record, keys }: AuditReading): AuditDesk => {
-  const mayRead: AuditDesk['mayRead'] = (viewer) => isOwnPerson(viewer) && readers().some((group) => viewer.groups?.includes(group))
+export const makeAuditDesk = ({ search, readers, members, record, keys }: AuditReading): AuditDesk => {
+  const mayRead: AuditDesk['mayRead'] = (viewer) => {
+    const { groups } = within(viewer, members())
+    return isOwnPerson(viewer) && readers().some((group) => groups?.includes(group))
+  }
 
   const reading = async <T>(viewer: Caller, query: string, look: () => Promise<readonly [answer: T, records: number]>): Promise<T> => {
     const by = principalOf(viewer)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { partyKey } from '../../../src/model/caller.ts'
 import { auditLog } from './audit-log.ts'
 import { person, startDesk } from './hold-desk.ts'
 
@@ -46,6 +47,10 @@ test('only people of the configured groups read, with a token of their own, and 
   world.log.state.readers = []
   assert.equal((await world.get('/api/audit')).status, 403)
   world.log.state.readers = ['auditors']
+  assert.equal((await world.get('/api/audit')).status, 200)
+  world.log.state.members = new Map([['auditors', new Set<string>()]])
+  assert.equal((await world.get('/api/audit')).status, 403, 'whoever was taken out reads no more, whatever the token says')
+  world.log.state.members = new Map([['auditors', new Set([partyKey(person('carol'))])]])
   assert.equal((await world.get('/api/audit')).status, 200)
   await using without = await startDesk()
   assert.equal((await without.call('GET', '/api/audit', { token: 'alice' })).status, 404)

@@ -4,6 +4,7 @@ import { noteSigner } from '../../../src/audit/signed-note.ts'
 import { makeReceiptDesk } from '../../../src/channels/web/receipt-desk.ts'
 import { makeAuditDesk } from '../../../src/channels/web/audit-desk.ts'
 import type { AuditEvent } from '../../../src/model/audit-event.ts'
+import type { Members } from '../../../src/model/caller.ts'
 import { openAuditSearch } from '../../../src/stores/embedded/audit-index/audit-search.ts'
 import { action, caller, finished, options, temporaryDirectory } from '../../audit/audit-samples.ts'
 
@@ -33,12 +34,12 @@ export const auditLog = async (readers: readonly string[]) => {
   for (const event of story) await journal.append(event, 'written')
   const search = making.use(openAuditSearch(place.path, () => {}))
   const read: AuditEvent[] = []
-  const state = { readers }
+  const state = { readers, members: new Map() as Members }
   const record = async (event: AuditEvent): Promise<void> => {
     await journal.append(event, 'written')
     read.push(event)
   }
-  const desk = makeAuditDesk({ search, readers: () => state.readers, keys: [signer], record })
+  const desk = makeAuditDesk({ search, readers: () => state.readers, members: () => state.members, keys: [signer], record })
   const receiptSigner = noteSigner('prod#receipts', generateKeyPairSync('ed25519').privateKey)
   const receipts = makeReceiptDesk({ search, readers: desk, record, deployment: 'prod', signers: [receiptSigner] })
   const own = making.move()
