@@ -33,7 +33,7 @@ const forgetOldest = (folder: string): void => {
   for (const { name } of byAge.slice(0, kept.length - mostKept)) unlinkSync(`${folder}/${name}`)
 }
 
-/** What was kept of that version: more than one where names of issuers or groups meant something else at another time. A file that is not what its name says is left out. */
+/** What was kept of that version: more than one where names of issuers or groups meant something else at another time. A file that is not what its name says is left out; that it comes to the version, whoever reads it checks. */
 export const keptPolicies = (directory: string, version: string): readonly unknown[] => {
   const folder = folderOf(directory)
   if (!existsSync(folder)) return []
@@ -41,6 +41,14 @@ export const keptPolicies = (directory: string, version: string): readonly unkno
     .filter((name) => named.test(name) && name.startsWith(`${versionPart(version)}-`))
     .flatMap((name) => {
       const text = readFileSync(`${folder}/${name}`, 'utf8')
-      return name.endsWith(`-${hash('sha256', text).slice(0, 16)}.json`) ? [JSON.parse(text) as unknown] : []
+      return name.endsWith(`-${hash('sha256', text).slice(0, 16)}.json`) ? parsed(text) : []
     })
+}
+
+const parsed = (text: string): readonly unknown[] => {
+  try {
+    return [JSON.parse(text) as unknown]
+  } catch {
+    return []
+  }
 }

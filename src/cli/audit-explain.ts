@@ -1,11 +1,7 @@
 import { resolve } from 'node:path'
-import { z } from 'zod'
 import { parseLine } from '../audit/line.ts'
-import { keptPolicies } from '../audit/policy-archive.ts'
 import { list, part, parts, text, type RecordData } from '../audit/record-data.ts'
 import { linesOf, listSegments } from '../audit/segment.ts'
-import type { PolicyFacts } from '../config/config.ts'
-import { compilePolicies } from '../config/policies.ts'
 import { defined } from '../lib/defined.ts'
 import { terminalText } from '../lib/terminal-text.ts'
 import type { Action, Digest, Resource } from '../model/action.ts'
@@ -15,6 +11,7 @@ import type { Replay, ReplayedRule } from '../policy/replay.ts'
 import { walsOf } from './audit-places.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { exit, Failure, type Io } from './io.ts'
+import { policiesOfVersion } from './kept-policies.ts'
 import { outputOption, toJson } from './rendering.ts'
 
 /* Why a decision on record is as it is, and whether the policies of then come to it again. */
@@ -46,8 +43,6 @@ const actionOf = (record: RecordData): Action => {
   }
 }
 
-const keptShape = z.object({ policyFiles: z.array(z.object({ file: z.string(), text: z.string() })), policyFacts: z.looseObject({}) })
-
 /** The decision of a record once more, by the policies of its version that were kept in that directory. */
 export const replayOf = (record: RecordData, directory: string): Replayed => {
   const decision = part(record['decision'])
@@ -56,11 +51,7 @@ export const replayOf = (record: RecordData, directory: string): Replayed => {
   if (action['statements'] !== undefined) return `it was of ${String(action['statements'])} statements, each judged by itself, and the record is of all together`
   const version = text(decision['policyVersion']) ?? ''
   let found: Replay | undefined
-  for (const kept of keptPolicies(directory, version)) {
-    const read = keptShape.safeParse(kept)
-    if (!read.success) continue
-    const { policies } = compilePolicies({ policyFiles: read.data.policyFiles, policyFacts: read.data.policyFacts as unknown as PolicyFacts })
-    if (policies?.version !== version) continue
+  for (const { policies } of policiesOfVersion(directory, version)) {
     found = policies.replay(callerOf(part(record['caller'])), actionOf(action), { verdict: String(decision['verdict']) as Verdict, matched: parts(decision['matched']) as unknown as readonly MatchedRule[] })
     if (found?.same === true) return found
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { hash } from 'node:crypto'
+import { readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, test } from 'node:test'
 import { eventText } from '../../src/audit/event-text.ts'
@@ -125,6 +126,16 @@ describe('decisions on record', () => {
     writeFileSync(`${directory.path}/.policies/${file}`, text.replaceAll('then: deny', 'then: allow'))
     assert.deepEqual(keptPolicies(directory.path, denied.policies.version), [])
     assert.match((await explain()).out, /not replayed/)
+    writeFileSync(`${directory.path}/.policies/${file}`, text)
+    // Somebody gives a file of theirs the right name: what it says has to come to the version, too.
+    const forged = { ...denied.kept, policyFiles: denied.kept.policyFiles.map(({ file, text: own }) => ({ file, text: own.replaceAll('then: deny', 'then: allow') })) }
+    keepPolicies(directory.path, denied.policies.version, forged)
+    keepPolicies(directory.path, denied.policies.version, { ...denied.kept, policyFacts: {} })
+    writeFileSync(`${directory.path}/.policies/${denied.policies.version.slice(7)}-${hash('sha256', 'no JSON').slice(0, 16)}.json`, 'no JSON')
+    const among = await explain()
+    assert.deepEqual([among.code, /: the same, deny\n/.test(among.out)], [0, true], among.out)
+    unlinkSync(`${directory.path}/.policies/${file}`)
+    assert.match((await explain()).out, /not replayed: the policies of that version are not kept here, or are not what they were/)
     writeFileSync(`${directory.path}/.policies/${file}`, text)
     // What was held, and denied because nobody was left: who was in the groups is not kept.
     const held = all.find(({ policies, caller, action, now }) => policies.decide(caller, action, now).verdict === 'hold' && action.parts === undefined) ?? assert.fail('nothing is held')

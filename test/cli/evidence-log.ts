@@ -1,8 +1,10 @@
+import assert from 'node:assert/strict'
 import { openJournal } from '../../src/audit/file-journal.ts'
 import { keepPolicies } from '../../src/audit/policy-archive.ts'
 import { withApprovalKey } from '../../src/config/approval-key.ts'
 import type { Config } from '../../src/config/config.ts'
 import { logSigner } from '../../src/config/deployment-keys.ts'
+import { compilePolicies } from '../../src/config/policies.ts'
 import type { AuditEvent, CallerRecord, DecisionRecord } from '../../src/model/audit-event.ts'
 import type { Digest } from '../../src/model/action.ts'
 import type { HoldState, Vote } from '../../src/model/hold.ts'
@@ -13,7 +15,10 @@ import { action, caller, options } from '../audit/audit-samples.ts'
 const issuer = 'https://idp.test'
 const person = (subject: string) => ({ issuer, subject, kind: 'human' as const, groups: ['oncall'] })
 const terms = { requirements: [{ policy: 'orders', rule: 'write', groups: ['oncall'], users: [], count: 1, assurance: 'console' as const, sharesPeople: false }], withinMs: 60_000, runWithinMs: 60_000, askReason: false, run: 'attached' as const }
-const decisionOf = (verdict: 'allow' | 'hold' | 'deny'): DecisionRecord => ({ verdict, matched: [{ policy: 'orders', rule: verdict === 'hold' ? 'write' : verdict, then: verdict, at: 'orders.yaml:3', observed: false }], policyVersion: `sha256:${'1'.repeat(64)}` })
+export const laws = { policyFiles: [{ file: '/etc/countersign/policies/orders.yaml', text: 'policy: orders\nrules:\n  - name: barred\n    then: deny\n' }], policyFacts: { services: [], issuers: [], channels: [] } }
+export const lawsVersion = compilePolicies(laws).policies?.version ?? assert.fail('the policies of the log are none')
+export const otherVersion = `sha256:${'2'.repeat(64)}`
+const decisionOf = (verdict: 'allow' | 'hold' | 'deny'): DecisionRecord => ({ verdict, matched: [{ policy: 'orders', rule: verdict === 'hold' ? 'write' : verdict, then: verdict, at: 'orders.yaml:3', observed: false }], policyVersion: lawsVersion })
 
 export const beginning = Date.parse('2026-10-05T09:00:00Z')
 
@@ -83,18 +88,19 @@ export const fill = async (config: Config, replica: string, write: (log: Writing
       await journal.append(event, 'queued')
     },
   }
-  await journal.append({ type: 'replica-started', version: '0.1.0', policyVersion: `sha256:${'1'.repeat(64)}` }, 'queued')
+  await journal.append({ type: 'replica-started', version: '0.1.0', policyVersion: lawsVersion }, 'queued')
   await write(writing)
   await writing.add({ type: 'replica-stopped', cause: 'drained' })
 }
 
 export const day = 86_400_000
 
-const laws = { policyFiles: [{ file: '/etc/countersign/policies/orders.yaml', text: 'policy: orders\nrules: []\n' }], policyFacts: {} }
-
 /** Every exception, and every way to end, on two replicas and in three starts. */
 export const fillAll = async (config: Config): Promise<void> => {
-  keepPolicies(config.journal.directory, `sha256:${'1'.repeat(64)}`, laws)
+  keepPolicies(config.journal.directory, lawsVersion, laws)
+  // Somebody who can write there gives a file a name of their own, and another one what is no policy.
+  keepPolicies(config.journal.directory, otherVersion, laws)
+  keepPolicies(config.journal.directory, lawsVersion, { ...laws, policyFacts: {} })
   // Before the period: one that goes on in it.
   await fill(config, 'a', async (log) => {
     log.at = beginning - 5 * day
@@ -106,8 +112,8 @@ export const fillAll = async (config: Config): Promise<void> => {
       log.at = beginning + at * day
       await storyOf(log, name, { afterMs: 40_000 }).approved()
     }
-    await log.add({ type: 'config-loaded', policyVersion: `sha256:${'2'.repeat(64)}`, generation: 2, previous: `sha256:${'1'.repeat(64)}` })
-    await log.add({ type: 'config-rejected', problems: ['policies/orders.yaml:3: unknown key'], policyVersion: `sha256:${'2'.repeat(64)}` })
+    await log.add({ type: 'config-loaded', policyVersion: otherVersion, generation: 2, previous: lawsVersion })
+    await log.add({ type: 'config-rejected', problems: ['policies/orders.yaml:3: unknown key'], policyVersion: otherVersion })
     for (let at = 0; at < 6; at++) await storyOf(log, `quick${at}`, { by: 'dave', afterMs: 900 }).approved()
     const self = storyOf(log, 'self')
     await self.hold()

@@ -6,7 +6,7 @@ import { drawOf } from '../../src/cli/evidence/sample.ts'
 import { withApprovalKey } from '../../src/config/approval-key.ts'
 import type { Config } from '../../src/config/config.ts'
 import { configText, makeFolder } from '../config/folder.ts'
-import { fillAll } from './evidence-log.ts'
+import { fillAll, laws, lawsVersion, otherVersion } from './evidence-log.ts'
 import { makeShell } from './shell.ts'
 
 interface Exception { readonly kind: string; readonly name: string; readonly text: string }
@@ -97,9 +97,10 @@ describe('evidence', { concurrency: 1 }, () => {
   })
 
   test('policies have their texts as far as they are kept, and what is not is named', () => {
-    assert.equal(read(`policies/${'1'.repeat(32)}/1-orders.yaml`), 'policy: orders\nrules: []\n')
+    assert.equal(read(`policies/${lawsVersion.slice(7, 39)}/1-orders.yaml`), laws.policyFiles[0]?.text)
+    assert.deepEqual(readdirSync(join(out, 'policies')), [lawsVersion.slice(7, 39)], 'what somebody called after another version is not in the pack')
     const { loaded, textsMissing } = JSON.parse(read('policies.json')) as { readonly loaded: readonly { readonly version: string }[]; readonly textsMissing: readonly string[] }
-    assert.deepEqual([textsMissing, loaded.map(({ version }) => version.slice(7, 8))], [[`sha256:${'2'.repeat(64)}`], ['2', '1', '1', '1']])
+    assert.deepEqual([textsMissing, loaded.map(({ version }) => version)], [[otherVersion], [otherVersion, lawsVersion, lawsVersion, lawsVersion]])
     assert.match(read('report.html'), /The texts of 1 of 2 are in policies\//)
   })
 

@@ -1,16 +1,13 @@
 import { basename } from 'node:path'
-import { z } from 'zod'
-import { keptPolicies } from '../../audit/policy-archive.ts'
+import { policiesOfVersion } from '../kept-policies.ts'
 import type { PackFolder } from './pack-folder.ts'
-
-const kept = z.looseObject({ policyFiles: z.array(z.looseObject({ file: z.string(), text: z.string() })) })
 
 /** Of more versions the others are named and not copied. */
 const mostVersions = 200
 
 export interface PolicyTexts {
   readonly versions: number
-  /** Those whose texts are not kept here any more. */
+  /** Those whose texts are not kept here any more, or do not come to that version. */
   readonly missing: readonly string[]
 }
 
@@ -18,7 +15,7 @@ export interface PolicyTexts {
 export const writePolicyTexts = (folder: PackFolder, directory: string, versions: readonly string[]): PolicyTexts => {
   const missing: string[] = []
   for (const [at, version] of versions.entries()) {
-    const found = at < mostVersions ? keptPolicies(directory, version).flatMap((one) => kept.safeParse(one).data ?? []) : []
+    const found = at < mostVersions ? policiesOfVersion(directory, version) : []
     if (found.length === 0) missing.push(version)
     for (const [number, { policyFiles }] of found.entries()) for (const [place, { file, text }] of policyFiles.entries()) folder.write(`policies/${folderOf(version)}${number === 0 ? '' : `-${number + 1}`}/${place + 1}-${nameOf(file)}`, text)
   }
@@ -32,5 +29,5 @@ const nameOf = (file: string): string => basename(file).replaceAll(/[^A-Za-z0-9.
 export const policyTextsNote = ({ versions, missing }: PolicyTexts): string =>
   versions === 0 ? 'No version of the policies is named in this time.'
   : missing.length === 0 ? `Which versions were in force when, by the records of each replica. The texts of ${versions === 1 ? 'it' : `all ${versions}`} are in policies/, in a folder that is called like the beginning of the version.`
-  : missing.length === versions ? 'Which versions were in force when, by the records of each replica. Their texts are not kept beside this log, so they are not in this pack.'
-  : `Which versions were in force when, by the records of each replica. The texts of ${versions - missing.length} of ${versions} are in policies/; those of the others are not kept beside this log.`
+  : missing.length === versions ? 'Which versions were in force when, by the records of each replica. Their texts are not kept beside this log, or are not what they were, so they are not in this pack.'
+  : `Which versions were in force when, by the records of each replica. The texts of ${versions - missing.length} of ${versions} are in policies/; those of the others are not kept beside this log, or are not what they were.`
