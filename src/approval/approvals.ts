@@ -75,6 +75,8 @@ export interface Approvals {
    * If another attempt was faster, waits for that one's result as `obtain` does, for as long as the approval's client waits.
    */
   spend(approval: Approval, attempt: string, caller: Caller, decision: Decision): Promise<Approval | Replay>
+  /** Whether the votes by which it runs would release it by the decision of now, too; where that asks for nobody, by the terms of then. */
+  stands(id: string, caller: Caller, decision: Decision): Promise<boolean>
   /** Closes a running hold. `result` is encrypted and kept for the requester for the replay window. */
   finish(approval: Approval, outcome: Outcome, result?: Uint8Array): Promise<void>
   vote(id: string, ballot: Ballot): Promise<Hold>

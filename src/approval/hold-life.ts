@@ -18,7 +18,7 @@ import { personKeys, within, type People } from './people.ts'
 import { makeHandOver, makeReview } from './remarks.ts'
 import type { Roster } from './roster.ts'
 import { makeSeal } from './seal.ts'
-import { close, makeFinish, makeSpend } from './spend.ts'
+import { close, makeFinish, makeSpend, makeStands } from './spend.ts'
 import { makeTimekeeper, runningHolds } from './timekeeper.ts'
 import { makeUnattended, type RunKept, type Unattended, type UnattendedTiming } from './unattended.ts'
 import { makeViews } from './views.ts'
@@ -116,6 +116,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
   return {
     obtain: makeObtain(desk),
     spend: makeSpend(desk),
+    stands: makeStands(desk),
     finish: makeFinish(desk),
     vote: makeVote(desk),
     voteTurnedAway: makeTurnedAway(desk),

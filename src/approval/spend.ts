@@ -76,6 +76,13 @@ const spend = async (desk: Desk, approval: HeldApproval, attempt: string, caller
   throw no.busy()
 }
 
+/** The votes of what runs, counted again as for a release. Nothing is written: it is for whoever may still stop it. */
+export const makeStands = ({ ledger, people, now }: Desk): Approvals['stands'] => async (id, caller, decision) => {
+  const hold = await ledger.read(id)
+  if (hold?.state !== 'running' || callerKey(hold.caller) !== callerKey(caller)) return false
+  return resettle(hold, { terms: decision.terms, policyVersion: decision.policyVersion, caller }, people, await now()).hold.state === 'running'
+}
+
 const hasRun = ({ state }: Hold): boolean => state === 'running' || state === 'executed'
 
 /** Another attempt of the same caller was faster: its result is the answer to this one, too. */

@@ -56,7 +56,7 @@ export interface Occasion {
   readonly types?: readonly number[]
   readonly transaction: TransactionState
   readonly impact?: Impact
-  /** Of each step of a plan. */
+  /** Of each statement, where there are several. */
   readonly impacts?: readonly (Impact | undefined)[]
   readonly estimatedRows?: number
   /** What names lead to, as the server itself has said. */
@@ -180,7 +180,7 @@ class SqlAction implements Action {
     const { verbs, effect, resources, tags } = piece
     const step = this.#understood.steps?.[at]
     const impact = this.#occasion.impacts?.[at]
-    const shown = step === undefined ? {} : { text: actionText({ sql: step, bodies: [], values: [] }).text, ...(impact === undefined ? {} : { impact }) }
+    const shown = { ...(step === undefined ? {} : { text: actionText({ sql: step, bodies: [], values: [] }).text }), ...(impact === undefined ? {} : { impact }) }
     return Object.freeze({ verb: verbs[0] as string, verbs, effect, resources, tags, facts: Object.freeze({ sql: this.#factsOf(piece) }), ...shown })
   }
 }

@@ -6,7 +6,7 @@ import type { Identity } from '../../identity/identity.ts'
 import type { Action } from '../../model/action.ts'
 import { actionRecord, type AuditEvent, callerRecord } from '../../model/audit-event.ts'
 import type { Caller } from '../../model/caller.ts'
-import type { Obligations } from '../../model/decision.ts'
+import type { Decision, Drift, Obligations } from '../../model/decision.ts'
 import type { Hold } from '../../model/hold.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Permit } from '../../model/permit.ts'
@@ -17,13 +17,16 @@ import type { Arrival } from './arrival.ts'
 import type { Attribution } from './attribution.ts'
 import type { Dialogue } from './dialogue.ts'
 import { Execution } from './execution.ts'
-import type { Inspected, Inspection } from './inspection.ts'
+import { type Inspected, type Inspection, refuseDrift, refuseUncounted } from './inspection.ts'
+import type { Prepared } from './namespace.ts'
 import type { Plans, Ways } from './plans.ts'
 import { hasFailed, type SessionState } from './state.ts'
 
 /** Something that may run, if the gate says so. */
 export interface Request {
   readonly what: Inspected
+  /** Of the extended protocol. */
+  readonly prepared?: Prepared
   /** Throws a `Refusal` where it could not be sent with these obligations: then nobody is asked for an approval. */
   check(obligations: Obligations, effect: Action['effect']): void
   /** Sends exactly what was judged. Throws a `Refusal` where that cannot be done; then no byte was sent. Gives back what is to become of the permit where that is more than this execution. */
@@ -102,6 +105,16 @@ export class Admission {
     return stricter ? new Refusal('denied', 'The policy decides otherwise now than when this result was begun: no more of it is given.', { instead: 'Run the statement again.' }) : undefined
   }
 
+  /** A statement is prepared. True: not before it is run, as a step of a plan that people have approved. */
+  prepares(prepared: Prepared): boolean {
+    return this.#plans.prepares(prepared)
+  }
+
+  /** Whether what is sent now is a step of a plan that people have approved. */
+  get inPlan(): boolean {
+    return this.#plans.isApproved
+  }
+
   /** The next message is looked at: a request to cancel that comes from now on is about it. */
   begin(): void {
     this.#cancelled = false
@@ -143,12 +156,13 @@ export class Admission {
     pass: async (request) => await this.#pass(request, await this.#first(request)),
     ask: async (request) => {
       const action = await this.#first(request)
-      await this.#parts.gate.ask({ caller: this.#caller, action, wait: atOnce }, ({ obligations }) => this.#inspect(request, action, obligations), this.#patience.signal)
+      await this.#parts.gate.ask({ caller: this.#caller, action, wait: atOnce }, (decision) => this.#inspect(request, action, decision), this.#patience.signal)
       this.#hold = undefined
       this.#waiting.ended()
       this.#refuseCancelled()
     },
-    objection: (permit) => this.objection(permit),
+    goesOn: (permit) => this.#goesOn(permit),
+    shown: (hold) => this.#parts.approvals.show(hold, this.#caller).then(({ action }) => action),
     refuseLate: () => {
       this.#arrival.ended.throwIfAborted()
       this.#refuseCancelled()
@@ -180,8 +194,8 @@ export class Admission {
         return whole ?? execution.outcome
       }
       const attempt: Attempt = {
-        inspect: async ({ obligations }) => {
-          const inspected = await this.#inspect(request, action, obligations)
+        inspect: async (decision) => {
+          const inspected = await this.#inspect(request, action, decision)
           ;({ action } = inspected)
           return inspected
         },
@@ -196,7 +210,7 @@ export class Admission {
     })
   }
 
-  async #inspect(request: Request, asked: Action, obligations: Obligations): Promise<{ readonly action: Action; readonly wait: Wait }> {
+  async #inspect(request: Request, asked: Action, { obligations, terms }: Decision): Promise<{ readonly action: Action; readonly wait: Wait }> {
     this.#recorded(asked, () => request.check(obligations, asked.effect))
     await this.#dialogue.settled()
     this.#refuseSkipped()
@@ -204,6 +218,7 @@ export class Admission {
     const action = await this.#inspection.inspect(request.what, this.#arrival.service.hold.inTransactionMs)
     this.#refuseCancelled()
     this.#refuseSkipped()
+    if (terms?.drift !== undefined) this.#recorded(action, () => refuseUncounted(request.what, action))
     return { action, wait: this.#recorded(action, () => this.#wait()) }
   }
 
@@ -246,12 +261,23 @@ export class Admission {
     }
   }
 
-  /** The number that counts is the one that the approvers saw. */
+  /** The numbers that count are those that the approvers saw. */
   async #refuseDrift({ what }: Request, { hold, caller, decision }: Permit): Promise<void> {
     const drift = decision.terms?.drift
     if (hold === undefined || drift === undefined) return
     const { action } = await this.#parts.approvals.show(hold, caller)
-    await this.#inspection.refuseDrift(what, action.impact, drift)
+    refuseDrift(await this.#inspection.counted(what, action), drift)
+  }
+
+  /** Of a plan in the middle: by what is decided now, and by the votes that it was released with. */
+  async #goesOn(permit: Permit): Promise<Drift | undefined> {
+    const objection = this.objection(permit)
+    if (objection !== undefined) throw objection
+    const { hold, action } = permit
+    if (hold === undefined) return undefined
+    const decision = this.#parts.policies().decide(this.#caller, action, Date.now())
+    if (!(await this.#parts.approvals.stands(hold, this.#caller, decision))) throw new Refusal('hold-changed', 'NOT EXECUTED. The policy asks for other approvers now, or a vote does not count any more.', { instead: 'ROLLBACK, and ask for the plan anew.' })
+    return decision.terms === undefined ? permit.decision.terms?.drift : decision.terms.drift
   }
 
   #wait(): Wait {

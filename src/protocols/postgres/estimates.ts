@@ -3,6 +3,7 @@ import { estimate, type Numbers } from './catalog/estimate.ts'
 import type { SessionNames } from './catalog/session-names.ts'
 import { CatalogLine } from './catalog-line.ts'
 import type { PostgresServiceOptions } from './options.ts'
+import { isBound } from './settings.ts'
 import type { StatementReading } from './sql/reading.ts'
 
 export interface EstimateQuestion {
@@ -35,11 +36,12 @@ export class Estimates implements AsyncDisposable {
     this.#service = service
   }
 
-  async of(statements: readonly StatementReading[], { role, ...question }: EstimateQuestion): Promise<Numbers> {
+  /** For each of the statements what is known. */
+  async of(statements: readonly StatementReading[], { role, ...question }: EstimateQuestion): Promise<readonly Numbers[]> {
     const line = this.#line(role)
-    if (line === undefined || line.waiting >= mostWaiting) return { notes: ['No estimate: too many were asked for at one moment.'] }
+    if (line === undefined || line.waiting >= mostWaiting) return statements.map(() => ({ notes: ['No estimate: too many were asked for at one moment.'] }))
     line.waiting++
-    const answer = line.last.then(() => allOf(statements, { ...question, ask: line.line.ask }))
+    const answer = line.last.then(() => eachOf(statements, { ...question, ask: line.line.ask }))
     line.last = answer.catch(() => {}).finally(() => line.waiting--)
     return await answer
   }
@@ -59,18 +61,20 @@ export class Estimates implements AsyncDisposable {
   }
 }
 
-/** Of several statements the sums, where there is a number for each that has any. */
-const allOf = async (statements: readonly StatementReading[], question: Omit<EstimateQuestion, 'role'> & { readonly ask: Ask }): Promise<Numbers> => {
-  if (statements.some(({ control }) => control?.does === 'set')) return { notes: ['No estimate: the text changes settings.'] }
+/** Each by itself, those that change something first. */
+const eachOf = async (statements: readonly StatementReading[], question: Omit<EstimateQuestion, 'role'> & { readonly ask: Ask }): Promise<readonly Numbers[]> => {
+  if (statements.some(movesValues)) return statements.map(() => ({ notes: ['No estimate: the text changes settings.'] }))
   const about = statements.filter(({ control }) => control === undefined)
+  const [reading, changing] = [about.filter(readsOnly), about.filter((statement) => !readsOnly(statement))]
+  const asked = new Set([...changing, ...reading].slice(0, mostStatements))
   const found: Numbers[] = []
-  for (const statement of about.slice(0, mostStatements)) found.push(await estimate(statement, { ...question, budgetMs, countUpTo }))
-  const sum = (kind: 'estimatedRows' | 'exactRows'): number | undefined => {
-    const numbers = found.flatMap((one) => one[kind] ?? [])
-    return numbers.length > 0 && numbers.length === about.length ? numbers.reduce((a, b) => a + b, 0) : undefined
-  }
-  const [estimatedRows, exactRows] = [sum('estimatedRows'), sum('exactRows')]
-  return { ...(estimatedRows === undefined ? {} : { estimatedRows }), ...(exactRows === undefined ? {} : { exactRows }), notes: [...new Set(found.flatMap(({ notes }) => notes))] }
+  for (const statement of statements) found.push(asked.has(statement) ? await estimate(statement, { ...question, budgetMs, countUpTo }) : { notes: statement.control === undefined ? [`No estimate for more than ${mostStatements} statements.`] : [] })
+  return found
 }
 
-const mostStatements = 10
+const readsOnly = ({ kinds }: StatementReading): boolean => kinds.every((kind) => kind === 'select' || kind === 'explain')
+
+/** Behind it values are read in another way, or others see other rows. */
+const movesValues = ({ kinds, control }: StatementReading): boolean => control?.does === 'set' && (kinds.includes('session') || isBound(control.variable))
+
+const mostStatements = 20

@@ -125,8 +125,9 @@ export class Extended {
     const change = this.#statements.state.statements.change(name, prepared, this.#dialogue.pipeline.batch, taken)
     const { reading } = prepared
     // Constants become values of their types as soon as they are parsed, and a domain may run anything then.
+    const isStep = this.#admission.prepares(prepared)
     const runs = verdict !== 'allow' && reading !== undefined && reading !== 'empty' && reading.types.length > 0 && this.#statements.judge.piece(reading).facts['pure'] !== true
-    this.#forward({ kind: 'parse', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, verdict !== 'allow', runs)
+    this.#forward({ kind: 'parse', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, isStep || verdict !== 'allow', runs)
   }
 
   /** Whatever values would be bound: the answer is no. */
@@ -154,7 +155,7 @@ export class Extended {
     const change = state.portals.change(what.portal, portal, pipeline.batch, taken)
     const waits = this.#parked.length > 0 || this.#statements.verdict(statement) !== 'allow'
     const plans = waits && statement.reading !== 'empty' && this.#statements.judge.piece(statement.reading).facts['pure'] !== true
-    this.#forward({ kind: 'bind', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, waits, plans)
+    this.#forward({ kind: 'bind', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, waits || this.#admission.inPlan, plans)
     return undefined
   }
 
@@ -198,6 +199,7 @@ export class Extended {
     const { statement, bound } = portal
     return {
       what: this.#statements.inspected(statement, reading, bound),
+      prepared: statement,
       check: (obligations, effect) => this.#statements.check([reading], obligations, effect, bound),
       send: (execution, permit) => this.#run(frame, what, portal, reading, execution, permit),
       refuse: (refusal) => this.#refuse(refusal),

@@ -1,14 +1,17 @@
 import type { Action, Impact } from '../../model/action.ts'
+import type { Drift } from '../../model/decision.ts'
 import { Refusal } from '../../model/refusal.ts'
+import { defined } from '../../lib/defined.ts'
 import type { Occasion } from './action.ts'
 import { knownValues } from './action-text.ts'
-import { drifted, type Numbers } from './catalog/estimate.ts'
+import { type Counted, drifted, type Numbers } from './catalog/estimate.ts'
 import type { Relation } from './catalog/catalog.ts'
 import { resolveFunctions, resolvePlace, resolveRelations, spreads } from './catalog/resolve.ts'
 import type { SessionNames } from './catalog/session-names.ts'
 import type { Dialogue, Rows } from './dialogue.ts'
 import type { EstimateQuestion } from './estimates.ts'
 import type { Bound } from './namespace.ts'
+import { READING } from './settings.ts'
 import type { SqlPattern } from './sql/pattern.ts'
 import type { StatementReading } from './sql/reading.ts'
 import type { TransactionState } from './state.ts'
@@ -17,7 +20,7 @@ export interface InspectionParts {
   readonly dialogue: Dialogue
   readonly names: SessionNames
   readonly role: string
-  readonly estimate: (statements: readonly StatementReading[], question: EstimateQuestion) => Promise<Numbers>
+  readonly estimate: (statements: readonly StatementReading[], question: EstimateQuestion) => Promise<readonly Numbers[]>
   readonly pattern: (text: string) => SqlPattern | undefined
   readonly outline: (text: string) => string | undefined
   /** Learns anew what names mean. */
@@ -45,11 +48,7 @@ const mostTables = 1_000
 const MIXED = /\p{Script=Latin}[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{Script=Latin}/u
 const MIXED_NOTE = 'A word in it mixes alphabets: what looks like one letter may be another.'
 
-const mostSteps = 20
 const PLAN_NOTE = 'A plan: its statements run one by one, in this order, in one transaction. Anything else, or less, and nothing of it is kept. Rows are as things stood before all of it.'
-
-/** Settings that values are read by. */
-const READING = ['DateStyle', 'IntervalStyle', 'TimeZone'] as const
 
 /** Whose rights count, and settings that values are written by and that the server does not report. */
 const SESSION = `SELECT CURRENT_USER, pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits')`
@@ -71,32 +70,21 @@ export class Inspection {
   /** For rules that look at how many rows there would be. */
   async estimated(what: Inspected): Promise<Action> {
     await this.#parts.dialogue.settled()
-    const { estimatedRows } = await this.numbers(what)
+    const { estimatedRows } = total(what, what.make({}), await this.#numbers(what))
     return what.make(estimatedRows === undefined ? {} : { estimatedRows })
   }
 
   /** `locksMs`: for how long it may wait while its transaction keeps locks. */
   async inspect(what: Inspected, locksMs: number): Promise<Action> {
     const resolved = await this.#resolved(what)
-    const numbers = await this.numbers(what)
+    const each = await this.#numbers(what)
+    const numbers = total(what, what.make({}), each)
     const { estimatedRows } = numbers
     const action = what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }) })
     const pattern = await this.#pattern(what, numbers, resolved)
-    const impacts = what.isPlan === true ? await this.#impacts(what, action) : undefined
+    const impacts = what.statements.length > 1 ? impactsOf(what, action, each) : undefined
     const notes = [...(what.isPlan === true ? [PLAN_NOTE] : []), ...numbers.notes, ...this.#datesIn(what), ...(MIXED.test(action.text) ? [MIXED_NOTE] : [])]
     return what.make({ resolved, ...(estimatedRows === undefined ? {} : { estimatedRows }), ...(pattern === undefined ? {} : { pattern }), ...(impacts === undefined ? {} : { impacts }), outline: this.#parts.outline, impact: this.#impact(action, notes, numbers, locksMs) })
-  }
-
-  /** Of each step of a plan, as long as there are not too many, and none of them changes how values are read. */
-  async #impacts({ statements, make }: Inspected, { parts = [] }: Action): Promise<readonly (Impact | undefined)[]> {
-    const known = statements.length <= mostSteps && !statements.some(({ control }) => control?.does === 'set')
-    const impacts: (Impact | undefined)[] = []
-    for (const [at, step] of statements.entries()) {
-      const { filtered } = (parts[at]?.facts['sql'] ?? {}) as { readonly filtered?: boolean }
-      const numbers = known && step.control === undefined ? await this.numbers({ statements: [step], make }) : { notes: [] }
-      impacts.push(step.control === undefined ? { ...numbers, ...(filtered === undefined ? {} : { unfiltered: !filtered }) } : undefined)
-    }
-    return impacts
   }
 
   /**
@@ -119,9 +107,11 @@ export class Inspection {
     if (what.make({ resolved }).digest !== action.digest) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the statement stands for something else than when it was approved. Send it again to ask anew.')
   }
 
-  /** Throws where the rows have become more than the rule lets them since the approvers looked. */
-  async refuseDrift(what: Inspected, before: Impact | undefined, drift: { readonly factor?: number; readonly rows?: number }): Promise<void> {
-    if (before !== undefined && drifted(before, await this.numbers(what), drift)) throw new Refusal('hold-changed', 'NOT EXECUTED. The statement would now touch more rows than the approvers were shown. Send it again to ask anew.')
+  /** What each of its statements would do now, beside what the approvers were shown. */
+  async counted(what: Inspected, shown: Shown): Promise<readonly Counted[]> {
+    const now = await this.#numbers(what)
+    const action = what.make({})
+    return what.statements.map((_, at) => ({ then: impactAt(what, shown, at), now: now[at] ?? { notes: [] }, changes: changesRows(verbsAt(what, action, at)) }))
   }
 
   /** Throws where nobody can say how the session reads dates and times. */
@@ -131,7 +121,7 @@ export class Inspection {
     return Object.fromEntries(READING.map((name) => [name, dialogue.settings.get(name) ?? '']))
   }
 
-  async numbers({ statements, bound, types }: Inspected): Promise<Numbers> {
+  async #numbers({ statements, bound, types }: Inspected): Promise<readonly Numbers[]> {
     const { names, role, estimate } = this.#parts
     return await estimate(statements, { role, names, settings: this.#settings, parameters: bound === undefined ? [] : knownValues(bound, types ?? []), types: types ?? [] })
   }
@@ -169,6 +159,50 @@ export class Inspection {
     }
   }
 }
+
+type Shown = Pick<Action, 'impact' | 'parts'>
+
+/** Throws where the rows have become more than the rule lets them since the approvers looked, or nobody can say. */
+export const refuseDrift = (counted: readonly Counted[], drift: Drift): void => {
+  if (drifted(counted, drift)) throw new Refusal('hold-changed', 'NOT EXECUTED. It would now touch more rows than the approvers were shown, or nobody can say how many. Send it again to ask anew.')
+}
+
+/** Throws where a rule wants to know that the rows are no more than were shown, and there is nothing to show. */
+export const refuseUncounted = (what: Inspected, shown: Action): void => {
+  const at = what.statements.findIndex((_, each) => changesRows(verbsAt(what, shown, each)) && !hasNumber(impactAt(what, shown, each)))
+  if (at < 0) return
+  const why = impactAt(what, shown, at)?.notes[0]
+  throw new Refusal('denied', `NOT EXECUTED. The rule that holds this watches how many rows it changes (drift), and nobody can say that${what.statements.length === 1 ? '' : ` of statement ${at + 1}`}${why === undefined ? '.' : `: ${why}`}`, { instead: 'Send what can be counted: a plain UPDATE, DELETE or INSERT, without PREPARE around it.' })
+}
+
+const hasNumber = (impact: Impact | undefined): boolean => impact?.exactRows !== undefined || impact?.estimatedRows !== undefined
+
+const verbsAt = ({ statements }: Inspected, { verbs, parts }: Action, at: number): readonly string[] => (statements.length === 1 ? verbs : (parts?.[at]?.verbs ?? verbs))
+
+const impactAt = ({ statements }: Inspected, { impact, parts }: Shown, at: number): Impact | undefined => (statements.length === 1 ? impact : parts?.[at]?.impact)
+
+/** Kinds that change no rows that somebody could count beforehand. */
+const rowless: ReadonlySet<string> = new Set(['sql.select', 'sql.explain', 'sql.transaction', 'sql.set', 'sql.session', 'sql.copy.out', 'sql.ddl', 'sql.grant', 'sql.listen', 'sql.lock'])
+
+const changesRows = (verbs: readonly string[]): boolean => verbs.some((verb) => !rowless.has(verb))
+
+/** Sums, where there is a number for each: estimates of all that has any, counts of what changes rows. */
+const total = (what: Inspected, action: Action, each: readonly Numbers[]): Numbers => {
+  const about = each.filter((_, at) => what.statements[at]?.control === undefined)
+  const changing = each.filter((_, at) => changesRows(verbsAt(what, action, at)))
+  const sum = (of: readonly Numbers[], kind: 'estimatedRows' | 'exactRows'): number | undefined => {
+    const numbers = of.flatMap((one) => one[kind] ?? [])
+    return numbers.length > 0 && numbers.length === of.length ? numbers.reduce((a, b) => a + b, 0) : undefined
+  }
+  return { ...defined({ estimatedRows: sum(about, 'estimatedRows'), exactRows: sum(changing, 'exactRows') }), notes: [...new Set(each.flatMap(({ notes }) => notes))] }
+}
+
+const impactsOf = ({ statements }: Inspected, { parts = [] }: Action, each: readonly Numbers[]): readonly (Impact | undefined)[] =>
+  statements.map(({ control }, at) => {
+    const { filtered } = (parts[at]?.facts['sql'] ?? {}) as { readonly filtered?: boolean }
+    const { notes = [], ...numbers } = each[at] ?? {}
+    return control === undefined ? { ...numbers, ...(filtered === undefined ? {} : { unfiltered: !filtered }), notes } : undefined
+  })
 
 /** The relation and what inherits from it. False: something of it is not known, is no table, or does more than what it is told. */
 const addAll = (relation: Relation, oids: Set<number>, byOid: (oid: number) => Relation | undefined): boolean => {

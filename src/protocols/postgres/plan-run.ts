@@ -39,14 +39,14 @@ export class PlanRun {
     else if (this.#last !== undefined) this.break('its rows were not read to their end')
   }
 
-  /** Throws unless this is the next statement, to the letter. */
-  take(statements: readonly StatementReading[], values: number): void {
+  /** Which statement of the plan it is. Throws unless it is the next one, to the letter. */
+  take(statements: readonly StatementReading[], values: number): number {
     const { steps } = this.#plan
     const place = `statement ${this.#next + 1} of ${steps.length}`
     if (this.#broken !== undefined) throw new Refusal('denied', `NOT EXECUTED. The plan of this transaction cannot go on: ${this.#broken}.`, { instead: 'ROLLBACK, and ask for the plan anew.' })
     const [statement, ...more] = statements
     const wanted = steps[this.#next]
-    if (statement !== undefined && more.length === 0 && values === 0 && statement.text === wanted?.text) return
+    if (statement !== undefined && more.length === 0 && values === 0 && statement.text === wanted?.text) return this.#next
     this.break('something else was asked for')
     throw new Refusal('wrong-digest', `NOT EXECUTED. This is not ${place} of the plan that this transaction runs by. Nothing of it will be committed.`, { instead: 'ROLLBACK. Send the statements of a plan one by one, in their order, as they stand in it.' })
   }

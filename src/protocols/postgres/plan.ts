@@ -1,4 +1,5 @@
 import { Refusal } from '../../model/refusal.ts'
+import { isBound } from './settings.ts'
 import type { Control, Reading, StatementReading } from './sql/reading.ts'
 
 /** `SET countersign.plan = '…'` asks for a transaction before it begins. */
@@ -25,6 +26,8 @@ export const readPlan = (sql: string, { statements: steps, problem }: Reading): 
   const odd = inner.find((step) => step.control !== undefined && !taken.has(step.control.does))
   if (odd !== undefined) throw wrong(`${odd.control?.does ?? ''} cannot stand in it.`)
   if (inner.some(({ kinds }) => kinds.includes('session'))) throw wrong('a statement of it changes the session, or ends its transaction in another way.')
+  const bound = inner.flatMap(({ control: said }) => (said?.does === 'set' && isBound(said.variable) ? [said.variable] : []))[0]
+  if (bound !== undefined) throw wrong(`${bound} changes how values are read, and an approval is bound to that. Set it before the plan.`)
   if (inner.some(({ parameters }) => parameters > 0)) throw wrong('a parameter stands in it.')
   if (inner.some(({ answers }) => answers === 'copy-in')) throw wrong('the rows of a COPY FROM STDIN are not in it.')
   return Object.freeze({ sql, steps })

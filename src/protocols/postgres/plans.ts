@@ -1,14 +1,17 @@
+import { defined } from '../../lib/defined.ts'
 import type { Action, Digest } from '../../model/action.ts'
-import type { Obligations } from '../../model/decision.ts'
+import type { Drift, Obligations } from '../../model/decision.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { Request } from './admission.ts'
 import type { Attribution } from './attribution.ts'
+import type { Counted } from './catalog/estimate.ts'
 import type { Dialogue } from './dialogue.ts'
 import { Execution } from './execution.ts'
-import type { Inspected, Inspection } from './inspection.ts'
+import { type Inspected, type Inspection, refuseDrift } from './inspection.ts'
 import { movesNames } from './judge.ts'
+import type { Prepared } from './namespace.ts'
 import { announcementIn, forgetsPlan, type Plan } from './plan.ts'
 import { PlanRun } from './plan-run.ts'
 
@@ -33,10 +36,21 @@ export interface Ways {
   pass(request: Request): Promise<void>
   /** Resolves once it may run; nothing is sent. */
   ask(request: Request): Promise<void>
-  /** Why what was let run may not go on. */
-  objection(permit: Permit): Refusal | undefined
+  /** Throws where what was let run may not go on. Resolves with the drift that the rules let it have now. */
+  goesOn(permit: Permit): Promise<Drift | undefined>
+  /** What the approvers of a hold were shown. */
+  shown(hold: string): Promise<Action>
   /** Throws where nothing may be sent any more. */
   refuseLate(): void
+}
+
+interface Running {
+  readonly run: PlanRun
+  readonly what: Inspected
+  /** The digest over what its names led to when it began; absent once a statement of it may have moved names: then nobody can compare any more. */
+  meant: Digest | undefined
+  /** Of its statements so far. */
+  readonly counted: Counted[]
 }
 
 /**
@@ -47,8 +61,9 @@ export interface Ways {
 export class Plans {
   readonly #parts: PlansParts
   #announced: Plan | undefined
-  /** `meant`: the digest over what its names led to when it began; absent where its own statements move names, so that nobody can compare. */
-  #running: { readonly run: PlanRun; readonly what: Inspected; readonly meant: Digest | undefined } | undefined
+  #running: Running | undefined
+  /** What was prepared since the plan began, and since a statement of it that may move names. */
+  #prepared = new WeakSet<Prepared>()
 
   constructor(parts: PlansParts) {
     this.#parts = parts
@@ -62,6 +77,17 @@ export class Plans {
     if (this.#announced !== undefined && statements.some(({ control }) => control?.does === 'begin')) return await this.#begin(this.#announced, request, ways)
     await ways.pass(request)
     if (forgetsPlan(statements)) this.#announced = undefined
+  }
+
+  /** Whether people have approved what is sent now. */
+  get isApproved(): boolean {
+    return this.#running !== undefined && !this.#running.run.over && this.#running.run.permit.hold !== undefined
+  }
+
+  /** What was prepared before keeps the names of then, and is no statement of the plan. True: nothing of it may be sent before it is looked at. */
+  prepares(prepared: Prepared): boolean {
+    if (this.#running !== undefined) this.#prepared.add(prepared)
+    return this.isApproved
   }
 
   /** The server's side is over. */
@@ -104,37 +130,58 @@ export class Plans {
       request.send(execution, permit)
       run.sent(execution)
       this.#announced = undefined // it is for one transaction
-      this.#running = { run, what: planned.what, meant: movesNames(permit.action.verbs, plan.steps) ? undefined : planned.what.make({}).digest }
+      this.#prepared = new WeakSet()
+      this.#running = { run, what: planned.what, meant: planned.what.make({}).digest, counted: [] }
       return run.outcome
     } })
   }
 
   async #step(request: Request, ways: Ways): Promise<void> {
-    const { run, what, meant } = this.#running ?? never()
-    const { dialogue, inspection, attribution } = this.#parts
-    const { statements, bound } = request.what
+    const running = this.#running ?? never()
+    const { run } = running
+    const { dialogue } = this.#parts
+    const { statements } = request.what
     const execution = new Execution()
-    const [first] = statements
-    const ending = statements.length === 1 ? first?.control?.does : undefined
+    const ending = statements.length === 1 ? statements[0]?.control?.does : undefined
     if (ending === 'rollback' || (ending === 'commit' && dialogue.pipeline.status === 'failed')) {
       request.send(execution, run.permit)
       return run.rollsBack(execution)
     }
     await this.#noted(request, run, async () => {
       if (dialogue.pipeline.status === 'idle') run.break('its transaction has ended')
-      run.take(statements, bound?.values.length ?? 0)
-      const objection = ways.objection(run.permit)
-      if (objection !== undefined) throw objection
-      // What was prepared when its names led elsewhere may run as it was prepared.
-      if (request.what.make({}).parts !== undefined || (meant !== undefined && what.make({}).digest !== meant)) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the statement stands for something else than when the plan began, or than when it was prepared.')
-      const isApproved = run.permit.hold !== undefined
-      // In an open batch nothing can be asked.
-      if (isApproved && meant !== undefined && dialogue.mayAsk && first !== undefined && first.relations.length + first.functions.length > 0) await inspection.compare(what, run.permit.action)
-      if (isApproved) await attribution.mark(dialogue, run.permit.caller, run.permit.action.digest)
+      const at = run.take(statements, request.what.bound?.values.length ?? 0)
+      if (request.prepared !== undefined && !this.#prepared.has(request.prepared)) throw new Refusal('hold-changed', 'NOT EXECUTED. It was prepared before this plan, or before a statement of it that may have moved names: the server would go by the names of then.', { instead: 'ROLLBACK. Send the statements of a plan as simple queries, or prepare each of them when its turn comes.' })
+      const drift = await ways.goesOn(run.permit)
+      await this.#compare(request, running)
+      if (drift !== undefined) await this.#count(request.what, at, drift, running, ways)
+      if (run.permit.hold !== undefined) await this.#parts.attribution.mark(dialogue, run.permit.caller, run.permit.action.digest)
       ways.refuseLate()
+      if (movesNames(request.what.make({}).verbs, statements)) {
+        running.meant = undefined
+        this.#prepared = new WeakSet()
+      }
       request.send(execution, run.permit)
     })
     run.sent(execution)
+  }
+
+  /** Throws where a name of the plan stands for something else than when it was approved. */
+  async #compare({ what: { statements } }: Request, { run: { permit }, what, meant }: Running): Promise<void> {
+    if (meant === undefined) return
+    if (what.make({}).digest !== meant) throw new Refusal('hold-changed', 'NOT EXECUTED. A name in the plan stands for something else than when it began.')
+    if (permit.hold === undefined || statements.every(({ relations, functions }) => relations.length + functions.length === 0)) return
+    if (!this.#parts.dialogue.mayAsk) throw new Refusal('denied', 'NOT EXECUTED. In the middle of a batch nobody can ask what the names in it stand for.', { instead: 'ROLLBACK. Send each statement of a plan in a batch of its own, up to Sync.' })
+    await this.#parts.inspection.compare(what, permit.action)
+  }
+
+  /** Rows may have become more since the plan began. Its own changes are not counted, as they were not when it was shown. */
+  async #count(step: Inspected, at: number, drift: Drift, { run: { permit }, counted }: Running, { shown }: Ways): Promise<void> {
+    if (permit.hold === undefined || step.statements.every(({ control }) => control !== undefined)) return
+    const { parts = [] } = await shown(permit.hold)
+    const impact = parts[at]?.impact
+    const now = await this.#parts.inspection.counted(step, defined({ impact }))
+    refuseDrift([...counted, ...now], drift)
+    counted.push(...now)
   }
 
   /** What is refused without the gate stands in the journal, too; and a plan in which something is refused does not go on. */

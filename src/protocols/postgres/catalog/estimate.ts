@@ -128,14 +128,27 @@ const rowsIn = (explained: unknown): number | undefined => {
 
 const nodesOf = (node: PlanNode): readonly PlanNode[] => [node, ...(node.Plans ?? []).flatMap(nodesOf)]
 
+/** What the approvers were shown of one statement, and what it would be now. */
+export interface Counted {
+  readonly then: Numbers | undefined
+  readonly now: Numbers
+  /** It changes rows: without a number nobody can say that they are no more than then. */
+  readonly changes: boolean
+}
+
 /**
- * Whether a statement would now be about more rows than the approvers were shown, beyond what the rule allows. A count is compared with a count,
- * an estimate with an estimate. Fewer rows are no drift. Where there was a number and now there is none, it has drifted.
+ * Whether statements would now be about more rows than the approvers were shown, beyond what the rule allows: so many times as many for each of them, so
+ * many more for all. A count is compared with a count, an estimate with an estimate. Fewer rows are no drift, and make no room for others. Where there was
+ * a number and now there is none, it has drifted; where there was none for a change, nobody knows.
  */
-export const drifted = (before: Numbers, after: Numbers, bound: Drift): boolean => {
-  const kind = before.exactRows !== undefined ? 'exactRows' : 'estimatedRows'
-  const [then, now] = [before[kind], after[kind]]
-  if (then === undefined) return false
-  if (now === undefined) return true
-  return now > Math.min(bound.factor === undefined ? Infinity : then * bound.factor, bound.rows === undefined ? Infinity : then + bound.rows)
+export const drifted = (all: readonly Counted[], bound: Drift): boolean => {
+  let more = 0
+  for (const { then, now, changes } of all) {
+    const kind = then?.exactRows !== undefined ? 'exactRows' : 'estimatedRows'
+    const [before, after] = [then?.[kind], now[kind]]
+    if (before === undefined && !changes) continue
+    if (before === undefined || after === undefined || (bound.factor !== undefined && after > before * bound.factor)) return true
+    more += Math.max(0, after - before)
+  }
+  return bound.rows !== undefined && more > bound.rows
 }

@@ -108,13 +108,22 @@ for (const binaries of servers()) describe(`estimate with PostgreSQL ${binaries.
 
   test('drift is more rows than the rule allows', () => {
     const counted = (exactRows: number): Numbers => ({ exactRows, estimatedRows: 1, notes: [] })
-    assert.equal(drifted(counted(10), counted(20), { factor: 2 }), false)
-    assert.equal(drifted(counted(10), counted(21), { factor: 2 }), true)
-    assert.equal(drifted(counted(10), counted(16), { factor: 2, rows: 5 }), true)
-    assert.equal(drifted(counted(10), counted(1), { rows: 0 }), false)
-    assert.equal(drifted(counted(10), { estimatedRows: 1, notes: [] }, { factor: 2 }), true)
-    assert.equal(drifted({ notes: [] }, counted(1000), { rows: 0 }), false)
-    assert.equal(drifted({ estimatedRows: 5, notes: [] }, { estimatedRows: 50, notes: [] }, { rows: 10 }), true)
+    const change = (then: Numbers | undefined, now: Numbers) => ({ then, now, changes: true })
+    assert.equal(drifted([change(counted(10), counted(20))], { factor: 2 }), false)
+    assert.equal(drifted([change(counted(10), counted(21))], { factor: 2 }), true)
+    assert.equal(drifted([change(counted(10), counted(16))], { factor: 2, rows: 5 }), true)
+    assert.equal(drifted([change(counted(10), counted(1))], { rows: 0 }), false)
+    assert.equal(drifted([change(counted(10), { estimatedRows: 1, notes: [] })], { factor: 2 }), true)
+    assert.equal(drifted([change({ estimatedRows: 5, notes: [] }, { estimatedRows: 50, notes: [] })], { rows: 10 }), true)
+    // Without a number nobody knows of a change; what only reads has none to be compared with.
+    assert.equal(drifted([change({ notes: [] }, counted(1))], { factor: 9 }), true)
+    assert.equal(drifted([change(undefined, counted(1))], { rows: 9 }), true)
+    assert.equal(drifted([{ then: { notes: [] }, now: counted(1000), changes: false }], { rows: 0 }), false)
+    // So many more rows are for all statements together, and fewer in one are no room for another.
+    assert.equal(drifted([change(counted(10), counted(13)), change(counted(10), counted(12))], { rows: 5 }), false)
+    assert.equal(drifted([change(counted(10), counted(13)), change(counted(10), counted(13))], { rows: 5 }), true)
+    assert.equal(drifted([change(counted(10), counted(1)), change(counted(10), counted(16))], { rows: 5 }), true)
+    assert.equal(drifted([change(counted(100), counted(100)), change(counted(1), counted(3))], { factor: 2 }), true)
   })
 
   test('where a connection leads: the database and the cluster; without the right to ask for the cluster, the database', async () => {
