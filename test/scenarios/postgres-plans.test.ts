@@ -11,6 +11,18 @@ import type { Part, StoreKind } from './deployment.ts'
 
 const setOf = (...steps: readonly string[]): string => `SET countersign.plan = $plan$\nBEGIN;\n${steps.join(';\n')};\nCOMMIT$plan$`
 
+interface Wire {
+  parse(what: object): void
+  execute(what: object): void
+  sync(): void
+}
+
+const raw = (client: pg.Client, send: (connection: Wire) => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const query = { submit: (connection: Wire) => (send(connection), connection.sync()), handleParseComplete: () => {}, handleDataRow: () => {}, handleCommandComplete: () => {}, handleReadyForQuery: () => resolve(), handleError: reject }
+    void client.query(query as unknown as string)
+  })
+
 /** Whole transactions that are approved beforehand: asked for at one replica, decided at the other. */
 for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]) {
   describe(`plans, ${kind} store`, { concurrency: 1 }, () => {
@@ -61,6 +73,10 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
         await load(crmPolicy)
       }
     }
+    /** A Parse message alone. */
+    const prepare = (client: pg.Client, name: string, text: string): Promise<void> => raw(client, (connection) => connection.parse({ name, text, types: [] }))
+    /** An Execute message for a portal that is there. */
+    const runPortal = (client: pg.Client, portal: string): Promise<void> => raw(client, (connection) => connection.execute({ portal, rows: 0 }))
     const stateOf = async (id: string): Promise<string> => (await showHold(b, id, bob)).state
 
     test('approvers see each statement with what it does; it runs once, by one permit', async () => {
@@ -173,6 +189,8 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
         [setOf('UPDATE orders SET total = 1 WHERE id = 1', 'DROP TABLE orders'), /Schema changes go through migrations/],
         [setOf('SELECT * FROM secrets'), /No policy allows this action/],
         [setOf('UPDATE orders SET total = $1'), /parameter/],
+        [setOf("SET LOCAL timezone = 'UTC'", 'UPDATE orders SET total = 1'), /timezone changes how values are read/],
+        [setOf('SET "DateStyle" TO DEFAULT', 'UPDATE orders SET total = 1'), /changes how values are read/],
         [setOf('SAVEPOINT s', 'UPDATE orders SET total = 1'), /savepoint cannot stand in it/],
         [setOf("PREPARE TRANSACTION 'x'", 'UPDATE orders SET total = 1'), /ends its transaction in another way/],
         [setOf('COMMIT', 'UPDATE orders SET total = 1'), /commit cannot stand in it/],
@@ -238,22 +256,193 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
       assert.equal(await total(8), 80)
     })
 
-    test('what was prepared while its names led elsewhere is no statement of the plan', async () => {
-      const own = (crmPolicy['rules'] as Part[]).map((rule) => (rule['name'] === 'schema' ? { ...rule, tables: { not: ['pg_temp.*'] } } : rule['name'] === 'read' ? { ...rule, tables: [...(rule['tables'] as string[]), 'pg_temp.*'] } : rule))
-      await under([...own, { name: 'temporary', then: 'allow', actions: ['sql.ddl'], tables: ['pg_temp.*'] }], async () => {
+    describe('what was prepared before its turn is no statement of the plan', () => {
+      const own: readonly Part[] = [
+        { name: 'own', then: 'allow', actions: ['sql.update', 'sql.select', 'sql.insert', 'sql.delete'], tables: ['pg_temp.**'] },
+        { name: 'scratch', then: 'allow', actions: ['sql.ddl'], tables: ['pg_temp.**'] },
+        ...(crmPolicy['rules'] as Part[]).filter(({ name }) => name !== 'schema'),
+      ]
+      const update = 'UPDATE orders SET total = 666 WHERE id = 6'
+      const refused = /prepared/
+      /** By a name that is on the server already: node-postgres sends no Parse of its own. */
+      const byName = (client: pg.Client, text: string): Promise<pg.QueryResult> => {
+        ;(client as unknown as { readonly connection: { readonly parsedStatements: Record<string, string> } }).connection.parsedStatements['one'] = text
+        return client.query({ name: 'one', text })
+      }
+
+      test('while its names led elsewhere, whatever the plan is allowed', async () => {
+        await under(own, async () => {
+          const client = await connect()
+          await client.query('CREATE TEMP TABLE before (id int)')
+          await prepare(client, 'one', update)
+          await client.query('CREATE TEMP TABLE orders (id int, total int)')
+          await client.query(setOf(update))
+          await client.query('BEGIN')
+          assert.match((await failure(byName(client, update))).message, refused)
+          assert.equal((await client.query('COMMIT')).command, 'ROLLBACK')
+          assert.equal(await total(6), 60)
+          await client.query(setOf(update))
+          await client.query('BEGIN')
+          assert.equal((await client.query(update)).rowCount, 0)
+          await client.query('COMMIT')
+          assert.equal(await total(6), 60)
+        })
+      })
+
+      test('with the same names, before it was approved', async () => {
         const client = await connect()
-        const read = 'SELECT total FROM orders WHERE id = 6'
-        await client.query('CREATE TEMP TABLE before (id int)')
-        assert.deepEqual((await client.query({ name: 'read', text: read })).rows, [{ total: 60 }])
-        await client.query('CREATE TEMP TABLE orders (id int, total int)')
-        await client.query(setOf(read))
+        await prepare(client, 'one', update)
+        await approved(client, setOf(update))
         await client.query('BEGIN')
-        assert.match((await failure(client.query({ name: 'read', text: read }))).message, /than when it was prepared/)
-        await client.query('ROLLBACK')
-        await client.query(setOf(read))
+        assert.match((await failure(byName(client, update))).message, refused)
+        assert.equal((await client.query('COMMIT')).command, 'ROLLBACK')
+        assert.equal(await total(6), 60)
+      })
+
+      test('by SQL, or for a cursor', async () => {
+        await under(own, async () => {
+          const client = await connect()
+          const read = 'SELECT total FROM orders WHERE id = 6'
+          for (const [before, run] of [
+            [`PREPARE one AS ${read}`, () => byName(client, read)],
+            [`BEGIN; DECLARE two CURSOR WITH HOLD FOR ${read}; COMMIT`, () => runPortal(client, 'two')],
+          ] as const) {
+            await client.query(before)
+            await client.query(setOf(read))
+            await client.query('BEGIN')
+            assert.match((await failure(run())).message, /not statement 2 of 3/)
+            assert.equal((await client.query('COMMIT')).command, 'ROLLBACK')
+          }
+        })
+      })
+
+      test('within the plan, before a statement of it that may move names', async () => {
+        await under(own.map((rule) => (rule['name'] === 'change' ? { ...rule, actions: [...(rule['actions'] as string[]), 'sql.unknown', 'sql.ddl'] } : rule)), async () => {
+          const client = await connect()
+          const steps = ['CREATE TEMP TABLE beside (id int)', update] as const
+          await approved(client, setOf(...steps))
+          await client.query('BEGIN')
+          await prepare(client, 'one', update)
+          await client.query(steps[0])
+          assert.match((await failure(byName(client, update))).message, refused)
+          assert.equal((await client.query('COMMIT')).command, 'ROLLBACK')
+          await approved(client, setOf(...steps))
+          await client.query('BEGIN')
+          await client.query(steps[0])
+          await prepare(client, 'two', update)
+          ;(client as unknown as { readonly connection: { readonly parsedStatements: Record<string, string> } }).connection.parsedStatements['two'] = update
+          assert.equal((await client.query({ name: 'two', text: update })).rowCount, 1)
+          assert.equal((await client.query('ROLLBACK')).command, 'ROLLBACK')
+        })
+      })
+    })
+
+    test('approvers that the policy asks for by now, in the middle: the votes are counted anew', async () => {
+      const steps = ['UPDATE orders SET total = 71 WHERE id = 7', 'UPDATE orders SET total = 72 WHERE id = 7'] as const
+      const asking = (more: Part): readonly Part[] => (crmPolicy['rules'] as Part[]).map((rule) => (rule['approval'] === undefined ? rule : { ...rule, approval: { ...(rule['approval'] as Part), ...more } }))
+      for (const more of [{ count: 2 }, { from: { groups: ['security'] } }]) {
+        const client = await connect()
+        await approved(client, setOf(...steps))
         await client.query('BEGIN')
-        assert.deepEqual((await client.query(read)).rows, [])
-        await client.query('COMMIT')
+        await client.query(steps[0])
+        await under(asking(more), async () => assert.match((await failure(client.query(steps[1]))).message, /asks for other approvers now/))
+        assert.equal((await client.query('COMMIT')).command, 'ROLLBACK')
+        assert.equal(await total(7), 70)
+      }
+      const client = await connect()
+      await approved(client, setOf(...steps))
+      await client.query('BEGIN')
+      await client.query(steps[0])
+      await under(asking({ within: '9m' }), async () => void (await client.query(steps[1])))
+      assert.equal((await client.query('COMMIT')).command, 'COMMIT')
+      assert.equal(await total(7), 72)
+    })
+
+    describe('drift', () => {
+      const watched = [...(crmPolicy['rules'] as Part[]).map((rule) => (rule['approval'] === undefined ? rule : { ...rule, actions: [...(rule['actions'] as string[]), 'sql.unknown'], approval: { ...(rule['approval'] as Part), drift: '1 rows' } })), { name: 'settings', then: 'allow', actions: ['sql.set'] }]
+      const remove = 'DELETE FROM customers WHERE id >= 8'
+      const grow = (): Promise<unknown> => place.server.query("insert into customers select n, 'x', 'y' from generate_series(100, 599) n", undefined, 'crm')
+      const shrink = (): Promise<unknown> => place.server.query('delete from customers where id >= 100', undefined, 'crm')
+      const left = async (): Promise<number | undefined> => (await place.server.query<{ n: number }>('select count(*)::int as n from customers where id < 100', undefined, 'crm'))[0]?.n
+      type Shown = { readonly impact?: { readonly exactRows?: number }; readonly parts?: readonly { readonly impact?: { readonly exactRows?: number } }[] }
+
+      for (const [what, before, when] of [
+        ['alone, before BEGIN', [], 'before'],
+        ['behind many that only read, before BEGIN', Array.from({ length: 25 }, (_, n) => `SELECT ${n}`), 'before'],
+        ['beside one that only reads, before BEGIN', ['SELECT count(*) FROM orders'], 'before'],
+        ['behind a setting, before BEGIN', ["SET LOCAL lock_timeout = '3s'"], 'before'],
+        ['after BEGIN', ['SELECT count(*) FROM orders'], 'after'],
+      ] as const)
+        test(`rows that have come ${what}`, async () => {
+          await under(watched, async () => {
+            const client = await connect()
+            const there = await left()
+            const { action } = await approved(client, setOf(...before, remove))
+            const { impact, parts } = action as unknown as Shown
+            assert.deepEqual([impact?.exactRows, parts?.[before.length + 1]?.impact?.exactRows], [3, 3])
+            try {
+              if (when === 'before') await grow()
+              const begun = client.query('BEGIN')
+              if (when === 'before') assert.match((await failure(begun)).message, /more rows than the approvers were shown/)
+              else {
+                await begun
+                for (const step of before) await client.query(step)
+                await grow()
+                assert.match((await failure(client.query(remove))).message, /more rows than the approvers were shown/)
+                assert.equal((await client.query('COMMIT')).command, 'ROLLBACK')
+              }
+            } finally {
+              await shrink()
+            }
+            assert.equal(await left(), there)
+          })
+        })
+
+      test('what stays as it was runs', async () => {
+        await under(watched, async () => {
+          const client = await connect()
+          const steps = ['SELECT count(*) FROM orders', 'UPDATE customers SET name = $$y$$ WHERE id >= 8', 'INSERT INTO customers VALUES (90, $$z$$)', 'DELETE FROM customers WHERE id = 90'] as const
+          await approved(client, setOf(...steps))
+          await client.query('BEGIN')
+          for (const step of steps) await client.query(step)
+          assert.equal((await client.query('COMMIT')).command, 'COMMIT')
+        })
+      })
+
+      test('in a text of several statements, each is watched', async () => {
+        await under(watched, async () => {
+          const client = await connect()
+          const there = await left()
+          const text = `SELECT count(*) FROM orders; ${remove}`
+          const told = notice(client)
+          const asked = failure(client.query(text))
+          const id = await told
+          await grow()
+          try {
+            assert.equal((await vote(b, id, bob)).status, 200)
+            assert.match((await asked).message, /more rows than the approvers were shown/)
+          } finally {
+            await shrink()
+          }
+          assert.equal(await left(), there)
+        })
+      })
+
+      test('what nobody can count is not held, and told so', async () => {
+        await under(watched, async () => {
+          const client = await connect()
+          await prepare(client, 'one', remove)
+          for (const [text, words] of [
+            ['EXECUTE one', /watches how many rows it changes \(drift\), and nobody can say that\./],
+            [`UPDATE orders SET total = 1 WHERE id = 1; EXECUTE one`, /nobody can say that of statement 2/],
+            [setOf(...Array.from({ length: 21 }, () => 'UPDATE orders SET total = 1 WHERE id = 1')), /nobody can say that of statement 22: No estimate for more than 20 statements/],
+          ] as const) {
+            const { code, message } = await failure(client.query(text))
+            assert.equal(code, '42501')
+            assert.match(message, words)
+          }
+          assert.ok(place.world.records('a').some(({ type, code, cause }) => type === 'refused' && code === 'denied' && /drift/.test(String(cause))))
+        })
       })
     })
 

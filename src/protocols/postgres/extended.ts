@@ -124,8 +124,8 @@ export class Extended {
   #prepare(frame: Frame, name: string, taken: boolean, prepared: Prepared, verdict: string): void {
     const change = this.#statements.state.statements.change(name, prepared, this.#dialogue.pipeline.batch, taken)
     const { reading } = prepared
-    // Constants become values of their types as soon as they are parsed, and a domain may run anything then.
     const isStep = this.#admission.prepares(prepared)
+    // Constants become values of their types as soon as they are parsed, and a domain may run anything then.
     const runs = verdict !== 'allow' && reading !== undefined && reading !== 'empty' && reading.types.length > 0 && this.#statements.judge.piece(reading).facts['pure'] !== true
     this.#forward({ kind: 'parse', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, isStep || verdict !== 'allow', runs)
   }
