@@ -51,9 +51,9 @@ export const syncDirectory = (disk: Disk, directory: string): void => {
   }
 }
 
-/** Replaces a small file: readers see the old or the new text, whole, whenever the machine stops. */
-export const replaceFile = (disk: Disk, directory: string, name: string, text: string): void => {
-  const bytes = Buffer.from(text)
+/** Replaces a small file: readers see the old or the new content, whole, whenever the machine stops. */
+export const replaceFile = (disk: Disk, directory: string, name: string, content: string | Buffer): void => {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content
   const temporary = `${directory}/.${name}.new`
   const fd = disk.open(temporary, 'w')
   try {

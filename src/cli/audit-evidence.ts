@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { openCheckpoint } from '../audit/checkpoint.ts'
-import { parseLine } from '../audit/line.ts'
+import { lineHead, parseLine } from '../audit/line.ts'
 import { checkProof, proofText } from '../audit/proof.ts'
 import { longestOcsfLine, recordLineOf } from '../audit/ocsf/line.ts'
 import { linesOf, listSegments, type RawLine } from '../audit/segment.ts'
@@ -34,6 +34,19 @@ const asInTheLog = (line: RawLine): RawLine => {
   if (line.text.startsWith(oursBegin)) return line
   const text = recordLineOf(Buffer.from(line.text, 'latin1').toString())
   return text === undefined ? line : { ...line, text, whole: true }
+}
+
+/** Sinks deliver at least once: a record whose bytes were there already is left out and counted. One of the same id with other bytes stays, to be found. */
+const withoutRepeats = (lines: readonly GivenLine[]): { readonly lines: readonly GivenLine[]; readonly repeats: number } => {
+  const seen = new Map<string, string>()
+  const kept = lines.filter(({ text, whole }) => {
+    const id = whole ? lineHead(text)?.id : undefined
+    if (id === undefined) return true
+    if (!seen.has(id)) seen.set(id, text)
+    else if (seen.get(id) === text) return false
+    return true
+  })
+  return { lines: kept, repeats: lines.length - kept.length }
 }
 
 /** What left by a sink, in the order of each replica: lines of several replicas may stand in one file. */
@@ -73,6 +86,7 @@ const verifyOptions = {
   'root-log': { type: 'string', value: 'FILE', multiple: true, help: 'what a witness has kept, from its /logs or /root-log: every log in it must be here, as long as it was' },
   checkpoint: { type: 'string', value: 'FILE', multiple: true, help: 'signed checkpoints that were kept elsewhere: what they are of must be here' },
   proof: { type: 'string', value: 'FILE', help: 'a proof that `audit prove` made; FILE is then the one record that it is of' },
+  'allow-repeats': { type: 'boolean', help: 'of FILEs: a record that is there several times, byte for byte, counts once. Sinks deliver at least once' },
   output: outputOption('table', 'json'),
 } as const satisfies Options
 
@@ -80,11 +94,17 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   const { values, positionals } = parseOptions(args, verifyOptions, { min: 0, max: 1_000 })
   const keys = await keysOf(values.key, values.config, io)
   if (values.proof !== undefined) return verifyProof(values.proof, positionals, keys, io)
+  if (values['allow-repeats'] && positionals.length === 0) throw new Failure('--allow-repeats is for copies: name the FILEs. The journal itself has each record once', exit.usage)
   const witnesses = values['witness-keys'] === undefined ? undefined : verifiersOf('witness-keys', values['witness-keys'], io)
   if (values['root-log'] !== undefined && witnesses === undefined) throw new Failure('--root-log wants --witness-keys: keys come from whoever checks, never from what is checked', exit.usage)
   const checkpoints = [...checkpointsOf(values.checkpoint, keys, io), ...rootLogsOf(values['root-log'], keys, witnesses ?? [], io)]
   const logs = positionals.length > 0 ? exportedLogs(positionals, io) : new Map((await journalOf(values, io)).map((wal) => [replicaOf(wal), walLines(wal)]))
-  const reports = [...logs].map(([replica, lines]) => verifyLog(replica, lines, { keys, checkpoints, ...defined({ witnesses }) }))
+  const evidence = { keys, checkpoints, ...defined({ witnesses }) }
+  const reports = [...logs].map(([replica, given]): CopyReport => {
+    if (!values['allow-repeats']) return verifyLog(replica, given, evidence)
+    const { lines, repeats } = withoutRepeats([...given])
+    return { ...verifyLog(replica, lines, evidence), repeats }
+  })
   const missing = missingLogs(new Set(logs.keys()), checkpoints)
   if (values.output === 'json') io.stdout.write(toJson({ logs: reports, missing }))
   else {
@@ -97,13 +117,16 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   return reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
 }
 
-const reportText = ({ replica, records, signed, behind, uncompared, first, last, beginsLate, witnessed, finding }: LogReport): string => {
+/** Of a copy: how many of its lines were there before. */
+type CopyReport = LogReport & { readonly repeats?: number }
+
+const reportText = ({ replica, records, signed, behind, uncompared, first, last, beginsLate, witnessed, repeats, finding }: CopyReport): string => {
   const name = terminalText(replica)
   if (finding !== undefined) return `NOT OK  ${name}: ${finding.kind} at ${terminalText(finding.at)}: ${terminalText(finding.text)}. Nothing behind it was looked at.\n`
   if (records === 0) return `empty   ${name}: no records\n`
   const late = beginsLate ? `; begins at ${terminalText(first ?? '')}, what came before was not given` : ''
   if (signed === 0) return `NOT OK  ${name}: ${records} records fit each other, ${uncompared ? 'and the signatures over them cannot be compared without the first records of their start' : 'and nobody has signed any of them'}${late}\n`
-  return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${behind === 0 ? '' : `; ${behind} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n${(witnessed ?? []).map(({ witness, upTo, at }) => `        witnessed up to ${terminalText(upTo)} by ${terminalText(witness)}, ${at}\n`).join('')}${witnessed?.length === 0 ? '        no witness that was named has seen any of it\n' : ''}`
+  return `ok      ${name}: ${signed} records up to the last signature are what was written${late}${behind === 0 ? '' : `; ${behind} more fit, and are not signed yet: nothing is claimed of them`} (last ${terminalText(last ?? '')})\n${repeats ? `        ${repeats} ${repeats === 1 ? 'line was a repeat' : 'lines were repeats'} of what was there before, byte for byte\n` : ''}${(witnessed ?? []).map(({ witness, upTo, at }) => `        witnessed up to ${terminalText(upTo)} by ${terminalText(witness)}, ${at}\n`).join('')}${witnessed?.length === 0 ? '        no witness that was named has seen any of it\n' : ''}`
 }
 
 const verifyProof = (file: string, positionals: readonly string[], keys: readonly NoteVerifier[], io: ConfigIo): number => {
@@ -178,11 +201,11 @@ export const auditEvidenceCommands: readonly Command[] = [
   {
     path: ['audit', 'verify'],
     summary: 'Check that the audit log is what was written',
-    usage: '[FILE...] [--directory DIR] [--key KEY|FILE] [--checkpoint FILE] [--witness-keys KEY|FILE] [--root-log FILE]',
+    usage: '[FILE...] [--directory DIR] [--key KEY|FILE] [--checkpoint FILE] [--witness-keys KEY|FILE] [--root-log FILE] [--allow-repeats]',
     details:
-      'Without FILE the journal itself is checked, with FILE what left by a sink or `audit export`, as lines of the log or of OCSF. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed.',
+      'Without FILE the journal itself is checked, with FILE what left by a sink or `audit export`, as lines of the log or of OCSF. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nSinks deliver at least once, so a copy may have records twice. With --allow-repeats a line that was there before, byte for byte, counts once; another line under the same id is found as before (10, 14).\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed.',
     options: verifyOptions,
-    examples: ['countersign audit verify', 'countersign audit verify --directory copy/ --key auditor.keys --checkpoint last-week.txt', 'countersign audit verify --witness-keys witness.keys --root-log logs.txt', 'countersign audit verify --proof vote.tlog-proof vote.json --key auditor.keys'],
+    examples: ['countersign audit verify', 'countersign audit verify --directory copy/ --key auditor.keys --checkpoint last-week.txt', 'countersign audit verify --allow-repeats siem-export.ndjson --key auditor.keys', 'countersign audit verify --witness-keys witness.keys --root-log logs.txt', 'countersign audit verify --proof vote.tlog-proof vote.json --key auditor.keys'],
     run: verify,
   },
   { path: ['audit', 'prove'], summary: 'Print the proof that one record is in the log', usage: 'ID [--record]', details: 'The proof is for somebody who has the record, this proof and the key, and nothing else: `audit verify --proof`.', options: proveOptions, examples: ['countersign audit prove proxy-0/12/4711 > vote.tlog-proof', 'countersign audit prove proxy-0/12/4711 --record > vote.json'], run: prove },

@@ -7,6 +7,7 @@ import { auditExplainCommand } from './audit-explain.ts'
 import { auditExportCommand } from './audit-export.ts'
 import { auditLineageCommand } from './audit-lineage.ts'
 import { auditSearchCommands } from './audit-search.ts'
+import { auditTilesCommand } from './audit-tiles.ts'
 import { caseAction } from './case-action.ts'
 import { channelCommands } from './channels.ts'
 import type { Command } from './command.ts'
@@ -50,6 +51,7 @@ export const commands: readonly Command[] = [
   auditExplainCommand,
   auditEraseCommand,
   ...auditEvidenceCommands,
+  auditTilesCommand,
   ...receiptCommands,
   evidenceCommand,
   ...witnessCommands,

@@ -107,6 +107,34 @@ describe('evidence', () => {
     assert.equal((await shell.run(['audit', 'export', '--format', 'cef', '-d', directory.path])).code, 2)
   })
 
+  test('what a sink delivered more than once counts once where that is asked for, and only byte for byte', async () => {
+    using directory = temporaryDirectory()
+    await using shell = await makeShell()
+    await fill(directory.path, 10)
+    const file = join(shell.home, 'copy.ndjson')
+    const verify = (...more: string[]) => shell.run(['audit', 'verify', '-k', signer.verifier, file, ...more])
+    for (const format of ['log', 'ocsf']) {
+      const lines = (await shell.run(['audit', 'export', '--format', format, '-d', directory.path])).out.trimEnd().split('\n')
+      const again = [...lines.slice(0, 12), ...lines.slice(5)] // a restart went back to the sixth
+      const write = (copy: readonly string[]) => writeFileSync(file, `${copy.join('\n')}\n`)
+      write(again)
+      assert.deepEqual([(await verify()).code, (await verify('--allow-repeats')).code], [14, 0], format)
+      assert.equal((await verify('--allow-repeats')).out, 'ok      r1: 20 records up to the last signature are what was written (last r1/1/20)\n        7 lines were repeats of what was there before, byte for byte\n')
+      assert.equal((JSON.parse((await verify('--allow-repeats', '-o', 'json')).out) as { logs: { repeats: number }[] }).logs[0]?.repeats, 7)
+      write(lines)
+      assert.equal((await verify('--allow-repeats')).out, 'ok      r1: 20 records up to the last signature are what was written (last r1/1/20)\n')
+      write(again.with(13, again[13]!.replaceAll('try-3', 'try-X')))
+      const other = await verify('--allow-repeats')
+      assert.deepEqual([other.code, /NOT OK {2}r1: inserted at r1\/1\/6/.test(other.out)], [14, true], `${format}: ${other.out}`)
+      write(again.toSpliced(2, 1))
+      assert.equal((await verify('--allow-repeats')).code, 11, 'a record that is missing is not made up for')
+      write([...lines.slice(0, 5), lines[6]!, lines[5]!, ...lines.slice(6)])
+      assert.equal((await verify('--allow-repeats')).code, 12, 'nor is another order')
+    }
+    const alone = await shell.run(['audit', 'verify', '-d', directory.path, '-k', signer.verifier, '--allow-repeats'])
+    assert.deepEqual([alone.code, /name the FILEs/.test(alone.err)], [2, true])
+  })
+
   test('one record and its proof are enough for who has the key', async () => {
     using directory = temporaryDirectory()
     await using shell = await makeShell()
