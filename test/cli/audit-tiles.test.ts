@@ -84,6 +84,9 @@ describe('audit tiles', () => {
       const size = Number(proof.split('\n\n')[1]?.split('\n')[1])
       assert.equal(proof.split('\n\n')[0], ['c2sp.org/tlog-proof@v1', `index ${index}`, ...reader.inclusion(index, size).map((hash) => hash.toString('base64'))].join('\n'))
     }
+    using rootLog = temporaryDirectory()
+    await fill(rootLog.path, 2, { replica: 'root', by: noteSigner('witness.example.org', generateKeyPairSync('ed25519').privateKey) })
+    assert.match((await shell.run(['audit', 'tiles', '-d', rootLog.path, '--out', 'tiles'])).out, /^ok {6}witness\.example\.org\/root\/1: 4 records; 2 files written/, 'what a witness keeps is a log as well')
     assert.equal(statSync(join(out, 'prod/r1/1/tile/entries/000')).mode & 0o077, 0, 'records are for whoever may read the log')
   })
 
