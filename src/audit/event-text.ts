@@ -178,6 +178,7 @@ const schema: { readonly [K in Exclude<Member, 'type' | 'attempt'>]: (value: Val
   problems: (problems) => plain(problems.map(freeText)),
   version: quoted,
   signed: quoted,
+  export: quoted,
   query: free,
   records: plain,
   mark: quoted,
@@ -202,7 +203,7 @@ const shortened = (event: AuditEvent, whole: string): string => {
 }
 
 /** What an event is found by stays whole. */
-const identifying = new Set(['attempt', 'hold', 'grant', 'approval', 'digest', 'kind', 'verdict'])
+const identifying = new Set(['attempt', 'hold', 'grant', 'approval', 'export', 'digest', 'kind', 'verdict'])
 
 const cut = (value: unknown, characters: number, items: number, path: string, fields: string[]): unknown => {
   if (typeof value === 'string') {

@@ -69,7 +69,7 @@ export const connect = async (choice: ServerChoice, io: Io): Promise<ApiClient> 
     get: (path) => call('GET', path),
     post: (path, body) => call('POST', path, body),
     async stream(path, headers, signal) {
-      const { body } = await send('GET', path, signal, { ...headers, accept: 'text/event-stream' })
+      const { body } = await send('GET', path, signal, { accept: 'text/event-stream', ...headers })
       if (body === null) throw new Failure(`${server} sent no stream`)
       return body
     },

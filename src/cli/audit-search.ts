@@ -29,7 +29,7 @@ const helps: Readonly<Record<SearchField, string>> = {
   type: 'kind of record, such as held, voted or signed-in',
   outcome: 'verdict, state, result, status or refusal',
 }
-const fieldOptions = Object.fromEntries(searchFields.map((name) => [name, { type: 'string', value: 'WORDS', help: helps[name] }])) as Record<SearchField, { readonly type: 'string'; readonly value: string; readonly help: string }>
+export const fieldOptions = Object.fromEntries(searchFields.map((name) => [name, { type: 'string', value: 'WORDS', help: helps[name] }])) as Record<SearchField, { readonly type: 'string'; readonly value: string; readonly help: string }>
 
 export const placeOptions = {
   directory: { type: 'string', short: 'd', value: 'DIR', help: 'where the journal lives; COUNTERSIGN_AUDIT_DIRECTORY' },
@@ -67,11 +67,18 @@ interface Answer {
   readonly index: IndexState
 }
 
+export const questionOf = (values: { readonly [K in SearchField | 'from' | 'to']?: string }, words: readonly string[]): AuditQuestion =>
+  ({ fields: defined(Object.fromEntries(searchFields.map((name) => [name, values[name]]))), ...defined({ text: words.length === 0 ? undefined : words.join(' '), from: momentOption('from', values.from), to: momentOption('to', values.to) }) })
+
+/** As the API wants it. */
+export const queryOf = ({ fields, text, from, to }: AuditQuestion, more: Readonly<Record<string, string | undefined>>): URLSearchParams =>
+  new URLSearchParams(defined({ ...fields, text, from: from === undefined ? undefined : new Date(from).toISOString(), to: to === undefined ? undefined : new Date(to).toISOString(), ...more }) as Record<string, string>)
+
 const search = async (args: readonly string[], io: Io): Promise<number> => {
   const { values, positionals } = parseOptions(args, searchOptions, { min: 0, max: 50 })
   const limit = /^[1-9]\d{0,4}$/.test(values.limit ?? '50') ? Number(values.limit ?? '50') : undefined
   if (limit === undefined) throw new Failure('--limit is a number from 1 to 99999', exit.usage)
-  const question: AuditQuestion = { fields: defined(Object.fromEntries(searchFields.map((name) => [name, values[name]]))), ...defined({ text: positionals.length === 0 ? undefined : positionals.join(' '), from: momentOption('from', values.from), to: momentOption('to', values.to) }) }
+  const question = questionOf(values, positionals)
   const { lines, more, index } = values.server === undefined ? searchFiles(question, limit, values, io) : await searchServer(question, limit, values, io)
   if (values.output === 'json') io.stdout.write(toJson({ records: lines.map(({ text, summary }) => ({ summary, record: JSON.parse(text) as unknown })), more, index }))
   else if (values.output === 'jsonl') for (const { text } of lines) io.stdout.write(/^[\x20-\x7e]*$/.test(text) ? `${text}\n` : toJsonLine(JSON.parse(text)))
@@ -111,12 +118,12 @@ const pageShape = z.looseObject({
   index: z.looseObject({ records: z.number(), bytes: z.number(), ofBytes: z.number(), unreadable: z.number() }),
 })
 
-const searchServer = async ({ fields, text, from, to }: AuditQuestion, limit: number, values: { readonly server?: string; readonly 'token-file'?: string }, io: Io): Promise<Answer> => {
+const searchServer = async (question: AuditQuestion, limit: number, values: { readonly server?: string; readonly 'token-file'?: string }, io: Io): Promise<Answer> => {
   const client = await connect(values, io)
   const lines: Line[] = []
   let next: string | undefined
   for (;;) {
-    const query = new URLSearchParams(defined({ ...fields, text, from: from === undefined ? undefined : new Date(from).toISOString(), to: to === undefined ? undefined : new Date(to).toISOString(), limit: String(Math.min(200, limit - lines.length)), after: next }) as Record<string, string>)
+    const query = queryOf(question, { limit: String(Math.min(200, limit - lines.length)), after: next })
     const result = pageShape.safeParse(await client.get(`/api/audit?${query}`))
     if (!result.success) throw new Failure('the server answers in a way that this version does not know; is it of the same version?')
     lines.push(...result.data.records.map(({ record, summary }) => ({ text: JSON.stringify(record), summary: summary as unknown as ActionSummary })))

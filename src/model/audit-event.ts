@@ -118,6 +118,8 @@ export type AuditEvent =
   /** Somebody looked into this log: for what, and how many records they got to see. Or wanted to, and may not. */
   | { readonly type: 'audit-read'; readonly by: Principal; readonly query: string; readonly records: number }
   | { readonly type: 'audit-read-refused'; readonly by: Principal; readonly query: string; readonly refusal: RefusalCode }
+  /** Somebody takes records away: on record before the first of them leaves, and once more, with how many and the `end`, when no more do. */
+  | { readonly type: 'audit-exported'; readonly export: string; readonly by: Principal; readonly query: string; readonly records?: number; readonly end?: 'whole' | 'cut-short'; readonly cause?: string }
   /** The disk of the journal has got so full, or is no longer: percent of it that are used. */
   | { readonly type: 'disk-mark'; readonly mark: 'none' | 'warn' | 'alert' | 'deny-changes' | 'deny-all'; readonly used: number }
   /** What people had written in that record is gone, with its salt: for whom, and why. */

@@ -78,6 +78,7 @@ const byType: { readonly [T in AuditEventType]: readonly (AuditEvent & { readonl
   'disk-mark': [{ type: 'disk-mark', mark: 'alert', used: 91.5 }],
   'audit-read': [{ type: 'audit-read', by, query: 'search who=alice', records: 3 }],
   'audit-read-refused': [{ type: 'audit-read-refused', by, query: 'record r1/1/0', refusal: 'denied' }],
+  'audit-exported': [{ type: 'audit-exported', export: 'export-1', by, query: 'log who=alice' }, { type: 'audit-exported', export: 'export-1', by, query: 'log who=alice', records: 200, end: 'cut-short', cause: 'the client went away' }, { type: 'audit-exported', export: 'export-2', by, query: 'ocsf everything', records: 3, end: 'whole' }],
   'erased': [{ type: 'erased', record: 'r1/1/50', fields: ['reason'], by: bob, cause: 'a request of the person' }],
   'records-lost': [{ type: 'records-lost', sink: 's', count: 3, cause: 'HTTP 400' }],
 }

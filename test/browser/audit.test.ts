@@ -49,6 +49,9 @@ describe('the audit log in a browser', { concurrency: 1 }, () => {
       assert.equal(new URL(bob.url()).searchParams.get('approver'), 'bob')
       assert.equal(await bob.getByLabel('Approver').inputValue(), 'bob')
       await inOrder(bob)
+      const [exported] = await Promise.all([bob.waitForEvent('download'), bob.getByRole('link', { name: 'Export', exact: true }).click()])
+      assert.equal(exported.suggestedFilename(), 'countersign-audit.ndjson')
+      assert.equal(readFileSync(await exported.path(), 'utf8').trimEnd().split('\n').length, 4)
       await bob.locator('.log tbody tr', { hasText: 'Voted' }).locator('a').first().click()
       await bob.getByText('Bob approved by console').waitFor()
       await bob.getByText('ticket 4711').first().waitFor()
@@ -65,7 +68,7 @@ describe('the audit log in a browser', { concurrency: 1 }, () => {
       await inOrder(bob)
       await bob.goto(`${at.url}/audit?who=nobody-at-all`)
       await bob.getByText('Nothing is found').waitFor()
-      assert.deepEqual(log.read.slice(before).map((event) => event.type === 'audit-read' && event.query), ['search everything', 'search on=orders approver=bob', 'record r1/1/2', 'record r1/1/2', 'proof r1/1/2', 'receipt hold_1', 'search who=nobody-at-all'])
+      assert.deepEqual(log.read.slice(before).map((event) => event.type === 'audit-exported' ? `${event.end ?? 'export'} ${event.query}` : event.type === 'audit-read' && event.query), ['search everything', 'search on=orders approver=bob', 'export log approver=bob on=orders', 'whole log approver=bob on=orders', 'record r1/1/2', 'record r1/1/2', 'proof r1/1/2', 'receipt hold_1', 'search who=nobody-at-all'])
       assert.deepEqual(complaints.filter((text) => !text.includes('400')), [])
     })
   }

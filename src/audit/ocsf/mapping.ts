@@ -91,6 +91,7 @@ const table: { readonly [T in AuditEventType]: (record: RecordData) => Draft } =
   'disk-mark': (record) => lived('Disk mark', { status_detail: `${text(record['mark']) ?? 'unknown'}: ${String(record['used'])} % of the disk are used`, severity: record['mark'] === 'none' ? 1 : record['mark'] === 'warn' ? 3 : 4 }),
   'audit-read': (record) => changed(2, log, { by: record['by'], comment: record['query'] }),
   'audit-read-refused': (record) => changed(2, log, { by: record['by'], comment: record['query'], control: blocked, ...failed(record['refusal'], undefined), severity: 2 }),
+  'audit-exported': (record) => changed(2, log, { by: record['by'], comment: record['query'], ...(record['end'] === 'cut-short' ? failed('cut-short', record['cause']) : record['end'] === 'whole' ? { status_id: 1 } : {}) }),
   'erased': (record) => changed(4, entityOf('record', record['record']), { by: record['by'], comment: record['cause'] }),
   'records-lost': (record) => lived('Records lost', { ...failed(undefined, record['cause']), severity: 4 }),
 }

@@ -45,7 +45,7 @@ const everyText = (into: string[], value: unknown): void => {
 }
 
 /** Told by a field of their own, or by none: hashes, signatures, numbers, and what a passkey signed. */
-const elsewhere = new Set(['v', 'id', 'seq', 'prev', 'time', 'type', 'attempt', 'hold', 'grant', 'approval', 'code', 'digest', 'signed', 'decision', 'caller', 'action', 'vote', 'votes', 'by', 'outcome', 'state', 'refusal', 'end', 'terms', 'reasons', 'cut', 'pattern', 'policyVersion', 'heldUnder', 'previous', 'service', 'passkey'])
+const elsewhere = new Set(['v', 'id', 'seq', 'prev', 'time', 'type', 'attempt', 'hold', 'grant', 'approval', 'export', 'code', 'digest', 'signed', 'decision', 'caller', 'action', 'vote', 'votes', 'by', 'outcome', 'state', 'refusal', 'end', 'terms', 'reasons', 'cut', 'pattern', 'policyVersion', 'heldUnder', 'previous', 'service', 'passkey'])
 
 const isCode = (value: unknown): boolean => typeof value === 'string' && value.startsWith('CS-')
 
@@ -57,7 +57,7 @@ export const findableOf = (record: RecordData, known: CaseContext | undefined): 
   const made = { who: [] as string[], for: [] as string[], what: [] as string[], service: [] as string[], on: [] as string[], tag: [] as string[], rule: [] as string[], approver: [...(known?.approver ?? [])], case: [...(known?.case ?? [])], type: [] as string[], outcome: [] as string[], words: [] as string[] }
   const { caller, action, decision, vote, by, outcome } = record
   text(made.type, record['type'])
-  text(made.case, record['attempt'], record['hold'], record['grant'], record['approval'], record['digest'], isCode(record['code']) ? record['code'] : undefined, record['policyVersion'], part(decision)['policyVersion'])
+  text(made.case, record['attempt'], record['hold'], record['grant'], record['approval'], record['export'], record['digest'], isCode(record['code']) ? record['code'] : undefined, record['policyVersion'], part(decision)['policyVersion'])
 
   if (isObject(caller)) {
     party(made.who, caller)

@@ -36,6 +36,7 @@ const outcomeOf = (record: RecordData): string | undefined => {
   if (type === 'refused') return text(record['code'])
   if (type === 'decided') return text(part(record['decision'])['verdict'])
   if (type === 'voted') return text(record['state'])
+  if (type === 'audit-exported') return text(record['end']) ?? 'begun'
   return ends[type] ?? text(record['refusal'])
 }
 

@@ -11,7 +11,8 @@ import { Refusal } from '../../model/refusal.ts'
 import type { AuditDesk } from './audit-desk.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
-import { parseAuditQuery, parseBallot, parseBallots, parseBreakGlass, parseHandOver, parseHoldQuery, parseLineageQuery, parsePageQuery, parsePathQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { makeExportStreams } from './export-stream.ts'
+import { parseAuditQuery, parseBallot, parseBallots, parseBreakGlass, parseExportQuery, parseHandOver, parseHoldQuery, parseLineageQuery, parsePageQuery, parsePathQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
 import { grantDetail } from './grant-view.ts'
 import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
@@ -64,6 +65,7 @@ const waitForAPerson = 'Only people vote, with a token of their own, and program
 
 export const makeApi = ({ approvals, identity, roster, links, sessions, audit, receipts, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
   const streams = makeEventStreams(approvals, options.streams)
+  const exports = makeExportStreams()
 
   const claimOf = (request: IncomingMessage): Claim => {
     const [authorization, ...more] = headerValues(request, 'authorization')
@@ -234,6 +236,13 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
 
   const auditProof = async ({ request, id }: Visit): Promise<Answer> => ({ status: 200, body: await readAudit().prove(await viewerOf(request), id) })
 
+  const auditExport = async ({ request, response, query }: Visit): Promise<Answer> => {
+    if (request.method === 'HEAD') throw new WrongMethod(['GET'])
+    const viewer = await viewerOf(request)
+    const { question, format } = parseExportQuery(query)
+    return void (await exports.serve(await readAudit().export(viewer, question, format), { format, still: () => viewerOf(request) }, response))
+  }
+
   const receiptsHere = (): ReceiptDesk => {
     if (receipts === undefined) throw new Refusal('not-found', 'No receipts are given here.')
     return receipts
@@ -291,6 +300,7 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})$/, GET: grant },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: revoke },
     { path: /^\/api\/audit$/, GET: auditSearch },
+    { path: /^\/api\/audit\/export$/, GET: auditExport },
     { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})$/, GET: auditRecord },
     { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})\/proof$/, GET: auditProof },
     { path: /^\/api\/receipts\/([A-Za-z0-9_-]{1,150})$/, GET: receipt },
@@ -318,5 +328,11 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     throw new Refusal('not-found', 'There is nothing here.')
   }
 
-  return { answer, endStreams: streams.end }
+  return {
+    answer,
+    endStreams() {
+      streams.end()
+      exports.end()
+    },
+  }
 }

@@ -8,8 +8,9 @@ import { BadNote, type NoteVerifier } from '../../audit/signed-note.ts'
 import { defined } from '../../lib/defined.ts'
 import { within } from '../../approval/people.ts'
 import type { AuditEvent } from '../../model/audit-event.ts'
-import type { Caller, Members, Principal } from '../../model/caller.ts'
+import { partyKey, type Caller, type Members, type Principal } from '../../model/caller.ts'
 import { Refusal } from '../../model/refusal.ts'
+import { makeAuditExports, type AuditExport, type ExportFormat } from './audit-export.ts'
 import { isOwnPerson } from './hold-view.ts'
 
 export interface AuditReading {
@@ -19,7 +20,7 @@ export interface AuditReading {
   /** Who is in a group, where that is known: others are not, whatever they bring. */
   readonly members: () => Members
   /** Resolves when it is on record. */
-  readonly record: (event: Extract<AuditEvent, { type: 'audit-read' | 'audit-read-refused' }>) => Promise<void>
+  readonly record: (event: Extract<AuditEvent, { type: 'audit-read' | 'audit-read-refused' | 'audit-exported' }>) => Promise<void>
   /** Whose signatures count. */
   readonly keys: readonly NoteVerifier[]
 }
@@ -37,6 +38,8 @@ export interface AuditDesk {
   search(viewer: Caller, question: AuditQuestion, page: { readonly after?: string | undefined; readonly limit: number }): Promise<FoundPage & { readonly index: IndexState }>
   record(viewer: Caller, id: string): Promise<{ readonly record: FoundRecord; readonly all: readonly FoundRecord[] }>
   prove(viewer: Caller, id: string): Promise<ProofReport>
+  /** That it begins is on record before it resolves. */
+  export(viewer: Caller, question: AuditQuestion, format: ExportFormat): Promise<AuditExport>
   lineage(viewer: Caller, question: TraceQuestion): Promise<Lineage & { readonly index: IndexState }>
   path(viewer: Caller, question: PathQuestion): Promise<LineagePath>
 }
@@ -58,16 +61,20 @@ export const makeAuditDesk = ({ search, readers, members, record, keys }: AuditR
     return isOwnPerson(viewer) && readers().some((group) => groups?.includes(group))
   }
 
+  const admit = async (viewer: Caller, query: string): Promise<void> => {
+    if (mayRead(viewer)) return
+    await record({ type: 'audit-read-refused', by: principalOf(viewer), query, refusal: 'denied' })
+    throw new Refusal('denied', 'Only people of the groups that are configured as readers of the audit log may read it. This was recorded.')
+  }
+
   const reading = async <T>(viewer: Caller, query: string, look: () => Promise<readonly [answer: T, records: number]>): Promise<T> => {
-    const by = principalOf(viewer)
-    if (!mayRead(viewer)) {
-      await record({ type: 'audit-read-refused', by, query, refusal: 'denied' })
-      throw new Refusal('denied', 'Only people of the groups that are configured as readers of the audit log may read it. This was recorded.')
-    }
+    await admit(viewer, query)
     const [answer, records] = await look()
-    await record({ type: 'audit-read', by, query, records })
+    await record({ type: 'audit-read', by: principalOf(viewer), query, records })
     return answer
   }
+
+  const exports = makeAuditExports({ search, record, mayRead })
 
   const missing = (): Refusal => new Refusal('not-found', 'There is no such record here.')
 
@@ -91,6 +98,10 @@ export const makeAuditDesk = ({ search, readers, members, record, keys }: AuditR
         if (proved === undefined) throw missing()
         return [proved === 'unsigned' ? { id, verdict: 'unsigned' } : checked(id, proved.proof, proved.record, keys), 1]
       }),
+    async export(viewer, question, format) {
+      await admit(viewer, `export ${format} ${questionText(question)}`)
+      return await exports.open({ key: partyKey(viewer), by: principalOf(viewer) }, question, format)
+    },
     lineage: (viewer, question) =>
       reading(viewer, `lineage ${traceQuestionText(question)}`, async () => {
         const found = await lineageOf(search, question)

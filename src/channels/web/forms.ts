@@ -12,6 +12,7 @@ import type { GrantBounds } from '../../model/decision.ts'
 import type { HoldState } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import type { PathQuestion } from './audit-desk.ts'
+import { exportFormats, type ExportFormat } from './audit-export.ts'
 
 /** What clients of the API may say. Anything else in a body or a query is refused, not ignored: it was meant to have an effect. */
 const states = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'running', 'executed', 'failed', 'unknown'] as const satisfies readonly HoldState[]
@@ -101,6 +102,8 @@ const auditQuery = z.strictObject({
   after: z.string().regex(/^-?\d{1,16}$/).optional(),
   limit: z.string().regex(/^[1-9]\d{0,2}$/).transform(Number).pipe(z.int().max(200)).optional(),
 })
+
+const exportQuery = auditQuery.omit({ after: true, limit: true }).extend({ format: z.enum(exportFormats).optional() })
 
 const node = z.string().regex(nodeId, 'the id of a node')
 const lineageQuery = z.strictObject({ ...(Object.fromEntries(lineageFields.map((name) => [name, sought.optional()])) as Record<LineageField, z.ZodOptional<typeof sought>>), node: node.optional(), from: moment.optional(), to: moment.optional() })
@@ -208,6 +211,10 @@ export const parseHoldQuery = (parameters: URLSearchParams) => checked(query, si
 export const parseAuditQuery = (parameters: URLSearchParams): { readonly question: AuditQuestion; readonly after: string | undefined; readonly limit: number | undefined } => {
   const { text, from, to, after, limit, ...fields } = checked(auditQuery, filled(parameters))
   return { question: { fields: defined(fields) as AuditQuestion['fields'], ...defined({ text, from, to }) }, after, limit }
+}
+export const parseExportQuery = (parameters: URLSearchParams): { readonly question: AuditQuestion; readonly format: ExportFormat } => {
+  const { text, from, to, format, ...fields } = checked(exportQuery, filled(parameters))
+  return { question: { fields: defined(fields) as AuditQuestion['fields'], ...defined({ text, from, to }) }, format: format ?? 'log' }
 }
 const filled = (parameters: URLSearchParams): Record<string, string> => Object.fromEntries(Object.entries(single(parameters)).filter(([, value]) => value.trim() !== ''))
 export const parseLineageQuery = (parameters: URLSearchParams): TraceQuestion => {

@@ -37,7 +37,7 @@ export interface SiteParts {
   readonly store: SessionStore
   readonly passkeys: PasskeyStore
   readonly signIns: SignIns
-  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' | 'passkey-added' | 'passkey-removed' | 'vote-refused' | 'linked' | 'unlinked' }>) => void
+  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' | 'authentication-failed' | 'passkey-added' | 'passkey-removed' | 'vote-refused' | 'linked' | 'unlinked' }>) => void
   /** 32 bytes each, the same on all replicas. */
   readonly keys: readonly Uint8Array[]
   readonly deployment: string

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { hostname, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
-import { openJournal } from '../../audit/file-journal.ts'
 import { sealManifest } from '../../audit/receipts/manifest.ts'
 import { questionText } from '../../audit/search/question.ts'
 import type { FindingKind } from '../../audit/verification.ts'
-import { DirectoryTaken } from '../../audit/writer-lock.ts'
 import type { Config } from '../../config/config.ts'
-import { logSigner, logSigners, receiptSigners } from '../../config/deployment-keys.ts'
+import { logSigners, receiptSigners } from '../../config/deployment-keys.ts'
 import { version } from '../../lib/version.ts'
 import { causeText } from '../../model/refusal.ts'
 import { walsOf } from '../audit-places.ts'
@@ -15,6 +13,7 @@ import { momentOption } from '../audit-search.ts'
 import { parseOptions, type Command, type Options } from '../command.ts'
 import { exit, Failure, type Io } from '../io.ts'
 import { findingCodes, nothingSigned } from '../finding-codes.ts'
+import { recordReading } from '../reading-record.ts'
 import { keyedConfig, placeOptions } from '../verification-places.ts'
 import { CaseTable } from './case-table.ts'
 import { frameworks, type Framework } from './controls.ts'
@@ -37,9 +36,6 @@ const options = {
   sample: { type: 'string', value: 'COUNT', help: 'so many held cases are drawn, and a fifth as many of the others (25)' },
   'off-record': { type: 'boolean', help: 'do not record in the log that this pack was made, where the log is a copy that cannot be written; the pack says so' },
 } as const satisfies Options
-
-/** Its own log beside those of the replicas: who made packs, and of what. */
-const recorder = 'evidence'
 
 interface Wish {
   readonly from: number
@@ -72,13 +68,10 @@ const progressOf = (io: Io) => {
 
 /** Who made it is on record before there is a pack. */
 const record = async (config: Config, directory: string, query: string, records: number): Promise<string> => {
-  const { username } = userInfo()
   try {
-    await using journal = await openJournal({ ...config.journal, directory, replica: recorder }, { now: Date.now, signer: logSigner(config) })
-    await journal.append({ type: 'audit-read', by: { issuer: `host:${hostname()}`, subject: username, kind: 'human', groups: undefined }, query, records }, 'synced')
-    return `${recorder}/${journal.epoch}/0`
+    return await recordReading(config, directory, { type: 'audit-read', query, records })
   } catch (error) {
-    if (error instanceof DirectoryTaken) throw new Failure('somebody else makes a pack of this log at this moment; try again when it is done')
+    if (error instanceof Failure) throw error
     throw new Failure(`that this pack is made cannot be recorded in ${directory}, so it is not finished: ${causeText(error) ?? ''}. For a copy that cannot be written there is --off-record`)
   }
 }

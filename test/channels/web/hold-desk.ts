@@ -176,7 +176,7 @@ export const startDesk = async (more: Partial<ConsoleOptions> = {}, openapi?: un
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
     const text = await response.text()
-    return { status: response.status, headers: response.headers, text, json: (text.startsWith('{') ? JSON.parse(text) : {}) as Record<string, unknown> }
+    return { status: response.status, headers: response.headers, text, json: (text !== '' && /[/+]json$/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : {}) as Record<string, unknown> }
   }
   return { ...desk, url, port, call, listener, [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose]() }
 }

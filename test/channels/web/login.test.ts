@@ -76,6 +76,7 @@ describe('logging in', () => {
     const good = await one.visit(url)
     assert.deepEqual([good.status, sessionIn(good).length], [303, 43])
     assert.equal((await one.visit(url)).status, 400)
+    assert.deepEqual(desk.events.map((event) => (event.type === 'authentication-failed' ? event.from : event.type)), [...Array<string>(6).fill('sign-in'), 'signed-in', 'sign-in'])
   })
 
   test('a code of another issuer is not redeemed', async () => {

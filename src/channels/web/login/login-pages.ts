@@ -4,7 +4,7 @@ import type { Roster } from '../../../approval/roster.ts'
 import type { Links } from '../../../identity/links.ts'
 import type { SignIns } from '../../../identity/sign-in.ts'
 import { type AuditEvent, callerRecord } from '../../../model/audit-event.ts'
-import { Refusal } from '../../../model/refusal.ts'
+import { causeText, Refusal, type RefusalCode } from '../../../model/refusal.ts'
 import { readForm } from '../form-body.ts'
 import type { SignInOptions } from '../options.ts'
 import type { Sessions } from './sessions.ts'
@@ -19,8 +19,11 @@ interface Parts {
   readonly provider: () => Promise<Configuration>
   readonly roster?: Pick<Roster, 'see'> | undefined
   readonly links?: Pick<Links, 'see' | 'forget'> | undefined
-  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' }>) => void
+  readonly note: (event: Extract<AuditEvent, { type: 'signed-in' | 'session-ended' | 'authentication-failed' }>) => void
 }
+
+/** Of logins that nobody else has on record: a token that was not accepted is, by whoever looked at it. */
+const notRecorded: ReadonlySet<RefusalCode> = new Set(['malformed', 'not-eligible', 'no-identity'])
 
 /** Coming and going: the addresses below `/oauth2/`. */
 export const makeLoginPages = ({ options, url, sessions, signIn, signIns, provider, roster, links, note }: Parts) => ({
@@ -29,7 +32,10 @@ export const makeLoginPages = ({ options, url, sessions, signIn, signIns, provid
   stepUp: (request: IncomingMessage, response: ServerResponse, target: URL): Promise<void> => signIn.stepUp(request, response, target),
 
   async callback(request: IncomingMessage, response: ServerResponse, target: URL): Promise<void> {
-    const { caller, how } = await signIn.callback(request, response, target)
+    const { caller, how } = await signIn.callback(request, response, target).catch((error: unknown) => {
+      if (error instanceof Refusal && notRecorded.has(error.code)) note({ type: 'authentication-failed', step: 'sign-in', address: request.socket.remoteAddress ?? '', from: 'sign-in', cause: causeText(error.detail.cause) ?? error.message })
+      throw error
+    })
     roster?.see(caller)
     note({ type: 'signed-in', caller: callerRecord(caller), ...(how === 'step-up' && { steppedUp: true }) })
     await links?.see(caller)

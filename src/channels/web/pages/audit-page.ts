@@ -60,10 +60,17 @@ const form = (typed: ReadonlyMap<string, string>): Html => html`<form class="car
 const results = ({ records, count, counted, next }: FoundPage, typed: ReadonlyMap<string, string>): Html => {
   if (records.length === 0) return html`<div class="empty"><h2>Nothing is found</h2><p>${typed.size === 0 ? 'Nothing is recorded yet.' : 'No record says all of this. Take something away, or ask for the beginning of a word: inv*'}</p></div>`
   const older = next === undefined ? undefined : `/audit?${new URLSearchParams([...[...typed].filter(([name]) => name !== 'after'), ['after', next]])}`
-  return html`<p class="hint found">${counted === 'more' ? 'More than ' : ''}${count.toLocaleString('en-US')} ${count === 1 ? 'record' : 'records'}, the newest first.</p>
+  return html`<p class="hint found">${counted === 'more' ? 'More than ' : ''}${count.toLocaleString('en-US')} ${count === 1 ? 'record' : 'records'}, the newest first. ${exportLinks(typed)}</p>
 <table class="log"><thead><tr><th scope="col">Time, UTC</th><th scope="col">Record</th><th scope="col">Who</th><th scope="col">Action</th><th scope="col">Rule</th><th scope="col">Approvers</th><th scope="col">Outcome</th></tr></thead>
 <tbody>${records.map(row)}</tbody></table>
 ${(older !== undefined || typed.has('after')) && html`<nav class="pages" aria-label="Pages">${typed.has('after') && html`<a href="/audit?${new URLSearchParams([...typed].filter(([name]) => name !== 'after')).toString()}">Newest</a>`}${older !== undefined && html`<a href="${older}">Older</a>`}</nav>`}`
+}
+
+/** What was asked and no page of it: an export is of all that is found. */
+const exportLinks = (typed: ReadonlyMap<string, string>): Html => {
+  const asked = new URLSearchParams([...typed].filter(([name]) => name !== 'after' && name !== 'limit'))
+  const link = (format: 'log' | 'ocsf', text: string): Html => html`<a href="/api/audit/export?${new URLSearchParams([...asked, ['format', format]]).toString()}" download>${text}</a>`
+  return html`${link('log', 'Export')} ${link('ocsf', 'Export as OCSF')}`
 }
 
 const named = (name: SearchField, value: string): Html => html`<a href="${linkTo(name, value)}">${said(value)}</a>`

@@ -41,6 +41,7 @@ export const stepText = (record: RecordData): string => {
     case 'refused': return `Refused: ${said(String(record['code']))}`
     case 'audit-read': return `${someone(by)} read the audit log: ${said(String(record['query']))}`
     case 'audit-read-refused': return `${someone(by)} was refused to read the audit log: ${said(String(record['query']))}`
+    case 'audit-exported': return `${someone(by)} ${record['end'] === undefined ? 'began to export from' : record['end'] === 'whole' ? `exported ${String(record['records'])} records of` : 'did not get the whole export of'} the audit log: ${said(String(record['query']))}`
     default: return `${typeText(record['type'])}${by === undefined ? caller === undefined ? '' : `: ${someone(caller)}` : `: ${someone(by)}`}`
   }
 }
