@@ -68,7 +68,7 @@ describe('the audit log in a browser', { concurrency: 1 }, () => {
       await inOrder(bob)
       await bob.goto(`${at.url}/audit?who=nobody-at-all`)
       await bob.getByText('Nothing is found').waitFor()
-      assert.deepEqual(log.read.slice(before).map((event) => event.type === 'audit-exported' ? `${event.end ?? 'export'} ${event.query}` : event.type === 'audit-read' && event.query), ['search everything', 'search on=orders approver=bob', 'export log approver=bob on=orders', 'whole log approver=bob on=orders', 'record r1/1/2', 'record r1/1/2', 'proof r1/1/2', 'receipt hold_1', 'search who=nobody-at-all'])
+      assert.deepEqual(log.read.slice(before).map((event) => event.type === 'audit-exported' ? `${event.end ?? 'export'} ${event.query}` : event.type === 'audit-read' && event.query), ['search everything', 'search on=orders approver=bob', 'export log on=orders approver=bob', 'whole log on=orders approver=bob', 'record r1/1/2', 'record r1/1/2', 'proof r1/1/2', 'receipt hold_1', 'search who=nobody-at-all'])
       assert.deepEqual(complaints.filter((text) => !text.includes('400')), [])
     })
   }
