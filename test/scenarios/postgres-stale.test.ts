@@ -13,6 +13,7 @@ const rules = [
   { name: 'functions', then: 'allow', actions: ['sql.ddl', 'sql.select', 'sql.call'], functions: ['app.pay'] },
   { name: 'define', then: 'allow', actions: ['sql.ddl'], if: 'size(sql.tables) == 0' },
   { name: 'read', then: 'allow', actions: ['sql.select'], tables: ['public.customers'] },
+  { name: 'paths', then: 'allow', actions: ['sql.set', 'sql.session', 'sql.transaction'] },
   { name: 'names', then: 'allow', actions: ['sql.select'], if: 'size(sql.tables) == 0 && size(sql.functions) == 0' },
 ]
 
@@ -23,7 +24,7 @@ describe('a prepared statement whose names lead elsewhere by now', () => {
 
   before(async () => {
     place = await startDatabaseDeployment('embedded')
-    await place.server.query(`create schema app authorization app; create function public.pay(int) returns text language plpgsql volatile security definer as $$begin insert into public.log values ('paid'); return 'real'; end$$`, undefined, 'crm')
+    await place.server.query(`create schema app authorization app; create schema other authorization app; create table other.customers (name text); insert into other.customers values ('hidden'); grant select on other.customers to app; create function public.pay(int) returns text language plpgsql volatile security definer as $$begin insert into public.log values ('paid'); return 'real'; end$$`, undefined, 'crm')
     writeFileSync(join(place.world.directory, 'crm.yaml'), stringify({ ...crmPolicy, rules }))
     replica = await place.start('a')
     token = await place.world.agent()
@@ -72,6 +73,24 @@ describe('a prepared statement whose names lead elsewhere by now', () => {
     await client.query('DEALLOCATE one')
     await client.query('PREPARE one AS SELECT name FROM customers WHERE id = 1')
     assert.deepEqual((await client.query('EXECUTE one')).rows, [], 'prepared again it means the new table')
+  })
+
+  for (const [what, before, text] of [
+    ['a path that moves', ['SET search_path = app, public', 'PREPARE one AS SELECT name FROM customers'], 'SET search_path = other; EXECUTE one'],
+    ['a table that goes', ['CREATE TEMP TABLE secrets (id int, value text)', 'PREPARE one AS SELECT value FROM secrets'], 'DROP TABLE pg_temp.secrets; EXECUTE one'],
+    ['a transaction that ends', ['CREATE TEMP TABLE scratch (a int)', 'BEGIN', 'CREATE TEMP TABLE secrets (id int, value text)', 'PREPARE one AS SELECT value FROM secrets'], 'ROLLBACK; EXECUTE one'],
+    ['a savepoint that is left', ['CREATE TEMP TABLE scratch (a int)', 'BEGIN', 'SAVEPOINT s', 'CREATE TEMP TABLE secrets (id int, value text)', 'PREPARE one AS SELECT value FROM secrets'], 'ROLLBACK TO s; EXECUTE one'],
+  ] as const)
+    test(`behind ${what} in one text`, async () => {
+      await using client = await connect()
+      for (const one of before) await client.query(one)
+      await assert.rejects(client.query(text), stale)
+    })
+
+  test('casts that run functions are not made: nobody would see them', async () => {
+    await using client = await connect()
+    await client.query('CREATE TEMP TABLE x (a int)')
+    for (const sql of ['CREATE CAST (pg_temp.x AS text) WITH FUNCTION app.pay(int) AS IMPLICIT', 'CREATE CAST (int AS pg_temp.x) WITH INOUT']) await assert.rejects(client.query(sql), { ...stale, message: /runs functions in statements that do not name them/ })
   })
 
   test('a cursor', async () => {

@@ -80,7 +80,7 @@ export class Judge {
     let moved = false
     return statements.map((statement) => {
       const piece = this.piece(statement)
-      const uncertain = moved && [statement.relations, statement.functions, statement.types, statement.operators].some(({ length }) => length > 0)
+      const uncertain = moved && (piece.body !== undefined || [statement.relations, statement.functions, statement.types, statement.operators].some(({ length }) => length > 0))
       moved ||= movesNames(piece.verbs, [statement]) || (within && endsTransaction(statement))
       return uncertain ? asUnknown(piece) : piece
     })

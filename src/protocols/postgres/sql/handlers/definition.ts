@@ -54,6 +54,9 @@ const later = (_: unknown, __: Walk, place: Place): { readonly at: Place } => ({
 /** The function of a trigger runs with statements that do not name it. */
 const runsLater = ({ funcname }: { readonly funcname?: Node[] }, walk: Walk): undefined => void walk.found.function(qualified(nameOf(funcname)))
 
+/** Nothing in a statement says that a cast is there, let alone what it runs. */
+const runsUnseen = (what: string) => (_: unknown, walk: Walk): undefined => void (walk.found.forbidden = `${what} runs functions in statements that do not name them`)
+
 /** What a definition needs beside its kind. */
 const special: Handlers = {
   CreateFunctionStmt: functionBody,
@@ -64,6 +67,9 @@ const special: Handlers = {
   RuleStmt: later,
   CreateTrigStmt: runsLater,
   CreateEventTrigStmt: runsLater,
+  CreateCastStmt: (statement, walk) => (statement.func === undefined && statement.inout !== true ? undefined : runsUnseen('a cast that computes')(statement, walk)),
+  CreateTransformStmt: runsUnseen('a transform'),
+  CreateConversionStmt: runsUnseen('a conversion of encodings'),
   CreateStmt: (statement, walk, place) => {
     created(statement.relation, walk, place)
     return { done: ['relation'] }
