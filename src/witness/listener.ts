@@ -67,7 +67,8 @@ export const makeWitnessListener = ({ host, port, tls }: WitnessListenerOptions,
   }
 
   const answer = async (request: IncomingMessage): Promise<Reply> => {
-    const url = new URL(request.url ?? '', 'http://witness')
+    const url = URL.parse(request.url ?? '', 'http://witness')
+    if (url === null) return { status: 400, body: 'not an address\n' }
     if (url.pathname === '/add-checkpoint') {
       if (request.method !== 'POST') return { status: 405, body: 'POST\n' }
       const { status, body, isSize } = await witness.add(await readBody(request))

@@ -113,7 +113,7 @@ describe('a witness', () => {
     const lines = text.split('\n').slice(0, -1)
     const report = verifyLog('root', lines.map((line) => ({ text: line, whole: true })), { keys: [noteVerifier(witness.keys[1])], checkpoints: [] })
     assert.deepEqual([report.finding, lines.filter((line) => line.includes('"witnessed"')).length], [undefined, 6])
-    assert.deepEqual([(await witness.get('/root-log?after=../../etc')).status, (await witness.get('/nowhere')).status, (await witness.get('/add-checkpoint')).status], [400, 404, 405])
+    assert.deepEqual([(await witness.get('/root-log?after=../../etc')).status, (await witness.get('/nowhere')).status, (await witness.get('/add-checkpoint')).status, (await witness.get('//')).status], [400, 404, 405, 400])
     assert.deepEqual(JSON.parse((await witness.get('/healthz')).body), { status: 'ok', logs: 3 })
   })
 
