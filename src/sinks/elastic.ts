@@ -7,6 +7,8 @@ import { LineRefused, type Sink, type SinkLine } from './sink.ts'
 const tooLong: ReadonlySet<number> = new Set([413])
 /** Errors about a document. Others of status 400 (an index that is closed, say) are about the place. */
 const aboutDocument: ReadonlySet<string> = new Set(['mapper_parsing_exception', 'document_parsing_exception', 'strict_dynamic_mapping_exception', 'illegal_argument_exception'])
+/** About the index as well: it takes the same document once somebody has raised its limit. Only what stands first is the place's own word. */
+const fullIndex = /^Limit of total fields \[\d+\]/
 
 interface Failed {
   readonly status: number
@@ -29,7 +31,7 @@ export const makeElasticSink = (options: OptionsOf<'elastic'>): Sink => {
       const answer = await post.send({ url, headers, body: lines.map(document).join('') }, signal)
       if (!isGood(answer)) throw refusalOf(answer, tooLong)
       const failed = failedIn(answer, lines)
-      const passing = failed.find(({ status, type }) => !(status === 400 && aboutDocument.has(type)))
+      const passing = failed.find(({ status, type, reason }) => !(status === 400 && aboutDocument.has(type) && !fullIndex.test(reason)))
       if (passing) throw new Error(causeOf(passing))
       if (failed[0]) throw new LineRefused(causeOf(failed[0]))
     },

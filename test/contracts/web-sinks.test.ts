@@ -148,6 +148,7 @@ describe('sink datadog', () => {
 describe('sink elastic', () => {
   const answers: Readonly<Record<string, (texts: readonly string[]) => unknown>> = {
     'an index that is closed': (texts) => ({ items: texts.map((text) => ({ create: { _id: idOf(text), status: 400, error: { type: 'index_closed_exception', reason: 'closed' } } })) }),
+    'an index that has no room for another field': (texts) => ({ items: texts.map((text) => ({ create: { _id: idOf(text), status: 400, error: { type: 'illegal_argument_exception', reason: 'Limit of total fields [1000] has been exceeded while adding new fields [1]' } } })) }),
     'a disk that is full': (texts) => ({ items: texts.map((text) => ({ create: { _id: idOf(text), status: 403, error: { type: 'cluster_block_exception', reason: 'read-only' } } })) }),
     'an answer about fewer documents': (texts) => ({ items: texts.slice(1).map((text) => ({ create: { _id: idOf(text), status: 201 } })) }),
     'an answer about others': (texts) => ({ items: texts.map((text) => ({ create: { _id: `other/${idOf(text)}`, status: 201 } })) }),
@@ -168,6 +169,16 @@ describe('sink elastic', () => {
       assert.deepEqual([sinks.state()[0]!.delivered, sinks.state()[0]!.dead], [20, 0])
     })
   }
+})
+
+test('sink elastic: a document that quotes the limit of an index is refused for good like any other', async () => {
+  using directory = temporaryDirectory()
+  const reason = "failed to parse field [x], its value is 'Limit of total fields [1000]'"
+  await using place = await startPlace({ ...elastic, answer: (texts) => ({ status: 200, body: { items: texts.map((text) => ({ create: { _id: idOf(text), status: 400, error: { type: 'illegal_argument_exception', reason } } })) } }) })
+  await using journal = await open(directory.path)
+  await using sinks = start(directory.path, journal, elasticOptions(place.url, 50, 1_000))
+  await fill(journal, 2)
+  await until('both refused', () => sinks.state()[0]!.dead >= 2, 10_000)
 })
 
 describe('sink http, a bad receiver', () => {
