@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { drawOf } from '../../src/cli/evidence/sample.ts'
 import { withApprovalKey } from '../../src/config/approval-key.ts'
 import type { Config } from '../../src/config/config.ts'
+import { csvLine } from '../../src/cli/evidence/pack-folder.ts'
 import { configText, makeFolder } from '../config/folder.ts'
 import { fillAll, laws, lawsVersion, otherVersion } from './evidence-log.ts'
 import { makeShell } from './shell.ts'
@@ -74,6 +75,11 @@ describe('evidence', { concurrency: 1 }, () => {
     const bad = lines.find((line) => line.includes('hold_x1')) ?? ''
     assert.ok(bad.includes(`"'=HYPERLINK(""http://x"",""y"")`), bad)
     assert.doesNotMatch(read('population/cases.csv'), /(?:^|,)"[=+@\t-]/m)
+  })
+
+  test('no cell is a formula to a spreadsheet, also behind a new line or in full width', () => {
+    for (const cell of ['=1', '+1', '-1', '@x', '\t=1', '\r=1', '\n=1', '|x', '%x', '\uFF1D1', '\uFF0B1', '\uFF0D1', '\uFF20x']) assert.equal(csvLine([cell]), `"'${cell}"`, JSON.stringify(cell))
+    assert.equal(csvLine([-1, 'a=1', undefined]), '"-1","a=1",""')
   })
 
   test('every exception is found, and nothing else is called one', () => {

@@ -67,5 +67,5 @@ export const openFolder = (path: string): PackFolder => {
 export const csvLine = (cells: readonly (string | number | undefined)[]): string =>
   cells.map((cell) => {
     const text = String(cell ?? '')
-    return `"${(/^[=+\-@\t\r|%]/.test(text) && typeof cell !== 'number' ? `'${text}` : text).replaceAll('"', '""')}"`
+    return `"${(/^[=+\-@\t\r\n|%\uFF1D\uFF0B\uFF0D\uFF20]/.test(text) && typeof cell !== 'number' ? `'${text}` : text).replaceAll('"', '""')}"`
   }).join(',')
