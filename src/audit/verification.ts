@@ -1,9 +1,10 @@
 import { emptyHash, leafHash } from '../lib/leaf-hash.ts'
-import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
+import { claimedCheckpoint, openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { cosignaturesOf, type Cosignature } from './cosignature.ts'
+import { keptOf, type KeptCheckpoint, type KeptOfReplica } from './kept-checkpoint.ts'
 import { parseLine } from './line.ts'
 import { MerkleTree } from './merkle-tree.ts'
-import { BadNote, type NoteVerifier } from './signed-note.ts'
+import { BadNote, splitNote, type NoteVerifier } from './signed-note.ts'
 
 /**
  * changed    a record is not what the one after it, or a signature, says
@@ -92,10 +93,10 @@ export interface Evidence {
   readonly witnesses?: readonly NoteVerifier[]
 }
 
-export type KeptCheckpoint = Checkpoint & { readonly seen?: readonly Cosignature[] }
-
 /** A witness answers within seconds. What it says of older checkpoints is not compared. */
 const mostRoots = 10_000
+/** So many sign one log. Whoever makes up others gains nothing by it. */
+const mostWitnesses = 100
 
 /** One replica's records in the order in which they were kept, checked against each other and against what was signed. */
 export const verifyLog = (replica: string, lines: Iterable<GivenLine>, evidence: Evidence): LogReport => {
@@ -112,6 +113,7 @@ export class LogCheck {
   #waiting: GivenLine | undefined
   readonly #replica: string
   readonly #evidence: Evidence
+  readonly #kept: KeptOfReplica
   #finding: Finding | undefined
   #first: Record | undefined
   #before: Record | undefined
@@ -130,6 +132,8 @@ export class LogCheck {
   #firstBehind: Record | undefined
   /** What was signed of the current start, by its size; the newest. */
   #roots = new Map<number, { readonly root: Buffer; readonly records: number }>()
+  /** The newest size of the current start that stands in the log as seen, by who signed that. */
+  #seenSizes = new Map<string, number>()
   readonly #witnessed = new Map<string, Witnessed>()
   /** How many records there are of each start. */
   readonly #sizes = new Map<number, number>()
@@ -137,6 +141,7 @@ export class LogCheck {
   constructor(replica: string, evidence: Evidence) {
     this.#replica = replica
     this.#evidence = evidence
+    this.#kept = keptOf(replica, evidence.checkpoints)
   }
 
   /** Something is wrong: what follows is not looked at. */
@@ -190,7 +195,7 @@ export class LogCheck {
     if (this.#finding !== undefined) return
     this.#tree.append(Buffer.from(record.hash, 'base64'))
     this.#records++
-    if (record.cosigned === undefined && ++this.#behind === 1) this.#firstBehind = record // what a witness has signed speaks for itself
+    if (!(record.cosigned !== undefined && this.#saysMore(record.cosigned)) && ++this.#behind === 1) this.#firstBehind = record
     this.#sizes.set(record.epoch, record.seq + 1)
     this.#first ??= record
     this.#earlier = this.#before
@@ -201,9 +206,10 @@ export class LogCheck {
   #begin(record: Record): void {
     this.#tree = new MerkleTree()
     this.#roots = new Map()
+    this.#seenSizes = new Map()
     this.#whole = record.seq === 0
     this.#good = 0
-    if (!this.#whole && this.#evidence.checkpoints.some((one) => isOf(one, this.#replica, record.epoch))) return this.#wrong('truncated', this.#id(record.epoch, 0), `the first ${record.seq} records of this start are not here, and a checkpoint from elsewhere is of them`)
+    if (!this.#whole && this.#kept.has(record.epoch)) return this.#wrong('truncated', this.#id(record.epoch, 0), `the first ${record.seq} records of this start are not here, and a checkpoint from elsewhere is of them`)
     if (this.#before === undefined && record.seq === 0 && record.epoch === 1 && record.prev !== emptyHash) this.#wrong('changed', record.id, 'the first record of all has nothing before it, and says otherwise')
   }
 
@@ -264,6 +270,15 @@ export class LogCheck {
     this.#note(seen, checkpoint, record.epoch, here.records)
   }
 
+  /** What a witness has signed of this log speaks for itself, once: only of a later checkpoint than before has it more to say. */
+  #saysMore(cosigned: string): boolean {
+    const { size } = claimedCheckpoint(cosigned)
+    const by = splitNote(cosigned).signatures.map(({ name, bytes }) => `${name} ${bytes.toString('hex', 0, 4)}`).filter((who) => !this.#evidence.keys.some(({ name, id }) => who === `${name} ${id.toString('hex')}`))
+    const news = by.filter((who) => (this.#seenSizes.get(who) ?? -1) < size && (this.#seenSizes.has(who) || this.#seenSizes.size < mostWitnesses))
+    for (const who of news) this.#seenSizes.set(who, size)
+    return news.length > 0
+  }
+
   #note(seen: readonly Cosignature[], { size }: Checkpoint, epoch: number, records: number): void {
     for (const { witness, time } of seen) {
       if ((this.#witnessed.get(witness)?.records ?? 0) <= records) this.#witnessed.set(witness, { witness, upTo: this.#id(epoch, size - 1), records, at: new Date(time * 1_000).toISOString() })
@@ -271,9 +286,11 @@ export class LogCheck {
   }
 
   #compare(record: Record): void {
-    for (const kept of this.#whole ? this.#evidence.checkpoints.filter((one) => one.size === record.seq + 1 && isOf(one, this.#replica, record.epoch)) : []) {
+    const all = this.#whole ? this.#kept.get(record.epoch)?.get(record.seq + 1) : undefined
+    const here = all && this.#tree.root()
+    for (const kept of all ?? []) {
       const { size, root, seen } = kept
-      if (!this.#tree.root().equals(root)) return this.#wrong('forked', this.#id(record.epoch, this.#good), `somewhere from here on these are not the ${size} records that a checkpoint from elsewhere is of`)
+      if (!here?.equals(root)) return this.#wrong('forked', this.#id(record.epoch, this.#good), `somewhere from here on these are not the ${size} records that a checkpoint from elsewhere is of`)
       this.#good = size
       this.#signed = this.#records
       this.#behind = 0
@@ -291,15 +308,12 @@ export class LogCheck {
 
   /** What was kept elsewhere is here as well. */
   #compareEnds(): void {
-    for (const { origin, size } of this.#evidence.checkpoints) {
-      const [replica, epoch] = origin.split('/').slice(-2)
-      const here = this.#sizes.get(Number(epoch)) ?? 0
-      if (replica === this.#replica && here < size) this.#wrong('truncated', this.#id(Number(epoch), here), `there are ${here} records of this start, and a checkpoint from elsewhere is of ${size}`)
+    for (const [epoch, kept] of this.#kept) {
+      const here = this.#sizes.get(epoch) ?? 0
+      const size = [...kept.keys()].reduce((one, other) => Math.max(one, other), 0)
+      if (here < size) this.#wrong('truncated', this.#id(epoch, here), `there are ${here} records of this start, and a checkpoint from elsewhere is of ${size}`)
     }
   }
 }
 
 const isOf = ({ origin }: Checkpoint, replica: string, epoch: number): boolean => origin.endsWith(`/${replica}/${epoch}`)
-
-/** Logs that checkpoints from elsewhere speak of and that are not here at all. */
-export const missingLogs = (replicas: ReadonlySet<string>, checkpoints: readonly Checkpoint[]): readonly string[] => [...new Set(checkpoints.flatMap(({ origin, size }) => (size > 0 ? [origin.split('/').at(-2) ?? ''] : [])))].filter((replica) => !replicas.has(replica))

@@ -6,14 +6,15 @@ import { checkProof, proofText } from '../audit/proof.ts'
 import { longestOcsfLine, recordLineOf } from '../audit/ocsf/line.ts'
 import { linesOf, listSegments, type RawLine } from '../audit/segment.ts'
 import { BadNote, type NoteVerifier } from '../audit/signed-note.ts'
-import { missingLogs, verifyLog, type GivenLine, type LogReport } from '../audit/verification.ts'
+import { missingLogs, splitAmong } from '../audit/kept-checkpoint.ts'
+import { verifyLog, type GivenLine, type LogReport } from '../audit/verification.ts'
 import { logSigners, receiptSigners } from '../config/deployment-keys.ts'
 import { defined } from '../lib/defined.ts'
 import { leafHash } from '../lib/leaf-hash.ts'
 import { terminalText } from '../lib/terminal-text.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import type { ConfigIo } from './config.ts'
-import { findingCodes, logMissing, nothingSigned } from './finding-codes.ts'
+import { findingCodes, logMissing, nothingCompared, nothingSigned } from './finding-codes.ts'
 import { exit, Failure } from './io.ts'
 import { outputOption, toJson } from './rendering.ts'
 import { rootLogsOf } from './root-log.ts'
@@ -72,7 +73,9 @@ const checkpointsOf = (files: readonly string[] | undefined, keys: readonly Note
     const text = readText(file, io)
     try {
       // One after the other, as `audit checkpoint` prints them.
-      return text.split(/(?<=\n\u2014 [^\n]+\n)(?!\u2014)/).filter((note) => note.trim() !== '').map((note) => openCheckpoint(note, keys))
+      const notes = text.split(/(?<=\n\u2014 [^\n]+\n)(?!\u2014)/).filter((note) => note.trim() !== '')
+      if (notes.length === 0) throw new Failure(`${file}: there is no checkpoint in it, so nothing can be compared with it`, nothingCompared)
+      return notes.map((note) => openCheckpoint(note, keys))
     } catch (error) {
       if (error instanceof BadNote) throw new Failure(`${file}: ${error.message}`, findingCodes.forged)
       throw error
@@ -98,6 +101,8 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   const witnesses = values['witness-keys'] === undefined ? undefined : verifiersOf('witness-keys', values['witness-keys'], io)
   if (values['root-log'] !== undefined && witnesses === undefined) throw new Failure('--root-log wants --witness-keys: keys come from whoever checks, never from what is checked', exit.usage)
   const checkpoints = [...checkpointsOf(values.checkpoint, keys, io), ...rootLogsOf(values['root-log'], keys, witnesses ?? [], io)]
+  const split = splitAmong(checkpoints)
+  if (split !== undefined) throw new Failure(`there were two logs ${terminalText(split.origin)}: two checkpoints of ${split.size} records from elsewhere are signed, and are not of the same`, findingCodes.forked)
   const logs = positionals.length > 0 ? exportedLogs(positionals, io) : new Map((await journalOf(values, io)).map((wal) => [replicaOf(wal), walLines(wal)]))
   const evidence = { keys, checkpoints, ...defined({ witnesses }) }
   const reports = [...logs].map(([replica, given]): CopyReport => {
@@ -114,7 +119,9 @@ const verify = async (args: readonly string[], io: ConfigIo): Promise<number> =>
   const finding = reports.find((report) => report.finding !== undefined)?.finding
   if (finding !== undefined) return findingCodes[finding.kind]
   if (missing.length > 0) return logMissing
-  return reports.some(({ records, signed }) => records > 0 && signed === 0) ? nothingSigned : exit.ok
+  if (reports.some(({ records, signed }) => records > 0 && signed === 0)) return nothingSigned
+  if (witnesses !== undefined && reports.every(({ witnessed }) => (witnessed ?? []).length === 0)) throw new Failure('no witness that was named has seen any of these logs: nothing could be compared', nothingCompared)
+  return exit.ok
 }
 
 /** Of a copy: how many of its lines were there before. */
@@ -203,7 +210,7 @@ export const auditEvidenceCommands: readonly Command[] = [
     summary: 'Check that the audit log is what was written',
     usage: '[FILE...] [--directory DIR] [--key KEY|FILE] [--checkpoint FILE] [--witness-keys KEY|FILE] [--root-log FILE] [--allow-repeats]',
     details:
-      'Without FILE the journal itself is checked, with FILE what left by a sink or `audit export`, as lines of the log or of OCSF. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nSinks deliver at least once, so a copy may have records twice. With --allow-repeats a line that was there before, byte for byte, counts once; another line under the same id is found as before (10, 14).\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed.',
+      'Without FILE the journal itself is checked, with FILE what left by a sink or `audit export`, as lines of the log or of OCSF. Whose signatures count is said by --key, or else by the configuration: never by what is checked.\nSinks deliver at least once, so a copy may have records twice. With --allow-repeats a line that was there before, byte for byte, counts once; another line under the same id is found as before (10, 14).\nExit codes: 0 all is well up to the last signature, 10 changed, 11 missing, 12 moved, 13 repeated, 14 inserted, 15 unreadable, 16 forked, 17 truncated, 18 forged, 19 a log is missing, 20 nothing is signed, 22 witnesses or checkpoints were given and nothing could be compared with them.',
     options: verifyOptions,
     examples: ['countersign audit verify', 'countersign audit verify --directory copy/ --key auditor.keys --checkpoint last-week.txt', 'countersign audit verify --allow-repeats siem-export.ndjson --key auditor.keys', 'countersign audit verify --witness-keys witness.keys --root-log logs.txt', 'countersign audit verify --proof vote.tlog-proof vote.json --key auditor.keys'],
     run: verify,

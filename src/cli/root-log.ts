@@ -2,31 +2,30 @@ import { openCheckpoint } from '../audit/checkpoint.ts'
 import { cosignaturesOf } from '../audit/cosignature.ts'
 import { parseLine } from '../audit/line.ts'
 import { BadNote, type NoteVerifier } from '../audit/signed-note.ts'
-import { verifyLog, type KeptCheckpoint } from '../audit/verification.ts'
+import type { KeptCheckpoint } from '../audit/kept-checkpoint.ts'
+import { verifyLog } from '../audit/verification.ts'
 import type { ConfigIo } from './config.ts'
-import { findingCodes, nothingSigned } from './finding-codes.ts'
+import { findingCodes, nothingCompared, nothingSigned } from './finding-codes.ts'
 import { Failure } from './io.ts'
 import { readText } from './verification-places.ts'
 
-/** The newest checkpoint of each log that a witness has kept: what it answers at /logs, or its root log. */
-export const rootLogsOf = (files: readonly string[] | undefined, keys: readonly NoteVerifier[], witnesses: readonly NoteVerifier[], io: ConfigIo): readonly KeptCheckpoint[] => {
-  const newest = new Map<string, KeptCheckpoint>()
-  for (const file of files ?? []) {
-    for (const note of notesOf(file, witnesses, io)) {
-      // It may keep those of others as well.
-      if (!keys.some(({ name }) => note.startsWith(`${name}/`))) continue
-      try {
+/** Every checkpoint that witnesses have kept of these logs: what they answer at /logs, or their root logs. None stands for another: of two logs of one name, each witness may have seen its own. */
+export const rootLogsOf = (files: readonly string[] | undefined, keys: readonly NoteVerifier[], witnesses: readonly NoteVerifier[], io: ConfigIo): readonly KeptCheckpoint[] =>
+  (files ?? []).flatMap((file) => {
+    // It may keep those of others as well.
+    const notes = notesOf(file, witnesses, io).filter((note) => keys.some(({ name }) => note.startsWith(`${name}/`)))
+    if (notes.length === 0) throw new Failure(`${file}: no checkpoint in it is of a log whose key was given, so nothing can be compared with it`, nothingCompared)
+    try {
+      return notes.map((note) => {
         const checkpoint = { ...openCheckpoint(note, keys), seen: cosignaturesOf(note, witnesses) }
         if (checkpoint.seen.length === 0) throw new BadNote(`no witness that was named has signed the checkpoint of ${checkpoint.origin}`)
-        if ((newest.get(checkpoint.origin)?.size ?? -1) < checkpoint.size) newest.set(checkpoint.origin, checkpoint)
-      } catch (error) {
-        if (error instanceof BadNote) throw new Failure(`${file}: ${error.message}`, findingCodes.forged)
-        throw error
-      }
+        return checkpoint
+      })
+    } catch (error) {
+      if (error instanceof BadNote) throw new Failure(`${file}: ${error.message}`, findingCodes.forged)
+      throw error
     }
-  }
-  return [...newest.values()]
-}
+  })
 
 const notesOf = (file: string, witnesses: readonly NoteVerifier[], io: ConfigIo): readonly string[] => {
   const text = readText(file, io)

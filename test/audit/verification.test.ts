@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { openCheckpoint, type Checkpoint } from '../../src/audit/checkpoint.ts'
+import { cosign } from '../../src/audit/cosignature.ts'
 import { openJournal } from '../../src/audit/file-journal.ts'
 import { checkProof, proofText } from '../../src/audit/proof.ts'
 import { linesOf, listSegments } from '../../src/audit/segment.ts'
-import { BadNote, noteSigner, type NoteSigner } from '../../src/audit/signed-note.ts'
-import { missingLogs, verifyLog } from '../../src/audit/verification.ts'
+import { BadNote, noteSigner, splitNote, witnessSigner, type NoteSigner } from '../../src/audit/signed-note.ts'
+import { missingLogs } from '../../src/audit/kept-checkpoint.ts'
+import { verifyLog } from '../../src/audit/verification.ts'
 import { leafHash } from '../../src/lib/leaf-hash.ts'
 import { until } from '../support/until.ts'
 import { finished, options, readAll, started, temporaryDirectory } from './audit-samples.ts'
@@ -109,6 +111,23 @@ test('a checkpoint that was kept elsewhere finds an end that is missing, and a s
   assert.equal(found([], [kept]), 'truncated r1/1/0')
   assert.equal(found([...lines.slice(0, 80), ...rechained(lines.map((line, at) => (at >= 80 ? line.replace('"ms":2.5', '"ms":9') : line))).slice(80, 100)], [kept]), 'forked r1/1/0')
   assert.deepEqual([missingLogs(new Set(['r1']), [kept]), missingLogs(new Set(['r2']), [kept])], [[], ['r1']])
+})
+
+test('what a witness has signed speaks for itself once, and copies of it are counted like any other record', async () => {
+  const lines = await journalOf(1, 10)
+  const [one, other] = ['one.example', 'other.example'].map((name) => witnessSigner(name, generateKeyPairSync('ed25519').privateKey)) as [NoteSigner, NoteSigner]
+  const { signed } = JSON.parse(lines[10]!) as { signed: string }
+  const by = (witness: NoteSigner): string => `${signed}${cosign(splitNote(signed).text, witness, 1_700_000_000)}`
+  const withNotes = (...notes: readonly string[]): string[] =>
+    rechained([...lines, ...notes.map((note, at) => JSON.stringify({ v: 1, id: `r1/1/${11 + at}`, seq: 11 + at, prev: leafHash('-'), time: new Date().toISOString(), type: 'cosigned', signed: note }).replaceAll('\u2014', '\\u2014'))])
+  const behind = (...notes: readonly string[]) => [[one], undefined].map((witnesses) => {
+    const report = verifyLog('r1', withNotes(...notes).map((text) => ({ text, whole: true })), { keys: [signer], checkpoints: [], ...(witnesses ? { witnesses } : {}) })
+    assert.equal(report.finding, undefined)
+    return report.behind
+  })
+  assert.deepEqual(behind(by(one), by(other)), [0, 0], 'each witness by itself')
+  assert.deepEqual(behind(by(one), by(one), by(other), by(one)), [2, 2])
+  assert.deepEqual(behind(signed), [1, 1], 'nobody but the log itself')
 })
 
 test('a start that is missing, and one that went on without signatures', async () => {

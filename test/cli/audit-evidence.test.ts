@@ -3,8 +3,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { signCheckpoint } from '../../src/audit/checkpoint.ts'
+import { cosign } from '../../src/audit/cosignature.ts'
 import { openJournal } from '../../src/audit/file-journal.ts'
-import { noteSigner } from '../../src/audit/signed-note.ts'
+import { noteSigner, splitNote, witnessSigner, type NoteSigner } from '../../src/audit/signed-note.ts'
 import { withApprovalKey } from '../../src/config/approval-key.ts'
 import { logSigner, receiptSigners } from '../../src/config/deployment-keys.ts'
 import { finished, options, started, temporaryDirectory } from '../audit/audit-samples.ts'
@@ -68,6 +70,62 @@ describe('evidence', () => {
     assert.deepEqual([missing.code, /NOT OK {2}r1: a checkpoint from elsewhere is of this log/.test(missing.out), /ok {6}r2: 10 records/.test(missing.out)], [19, true, true])
     writeFileSync(file, kept.out.replace('\n20\n', '\n21\n'))
     assert.equal((await verify('-d', directory.path, '--checkpoint', file)).code, 18)
+  })
+
+  test('what one witness saw does not stand for what another one saw: two logs of one name are found by any pair of checkpoints', async () => {
+    await using shell = await makeShell()
+    const [w1, w2] = ['w1.example', 'w2.example'].map((name) => witnessSigner(name, generateKeyPairSync('ed25519').privateKey)) as [NoteSigner, NoteSigner]
+    const kept = async (tries: number) => {
+      const directory = temporaryDirectory()
+      await fill(directory.path, tries)
+      return { directory, note: (await shell.run(['audit', 'checkpoint', '-d', directory.path])).out }
+    }
+    const [short, long, third] = [await kept(3), await kept(6), await kept(6)]
+    using _short = short.directory
+    using here = long.directory
+    using _third = third.directory
+    const seen = (note: string, by: NoteSigner): string => `${note}${cosign(splitNote(note).text, by, 1_700_000_000)}`
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(shell.home, name), text)
+      return join(shell.home, name)
+    }
+    const keys = file('witness.keys', `${w1.verifier}\n${w2.verifier}\n`)
+    const verify = (...files: readonly string[]) => shell.run(['audit', 'verify', '-d', here.path, '-k', signer.verifier, '--witness-keys', keys, ...files.flatMap((name) => ['--root-log', name])])
+    const [a, b, c] = [file('a.txt', seen(short.note, w1)), file('b.txt', seen(long.note, w2)), file('c.txt', seen(third.note, w2))]
+    assert.equal((await verify(b)).code, 0)
+    for (const files of [[a], [a, b], [b, a], [file('both.txt', seen(short.note, w1) + seen(long.note, w2))]]) {
+      const { code, out } = await verify(...files)
+      assert.deepEqual([code, /NOT OK {2}r1: forked at r1\/1\/0/.test(out)], [16, true], files.join(' '))
+    }
+    for (const files of [[b, c], [c, b], [file('same.txt', seen(long.note, w1) + seen(third.note, w1))]]) {
+      const { code, out, err } = await verify(...files)
+      assert.deepEqual([code, out, /there were two logs prod\/r1\/1: two checkpoints of 12 records/.test(err)], [16, '', true], files.join(' '))
+    }
+    const twice = await verify(b, file('b1.txt', seen(long.note, w1)))
+    assert.deepEqual([twice.code, twice.out.match(/witnessed up to r1\/1\/11 by w\d/g)?.length], [0, 2], 'the same of two is said of both')
+  })
+
+  test('it does not say that all is well of evidence with which nothing could be compared', async () => {
+    using directory = temporaryDirectory()
+    await using shell = await makeShell()
+    await fill(directory.path, 3)
+    const witness = witnessSigner('w.example', generateKeyPairSync('ed25519').privateKey)
+    const other = noteSigner('other', generateKeyPairSync('ed25519').privateKey)
+    const foreign = signCheckpoint({ origin: 'other/r1/1', size: 6, root: Buffer.alloc(32) }, other)
+    const [empty, others] = [join(shell.home, 'empty.txt'), join(shell.home, 'others.txt')]
+    writeFileSync(empty, '')
+    writeFileSync(others, `${foreign}${cosign(splitNote(foreign).text, witness, 1_700_000_000)}`)
+    const wanted: readonly (readonly [readonly string[], RegExp])[] = [
+      [['--root-log', empty], /empty\.txt: no checkpoint in it is of a log whose key was given/],
+      [['--root-log', others], /others\.txt: no checkpoint in it is of a log whose key was given/],
+      [['--checkpoint', empty], /empty\.txt: there is no checkpoint in it/],
+      [[], /no witness that was named has seen any of these logs/],
+    ]
+    for (const [more, says] of wanted) {
+      const { code, err } = await shell.run(['audit', 'verify', '-d', directory.path, '-k', signer.verifier, '--witness-keys', witness.verifier, ...more])
+      assert.equal(code, 22, more.join(' '))
+      assert.match(err, says)
+    }
   })
 
   test('an export is checked like the journal, several replicas in one file as they came', async () => {
