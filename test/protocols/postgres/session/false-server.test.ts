@@ -42,6 +42,12 @@ describe('a session whose server is slow, silent or false', { concurrency: 1 }, 
   const heardBy = ({ sent }: Relayed): number => sent.reduce((sum, { length }) => sum + length, 0)
   const executed = (): number => world.records().filter(({ type, outcome }) => type === 'finished' && (outcome as { result: string }).result === 'executed').length
 
+  /** Ends are on record a moment later than their clients know. */
+  const recorded = (): Promise<true> => until('every end to be on record', () => {
+    const count = (wanted: string): number => world.records().filter(({ type }) => type === wanted).length
+    return count('started') === count('finished')
+  })
+
   const unexpected: Readonly<Record<string, Buffer>> = {
     ReadyForQuery: says('Z', 'I'),
     CommandComplete: says('C', 'DELETE 1\0'),
@@ -84,6 +90,7 @@ describe('a session whose server is slow, silent or false', { concurrency: 1 }, 
   for (const [name, bytes] of Object.entries(answers)) {
     test(`${name} for a SELECT ends it, and nothing is executed`, async () => {
       await using client = await connect()
+      await recorded()
       const before = executed()
       client.server.silence()
       client.send(query('select 7'), query("insert into log values ('x')"))
