@@ -23,8 +23,8 @@ interface Described {
   readonly format: string
   /** A host, a file, or nothing for standard output. */
   readonly place: string
-  /** Of `--check`; absent where only sending would tell. */
-  readonly finding?: { readonly ok: boolean; readonly text: string }
+  /** Of `--check`. Without `ok` it was not asked. */
+  readonly finding?: { readonly ok?: boolean; readonly text: string }
 }
 
 const placeOf = (sink: SinkOptions): string => {
@@ -49,13 +49,13 @@ const checkWithinMs = 20_000
 const findingOf = async (sink: SinkOptions): Promise<Described['finding']> => {
   try {
     const text = await checkSink(sink, AbortSignal.timeout(checkWithinMs))
-    return text === undefined ? undefined : { ok: true, text }
+    return text === undefined ? { text: 'not asked: only sending would tell' } : { ok: true, text }
   } catch (error) {
     return { ok: false, text: freeText(causeText(error) ?? 'unknown') }
   }
 }
 
-const textOf = ({ name, kind, format, place, finding }: Described): string => `${[name, kind, format, place].map(visible).join('  ')}\n${finding === undefined ? '' : `  ${finding.ok ? 'ok  ' : 'FAIL'} ${visible(finding.text)}\n`}`
+const textOf = ({ name, kind, format, place, finding }: Described): string => `${[name, kind, format, place].map(visible).join('  ')}\n${finding === undefined ? '' : `  ${finding.ok === undefined ? '-   ' : finding.ok ? 'ok  ' : 'FAIL'} ${visible(finding.text)}\n`}`
 
 const showSinks = async (args: readonly string[], io: ConfigIo): Promise<number> => {
   const { values } = parseOptions(args, options)

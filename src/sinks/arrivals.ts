@@ -70,7 +70,9 @@ export const makeArrivals = (): Arrivals => {
     },
     hurry,
     reached: (id) => {
-      through = placeOf(id) ?? through
+      const place = placeOf(id)
+      if (place === undefined || isUpTo(place, through)) return
+      through = place
       for (const waiter of waiters) if (isUpTo(waiter, through)) waiter.settle()
     },
     refused: (id) => {

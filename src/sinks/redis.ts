@@ -18,12 +18,14 @@ export const makeRedisSink = (options: OptionsOf<'redis'>): Sink => {
     retryStrategy: () => null, // the tail decides when to try again
     connectionName: 'countersign-audit',
   })
-  redis.on('error', () => {}) // every command's own rejection tells the tail
+  let cause: Error | undefined
+  redis.on('error', (error: Error) => { cause = error }) // every command's own rejection tells the tail
 
   const connected = async (): Promise<void> => {
     if (redis.status === 'ready') return
     if (redis.status !== 'wait' && redis.status !== 'end') redis.disconnect()
-    await redis.connect()
+    cause = undefined
+    await redis.connect().catch((error: unknown) => { throw cause ?? error }) // its own says that it failed, and not why
   }
 
   return {

@@ -54,6 +54,8 @@ describe('receipts', () => {
     assert.deepEqual(predicate.times, { requested: '2026-11-21T18:00:00.000Z', held: '2026-11-21T18:00:01.000Z', released: '2026-11-21T18:00:03.000Z', started: '2026-11-21T18:00:04.000Z', ended: '2026-11-21T18:00:05.000Z' })
     assert.deepEqual(predicate.effect, { permitted: 'once', observed: 'executed', starts: 1, agrees: true, status: '200', rows: 1, bytes: 10 })
     assert.deepEqual(checks.map(({ name }) => name), ['signature', 'action', 'votes', 'order', 'decision', 'effect'])
+    const order = (events: readonly AuditEvent[]): string | undefined => check(receiptOfStory(events).text).checks.find(({ name }) => name === 'order')?.text
+    assert.deepEqual([order(story), order(story.slice(0, 2)), order(story.slice(0, 1))], ['asked, held, decided, released, started, ended in this order', 'asked, held in this order', 'asked'])
     assert.equal(text.includes('session-1') || Buffer.from(JSON.parse(text).payload, 'base64').includes('session-1'), false, 'no session, no address')
   })
 

@@ -56,12 +56,13 @@ test('sinks --check asks the places that can be asked, sends nothing, and shows 
     assert.deepEqual(asked, [])
     const checked = await run('--check', '--json')
     assert.equal(checked.code, 1)
-    const findings = (JSON.parse(checked.out) as { name: string; finding?: { ok: boolean; text: string } }[]).map(({ name, finding }) => [name, finding === undefined ? '' : `${finding.ok ? 'ok' : 'FAIL'} ${finding.text}`])
+    const findings = (JSON.parse(checked.out) as { name: string; finding?: { ok?: boolean; text: string } }[]).map(({ name, finding }) => [name, finding === undefined ? '' : `${finding.ok === undefined ? '-' : finding.ok ? 'ok' : 'FAIL'} ${finding.text}`])
     const { strange, gone, ...others } = Object.fromEntries(findings) as Record<string, string>
     assert.match(String(strange), /^FAIL .*certificate/)
     assert.match(String(gone), /^FAIL .*ECONNREFUSED/)
+    const notAsked = '- not asked: only sending would tell'
     assert.deepEqual(others, {
-      copy: '', post: '', there: 'ok here is there', fresh: 'ok there is no fresh yet; the first record makes it, where that is allowed', good: 'ok the token is good', wrong: 'FAIL HTTP 403: Invalid token',
+      copy: notAsked, post: notAsked, there: 'ok here is there', fresh: 'ok there is no fresh yet; the first record makes it, where that is allowed', good: 'ok the token is good', wrong: 'FAIL HTTP 403: Invalid token',
       logs: 'ok it takes logs', lines: 'ok the connection stands', stream: 'ok audit.log is there, and we may write', feed: 'ok it answers',
     })
     assert.doesNotMatch(shown.out + checked.out + (await run('--check')).out, /CANARY/)

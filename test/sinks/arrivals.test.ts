@@ -99,6 +99,17 @@ describe('who waits until a record has arrived', () => {
     await arrivals.of(id(2_009), signal)
   })
 
+  test('what has arrived stays so, whatever is said later', async () => {
+    const arrivals = makeArrivals()
+    const { signal } = new AbortController()
+    arrivals.reached('r1/2/7')
+    arrivals.reached('r1/2/3')
+    arrivals.reached('r1/1/900')
+    arrivals.reached('nothing')
+    await arrivals.of('r1/2/7', signal)
+    assert.equal(arrivals.waiting(), 0)
+  })
+
   test('does not wait for a place that has taken nothing for long', async () => {
     using directory = temporaryDirectory()
     await using place = await receive(directory.path, '500')

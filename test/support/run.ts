@@ -18,6 +18,7 @@ const needed: readonly SystemPackage[] = [
   { command: 'chromium', package: 'chromium', why: 'the console is tested in a real browser' },
   { command: 'rsyslogd', package: 'rsyslog', why: 'the syslog sink is tested against a real one' },
   { command: 'the TLS driver of rsyslogd', package: 'rsyslog-openssl', why: 'the syslog sink speaks TLS only', isThere: () => globSync('/usr/lib/*/rsyslog/lmnsd_ossl.so').length > 0 },
+  { command: 'python3', package: 'python3', why: 'canonical JSON is compared with a second implementation, in Python' },
   { command: 'psql', package: 'postgresql-client', why: 'the tests of the PostgreSQL proxy run psql through it' },
 ]
 

@@ -58,9 +58,10 @@ const votesCheck = ({ digest, predicate: { approvers, requester } }: Receipt): C
 }
 
 const orderCheck = ({ requested, held, released, started, ended }: ReceiptPredicate['times'], votes: readonly string[]): Check => {
-  const steps = [requested, held, ...votes.toSorted().slice(0, 1), released, started, ended].filter((one) => one !== undefined).map((one) => Date.parse(one))
-  const back = steps.findIndex((at, index) => index > 0 && at < (steps[index - 1] ?? 0) - clockGapMs)
-  return back === -1 ? ok('order', 'asked, decided, released, started and ended in this order') : wrong('order', 'what came later has an earlier time')
+  const [firstVote] = votes.toSorted()
+  const steps = Object.entries({ asked: requested, held, decided: firstVote, released, started, ended }).flatMap(([name, at]) => (at === undefined ? [] : [{ name, at: Date.parse(at) }]))
+  const back = steps.findIndex(({ at }, index) => index > 0 && at < (steps[index - 1]?.at ?? 0) - clockGapMs)
+  return back === -1 ? ok('order', `${steps.map(({ name }) => name).join(', ')}${steps.length > 1 ? ' in this order' : ''}`) : wrong('order', 'what came later has an earlier time')
 }
 
 const resultCheck = ({ decision: { result, rules, verdict }, approvers, case: { hold } }: ReceiptPredicate): Check => {

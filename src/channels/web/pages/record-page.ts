@@ -67,7 +67,7 @@ const step = (one: FoundRecord, isThis: boolean): Html => {
 const proofCard = ({ record: { id }, proof }: RecordPage): Html => html`<section class="card proof" id="proof"><h2>Proof</h2>
 ${proof === undefined ? html`<p>Is this record one of those that were signed, and unchanged?</p>` : verdict(proof)}
 <form method="get" action="/audit/${id}/verify"><button>${proof === undefined ? 'Verify' : 'Verify again'}</button></form>
-<p class="hint">By yourself, with the keys and nothing of this server:</p><pre class="cli" tabindex="0">countersign audit prove ${id}</pre></section>`
+<p class="hint">On the machine that has the log, without asking this server:</p><pre class="cli" tabindex="0">countersign audit prove ${id}</pre></section>`
 
 const verdict = (proof: ProofReport): Html => {
   if (proof.verdict === 'proved') return html`<p class="proved" role="status"><span aria-hidden="true">✓</span> <b>It is what was signed.</b> It is one of the ${proof.size.toLocaleString('en-US')} records of <code>${said(proof.origin)}</code> that this deployment has signed.</p><details><summary>The proof</summary><pre class="pattern" tabindex="0" aria-label="The proof">${visible(proof.proof)}</pre></details>`
