@@ -150,7 +150,7 @@ export const openJournal = async (options: JournalOptions, { now, disk = realDis
       prev = hashLeaf(leaf)
       sinceSpace += leaf.length
       if (signer !== undefined) {
-        tree.append(Buffer.from(prev, 'base64'))
+        tree.append(prev)
         if (event.type !== 'checkpoint' && event.type !== 'cosigned') due ??= setTimeout(sign, checkpointMs).unref()
       }
       return made.add(seq++, leaf, durability)

@@ -45,7 +45,7 @@ export class SignedPartCheck {
     if (head === undefined || text.length > longestEntry || /[^\x20-\x7e]/.test(text)) throw new DamagedLog('unreadable', `${at} is no record`)
     if (head.id !== at) throw new DamagedLog(head.seq > this.#tree.size ? 'missing' : 'moved', `${at} is not here: ${head.id} stands in its place`)
     if (head.type === 'checkpoint' || head.type === 'cosigned') this.#takeNote(at, head.type, String(parseLine(text)?.['signed']))
-    this.#tree.append(Buffer.from(leafHash(text), 'base64'))
+    this.#tree.append(leafHash(text))
   }
 
   #takeNote(at: string, type: 'checkpoint' | 'cosigned', note: string): void {

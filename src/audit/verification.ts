@@ -193,7 +193,7 @@ export class LogCheck {
     if (this.#finding === undefined && record.signed !== undefined) this.#checkSignature(record, record.signed)
     if (this.#finding === undefined && record.cosigned !== undefined) this.#checkCosignature(record, record.cosigned)
     if (this.#finding !== undefined) return
-    this.#tree.append(Buffer.from(record.hash, 'base64'))
+    this.#tree.append(record.hash)
     this.#records++
     if (!(record.cosigned !== undefined && this.#saysMore(record.cosigned)) && ++this.#behind === 1) this.#firstBehind = record
     this.#sizes.set(record.epoch, record.seq + 1)

@@ -12,7 +12,7 @@ const filesOf = (entries: Iterable<string>): Map<string, Buffer> => new Map(Arra
 const readerOf = (files: ReadonlyMap<string, Buffer>, size: number): TileReader => new TileReader((path) => files.get(path), size)
 const treeOf = (entries: readonly string[]): Buffer => {
   const tree = new MerkleTree()
-  for (const entry of entries) tree.append(Buffer.from(leafHash(entry), 'base64'))
+  for (const entry of entries) tree.append(leafHash(entry))
   return tree.root()
 }
 
