@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { appendFileSync, chownSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { openJournal } from '../../src/audit/file-journal.ts'
@@ -23,6 +23,13 @@ type Data = Record<string, unknown>
 
 const walOf = (directory: string): string => `${directory}/r1/wal`
 const everyRecord = (directory: string): Data[] => listSegments(walOf(directory)).flatMap(({ name }) => [...linesOf(`${walOf(directory)}/${name}`)].filter(({ whole }) => whole).map(({ text }) => JSON.parse(text) as Data))
+
+/** How far back each thread of this process stands, as Linux counts it. */
+const nices = (): ReadonlyMap<string, number> =>
+  new Map(readdirSync('/proc/self/task').map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+    return [thread, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])]
+  }))
 
 const indexed = (directory: string): AuditIndex => {
   const index = openAuditIndex(`${directory}/search.db`, directory)
@@ -334,6 +341,16 @@ describe('the index in its own thread', () => {
     await assert.rejects(search.search(asked({}, { text: '---' }), { limit: 5 }), { code: 'malformed' })
     await search[Symbol.asyncDispose]()
     await assert.rejects(search.state(), { code: 'store-unavailable' })
+  })
+
+  test('gives way to the threads that serve actions', { skip: !existsSync('/proc/self/task') }, async () => {
+    using place = temporaryDirectory()
+    const before = nices()
+    await using search = openAuditSearch(place.path, assert.fail)
+    await search.state()
+    const began = [...nices()].filter(([thread]) => !before.has(thread))
+    assert.deepEqual(began.filter(([, nice]) => nice > 0).map(([, nice]) => nice), [10])
+    for (const [thread, nice] of before) assert.equal(nices().get(thread) ?? nice, nice)
   })
 
   test('a place that it cannot write to costs nothing but the answers', async () => {

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { giveWay } from '../../give-way.ts'
 import { failureOf, type Answered, type Asked } from '../../search-thread.ts'
 import { openAuditIndex, type AuditIndex } from './audit-index.ts'
 
@@ -24,6 +25,7 @@ const answer = (index: AuditIndex, { n, what, args }: Asked): Answered => {
   }
 }
 
+giveWay()
 const { path, directory } = workerData as WorkerOptions
 const index = openAuditIndex(path, directory)
 let next: NodeJS.Timeout | undefined

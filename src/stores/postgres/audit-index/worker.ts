@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
+import { giveWay } from '../../give-way.ts'
 import { failureOf, type Answered, type Asked } from '../../search-thread.ts'
 import { openPostgresIndex, type PostgresIndexOptions } from './audit-index.ts'
 
@@ -10,6 +11,7 @@ const stepMs = 1_000
 const idleMs = 500
 const longestWaitMs = 30_000
 
+giveWay()
 const index = openPostgresIndex(workerData as PostgresIndexOptions)
 const stop = new AbortController()
 
