@@ -33,7 +33,7 @@ export const whoIs = async (options: IdentityOptions, token: string, write: Writ
 
 const explain = async (options: IdentityOptions, token: string, { audience, ...parts }: Asked): Promise<Explanation> => {
   await using identity = makeIdentity(options, { ...parts, events: () => {} })
-  return identity.verifyExplained(token, audience)
+  return await identity.verifyExplained(token, audience) // before identity ends
 }
 
 const describe = (caller: Caller): string =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { testToken, whoIs } from '../../src/cli/identity.ts'
-import { inline, issuerOptions, makeKey, sign, start } from './world.ts'
+import { inline, issuerOptions, json, makeKey, sign, start, startServer } from './world.ts'
 
 const key = await makeKey('a1')
 const options = { issuers: [issuerOptions(inline(key), { required: { team: { equals: ['blue'] } } })], agents: [], cache: { entries: 10, maxAgeMs: 60_000 }, maxTokenBytes: 16_384 }
@@ -27,6 +27,13 @@ test('a bad one ends where it failed, with what was found and what was expected'
   assert.ok(!wrong.text.includes('\u001b'))
   const audience = await print(testToken, await sign(key, { team: 'blue' }), 'other')
   assert.match(audience.text, /✓ signature[^]*✗ audience/)
+})
+
+test('keys that have to be fetched are waited for', async () => {
+  await using server = await startServer(json({ keys: [key.jwk] }))
+  const issuers = [issuerOptions({ from: 'uri', url: server.url })]
+  assert.ok(await testToken({ ...options, issuers }, await sign(key), () => {}))
+  assert.equal(server.hits.length, 1)
 })
 
 test('the explanation and the proxy never disagree', async () => {
