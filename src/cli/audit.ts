@@ -121,7 +121,7 @@ export const auditCommands: readonly Command[] = [
     summary: 'Print the last records of the audit journal',
     usage: '[-f] [-n COUNT] [--directory DIR]',
     options: tailOptions,
-    examples: ['countersign audit tail -f --directory /var/lib/countersign/audit', 'countersign audit tail -n 1000 -o json'],
+    examples: ['countersign audit tail -f --directory /var/lib/countersign/journal', 'countersign audit tail -n 1000 -o json'],
     run: tail,
   },
   {

@@ -75,7 +75,7 @@ const grantText = (grant: ShownGrant): string =>
     row('Until', `${grant.until}${grant.state === 'open' ? ` (${timeLeft(grant.until)} left)` : ''}`),
     row('Given by', `${grant.givenBy.map(nameOf).join(', ')}, with ${grant.code} (${grant.hold})`),
     grant.ended === undefined ? '' : row('Ended', `${grant.ended.at}, ${grant.ended.why}${grant.ended.by === undefined ? '' : ` by ${nameOf(grant.ended.by)}`}`),
-    ...grant.uses.map(({ at, digest, rows, result, status }) => row('Use', [at, result ?? 'no end known', status, rows === undefined ? undefined : `${rows} rows`, digest].filter(Boolean).join('  '))),
+    ...grant.uses.map(({ at, digest, rows, result, status }) => row('Use', [at, result ?? 'no end known', status, rows === undefined ? undefined : `${rows} ${rows === 1 ? 'row' : 'rows'}`, digest].filter(Boolean).join('  '))),
     `\nEverything like this, and nothing else:\n${quotedText(grant.pattern)}`,
   ].join('')
 

@@ -75,7 +75,7 @@ const planText = (parts: NonNullable<HoldDetail['action']['parts']>): string =>
   `\nWhat will run, in this order, one by one, all of it or nothing:\n${parts.map(({ verbs, resources, impact, text }, at) => {
     const tables = resources.filter(({ kind }) => kind === 'table').map(({ access, name }) => `${access === 'write' ? 'writes' : 'reads'} ${terminalText(name)}`)
     const rows = impact === undefined ? '' : rowsCell(impact)
-    return `${at + 1}. ${[verbs.map(terminalText).join(', '), some(tables, mostResources), rows === '' ? '' : `${rows} rows`].filter(Boolean).join('; ')}\n${quotedText(text)}`
+    return `${at + 1}. ${[verbs.map(terminalText).join(', '), some(tables, mostResources), rows === '' ? '' : `${rows} ${rows === '1' ? 'row' : 'rows'}`].filter(Boolean).join('; ')}\n${quotedText(text)}`
   }).join('')}`
 
 const clientText = (waiting: boolean): string => (waiting ? 'waits on its connection, and gets the answer' : 'has gone; once approved it runs when the same is asked again')

@@ -109,7 +109,7 @@ const run = async (args: readonly string[], io: Io): Promise<number> => {
   const { counts } = exceptions
   const grave = [...counts].filter(([kind]) => gravityOf[kind] === 'grave').reduce((sum, [, count]) => sum + count, 0)
   const all = [...counts.values()].reduce((sum, count) => sum + count, 0)
-  stage(`${all.toLocaleString('en-US')} exceptions, ${grave.toLocaleString('en-US')} of them to be answered. Seed: ${seed}`)
+  stage(`${all.toLocaleString('en-US')} ${all === 1 ? 'exception' : 'exceptions'}, ${grave.toLocaleString('en-US')} of them to be answered. Seed: ${seed}`)
   io.stdout.write(`${join(folder.path, 'report.html')}\n`)
   return codeOf(gathered)
 }
