@@ -8,21 +8,20 @@ import { isOpen, type Hold } from '../../model/hold.ts'
 import type { Caller } from '../../model/caller.ts'
 import type { Claim } from '../../model/claim.ts'
 import { Refusal } from '../../model/refusal.ts'
-import type { AuditDesk } from './audit-desk.ts'
+import type { Answer, Resource, Visit } from './api-resource.ts'
 import { headerValues } from './boundary.ts'
 import { makeEventStreams } from './event-stream.ts'
-import { makeExportStreams } from './export-stream.ts'
-import { parseAuditQuery, parseBallot, parseBallots, parseBreakGlass, parseExportQuery, parseHandOver, parseHoldQuery, parseLineageQuery, parsePageQuery, parsePathQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
+import { makeEvidenceApi, type EvidenceApiParts } from './evidence-api.ts'
+import { parseBallot, parseBallots, parseBreakGlass, parseHandOver, parseHoldQuery, parsePageQuery, parseReview, parseStreamQuery, parseWithdrawal } from './forms.ts'
 import { grantDetail } from './grant-view.ts'
 import { holdDetail, holdSummary, isOwnPerson, mayVoteAtAll } from './hold-view.ts'
 import type { Sessions } from './login/sessions.ts'
 import type { ConsoleOptions } from './options.ts'
 import { WrongMethod } from './problem.ts'
-import type { ReceiptDesk } from './receipt-desk.ts'
 import { readJson } from './request-body.ts'
 import { decideEach, fateView } from './together.ts'
 
-export interface ApiParts {
+export interface ApiParts extends Omit<EvidenceApiParts, 'viewerOf'> {
   readonly approvals: Approvals
   readonly identity: Identity
   /** Told of everybody who comes with a good token, so that a vote can later be checked against what is known of its author by then. */
@@ -31,10 +30,6 @@ export interface ApiParts {
   readonly links?: Pick<Links, 'see'>
   /** Browsers read with their cookie as well; what they decide they send as forms. */
   readonly sessions?: Pick<Sessions, 'of'>
-  /** Where the log is read; without it there is no `/api/audit`. */
-  readonly audit?: AuditDesk
-  /** What was decided, signed; without it there is no `/api/receipts`. */
-  readonly receipts?: ReceiptDesk
   /** The OpenAPI document; without one there is no `/openapi.json`. */
   readonly openapi?: unknown
 }
@@ -45,27 +40,10 @@ export interface Api {
   endStreams(): void
 }
 
-interface Visit {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly query: URLSearchParams
-  /** The part of the path that stands for an id. */
-  readonly id: string
-}
-
-type Answer = { readonly status: number; readonly body: unknown } | undefined
-
-interface Resource {
-  readonly path: RegExp
-  readonly GET?: (visit: Visit) => Promise<Answer>
-  readonly POST?: (visit: Visit) => Promise<Answer>
-}
-
 const waitForAPerson = 'Only people vote, with a token of their own, and programs that a rule names. If you are an agent: this action waits for a human approver; do not try to approve it, wait, or tell the person you work for.'
 
 export const makeApi = ({ approvals, identity, roster, links, sessions, audit, receipts, openapi }: ApiParts, options: Pick<ConsoleOptions, 'audience' | 'login' | 'streams'>): Api => {
   const streams = makeEventStreams(approvals, options.streams)
-  const exports = makeExportStreams()
 
   const claimOf = (request: IncomingMessage): Claim => {
     const [authorization, ...more] = headerValues(request, 'authorization')
@@ -217,51 +195,6 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     return { status: 200, body: grantDetail(await approvals.grants.revoke(id, await deciderOf(claim))) }
   }
 
-  const readAudit = (): AuditDesk => {
-    if (audit === undefined) throw new Refusal('not-found', 'The audit log is not read here.')
-    return audit
-  }
-
-  const auditSearch = async ({ request, query }: Visit): Promise<Answer> => {
-    const viewer = await viewerOf(request)
-    const { question, after, limit } = parseAuditQuery(query)
-    const { records, next, count, counted, index } = await readAudit().search(viewer, question, { after, limit: limit ?? 50 })
-    return { status: 200, body: { records: records.map(({ text, summary }) => ({ summary, record: JSON.parse(text) as unknown })), count, counted, index, ...defined({ next }) } }
-  }
-
-  const auditRecord = async ({ request, id }: Visit): Promise<Answer> => {
-    const { record, all } = await readAudit().record(await viewerOf(request), id)
-    return { status: 200, body: { id, line: record.text, record: JSON.parse(record.text) as unknown, case: all.map(({ text }) => JSON.parse(text) as unknown) } }
-  }
-
-  const auditProof = async ({ request, id }: Visit): Promise<Answer> => ({ status: 200, body: await readAudit().prove(await viewerOf(request), id) })
-
-  const auditExport = async ({ request, response, query }: Visit): Promise<Answer> => {
-    if (request.method === 'HEAD') throw new WrongMethod(['GET'])
-    const viewer = await viewerOf(request)
-    const { question, format } = parseExportQuery(query)
-    return void (await exports.serve(await readAudit().export(viewer, question, format), { format, still: () => viewerOf(request) }, response))
-  }
-
-  const receiptsHere = (): ReceiptDesk => {
-    if (receipts === undefined) throw new Refusal('not-found', 'No receipts are given here.')
-    return receipts
-  }
-
-  const receipt = async ({ request, id }: Visit): Promise<Answer> => ({ status: 200, body: await receiptsHere().receipt(await viewerOf(request), id) })
-
-  const receiptKeys = async (): Promise<Answer> => ({ status: 200, body: receiptsHere().jwks })
-
-  const lineage = async ({ request, query }: Visit): Promise<Answer> => {
-    const viewer = await viewerOf(request)
-    return { status: 200, body: await readAudit().lineage(viewer, parseLineageQuery(query)) }
-  }
-
-  const lineagePath = async ({ request, query }: Visit): Promise<Answer> => {
-    const viewer = await viewerOf(request)
-    return { status: 200, body: await readAudit().path(viewer, parsePathQuery(query)) }
-  }
-
   const events = async ({ request, response, query }: Visit): Promise<Answer> => {
     const viewer = await viewerOf(request)
     const last = headerValues(request, 'last-event-id')[0]
@@ -286,6 +219,8 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     return { status: 200, body: openapi }
   }
 
+  const evidence = makeEvidenceApi({ viewerOf, ...defined({ audit, receipts }) })
+
   const resources: readonly Resource[] = [
     { path: /^\/api\/holds$/, GET: list },
     { path: /^\/api\/holds\/events$/, GET: events },
@@ -299,14 +234,7 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     { path: /^\/api\/grants$/, GET: grants },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})$/, GET: grant },
     { path: /^\/api\/grants\/([A-Za-z0-9_-]{1,100})\/revoke$/, POST: revoke },
-    { path: /^\/api\/audit$/, GET: auditSearch },
-    { path: /^\/api\/audit\/export$/, GET: auditExport },
-    { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})$/, GET: auditRecord },
-    { path: /^\/api\/audit\/([A-Za-z0-9._-]{1,64}\/\d{1,15}\/\d{1,15})\/proof$/, GET: auditProof },
-    { path: /^\/api\/receipts\/([A-Za-z0-9_-]{1,150})$/, GET: receipt },
-    { path: /^\/\.well-known\/countersign-receipts\.jwks$/, GET: receiptKeys },
-    { path: /^\/api\/lineage$/, GET: lineage },
-    { path: /^\/api\/lineage\/path$/, GET: lineagePath },
+    ...evidence.resources,
     { path: /^\/api\/whoami$/, GET: whoami },
     { path: /^\/api\/login-info$/, GET: loginInfo },
     { path: /^\/openapi\.json$/, GET: document },
@@ -332,7 +260,7 @@ export const makeApi = ({ approvals, identity, roster, links, sessions, audit, r
     answer,
     endStreams() {
       streams.end()
-      exports.end()
+      evidence.endStreams()
     },
   }
 }
