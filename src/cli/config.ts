@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import type { LoadedConfig } from '../config/config.ts'
 import { configJsonSchemaText } from '../config/json-schema.ts'
 import { loadConfig } from '../config/load.ts'
@@ -8,6 +8,7 @@ import { formatProblem, type Problem } from '../lib/problem.ts'
 import type { PolicyWorld } from '../policy/load.ts'
 import { type Command, type Options, parseOptions } from './command.ts'
 import { exit, Failure, type Io } from './io.ts'
+import { counted } from './rendering.ts'
 import { configFileOf } from './serve.ts'
 
 /** What these commands need of the process around them. */
@@ -33,8 +34,6 @@ const tell = (problems: readonly Problem[], io: ConfigIo, word = ''): void => {
   for (const problem of problems) io.stderr.write(`${word}${formatProblem(problem)}\n`)
 }
 
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
-
 const checkOptions = { ...fileOption, json: { type: 'boolean', help: 'one JSON object on standard output' } } as const satisfies Options
 
 /** Reads everything, opens nothing, tells every problem: 0 or 3. */
@@ -43,7 +42,7 @@ export const checkConfig = async (args: readonly string[], io: ConfigIo): Promis
   const file = nameOf(parsed, io)
   const loaded = await load(file, io)
   const { config } = loaded
-  const { policies, problems: refused, warnings: doubts = [] } = config ? compiled(config) : {}
+  const { policies, problems: refused, warnings: doubts = [] } = config ? compiled(config, seenFromHere(file, io)) : {}
   const problems = loaded.problems ?? refused ?? []
   const warnings = loaded.problems ? [] : [...loaded.warnings, ...doubts]
   if (parsed.values.json === true) io.stdout.write(`${JSON.stringify({ valid: problems.length === 0, problems, warnings, policyVersion: policies?.version ?? null })}\n`)
@@ -56,10 +55,13 @@ export const checkConfig = async (args: readonly string[], io: ConfigIo): Promis
   return problems.length === 0 ? exit.ok : exit.invalid
 }
 
-const compiled = (config: NonNullable<LoadedConfig['config']>) => {
+const compiled = (config: NonNullable<LoadedConfig['config']>, named: (problem: Problem) => Problem) => {
   const loaded = compilePolicies(config)
-  return loaded.problems ? { problems: loaded.problems } : { policies: loaded.policies, warnings: loaded.warnings }
+  return loaded.problems ? { problems: loaded.problems.map(named) } : { policies: loaded.policies, warnings: loaded.warnings.map(named) }
 }
+
+/** Policies are named from the folder of the configuration; whoever reads a problem is somewhere else. */
+const seenFromHere = (configFile: string, io: ConfigIo) => (problem: Problem): Problem => ({ ...problem, file: relative(io.cwd, resolve(io.cwd, dirname(configFile), problem.file)) })
 
 /** The effective configuration; a secret is shown as the reference to it. */
 export const showConfig = async (args: readonly string[], io: ConfigIo): Promise<number> => {

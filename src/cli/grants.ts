@@ -3,7 +3,7 @@ import { terminalText } from '../lib/terminal-text.ts'
 import { connect, serverOptions, type ApiClient } from './api-client.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { exit, Failure, type Io } from './io.ts'
-import { cell, outputOption, quotedText, table, timeLeft, toJson, toJsonLine, toYaml } from './rendering.ts'
+import { cell, counted, outputOption, quotedText, table, timeLeft, toJson, toJsonLine, toYaml } from './rendering.ts'
 
 const budget = z.object({ used: z.number(), of: z.number() })
 const someone = z.looseObject({ subject: z.string(), name: z.string().optional() })
@@ -75,7 +75,7 @@ const grantText = (grant: ShownGrant): string =>
     row('Until', `${grant.until}${grant.state === 'open' ? ` (${timeLeft(grant.until)} left)` : ''}`),
     row('Given by', `${grant.givenBy.map(nameOf).join(', ')}, with ${grant.code} (${grant.hold})`),
     grant.ended === undefined ? '' : row('Ended', `${grant.ended.at}, ${grant.ended.why}${grant.ended.by === undefined ? '' : ` by ${nameOf(grant.ended.by)}`}`),
-    ...grant.uses.map(({ at, digest, rows, result, status }) => row('Use', [at, result ?? 'no end known', status, rows === undefined ? undefined : `${rows} ${rows === 1 ? 'row' : 'rows'}`, digest].filter(Boolean).join('  '))),
+    ...grant.uses.map(({ at, digest, rows, result, status }) => row('Use', [at, result ?? 'no end known', status, rows === undefined ? undefined : counted(rows, 'row'), digest].filter(Boolean).join('  '))),
     `\nEverything like this, and nothing else:\n${quotedText(grant.pattern)}`,
   ].join('')
 

@@ -9,7 +9,7 @@ import { exit, Failure, type Io } from './io.ts'
 import { explainCommand } from './policy-explain.ts'
 import { policiesOf, readPolicyFiles, type CasesFile } from './policy-files.ts'
 import { findWorld, issuersOf, policyOptions as options, writeProblems, type PolicyCommandParts } from './policy-world.ts'
-import { toJson } from './rendering.ts'
+import { counted, toJson } from './rendering.ts'
 
 /** `policy check`: load and lint. */
 const check = async (args: readonly string[], io: Io, parts: PolicyCommandParts): Promise<number> => {
@@ -24,7 +24,7 @@ const check = async (args: readonly string[], io: Io, parts: PolicyCommandParts)
   else {
     writeProblems(problems, 'error', io)
     writeProblems(warnings, 'warning', io)
-    if (loaded.policies !== undefined && problems.length === 0) io.stdout.write(`${files.policies.length} files, ${loaded.policies.rules.length} rules, version ${loaded.policies.version.slice(0, 19)}\n`)
+    if (loaded.policies !== undefined && problems.length === 0) io.stdout.write(`${counted(files.policies.length, 'file')}, ${counted(loaded.policies.rules.length, 'rule')}, version ${loaded.policies.version.slice(0, 19)}\n`)
   }
   return bad ? exit.invalid : exit.ok
 }

@@ -13,7 +13,7 @@ import { connect, serverOptions } from './api-client.ts'
 import { caseIn, walsOf } from './audit-places.ts'
 import { parseOptions, type Command, type Options } from './command.ts'
 import { exit, Failure, readInput, type Io } from './io.ts'
-import { outputOption, toJson } from './rendering.ts'
+import { counted, outputOption, toJson } from './rendering.ts'
 import { manifestVerified } from './evidence/manifest-check.ts'
 import { verifyVote } from './signed-votes.ts'
 import { keyedConfig, keyOption, placeOptions, readText, receiptKeysOf } from './verification-places.ts'
@@ -58,7 +58,7 @@ const receiptWords = ({ digest, predicate: { deployment, case: named, action, de
     row('Asked by', `${who(requester)}${requester.onBehalfOf.map((one) => `, for ${who(one)}`).join('')}`),
     ...approvers.map((vote) => row('Vote', voteText(vote))),
     ...Object.entries(times).flatMap(([name, at]) => (at === undefined ? [] : [row(name.charAt(0).toUpperCase() + name.slice(1), at)])),
-    row('Effect', `${effect.observed}${effect.status === undefined ? '' : `, ${effect.status}`}${effect.rows === undefined ? '' : `, ${effect.rows} ${effect.rows === 1 ? 'row' : 'rows'}`}; permitted ${effect.permitted}${effect.agrees ? '' : ': THEY DO NOT AGREE'}`),
+    row('Effect', `${effect.observed}${effect.status === undefined ? '' : `, ${effect.status}`}${effect.rows === undefined ? '' : `, ${counted(effect.rows, 'row')}`}; permitted ${effect.permitted}${effect.agrees ? '' : ': THEY DO NOT AGREE'}`),
     row('Log', `${log.length} records of ${[...new Set(log.map(({ origin }) => origin))].join(', ')} (${deployment})`),
   ].join('')
 

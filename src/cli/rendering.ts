@@ -18,6 +18,8 @@ export const toYaml = (value: unknown): string => harmless(stringify(value, { de
 /** Text of strangers, line by line behind a bar, so that no line of it can pass for one of ours. */
 export const quotedText = (text: string): string => text.split('\n').map((line) => `  | ${terminalText(line)}\n`).join('')
 
+export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
 export const cell = (text: string, width: number): string => {
   const safe = terminalText(text.replaceAll(/\s+/g, ' ').trim())
   return safe.length > width ? `${safe.slice(0, width - 1)}…` : safe

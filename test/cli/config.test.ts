@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Ajv } from 'ajv'
 import { checkConfig, readWorld, showConfig, showSchema } from '../../src/cli/config.ts'
@@ -33,6 +34,9 @@ test('check: policies are a part of it, and JSON has the same problems', async (
   const answer = JSON.parse(asked.out()) as { valid: boolean; problems: { file: string; line: number; message: string }[] }
   assert.equal(answer.valid, false)
   assert.deepEqual(answer.problems.map(({ file, line }) => [file, line]), [['policies/orders.yaml', 2]])
+  const elsewhere = { ...io(folder), cwd: join(folder.path, 'policies') }
+  assert.equal(await checkConfig(['../countersign.yaml'], elsewhere), 3)
+  assert.match(elsewhere.err(), /^orders\.yaml:2:/)
 })
 
 test('render: defaults filled in, secrets as references, and it loads again as the same', async () => {
