@@ -9,7 +9,7 @@ import { tourText } from './tour.ts'
 const { LISTEN = '0.0.0.0', IDP_PORT = '8082', ISSUER = 'http://127.0.0.1:8082', API_PORT = '8083', JWKS_FILE = '/shared/jwks.json' } = process.env
 
 const idp = async (): Promise<void> => {
-  console.warn = () => {} // the provider's notices that it is for development; the tour says so itself
+  console.warn = console.info = () => {} // the provider's notices that it is for development; the tour says so itself
   const { issuer } = await startIdp({ host: LISTEN, port: Number(IDP_PORT), issuer: ISSUER, users, agents, tokenSeconds: 3_600 })
   writeFileSync(`${JWKS_FILE}.new`, await (await fetch(`http://127.0.0.1:${IDP_PORT}/jwks`)).text())
   renameSync(`${JWKS_FILE}.new`, JWKS_FILE)

@@ -44,7 +44,7 @@ await using ends = new AsyncDisposableStack()
 ends.use(lock)
 const [http, console_, admin, postgres] = [await portNear(8080), await portNear(8081), await portNear(9901), await portNear(6432)]
 const starting = startDatabase(await portNear(5433)) // takes a second or two
-console.warn = () => {} // the provider's notices that it is for development; the tour says so itself
+console.warn = console.info = () => {} // the provider's notices that it is for development; the tour says so itself
 await using idp = await startIdp({ port: await portNear(8082), users, agents, tokenSeconds: 3_600, consoleUrl: `http://127.0.0.1:${console_}` })
 await using api = await startSampleApi({ port: await portNear(8083) })
 const found = await starting
