@@ -50,6 +50,41 @@ test('a process killed in mid write leaves every hold that it was told of, and a
   check.close()
 })
 
+test('a file that an earlier version made goes on: its holds count, and each change is told once', async () => {
+  await using at = await place()
+  await (await openEmbeddedStore({ kind: 'embedded', path: at.path }))[Symbol.asyncDispose]()
+  const earlier = new DatabaseSync(at.path)
+  earlier.exec(`
+    drop trigger hold_settled; drop trigger hold_is_new; drop trigger hold_changed; drop table changes; drop table attachments;
+    create table changes (seq integer primary key autoincrement, id text not null, state text not null) strict;
+    create table attachments (id text not null, name text not null, keep_until integer not null, sealed blob not null, primary key (id, name)) strict, without rowid;
+    create index open_by_caller on holds (caller_key, due_at) where state in ('pending', 'approved');
+    create index open_by_service on holds (service, due_at) where state in ('pending', 'approved');
+    create trigger hold_settled after update of state on holds when old.state in ('pending', 'approved') and new.state not in ('pending', 'approved') begin
+      update open_counts set n = n - 1 where (kind, name) in (values ('caller', old.caller_key), ('service', old.service));
+      delete from open_counts where n <= 0 and (kind, name) in (values ('caller', old.caller_key), ('service', old.service));
+    end;
+    insert into holds (id, revision, state, open_key, caller_key, service, sealed) values ('one', 1, 'approved', 'k1', 'c', 's', 'r1'), ('two', 1, 'pending', 'k2', 'c', 's', 'r1');
+    insert into open_keys values ('k1', 'one'), ('k2', 'two');
+    insert into asked values (1, 'asked one'), (2, 'asked two');
+    insert into changes (id, state) values ('one', 'approved'), ('two', 'pending');
+  `)
+  earlier.close()
+
+  await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })
+  const mine = { callerKey: 'c', service: 's' }
+  const two = { perCaller: 2, perService: 2 }
+  assert.deepEqual(await store.open(entry(mine), two), { result: 'flooded', by: 'caller' })
+  assert.equal(await store.replace(entry({ ...mine, id: 'one', state: 'running', revision: 2, openKey: 'k1' }), { revision: 1 }), 'replaced')
+  assert.equal(await store.replace(entry({ ...mine, id: 'one', state: 'executed', revision: 3, openKey: 'k1' }), { revision: 2 }, 60_000, { sealed: Buffer.from('answer'), keepMs: 60_000 }), 'replaced')
+  assert.equal(Buffer.from((await store.getAttachment('one', 'result')) ?? []).toString(), 'answer')
+  assert.deepEqual(await store.open(entry({ ...mine, id: 'three' }), two), { result: 'opened' })
+  assert.deepEqual(await store.open(entry(mine), two), { result: 'flooded', by: 'caller' })
+  const told: string[] = []
+  for await (const { id, state } of store.changes('0', AbortSignal.timeout(5_000))) if (told.push(`${id} ${state}`) === 5) break
+  assert.deepEqual(told, ['one approved', 'two pending', 'one running', 'one executed', 'three pending'])
+})
+
 test('the file is for its owner alone', async () => {
   await using at = await place()
   await using store = openEmbeddedStore({ kind: 'embedded', path: at.path })

@@ -16,6 +16,8 @@ const pollMs = 40
 const maxEntryBytes = 4 << 20
 const maxAttachmentBytes = 16 << 20
 const changesKept = 50_000
+/** So much of the file is kept at hand: the indexes of some ten thousand holds. */
+const cacheKb = 8_192
 const replicaKeptMs = 86_400_000
 
 interface Row {
@@ -53,6 +55,7 @@ const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable'
  */
 export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedded' }>, test: { readonly clockSkewMs?: () => number } = {}): HoldStore => {
   const database = openDatabase(options.path, schema + grantSchema)
+  database.exec(`pragma cache_size = -${cacheKb}`)
   const clock = (): number => Math.round(Date.now() + (test.clockSkewMs?.() ?? 0))
   const closing = new AbortController()
   const wakeups = new Set<() => void>()
@@ -106,8 +109,8 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
 
   /** The count kept by the triggers has the overdue in it as well; only where it reaches the limit are they told apart. */
   const isCrowded = (kind: 'caller' | 'service', name: string, limit: number, now: number): boolean => {
-    const kept = sql.openCount.get(kind, name) as { n: number } | undefined
-    return (kept?.n ?? 0) >= limit && number((kind === 'caller' ? sql.openOfCaller : sql.openOfService).get(name, now)) >= limit
+    const kept = (sql.openCount.get(kind, name) as { n: number } | undefined)?.n ?? 0
+    return kept >= limit && kept - number((kind === 'caller' ? sql.overdueOfCaller : sql.overdueOfService).get(now, name)) >= limit
   }
 
   const open: HoldStore['open'] = async (entry, limits, superseding, request) => {
@@ -122,7 +125,6 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
       sql.ask.run(lastInsertRowid, entry.asked)
       sql.point.run(entry.openKey, entry.id)
       if (request) sql.attach.run(entry.id, 'request', Math.round(now + request.keepMs), request.sealed)
-      sql.change.run(entry.id, entry.state)
       return { result: 'opened' } as const
     })
   }
@@ -131,16 +133,15 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     bounded(entry)
     if (result) boundedAttachment(result.sealed)
     return await write((now) => {
-      const found = sql.head.get(entry.id) as Pick<Row, 'seq' | 'revision' | 'open_key'> | undefined
-      if (found === undefined) return 'missing'
-      if (found.revision !== expected.revision) return 'conflict'
-      if (expected.notAfter !== undefined && now > expected.notAfter) return 'late'
-      if (expected.notBefore !== undefined && now < expected.notBefore) return 'early'
+      const { revision, notAfter = Infinity, notBefore = -Infinity } = expected
       const keepUntil = keepMs === undefined || isOpen(entry.state) ? null : Math.round(now + keepMs)
-      sql.update.run(entry.revision, entry.state, entry.openKey ?? null, entry.dueAt ?? null, keepUntil, entry.sealed, found.seq)
-      if (found.open_key !== null && found.open_key !== entry.openKey) sql.unpoint.run(found.open_key, entry.id)
+      const isTimely = now <= notAfter && now >= notBefore
+      if (isTimely && entry.openKey === undefined) sql.unpoint.run(entry.id, revision)
+      if (!isTimely || sql.update.run(entry.revision, entry.state, entry.openKey ?? null, entry.dueAt ?? null, keepUntil, entry.sealed, entry.id, revision).changes === 0) {
+        const stored = (sql.head.get(entry.id) as Pick<Row, 'revision'> | undefined)?.revision
+        return stored === undefined ? 'missing' : stored !== revision ? 'conflict' : now > notAfter ? 'late' : 'early'
+      }
       if (result) sql.attach.run(entry.id, 'result', Math.round(now + result.keepMs), result.sealed)
-      sql.change.run(entry.id, entry.state)
       return 'replaced'
     }, endings.has(entry.state) ? 'later' : 'now')
   }
