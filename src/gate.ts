@@ -207,7 +207,7 @@ class IssuedPermit implements Permit {
   readonly action: Action
   readonly decision: Decision
   declare readonly hold?: string
-  declare readonly receipt?: () => string | undefined
+  declare readonly receipt?: () => Promise<string> | undefined
   declare readonly grant?: NonNullable<Permit['grant']>
   #live = true
 

@@ -10,7 +10,7 @@ export interface Permit {
   readonly decision: Decision
   readonly hold?: string
   /** Makes a short signed receipt, for protocols that have a place for it; `undefined` where none is wanted. */
-  readonly receipt?: () => string | undefined
+  readonly receipt?: () => Promise<string> | undefined
   /** It runs by a grant; `rows`: it may change so many at most. */
   readonly grant?: { readonly id: string; readonly rows?: number }
 }

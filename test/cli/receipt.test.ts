@@ -91,7 +91,7 @@ describe('receipt', () => {
 
   test('a header is checked by the same command', async () => {
     await using shell = await makeShell()
-    const token = signShortReceipt({ iss: 'prod', sub: `sha256:${'ab'.repeat(32)}`, iat: 1_795_000_000, decision: 'approved', rule: 'orders/write', policy: 'v', approvers: 1, case: 'CS-7F3K', attempt: 'try-1' }, signer)
+    const token = await signShortReceipt({ iss: 'prod', sub: `sha256:${'ab'.repeat(32)}`, iat: 1_795_000_000, decision: 'approved', rule: 'orders/write', policy: 'v', approvers: 1, case: 'CS-7F3K', attempt: 'try-1' }, signer)
     const file = join(shell.home, 'token')
     writeFileSync(file, `${token}\n`)
     const good = await shell.run(['receipt', 'verify', file, '--key', signer.verifier])

@@ -59,7 +59,7 @@ test('an allowed WebSocket passes in both directions, as our caller and with nob
 
 test('a handshake carries a receipt to the service and back, and nobody else’s', async () => {
   await using stub = await startSocketServer()
-  await using world = await startWorld(stub.port, { routes, receipts: ({ action }) => `of ${action.digest.slice(0, 12)}` })
+  await using world = await startWorld(stub.port, { routes, receipts: async ({ action }) => `of ${action.digest.slice(0, 12)}` })
   const socket = new WebSocket(`ws://127.0.0.1:${world.port}/ws/chat`, { headers: { host: 'app.test', authorization: 'Bearer req-a', 'x-countersign-receipt': 'mine', 'countersign-receipt': 'mine' } })
   const [answer] = (await once(socket, 'upgrade')) as [{ readonly headers: Readonly<Record<string, unknown>> }]
   const given = stub.requests[0]?.headers ?? {}

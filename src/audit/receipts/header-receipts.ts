@@ -10,7 +10,7 @@ import { signShortReceipt, type ShortReceipt } from './short-receipt.ts'
 export type ReceiptHeaders = 'none' | 'held' | 'all'
 
 /** A short receipt for an action that is about to run; `undefined` where none is wanted. */
-export type HeaderReceipts = (about: { readonly attempt: string; readonly action: Action; readonly decision: Decision; readonly approval: Approval | undefined }) => string | undefined
+export type HeaderReceipts = (about: { readonly attempt: string; readonly action: Action; readonly decision: Decision; readonly approval: Approval | undefined }) => Promise<string> | undefined
 
 const saidYes = ({ votes }: Hold): number => new Set(votes.filter(({ verdict }) => verdict === 'approve').map(({ by }) => `${by.issuer}\n${by.subject}`)).size
 

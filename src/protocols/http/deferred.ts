@@ -77,7 +77,7 @@ export const makeDeferred = ({ gate, identity, policies, assertions }: DeferredP
       async run(permit, credential) {
         if (restored === undefined || permit.hold !== hold.id) throw new Error('an action without a client reached its run by no approval of its own')
         const { kept, entry, frame } = restored
-        const receipt = permit.receipt?.()
+        const receipt = await permit.receipt?.()
         const headers = frame.headers(permit.caller, action, credential.headers, receipt)
         redeem(permit, action.digest)
         const collected = await collect(entry.upstream, { method: frame.method, target: frame.target.raw, headers, body: kept.body ?? null }, signal, receipt)

@@ -74,7 +74,7 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
         return parts.identity.recheck(caller, received.claim)
       },
       async run(permit, credential) {
-        const receipt = permit.receipt?.()
+        const receipt = await permit.receipt?.()
         const headers = frame.headers(permit.caller, action, credential.headers, receipt)
         const body = streamed ? streamBody(request, entry.route.maxBodyBytes, bodyMs) : (bytes ?? null)
         redeem(permit, action.digest)

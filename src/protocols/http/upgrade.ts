@@ -66,8 +66,8 @@ export const makeUpgrade = (parts: SessionParts, state: () => ListenerState): Up
     const action = frame.action(undefined)
     const attempt: Attempt = {
       recheck: () => parts.identity.recheck(caller, claim),
-      run(permit, credential) {
-        const receipt = permit.receipt?.()
+      async run(permit, credential) {
+        const receipt = await permit.receipt?.()
         const headers = [...frame.headers(permit.caller, action, credential.headers, receipt), 'connection', 'Upgrade', 'upgrade', 'websocket']
         redeem(permit, action.digest)
         return tunnel(request, socket, head, { upstream: entry.upstream, target: frame.target.raw, headers, receipt, received, progress: { entry, notes: received.notes } }, (end) => watch(received, action, end))
