@@ -50,6 +50,7 @@ export class CatalogLine implements AsyncDisposable {
       rowBytes,
       own: true,
       toClient: () => {},
+      taken: () => true,
       ready: () => {},
       over: () => {
         this.#line = undefined

@@ -5,6 +5,7 @@ import { frontend } from './codec/frontend.ts'
 import { readFields } from './codec/backend.ts'
 import { Pipeline, type TransactionStatus } from './pipeline.ts'
 import { type Expecting, Replies } from './replies.ts'
+import { SpentMemory } from './spent-memory.ts'
 
 export interface DialogueParts {
   readonly backend: Backend
@@ -12,6 +13,8 @@ export interface DialogueParts {
   /** No client is behind it: questions are all there is, also of how to end a transaction that failed. */
   readonly own?: true
   toClient(bytes: Buffer): void
+  /** All that was given to the client is with the system: nobody in this process reads it any more. */
+  taken(): boolean
   named?(applicationName: string): void
   /** ReadyForQuery came for something that the client sent. */
   ready(status: TransactionStatus): void
@@ -44,6 +47,7 @@ export class Dialogue {
   readonly settings: Map<string, string>
   readonly #parts: DialogueParts
   readonly #socket: Duplex
+  readonly #spent = new SpentMemory()
   #out: Buffer[] = []
   #waiting: { readonly test: () => boolean; readonly resolve: () => void; readonly reject: (cause: Error) => void }[] = []
   #ended: Error | undefined
@@ -58,6 +62,7 @@ export class Dialogue {
     this.replies = new Replies({
       pipeline: this.pipeline,
       rowBytes: parts.rowBytes,
+      spent: this.#spent,
       toClient: parts.toClient,
       reported: (name, value) => {
         this.settings.set(name, value)
@@ -71,7 +76,7 @@ export class Dialogue {
 
   begin(): void {
     const { backend } = this.#parts
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk))
     this.#socket.on('error', (cause: Error) => this.end(cause))
     this.#socket.on('close', () => this.end(undefined))
     this.#socket.on('end', () => this.end(undefined))
@@ -224,6 +229,12 @@ export class Dialogue {
       this.send({ kind: 'sync', quiet, failed, ended, lost }, syncMessage)
       this.write()
     })
+  }
+
+  #read(chunk: Buffer): void {
+    this.#receive(chunk)
+    if (chunk.length === chunk.buffer.byteLength) this.#spent.add(chunk.buffer)
+    if (this.#parts.taken()) this.#spent.free()
   }
 
   #receive(chunk: Buffer): void {

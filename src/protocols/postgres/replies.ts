@@ -6,6 +6,7 @@ import { OutOfStep, type Pipeline, type Sent } from './pipeline.ts'
 import { boundDiagnostic, guardDiagnostic, guardNotification } from './rows/diagnostics.ts'
 import type { RowWriter } from './rows/writer.ts'
 import { readable } from './settings.ts'
+import type { SpentMemory } from './spent-memory.ts'
 
 /** Looks at the rows of one message's results. */
 export interface RowWatch {
@@ -33,6 +34,8 @@ export interface RepliesParts {
   readonly pipeline: Pipeline
   /** Longest row that is read whole. */
   readonly rowBytes: number
+  /** Takes what was made here on the way to the client. */
+  readonly spent: SpentMemory
   toClient(bytes: Buffer): void
   /** A setting of the session, as the server says that it is now. */
   reported(name: string, value: string): void
@@ -74,6 +77,7 @@ export class Replies {
     this.#walk.rowByRow = value
   }
 
+  /** Nothing of the chunk is kept but what went to the client. */
   feed(chunk: Buffer): void {
     const walk = this.#walk
     walk.feed(chunk)
@@ -87,6 +91,7 @@ export class Replies {
     }
     if (until > this.#from && !this.#mute) this.#pieces.push(until - this.#from === walked.length ? walked : walked.subarray(this.#from, until))
     this.#flush()
+    if (walked !== chunk) this.#parts.spent.add(walked.buffer)
   }
 
   #step(walk: FrameWalk): void {
@@ -160,6 +165,7 @@ export class Replies {
     const bytes = this.#bytes()
     if (this.#writer.push(bytes, 0, out) !== bytes.length) throw new Error('the writer of rows left some of them')
     this.#replace(...out)
+    if (this.#writer.made !== undefined) this.#parts.spent.add(this.#writer.made)
     if (this.#writer.over) watch.over()
   }
 

@@ -69,6 +69,8 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     backend,
     rowBytes,
     toClient: (bytes) => session.toClient(bytes),
+    // Node counts a byte until its write is over.
+    taken: () => !arrival.client.destroyed && arrival.client.writableLength === 0,
     named: (name) => attribution.reported(name),
     ready: () => {
       statements.ready()

@@ -20,7 +20,7 @@ export interface FrameRules {
 export interface FrameWalk {
   /** Adds what has been read. All steps of the last chunk must have been taken. */
   feed(chunk: Buffer): void
-  /** Goes to the next step. False: more must be fed. */
+  /** Goes to the next step. False: more must be fed, and of the last chunk nothing is held any more. */
   next(): boolean
   readonly type: number
   /** The bytes that `start` and `end` are about. It is the fed chunk unless a message was cut. */
@@ -116,9 +116,12 @@ class Walk implements FrameWalk {
       if (length > left) {
         this.#owed = length - left
         this.#owedType = type
-      }
+      } else this.#takeWhole(type)
     }
-    return this.end > this.start
+    if (this.end > this.start) return true
+    this.chunk = none
+    this.start = this.end = 0
+    return false
   }
 
   rest(): Buffer {
@@ -134,6 +137,21 @@ class Walk implements FrameWalk {
     this.end += take
     this.#owed -= take
     this.whole = this.#owed === 0
+  }
+
+  /** Most of a result is whole rows behind each other. The first that is cut, too long or no row is left to `next`. */
+  #takeWhole(type: number): void {
+    const { chunk } = this
+    const most = this.#rules.limit(type, true)
+    let [at, rows] = [this.end, this.rows]
+    while (chunk.length - at >= header && chunk[at] === type) {
+      const announced = chunk.readUInt32BE(at + 1)
+      if (announced < 4 || announced >= most || announced >= chunk.length - at) break
+      at += announced + 1
+      rows++
+    }
+    this.end = at
+    this.rows = rows
   }
 
   /** What is kept is a row that may pass as it comes. */

@@ -9,8 +9,10 @@ import { Refusal } from '../../../model/refusal.ts'
  *   the result ends with CommandComplete, PortalSuspended or ErrorResponse: `open` must be false then
  */
 export interface RowWriter {
-  /** Appends to `out` what the client gets: views of `chunk` where nothing had to change. Throws a Refusal where a row is not well formed or too large. */
+  /** Appends to `out` what the client gets: views of `chunk` where nothing had to change. Nothing else of `chunk` is kept. Throws a Refusal where a row is not well formed or too large. */
   push(chunk: Buffer, at: number, out: Buffer[]): number
+  /** Memory that the last push filled, of which nobody else has a part. */
+  readonly made: ArrayBufferLike | undefined
   /** In the middle of a row: the next bytes belong to it. */
   readonly open: boolean
   /** Rows passed on. */
@@ -49,6 +51,7 @@ export const brokenRow = (cause: string): Refusal => new Refusal('upstream-unava
 export class CountingWriter implements RowWriter {
   rows = 0
   readonly masked = 0
+  readonly made = undefined
   over = false
   readonly #allowance: Allowance
   /** Bytes of the row that are still to come. */

@@ -8,7 +8,7 @@ test('a server that does not answer a question of ours is asked to stop, and the
   const calls: string[] = []
   const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
   const backend = { socket, rest: Buffer.alloc(0), cancel: async () => void calls.push('cancel') } as unknown as Backend
-  const dialogue = new Dialogue({ backend, rowBytes: 1_024, toClient: () => {}, named: () => {}, ready: () => {}, over: (cause) => void calls.push(String(cause?.message)) })
+  const dialogue = new Dialogue({ backend, rowBytes: 1_024, toClient: () => {}, taken: () => true, named: () => {}, ready: () => {}, over: (cause) => void calls.push(String(cause?.message)) })
   dialogue.begin()
   await assert.rejects(dialogue.ask('select 1', 10), AskFailed)
   assert.deepEqual(calls, ['cancel', 'the server does not answer'])
@@ -22,7 +22,7 @@ const begin = (cancel: () => Promise<void>) => {
   const ends: string[] = []
   const socket = new Duplex({ read() {}, write: (chunk: Buffer, _encoding, done) => { written.push(chunk.toString()); done() } })
   const backend = { socket, rest: Buffer.alloc(0), parameters: new Map(), cancel } as unknown as Backend
-  const dialogue = new Dialogue({ backend, rowBytes: 1_024, toClient: () => {}, named: () => {}, ready: () => {}, over: (cause) => void ends.push(String(cause?.message)) })
+  const dialogue = new Dialogue({ backend, rowBytes: 1_024, toClient: () => {}, taken: () => true, named: () => {}, ready: () => {}, over: (cause) => void ends.push(String(cause?.message)) })
   dialogue.begin()
   return { dialogue, written, ends }
 }
