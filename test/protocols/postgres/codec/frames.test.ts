@@ -105,6 +105,32 @@ describe('frames', () => {
     while (walk.next()) assert.equal(walk.chunk, chunk)
   })
 
+  test('of a chunk that has been walked nothing is held', () => {
+    const bytes = Buffer.concat([message(backend.dataRow, Buffer.alloc(100)), message(backend.commandComplete, 'SELECT 1\0'), message(backend.readyForQuery, 'I')])
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const walk = makeFrameWalk(serverRules, true)
+      const seen: Buffer[] = []
+      for (const piece of [bytes.subarray(0, cut), bytes.subarray(cut)]) {
+        const chunk = Buffer.from(piece)
+        walk.feed(chunk)
+        while (walk.next()) seen.push(Buffer.from(walk.chunk.subarray(walk.start, walk.end)))
+        assert.equal(walk.chunk.length, 0)
+        chunk.fill(0xee)
+      }
+      assert.deepEqual(Buffer.concat(seen), bytes)
+    }
+  })
+
+  test('behind whole rows one that cannot be is found, and they pass first', () => {
+    const rows = Buffer.concat(Array.from({ length: 3 }, () => message(backend.dataRow, Buffer.alloc(20))))
+    for (const impossible of ['4400000003', '44ffffffff']) {
+      const walk = makeFrameWalk(serverRules, true)
+      walk.feed(Buffer.concat([rows, Buffer.from(impossible, 'hex')]))
+      assert.throws(() => walk.next(), { code: 'upstream-unavailable' })
+      assert.equal(walk.end, rows.length)
+    }
+  })
+
   test('a row that only passes may be longer than one that is read', () => {
     const header = Buffer.from('4400800000', 'hex')
     const walk = makeFrameWalk(serverRules, true)

@@ -13,14 +13,19 @@ const partial = fieldMask('partial', 25, -1, digest)
 const hash = fieldMask('hash', 1043, 16, digest)
 const nothing = fieldMask('redact', 23, -1, digest)
 
-/** What the client gets, and what the writer left. */
+/** What the client gets, and what the writer left. As soon as the client has it, nothing of a chunk is there any more. */
 const through = (writer: RowWriter, chunks: readonly Buffer[]): { readonly shown: Buffer; readonly left: Buffer } => {
-  const [out, left]: [Buffer[], Buffer[]] = [[], []]
-  for (const chunk of chunks) {
+  const [shown, left]: [Buffer[], Buffer[]] = [[], []]
+  for (const bytes of chunks) {
+    const chunk = Buffer.from(bytes)
+    const out: Buffer[] = []
     const at = left.length > 0 ? 0 : writer.push(chunk, 0, out)
-    if (at < chunk.length) left.push(chunk.subarray(at))
+    shown.push(Buffer.concat(out))
+    if (at < chunk.length) left.push(bytes.subarray(at))
+    chunk.fill(0xee)
+    if (writer.made !== undefined) new Uint8Array(writer.made).fill(0xee)
   }
-  return { shown: Buffer.concat(out), left: Buffer.concat(left) }
+  return { shown: Buffer.concat(shown), left: Buffer.concat(left) }
 }
 
 const cut = (bytes: Buffer, cuts: readonly number[]): readonly Buffer[] => {
@@ -93,6 +98,34 @@ test('what is not changed is not copied', () => {
     assert.equal(out.length, 1)
     assert.equal(out[0], chunk)
   }
+})
+
+test('memory of its own is told, so that it can be given back; what others have a part of is not', () => {
+  const rowsOf = (many: number): Buffer => Buffer.concat(Array.from({ length: many }, () => rowOf([Buffer.from('alice@example.com'), Buffer.alloc(60, 'x')])))
+  const writer = new MaskingWriter([redact, undefined], { left: Infinity })
+  const out: Buffer[] = []
+  writer.push(rowsOf(500), 0, out)
+  assert.equal(out.length, 1)
+  assert.equal(out[0]?.buffer, writer.made)
+  writer.push(rowsOf(2), 0, out)
+  assert.deepEqual([out.length, writer.made], [2, undefined])
+})
+
+test('runs of every length are copied whole', () => {
+  for (let length = 0; length < 300; length++) {
+    const rows = [1, 2].map((seed) => [Buffer.from('secret'), Buffer.from(Array.from({ length }, (_, at) => (at * 7 + seed) % 251)), Buffer.from('another'), null])
+    const masks = [redact, undefined, hash, undefined]
+    assert.deepEqual(through(new MaskingWriter(masks, { left: Infinity }), [Buffer.concat(rows.map(rowOf))]).shown, maskedSlowly(rows, masks))
+  }
+})
+
+test('a cut row and those behind it become one piece', () => {
+  const bytes = Buffer.concat([rowOf([Buffer.from('alice')]), rowOf([Buffer.from('bob')]), rowOf([Buffer.from('carol')])])
+  const writer = new MaskingWriter([redact], { left: Infinity })
+  const out: Buffer[] = []
+  writer.push(bytes.subarray(0, 20), 0, [])
+  writer.push(bytes.subarray(20), 0, out)
+  assert.deepEqual(out, [maskedSlowly([[Buffer.from('bob')], [Buffer.from('carol')]], [redact])])
 })
 
 test('a row of any length passes without being kept; one that must be masked has a bound', () => {

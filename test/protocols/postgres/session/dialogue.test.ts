@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'node:test'
+import { noticeResponse } from '../../../../src/protocols/postgres/codec/reply.ts'
 import { AskFailed, Dialogue } from '../../../../src/protocols/postgres/dialogue.ts'
 import type { Backend } from '../../../../src/protocols/postgres/upstream.ts'
 
@@ -53,4 +55,67 @@ test('a server that cannot be asked to stop is left, unless it has nothing to st
   idle.dialogue.stop()
   await idle.dialogue.drained()
   assert.equal(idle.dialogue.over, false)
+})
+
+/** A dialogue that has asked for rows, and what its client got. */
+const asked = (taken: () => boolean) => {
+  const shown: Buffer[] = []
+  const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
+  const backend = { socket, rest: Buffer.alloc(0), parameters: new Map(), cancel: () => Promise.resolve() } as unknown as Backend
+  const dialogue = new Dialogue({ backend, rowBytes: 1_024, toClient: (bytes) => void shown.push(taken() ? Buffer.from(bytes) : bytes), taken, ready: () => {}, over: (cause) => void shown.push(Buffer.from(String(cause))) })
+  dialogue.begin()
+  dialogue.send({ kind: 'query' }, Buffer.from('select'))
+  dialogue.write()
+  return { dialogue, socket, shown }
+}
+
+const rows = (bytes: number): Buffer => {
+  const chunk = Buffer.allocUnsafeSlow(bytes).fill('r')
+  chunk[0] = 0x44
+  chunk.writeInt32BE(bytes - 1, 1)
+  return chunk
+}
+
+const notice = (text: string): Buffer => noticeResponse(new Map([['S', 'NOTICE'], ['C', '00000'], ['M', text]]))
+
+const came = (socket: Duplex, chunk: Buffer): Promise<unknown> => {
+  socket.push(chunk)
+  return turn()
+}
+
+test('what was read is given back once the client has all of it, and not before', async () => {
+  let taken = false
+  const { socket, shown } = asked(() => taken)
+  const [first, second] = [rows(10_000), rows(10_000)]
+  await came(socket, first)
+  assert.equal(shown[0], first)
+  assert.equal(first.length, 10_000)
+  taken = true
+  await came(socket, second)
+  assert.deepEqual([first.length, second.length, shown.length], [0, 0, 2])
+  socket.destroy()
+})
+
+test('what others have a part of is not given back', async () => {
+  const { socket } = asked(() => true)
+  const shared = Buffer.concat([rows(10_000), Buffer.alloc(10)])
+  const part = shared.subarray(0, 10_000)
+  await came(socket, part)
+  assert.deepEqual([part.length, shared.length], [10_000, 10_010])
+  socket.destroy()
+})
+
+test('however rows and messages are cut, what was given back is not needed any more', async () => {
+  const stream = Buffer.concat([rows(9_000), notice('n'.repeat(7_000)), rows(9_000), rows(300), notice('short'), rows(20_000)])
+  for (let cut = 5_000; cut < stream.length - 5_000; cut += 97) {
+    const { socket, shown } = asked(() => true)
+    for (const piece of [stream.subarray(0, cut), stream.subarray(cut)]) {
+      const chunk = Buffer.allocUnsafeSlow(piece.length)
+      piece.copy(chunk)
+      await came(socket, chunk)
+      assert.equal(chunk.length, 0)
+    }
+    assert.ok(Buffer.concat(shown).equals(stream), `cut at ${cut}`)
+    socket.destroy()
+  }
 })

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { createConnection, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { makeFrameReader } from '../../../../src/protocols/postgres/codec/frames.ts'
 import { readFields } from '../../../../src/protocols/postgres/codec/backend.ts'
-import { cancelRequest, startupPacket } from '../../../../src/protocols/postgres/codec/greeting.ts'
+import { cancelRequest, sslRequest, startupPacket } from '../../../../src/protocols/postgres/codec/greeting.ts'
 import { int16, int32, message } from '../../../../src/protocols/postgres/codec/writing.ts'
 import { until } from '../../../support/until.ts'
 
@@ -74,10 +75,21 @@ export interface RawClient extends AsyncDisposable {
   hears(form: RegExp): Promise<string>
 }
 
-export const connectRaw = async (port: number, token: string): Promise<RawClient> => {
+const open = async (port: number, tls: boolean): Promise<Socket> => {
   const socket = createConnection(port, '127.0.0.1')
   socket.setNoDelay(true)
   await once(socket, 'connect')
+  if (!tls) return socket
+  socket.write(sslRequest)
+  const [answer] = (await once(socket, 'data')) as [Buffer]
+  if (answer.toString() !== 'S') throw new Error('TLS is not offered')
+  const secure = connectTls({ socket, rejectUnauthorized: false, ALPNProtocols: ['postgresql'] })
+  await once(secure, 'secureConnect')
+  return secure
+}
+
+export const connectRaw = async (port: number, token: string, { tls = false } = {}): Promise<RawClient> => {
+  const socket = await open(port, tls)
   const reader = makeFrameReader({ limit: () => 2 ** 30, broken: (text) => new Error(text) })
   const heard: string[] = []
   const chunks: Buffer[] = []
