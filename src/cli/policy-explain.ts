@@ -82,7 +82,7 @@ const findCase = async ({ case: name, input, sql, ...rest }: Values, cases: read
 const explain = async (args: readonly string[], io: Io, parts: PolicyCommandParts): Promise<number> => {
   const { values, positionals } = parseOptions(args, options, { min: 0, max: 100 })
   const files = await readPolicyFiles(positionals.length === 0 ? ['policies'] : positionals, io)
-  const world = await findWorld(values.config, files.cases, parts, io)
+  const world = await findWorld(values.config, files, parts, io)
   const source = await findCase(values, files.cases, world, io)
   const loaded = loadPolicies(files.policies, world)
   if (loaded.policies === undefined) {

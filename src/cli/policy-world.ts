@@ -22,9 +22,10 @@ export const policyOptions = {
   output: outputOption('table', 'json'),
 } as const satisfies Options
 
-export const findWorld = async (config: string | undefined, cases: readonly CasesFile[], parts: PolicyCommandParts, io: Io): Promise<PolicyWorld> => {
+export const findWorld = async (config: string | undefined, { cases, problems = [] }: { readonly cases: readonly CasesFile[]; readonly problems?: readonly Problem[] }, parts: PolicyCommandParts, io: Io): Promise<PolicyWorld> => {
   if (config !== undefined) return parts.readWorld(config, io)
   const world = worldOf(cases, parts.enforceable)
+  if (world === undefined && problems.length > 0) throw new Failure(problems.map(terminalLines).join('\n'), exit.invalid) // a file that does not read may be the one that says it
   if (world === undefined) throw new Failure('which services are there? Give --config FILE, or a "world" in a cases file beside the policies', exit.usage)
   return world
 }
@@ -32,6 +33,8 @@ export const findWorld = async (config: string | undefined, cases: readonly Case
 export const issuersOf = (world: PolicyWorld): ReadonlyMap<string, string> =>
   new Map(world.issuers.map((issuer): [string, string] => (typeof issuer === 'string' ? [issuer, issuer] : [issuer.name, issuer.issuers[0] ?? issuer.name])))
 
+const terminalLines = (problem: Problem): string => formatProblem(problem).split('\n').map(terminalText).join('\n')
+
 export const writeProblems = (problems: readonly Problem[], word: string, io: Io): void => {
-  for (const problem of problems) io.stderr.write(`${word}: ${formatProblem(problem).split('\n').map(terminalText).join('\n')}\n`)
+  for (const problem of problems) io.stderr.write(`${word}: ${terminalLines(problem)}\n`)
 }

@@ -15,7 +15,7 @@ import { counted, toJson } from './rendering.ts'
 const check = async (args: readonly string[], io: Io, parts: PolicyCommandParts): Promise<number> => {
   const { values, positionals } = parseOptions(args, { ...options, strict: { type: 'boolean', help: 'warnings count as problems' } }, { min: 0, max: 100 })
   const files = await readPolicyFiles(positionals.length === 0 ? ['policies'] : positionals, io)
-  const world = await findWorld(values.config, files.cases, parts, io)
+  const world = await findWorld(values.config, files, parts, io)
   const loaded = loadPolicies(files.policies, world)
   const problems = [...files.problems, ...(loaded.problems ?? [])]
   const warnings = loaded.policies === undefined ? [] : loaded.warnings
@@ -37,7 +37,7 @@ interface FileReport {
 }
 
 const testFile = async (cases: CasesFile, config: PolicyWorld | undefined, parts: PolicyCommandParts, io: Io): Promise<FileReport> => {
-  const world = config ?? (await findWorld(undefined, [cases], parts, io))
+  const world = config ?? (await findWorld(undefined, { cases: [cases] }, parts, io))
   const loaded = loadPolicies(await policiesOf(cases, io), world)
   if (loaded.policies === undefined) return { file: cases.file, results: [], untouched: [], problems: loaded.problems }
   const { policies } = loaded

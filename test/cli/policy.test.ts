@@ -107,6 +107,15 @@ test('a policy that does not load ends check and test with 3', async (t) => {
   assert.deepEqual([json.valid, json.problems[0]?.line], [false, 4])
 })
 
+test('where the file that says which services there are does not read, that is what is told', async (t) => {
+  const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD}cases: []\n` })
+  for (const verb of ['check', 'explain']) {
+    const { code, stderr } = await run([verb, '.'], { cwd })
+    assert.equal(code, 3)
+    assert.match(stderr, /p\.cases\.yaml:2:\d+ cases/)
+  }
+})
+
 test('explain says rule by rule what was looked at', async (t) => {
   const cwd = await directory(t, { 'p.yaml': POLICY, 'p.cases.yaml': `${WORLD}cases:\n  - { name: c, service: api, caller: {}, http: { method: POST, path: /admin/x } }\n` })
   const { code, stdout } = await run(['explain', '.', '--case', 'c'], { cwd })
