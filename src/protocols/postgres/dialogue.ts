@@ -234,7 +234,7 @@ export class Dialogue {
   #read(chunk: Buffer): void {
     this.#receive(chunk)
     if (chunk.length === chunk.buffer.byteLength) this.#spent.add(chunk.buffer)
-    if (this.#parts.taken()) this.#spent.free()
+    this.#spent.settle(this.#parts.taken())
   }
 
   #receive(chunk: Buffer): void {

@@ -2,9 +2,15 @@ import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { noticeResponse } from '../../../../src/protocols/postgres/codec/reply.ts'
 import { AskFailed, Dialogue } from '../../../../src/protocols/postgres/dialogue.ts'
 import type { Backend } from '../../../../src/protocols/postgres/upstream.ts'
+import { until } from '../../../support/until.ts'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
 
 test('a server that does not answer a question of ours is asked to stop, and then left', async () => {
   const calls: string[] = []
@@ -93,6 +99,18 @@ test('what was read is given back once the client has all of it, and not before'
   taken = true
   await came(socket, second)
   assert.deepEqual([first.length, second.length, shown.length], [0, 0, 2])
+  socket.destroy()
+})
+
+test('what waits behind a slow client is not held for it when it has gone', async () => {
+  const { socket, shown } = asked(() => false)
+  const passed = await (async () => {
+    const chunk = rows(100_000)
+    await came(socket, chunk)
+    return new WeakRef(chunk.buffer)
+  })()
+  shown.length = 0
+  await until('the memory to be gone', () => (collect(), passed.deref() === undefined))
   socket.destroy()
 })
 
