@@ -230,6 +230,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
       keep(next, nextPolicies)
       await journal.append({ type: 'config-loaded', policyVersion: nextPolicies.version, generation: generation + 1, previous: before.policies.version }, 'written')
       http.reconfigure(next.http)
+      web.renew()
       if (next.postgres) postgres?.reconfigure(next.postgres)
       current = { config: next, policies: nextPolicies, identity: nextIdentity }
       generation++

@@ -78,6 +78,7 @@ export const makeChecks = (source: YamlSource, env: Readonly<Record<string, stri
         if (about.isFile() && about.size <= MAX_BYTES) {
           const text = readFileSync(full, 'utf8')
           fileHashes.set(full, hash('sha256', text))
+          if (text === '') report(path, 'is empty')
           return { path: full, text }
         }
         report(path, about.isFile() ? `is longer than ${MAX_BYTES} bytes` : 'is no regular file')

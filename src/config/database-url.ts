@@ -17,6 +17,9 @@ const kinds = {
 } as const
 
 export const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => makeUrl('redis', path, value, file, checks)
+/** A Redis that is spoken to over TLS. */
+export const isTlsUrl = (url: Secret): boolean => url.reveal().toLowerCase().startsWith('rediss:')
+
 export const makePostgresUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => makeUrl('postgres', path, value, file, checks)
 
 /** A URL may be written down as long as its password is not. What a reference gives inside of one is encoded for its place. */

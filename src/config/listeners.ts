@@ -10,6 +10,7 @@ import { bytes, ms } from './issuers.ts'
 import { outboundProblem } from './outbound.ts'
 import { checkRanges } from './services.ts'
 import type { ConfigSource } from './schema.ts'
+import { checkCertificate } from './tls-client.ts'
 
 type Listeners = ConfigSource['listeners']
 
@@ -66,6 +67,7 @@ export const makeTls = (tls: Listeners['http']['tls'], path: Path, checks: Check
   if (tls === undefined) return undefined
   const cert = checks.file([...path, 'tls', 'cert-file'], tls['cert-file'])
   const key = checks.file([...path, 'tls', 'key-file'], tls['key-file'])
+  if (cert?.text && key?.text) checkCertificate([...path, 'tls'], { cert: cert.path, key: key.path }, checks)
   return { certFile: cert?.path ?? '', keyFile: key?.path ?? '' }
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { channel } from './channel-schema.ts'
-import { count, duration, durationOrNone, flag, name, path, remote, secret, secretFile, size, text, texts } from './fields.ts'
+import { count, duration, durationOrNone, flag, name, path, remote, secret, secretFile, size, text, texts, tls } from './fields.ts'
 import { issuer } from './issuer-schema.ts'
 import { adminListener, consoleListener, httpListener } from './listener-schema.ts'
 import { postgresListener, postgresService } from './postgres-schema.ts'
@@ -84,7 +84,9 @@ const redis = z.strictObject({
   cluster: z.strictObject({ nodes: z.array(remote).min(1).describe('Some nodes, host:port.') }).optional().describe('A cluster.'),
   password: secret('Password, for sentinel and cluster.').optional(),
   'password-file': secretFile('password').optional(),
-  tls: flag('TLS, for sentinel and cluster.', false),
+  tls: flag('TLS, for sentinel and cluster: to the sentinels as well.', false),
+  'ca-file': path('PEM file with the authority of the certificates of Redis and its sentinels. Default: those that the system knows.').optional(),
+  'client-certificate': tls('The certificate that we show to Redis and its sentinels.'),
   prefix: text('Prefix of every key.').default('countersign'),
   'acknowledging-replicas': count('Replicas that must have acknowledged before a hold counts as spent.', 0, 0, 10),
 })

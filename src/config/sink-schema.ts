@@ -32,7 +32,7 @@ export const sink = z
       body: z.enum(['ndjson', 'json-array']).default('ndjson').describe('Lines, or one JSON array.'),
       ...web(),
     }),
-    z.strictObject({ kind: z.literal('redis').describe('A Redis stream.'), url: z.unknown().optional().meta({ type: 'string', description: 'redis://host:6379/0. A password only as a reference.' }), 'url-file': secretFile('url').optional(), stream: text('Name of the stream.').default('countersign:audit'), 'max-length': count('Entries that are kept.', 1_000_000, 1, 1_000_000_000), ...format('record') }),
+    z.strictObject({ kind: z.literal('redis').describe('A Redis stream.'), url: z.unknown().optional().meta({ type: 'string', description: 'redis://host:6379/0, rediss:// for TLS. A password only as a reference.' }), 'url-file': secretFile('url').optional(), ...ca, tls: tls('The certificate that we show to Redis.'), stream: text('Name of the stream.').default('countersign:audit'), 'max-length': count('Entries that are kept.', 1_000_000, 1, 1_000_000_000), ...format('record') }),
     z.strictObject({
       kind: z.literal('elastic').describe('Elasticsearch or OpenSearch, by the bulk API.'),
       url: text('The cluster, such as https://search.example.org:9200.'),

@@ -9,9 +9,10 @@ import { type Checks, missing } from './checks.ts'
 import { splitAddress } from './fields.ts'
 import { bytes, ms } from './issuers.ts'
 import { hostProblem, outboundProblem } from './outbound.ts'
-import { makeRedisUrl } from './database-url.ts'
+import { isTlsUrl, makeRedisUrl } from './database-url.ts'
 import type { ConfigSource } from './schema.ts'
 import type { SinkSource } from './sink-schema.ts'
+import { makeTlsClient } from './tls-client.ts'
 
 export const makeSinks = ({ sinks, services }: Pick<ConfigSource, 'sinks' | 'services'>, checks: Checks): readonly SinkOptions[] => {
   const paths = new Map<string, string>()
@@ -29,7 +30,7 @@ export const makeSinks = ({ sinks, services }: Pick<ConfigSource, 'sinks' | 'ser
       case 'http':
         return { kind: 'http', name, ...makeWeb(path, source, checks), body: source.body, ...makeAuthorization(path, source, checks) }
       case 'redis':
-        return { kind: 'redis', name, url: makeRedisUrl([...path, 'url'], source.url, source['url-file'], checks), stream: source.stream, maxLength: source['max-length'] }
+        return { kind: 'redis', name, ...makeRedis(path, source, checks), stream: source.stream, maxLength: source['max-length'] }
       case 'elastic':
         return { kind: 'elastic', name, ...makeWeb(path, source, checks, 'base'), index: makeIndex(path, source.index, checks), ...makeAuthorization(path, source, checks) }
       case 'splunk': {
@@ -44,7 +45,7 @@ export const makeSinks = ({ sinks, services }: Pick<ConfigSource, 'sinks' | 'ser
       case 'syslog':
         checks.warn([...path, 'kind'], 'has no acknowledgement: records that are on their way when a receiver or we end are lost, and nobody knows; another sink beside it keeps them')
         if (!/^[!#-<>-\\^-~]{1,32}$/.test(source['sd-id'])) checks.report([...path, 'sd-id'], 'is up to 32 characters of printable ASCII, without spaces, "=", "]" and quotes')
-        return { kind: 'syslog', name, ...makeRemote([...path, 'address'], source.address, checks), ...makeTls(path, source, checks), facility: source.facility, sdId: source['sd-id'], maxBytes: bytes(source['max-size']), timeoutMs: ms(source.timeout) }
+        return { kind: 'syslog', name, ...makeRemote([...path, 'address'], source.address, checks), tls: makeTlsClient(path, { ...source, certificate: source.tls }, 'tls', checks), facility: source.facility, sdId: source['sd-id'], maxBytes: bytes(source['max-size']), timeoutMs: ms(source.timeout) }
       case 'kafka':
         return { kind: 'kafka', name, ...makeKafka(path, source, checks), timeoutMs: ms(source.timeout) }
       case 's3':
@@ -102,17 +103,18 @@ const makeHeaders = (path: Path, source: Extract<SinkSource, { readonly kind: 'o
   return [...(authorization === undefined ? [] : [{ name: 'authorization', value: authorization }]), ...(value === undefined ? [] : [{ name, value }])]
 }
 
+const makeRedis = (path: Path, source: Extract<SinkSource, { readonly kind: 'redis' }>, checks: Checks) => {
+  const url = makeRedisUrl([...path, 'url'], source.url, source['url-file'], checks)
+  const tls = makeTlsClient(path, { ...source, certificate: source.tls }, 'tls', checks)
+  if (url !== missing && !isTlsUrl(url)) for (const key of ['ca-file', 'tls'] as const) if (source[key] !== undefined) checks.report([...path, key], 'is not looked at without TLS: begin the URL with rediss://', { on: 'key' })
+  return { url, ...defined({ tls: isTlsUrl(url) ? tls : undefined }) }
+}
+
 const makeRemote = (path: Path, address: string, checks: Checks): { readonly host: string; readonly port: number } => {
   const at = splitAddress(address)
   const problem = hostProblem(at.host, checks.outbound)
   if (problem !== undefined) checks.report(path, problem)
   return at
-}
-
-const makeTls = (path: Path, { tls, 'ca-file': file }: Extract<SinkSource, { readonly kind: 'syslog' | 'kafka' }>, checks: Checks) => {
-  const cert = checks.file([...path, 'tls', 'cert-file'], tls?.['cert-file'])?.text
-  const key = checks.file([...path, 'tls', 'key-file'], tls?.['key-file'])?.text
-  return defined({ ca: checks.file([...path, 'ca-file'], file)?.text, certificate: cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) } })
 }
 
 const mostLinesOfAnObject = 100_000
@@ -134,5 +136,5 @@ const makeKafka = (path: Path, source: Extract<SinkSource, { readonly kind: 'kaf
   if (!/^[A-Za-z0-9._-]{1,249}$/.test(topic)) checks.report([...path, 'topic'], 'is letters, digits, "-", "_" and ".", at most 249 characters')
   if (plaintext && !brokers.every(({ host }) => isLoopbackHost(host))) checks.report([...path, 'plaintext'], 'is for brokers on this machine: elsewhere records and passwords would travel in the clear')
   const password = sasl && (checks.secret([...path, 'sasl', 'password'], sasl.password, sasl['password-file'], true) ?? missing)
-  return { brokers, topic, ...defined({ tls: plaintext ? undefined : makeTls(path, source, checks), hosts: checks.outbound.hosts?.map((host) => host.toLowerCase()), sasl: sasl && password && { mechanism: sasl.mechanism, user: sasl.user, password } }) }
+  return { brokers, topic, ...defined({ tls: plaintext ? undefined : makeTlsClient(path, { ...source, certificate: source.tls }, 'tls', checks), hosts: checks.outbound.hosts?.map((host) => host.toLowerCase()), sasl: sasl && password && { mechanism: sasl.mechanism, user: sasl.user, password } }) }
 }

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import { tlsClient } from '../lib/tls-client.ts'
 import type { OptionsOf } from './options.ts'
 import type { Sink } from './sink.ts'
 
@@ -17,6 +18,7 @@ export const makeRedisSink = (options: OptionsOf<'redis'>): Sink => {
     commandTimeout: timeoutMs,
     retryStrategy: () => null, // the tail decides when to try again
     connectionName: 'countersign-audit',
+    ...(options.tls === undefined ? {} : { tls: tlsClient(options.tls) }),
   })
   let cause: Error | undefined
   redis.on('error', (error: Error) => { cause = error }) // every command's own rejection tells the tail

@@ -4,6 +4,7 @@ import { during } from './during.ts'
 import type { OptionsOf } from './options.ts'
 import { LineRefused, type Sink } from './sink.ts'
 import { octetCounted, syslogMessage } from './syslog-message.ts'
+import { tlsClient } from '../lib/tls-client.ts'
 
 /** A connection must stand for so long after a batch was written to it. A receiver that turns us away says so within it. */
 const settleMs = 250
@@ -67,8 +68,8 @@ export const makeSyslogSink = (options: OptionsOf<'syslog'>): Sink => {
   }
 }
 
-const open = async ({ host, port, ca, certificate, timeoutMs }: OptionsOf<'syslog'>, signal: AbortSignal): Promise<TLSSocket> => {
-  const socket = connect({ host, port, minVersion: 'TLSv1.2', ...(isIP(host) === 0 ? { servername: host } : {}), ...(ca === undefined ? {} : { ca }), ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key.reveal() }) })
+const open = async ({ host, port, tls, timeoutMs }: OptionsOf<'syslog'>, signal: AbortSignal): Promise<TLSSocket> => {
+  const socket = connect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...tlsClient(tls) })
   socket.on('error', () => {}) // told to whoever waits
   // Nothing is ever said to us; the end of what could be said is the end of the connection.
   socket.once('end', () => socket.destroy()).resume().setKeepAlive(true, 30_000)

@@ -102,8 +102,7 @@ const check = async (name: string, more: Partial<OptionsOf<'kafka'>>, meanwhile:
 let broker = await startBroker()
 try {
   await check('open', {})
-  const ca = readFileSync(tls.ca, 'utf8')
-  for (const mechanism of ['plain', 'scram-sha-256', 'scram-sha-512'] as const) await check(mechanism, { brokers: [{ host: 'localhost', port: secure }], tls: { ca }, sasl: { mechanism, user: 'gate', password: new Secret('gate-secret') } })
+  for (const mechanism of ['plain', 'scram-sha-256', 'scram-sha-512'] as const) await check(mechanism, { brokers: [{ host: 'localhost', port: secure }], tls: { ca: tls.ca }, sasl: { mechanism, user: 'gate', password: new Secret('gate-secret') } })
   await check('restarted', {}, async () => {
     await broker.stop('SIGKILL')
     broker = await startBroker()

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { loadConfig } from '../../src/config/load.ts'
 import { needsRestart, sameness } from '../../src/config/restart.ts'
 import { formatProblem } from '../../src/lib/problem.ts'
+import { makeTls } from '../support/postgres-tls.ts'
 import { makeFolder } from './folder.ts'
 
 const env = { PW: 'hunter2hunter2', RO: 'another secret' }
@@ -37,15 +38,15 @@ test('the shortest PostgreSQL service: verified TLS, loopback, names, limits', a
 
 test('every line of a PostgreSQL service arrives', async () => {
   using folder = makeFolder()
-  folder.write('ca.pem', 'x')
+  makeTls(folder.path)
   folder.write('pw', 'from a file\n')
-  const more = ', tls: verify-ca, ca-file: ca.pem, databases: [crm, crm_old], audience: db, roles: { reporting: { user: reporting_ro, password-file: ./pw } }, allow: [cleartext], least-iterations: 1000, search-path: public, connect-timeout: 3s, hold: { in-transaction: 0s }'
-  const { postgres } = await folder.config(text(more, 'address: "127.0.0.1:7000", plaintext: never, tls: { cert-file: ca.pem, key-file: pw }, limits: { sql: 4MiB }'), env)
+  const more = ', tls: verify-ca, ca-file: ca.crt, databases: [crm, crm_old], audience: db, roles: { reporting: { user: reporting_ro, password-file: ./pw } }, allow: [cleartext], least-iterations: 1000, search-path: public, connect-timeout: 3s, hold: { in-transaction: 0s }'
+  const { postgres } = await folder.config(text(more, 'address: "127.0.0.1:7000", plaintext: never, tls: { cert-file: server.crt, key-file: server.key }, limits: { sql: 4MiB }'), env)
   const [service] = postgres?.services ?? []
-  assert.ok(service !== undefined && service.caFile?.endsWith('ca.pem'))
+  assert.ok(service !== undefined && service.caFile?.endsWith('ca.crt'))
   assert.deepEqual([service.tls, service.databases, service.audience, service.allow, service.leastIterations, service.searchPath, service.connectTimeoutMs, service.hold.inTransactionMs], ['verify-ca', ['crm', 'crm_old'], 'db', ['cleartext'], 1_000, 'public', 3_000, 0])
   assert.deepEqual([...service.roles].map(([name, { user, password }]) => [name, user, password?.reveal()]), [['reporting', 'reporting_ro', 'from a file']])
-  assert.deepEqual([postgres?.plaintext, postgres?.limits.sqlBytes, postgres?.tls?.certFile.endsWith('ca.pem')], ['never', 4_194_304, true])
+  assert.deepEqual([postgres?.plaintext, postgres?.limits.sqlBytes, postgres?.tls?.certFile.endsWith('server.crt')], ['never', 4_194_304, true])
 })
 
 test('clients that log in by OAUTHBEARER are told where', async () => {

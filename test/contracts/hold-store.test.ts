@@ -35,7 +35,7 @@ overBoth('redis cluster', async () => {
   await server.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
   for (let tries = 0; !(await server.command('CLUSTER', 'INFO')).includes('cluster_state:ok') && tries < 200; tries++) await pause(25)
   return {
-    open: (clockSkewMs) => openRedisStore({ kind: 'redis', connect: { mode: 'cluster', nodes: [{ host: '127.0.0.1', port: server.port }], tls: false }, prefix: 'cs', acknowledgingReplicas: 0 }, clockSkewMs ? { clockSkewMs } : {}),
+    open: (clockSkewMs) => openRedisStore({ kind: 'redis', connect: { mode: 'cluster', nodes: [{ host: '127.0.0.1', port: server.port }] }, prefix: 'cs', acknowledgingReplicas: 0 }, clockSkewMs ? { clockSkewMs } : {}),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 })

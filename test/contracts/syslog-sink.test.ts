@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { recordLineOf } from '../../src/audit/ocsf/line.ts'
-import { Secret } from '../../src/lib/secret.ts'
 import type { OptionsOf } from '../../src/sinks/options.ts'
 import { syslogMessage } from '../../src/sinks/syslog-message.ts'
 import { open, readAll, temporaryDirectory } from '../audit/audit-samples.ts'
@@ -14,7 +13,7 @@ import { startRsyslog } from '../support/rsyslog.ts'
 import { until } from '../support/until.ts'
 import { assertComplete, events, fill, sinkContract, start } from './sink-contract.ts'
 
-const optionsTo = (port: number, ca: string, more: Partial<OptionsOf<'syslog'>> = {}): OptionsOf<'syslog'> => ({ kind: 'syslog', name: 'place', host: 'localhost', port, ca, facility: 13, sdId: 'countersign@32473', maxBytes: 8_192, timeoutMs: 3_000, ...more })
+const optionsTo = (port: number, ca: string, more: Partial<OptionsOf<'syslog'>> = {}): OptionsOf<'syslog'> => ({ kind: 'syslog', name: 'place', host: 'localhost', port, tls: { ca }, facility: 13, sdId: 'countersign@32473', maxBytes: 8_192, timeoutMs: 3_000, ...more })
 
 sinkContract('syslog, a real rsyslogd', async () => {
   const server = await startRsyslog()
@@ -103,11 +102,11 @@ describe('sink syslog', () => {
     using wrong = folder()
     await using receiver = await startSyslogReceiver(directory.path, { wantsCertificate: true })
     const { ca: strangers } = makeTls(other.path)
-    const ours = { cert: readFileSync(`${directory.path}/server.crt`, 'utf8'), key: new Secret(readFileSync(`${directory.path}/server.key`, 'utf8')) }
+    const ours = { cert: `${directory.path}/server.crt`, key: `${directory.path}/server.key` }
     await using misnamed = await startSyslogReceiver(wrong.path, { wantsCertificate: false })
     for (const [name, options, said] of [
-      ['stranger', optionsTo(receiver.port, readFileSync(strangers, 'utf8'), { certificate: ours }), /certificate/],
-      ['unknown', { ...optionsTo(receiver.port, receiver.ca, { certificate: ours }), ca: misnamed.ca }, /certificate/],
+      ['stranger', optionsTo(receiver.port, strangers, { tls: { ca: strangers, certificate: ours } }), /certificate/],
+      ['unknown', optionsTo(receiver.port, misnamed.ca, { tls: { ca: misnamed.ca, certificate: ours } }), /certificate/],
       ['without ours', optionsTo(receiver.port, receiver.ca), /certificate|ended the connection|closed|ECONNRESET/],
     ] as const) {
       await using journal = await open(`${directory.path}/${name}`)
@@ -119,7 +118,7 @@ describe('sink syslog', () => {
     }
     assert.deepEqual(receiver.texts, [])
     await using journal = await open(`${directory.path}/good`)
-    await using sinks = start(`${directory.path}/good`, journal, optionsTo(receiver.port, receiver.ca, { certificate: ours }))
+    await using sinks = start(`${directory.path}/good`, journal, optionsTo(receiver.port, receiver.ca, { tls: { ca: receiver.ca, certificate: ours } }))
     await fill(journal, 3)
     await sinks.drain(5_000)
     await until('all to be there', () => receiver.texts.length === 3)

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
 import { stringify } from 'yaml'
+import { makeTls, type PostgresTls } from '../support/postgres-tls.ts'
 import { until } from '../support/until.ts'
 import { ask, heldFor, vote } from './client.ts'
 import { policy, startDeployment, type Part } from './deployment.ts'
@@ -88,4 +92,34 @@ test('reload on demand says what came of it', async () => {
   writeFileSync(world.policyFile, '{')
   const refused = await reload()
   assert.deepEqual([refused.status, refused.json['applied'], refused.json['policyVersion']], [422, false, done.json['policyVersion']], refused.text)
+})
+
+test('renewed certificates are those of new connections at every listener; half of one keeps what was', async () => {
+  await using world = await startDeployment('embedded')
+  const [first, second] = ['first', 'second'].map((name) => {
+    mkdirSync(join(world.directory, name))
+    return makeTls(join(world.directory, name))
+  }) as [PostgresTls, PostgresTls]
+  const tls = { 'cert-file': join(world.directory, 'here.crt'), 'key-file': join(world.directory, 'here.key') }
+  copyFileSync(first.cert, tls['cert-file'])
+  copyFileSync(first.key, tls['key-file'])
+  const replica = await world.start('a', { listeners: { http: { tls }, console: { tls: { ...tls } } } })
+  const shownAt = async (port: number): Promise<string> => {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    await once(socket, 'secureConnect')
+    const { fingerprint256 } = socket.getPeerCertificate()
+    socket.destroy()
+    return fingerprint256
+  }
+  const fingerprint = ({ cert }: PostgresTls): string => new X509Certificate(readFileSync(cert)).fingerprint256
+  const shown = async (): Promise<readonly string[]> => await Promise.all([replica.http, replica.console].map((address) => shownAt(Number(address.split(':').at(-1)))))
+  assert.deepEqual(await shown(), [fingerprint(first), fingerprint(first)])
+
+  copyFileSync(second.cert, tls['cert-file'])
+  await until('the half of it to be refused', async () => ((await ready(replica))['policy'] as Part)['lastReload'] === 'refused', 10_000)
+  assert.match(JSON.stringify(((await ready(replica))['policy'] as Part)['problems']), /is no certificate in PEM with its own key/)
+  assert.deepEqual(await shown(), [fingerprint(first), fingerprint(first)])
+
+  copyFileSync(second.key, tls['key-file'])
+  await until('both listeners to show the new one', async () => (await shown()).every((one) => one === fingerprint(second)), 10_000)
 })

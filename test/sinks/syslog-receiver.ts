@@ -69,7 +69,7 @@ export const startSyslogReceiver = async (folder: string, { wantsCertificate = f
   await once(server, 'listening')
   return Object.assign(receiver, {
     port: (server.address() as AddressInfo).port,
-    ca,
+    ca: tls.ca,
     texts,
     connections: () => connections,
     hangUp: () => {

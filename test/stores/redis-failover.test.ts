@@ -39,7 +39,7 @@ test('with nobody to acknowledge, a spend is refused, alone and in a Cluster', {
   await using server = await startRedis(['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'])
   await server.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
   await until('the cluster', async () => (await server.command('CLUSTER', 'INFO')).includes('cluster_state:ok'))
-  await using store = await openRedisStore({ kind: 'redis', connect: { mode: 'cluster', nodes: [{ host: '127.0.0.1', port: server.port }], tls: false }, prefix: 'cs', acknowledgingReplicas: 1 })
+  await using store = await openRedisStore({ kind: 'redis', connect: { mode: 'cluster', nodes: [{ host: '127.0.0.1', port: server.port }] }, prefix: 'cs', acknowledgingReplicas: 1 })
   const one = entry({ state: 'approved' })
   await until('open', () => store.open(one, limits).catch(() => undefined))
   await assert.rejects(store.replace({ ...one, state: 'running', revision: 2 }, { revision: 1 }), { code: 'store-unavailable' })

@@ -24,7 +24,7 @@ export interface Logged {
 /** A real rsyslogd of our own: its own configuration, port and folder; nothing of the system's. */
 export interface TestRsyslog extends AsyncDisposable {
   readonly port: number
-  /** PEM of the authority of its certificate. */
+  /** PEM file of the authority of its certificate. */
   readonly ca: string
   logged(): readonly Logged[]
 }
@@ -46,7 +46,7 @@ export const startRsyslog = async (): Promise<TestRsyslog> => {
   await until('rsyslogd to listen', () => listens(port), 10_000)
   return {
     port,
-    ca: readFileSync(tls.ca, 'utf8'),
+    ca: tls.ca,
     logged: () => (existsSync(join(folder, 'out')) ? readFileSync(join(folder, 'out'), 'utf8').split('\n').slice(0, -1).map(partsOf) : []),
     async [Symbol.asyncDispose]() {
       const ended = once(child, 'exit')

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { defined } from '../../lib/defined.ts'
 import type { Log } from '../../lib/log.ts'
@@ -18,6 +18,11 @@ export interface WebListener extends AsyncDisposable {
   listen(): Promise<{ readonly host: string; readonly port: number }>
   /** No new connections; open requests end, streams are closed. Resolves when they have, or when the signal fires and they were cut off. */
   drain(signal: AbortSignal): Promise<void>
+}
+
+export interface ConsoleListener extends WebListener {
+  /** New connections get the certificate that stands in its files now. */
+  renew(): void
 }
 
 /** Longest any request other than a stream may take; the store and the issuer have shorter deadlines of their own. */
@@ -45,7 +50,7 @@ const securityHeaders: Readonly<Record<string, string>> = {
 }
 
 /** The approvals API and, where people log in with a browser, the pages: the one place where their decisions come in over HTTP. `site` goes with `options.signIn`. */
-export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & { readonly log: Log; readonly site?: SiteParts; readonly hooks?: readonly Hook[] }): WebListener => {
+export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & { readonly log: Log; readonly site?: SiteParts; readonly hooks?: readonly Hook[] }): ConsoleListener => {
   const boundary = makeBoundary(options.url, options.hosts)
   const { signIn } = options
   if ((signIn === undefined) !== (parts.site === undefined)) throw new Error('sign-in and pages go together')
@@ -88,7 +93,7 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
   }
 
   const server = options.tls
-    ? createTlsServer({ ...serverLimits, cert: readFileSync(options.tls.certFile), key: readFileSync(options.tls.keyFile), minVersion: 'TLSv1.2' }, onRequest)
+    ? createTlsServer({ ...serverLimits, ...certificateOf(options.tls) }, onRequest)
     : createServer(serverLimits, onRequest)
   server.maxConnections = 1_000
   server.on('clientError', (_error, socket) => {
@@ -96,11 +101,19 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
     else socket.destroy()
   })
 
-  return lifeOf(server, options, () => {
+  const life = lifeOf(server, options, () => {
     draining = true
     api.endStreams()
   })
+  return {
+    ...life,
+    renew() {
+      if (options.tls && server instanceof TlsServer) server.setSecureContext(certificateOf(options.tls))
+    },
+  }
 }
+
+const certificateOf = ({ certFile, keyFile }: NonNullable<ConsoleOptions['tls']>) => ({ cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion: 'TLSv1.2' as const })
 
 const answerHook = async (hook: Hook, request: IncomingMessage, response: ServerResponse): Promise<void> => {
   if (request.method !== 'POST') throw new WrongMethod(['POST'])

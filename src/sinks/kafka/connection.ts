@@ -1,6 +1,7 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { makeScram } from '../../lib/scram.ts'
+import { tlsClient } from '../../lib/tls-client.ts'
 import { during } from '../during.ts'
 import type { OptionsOf } from '../options.ts'
 import { type Address, type Request, saslAuthenticate, saslHandshake } from './requests.ts'
@@ -19,7 +20,7 @@ const leastIterations = 4_096
 /** Connects and logs in. */
 export const openConnection = async ({ host, port }: Address, options: OptionsOf<'kafka'>, signal: AbortSignal): Promise<Connection> => {
   const { tls } = options
-  const socket = tls === undefined ? connectPlain({ host, port }) : connectTls({ host, port, minVersion: 'TLSv1.2', ...(isIP(host) === 0 ? { servername: host } : {}), ...(tls.ca === undefined ? {} : { ca: tls.ca }), ...(tls.certificate === undefined ? {} : { cert: tls.certificate.cert, key: tls.certificate.key.reveal() }) })
+  const socket = tls === undefined ? connectPlain({ host, port }) : connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...tlsClient(tls) })
   socket.on('error', () => {}).setNoDelay(true) // told to whoever waits
   const connection = speakOver(socket)
   try {

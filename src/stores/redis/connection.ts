@@ -1,5 +1,6 @@
 import { Cluster, Redis } from 'ioredis'
 import { defined } from '../../lib/defined.ts'
+import { tlsClient } from '../../lib/tls-client.ts'
 import type { StoreOptions } from '../options.ts'
 
 export type RedisStoreOptions = Extract<StoreOptions, { kind: 'redis' }>
@@ -11,8 +12,16 @@ export type Connection = Redis | Cluster
  */
 export const connect = ({ connect: how }: RedisStoreOptions, name: string): Connection => {
   const connection = open(how, { ...common, connectionName: `countersign-${name}` })
-  connection.on('error', () => {}) // every command reports its own failure; an unheard event would end the process
+  connection.on('error', (error: Error) => void troubles.set(connection, error)) // every command reports its own failure; an unheard event would end the process
   return connection
+}
+
+/** What each connection heard last: a command that waits for it says no more than that it waits. */
+const troubles = new WeakMap<Connection, Error>()
+
+const troubleOf = (connection: Connection): string => {
+  const error = troubles.get(connection) as (Error & { readonly lastNodeError?: Error }) | undefined
+  return (error?.lastNodeError ?? error)?.message ?? connection.status
 }
 
 const common = {
@@ -30,8 +39,9 @@ const common = {
 type CommonOptions = typeof common & { readonly connectionName: string }
 
 const open = (how: RedisStoreOptions['connect'], common: CommonOptions): Connection => {
-  if (how.mode === 'single') return new Redis(how.url.reveal(), common)
-  const security = { ...defined({ password: how.password?.reveal() }), ...(how.tls ? { tls: {} } : {}) }
+  const tls = how.tls && tlsClient(how.tls)
+  if (how.mode === 'single') return new Redis(how.url.reveal(), { ...common, ...defined({ tls }) })
+  const security = defined({ password: how.password?.reveal(), tls })
   if (how.mode === 'sentinel')
     return new Redis({
       ...common,
@@ -41,11 +51,11 @@ const open = (how: RedisStoreOptions['connect'], common: CommonOptions): Connect
       role: 'master',
       sentinelRetryStrategy: (times) => Math.min(50 * times, 1_000),
       ...defined({ sentinelPassword: how.sentinelPassword?.reveal() }),
-      ...(how.tls ? { enableTLSForSentinelMode: true } : {}),
+      ...(tls === undefined ? {} : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
     })
   return new Cluster(
     how.nodes.map((at) => ({ ...at })),
-    { enableOfflineQueue: false, clusterRetryStrategy: (times) => Math.min(50 * times, 1_000), retryDelayOnFailover: 100, slotsRefreshTimeout: 2_000, scaleReads: 'master', redisOptions: { ...common, ...security, ...(how.tls ? { tls: {} } : {}) } },
+    { enableOfflineQueue: false, clusterRetryStrategy: (times) => Math.min(50 * times, 1_000), retryDelayOnFailover: 100, slotsRefreshTimeout: 2_000, scaleReads: 'master', redisOptions: { ...common, ...security } },
   )
 }
 
@@ -56,7 +66,7 @@ export const primaries = (connection: Connection): readonly Redis[] => (connecti
 export const whenReady = (connection: Connection, timeoutMs: number): Promise<void> =>
   new Promise((resolve, reject) => {
     if (connection.status === 'ready') return resolve()
-    const timer = setTimeout(() => done(new Error(`Redis is not reachable (${connection.status})`)), timeoutMs)
+    const timer = setTimeout(() => done(new Error(`Redis is not reachable (${troubleOf(connection)})`)), timeoutMs)
     const ready = (): void => done()
     const done = (error?: Error): void => {
       clearTimeout(timer)
