@@ -31,11 +31,21 @@ export interface ShortReceipt {
 const longestRule = 200
 const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
+/** The same for all receipts of one signer. */
+const heads = new WeakMap<ReceiptSigner, string>()
+const headOf = (signer: ReceiptSigner): string => {
+  const known = heads.get(signer)
+  if (known !== undefined) return known
+  const head = segment({ alg: 'EdDSA', typ, kid: keyIdOf(signer) })
+  heads.set(signer, head)
+  return head
+}
+
 const signElsewhere: (algorithm: null, bytes: Buffer, key: KeyObject) => Promise<Buffer> = promisify(sign)
 
 /** At most about a kilobyte. Signed in the thread pool: thousands are let through at one moment, and a signature costs as much as all else that is computed for one. */
 export const signShortReceipt = async ({ rule, ...receipt }: ShortReceipt, signer: ReceiptSigner): Promise<string> => {
-  const input = `${segment({ alg: 'EdDSA', typ, kid: keyIdOf(signer) })}.${segment({ ...receipt, ...defined({ rule: rule?.slice(0, longestRule) }) })}`
+  const input = `${headOf(signer)}.${segment({ ...receipt, ...defined({ rule: rule?.slice(0, longestRule) }) })}`
   return `${input}.${(await signElsewhere(null, Buffer.from(input), signer.secret)).toString('base64url')}`
 }
 
