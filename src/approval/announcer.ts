@@ -3,7 +3,6 @@ import { defined } from '../lib/defined.ts'
 import { Busy } from '../lib/receiver.ts'
 import { isOpen, type Hold, type Mark } from '../model/hold.ts'
 import { causeText } from '../model/refusal.ts'
-import { followChanges } from './changes.ts'
 import { type Channel, Closed, type Occasion } from './channel.ts'
 import { holdSubject, isUnavailable, type Desk } from './desk.ts'
 import { makeCrowds } from './crowds.ts'
@@ -62,8 +61,6 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
     for (const line of lines) line.add(id)
   }
 
-  const listen = (): Promise<void> => followChanges(store, closing.signal, ({ id }) => { if (performance.now() < speaksUntil) tell(id) })
-
   /** What the one before may not have told. */
   const sweep = async (): Promise<void> => {
     const since = (await desk.now()) - sweptBackMs
@@ -104,12 +101,13 @@ export const makeAnnouncer = (desk: Desk, timing: AnnouncerTiming = usual): Anno
     }
   }
 
-  const loops = lines.length === 0 ? [] : [listen(), leading()]
+  if (lines.length > 0) desk.news.hear(({ id }) => { if (performance.now() < speaksUntil) tell(id) }, closing.signal)
+  const led = lines.length === 0 ? undefined : leading()
   return {
     state: () => lines.map((line) => ({ ...line.state(), speaks: performance.now() < speaksUntil })),
     async [Symbol.asyncDispose]() {
       closing.abort()
-      await Promise.all(loops)
+      await led
       await Promise.all(lines.map((line) => line[Symbol.asyncDispose]()))
       if (speaksUntil > 0) await store.lease(leaseName, options.replica, 0).catch(() => {})
     },

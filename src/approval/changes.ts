@@ -3,18 +3,43 @@ import type { HoldChange, HoldStore } from './hold-store.ts'
 
 const againMs = 500
 
-/** Hears of every change of a hold from now on, until the signal fires; after trouble it goes on from the last one it heard of. Never rejects. */
-export const followChanges = async (store: HoldStore, signal: AbortSignal, hear: (change: HoldChange) => void, failed: (error: unknown) => void = () => {}): Promise<void> => {
-  let cursor: string | undefined
-  while (!signal.aborted) {
-    try {
-      for await (const change of store.changes(cursor, signal)) {
-        cursor = change.cursor
-        hear(change)
+/** What happens to holds, at whichever replica. */
+export interface News extends AsyncDisposable {
+  /** Told of every change from now on, until the signal fires. */
+  hear(listener: (change: HoldChange) => void, until: AbortSignal): void
+}
+
+/** One reader of the store's changes for all who listen in this process, from the first of them on; after trouble it goes on from the last one it heard of. */
+export const makeNews = (store: HoldStore, failed: (error: unknown) => void): News => {
+  const closing = new AbortController()
+  const listeners = new Set<(change: HoldChange) => void>()
+  let reading: Promise<void> | undefined
+
+  const read = async (): Promise<void> => {
+    let cursor: string | undefined
+    while (!closing.signal.aborted) {
+      try {
+        for await (const change of store.changes(cursor, closing.signal)) {
+          cursor = change.cursor
+          for (const tell of listeners) tell(change)
+        }
+      } catch (error) {
+        failed(error)
+        await pause(againMs, undefined, { signal: closing.signal }).catch(() => {})
       }
-    } catch (error) {
-      failed(error)
-      await pause(againMs, undefined, { signal }).catch(() => {})
     }
+  }
+
+  return {
+    hear(listener, until) {
+      if (until.aborted) return
+      listeners.add(listener)
+      until.addEventListener('abort', () => listeners.delete(listener), { once: true })
+      reading ??= read()
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort()
+      await reading
+    },
   }
 }

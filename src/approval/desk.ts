@@ -3,6 +3,7 @@ import type { AuditEvent } from '../model/audit-event.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
+import type { News } from './changes.ts'
 import type { Channel } from './channel.ts'
 import { isDistrust } from './distrust.ts'
 import type { GrantLedger } from './grant-ledger.ts'
@@ -25,6 +26,7 @@ export interface Desk {
   readonly seal: Seal
   readonly grants: GrantLedger
   readonly pinnedOf: PinnedOf
+  readonly news: News
   readonly room: WaitingRoom
   readonly people: People
   readonly roster: Roster

@@ -5,6 +5,7 @@ import type { Outcome } from '../model/outcome.ts'
 import { makeAnnouncer, type Announcer, type AnnouncerTiming } from './announcer.ts'
 import type { Approvals } from './approvals.ts'
 import { makeTurnedAway, makeVote, makeWithdraw } from './ballots.ts'
+import { makeNews } from './changes.ts'
 import type { Channel } from './channel.ts'
 import { endOf, recorder, type Desk } from './desk.ts'
 import { makeGrantLedger } from './grant-ledger.ts'
@@ -65,7 +66,8 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
   const seal = makeSeal(options.keys)
   const ledger = makeLedger(options, store, seal, journal, warn)
   const grants = makeGrantLedger(store.grants, seal, journal, warn, options.settledKeptMs)
-  const room = makeWaitingRoom(store, ledger, options.replica, warn)
+  const news = makeNews(store, (cause) => warn('the changes of holds cannot be read', { cause }))
+  const room = makeWaitingRoom(store, ledger, news, options.replica)
   const person = personKeys(options.people)
   let draining = false
   let clockGap = 0
@@ -96,7 +98,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
   }
 
   const timekeeper = makeTimekeeper(() => desk)
-  const desk: Desk = { options, store, channels, ledger, seal, grants, pinnedOf, room, people, roster, warn, now, leftMs, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
+  const desk: Desk = { options, store, channels, ledger, seal, grants, pinnedOf, news, room, people, roster, warn, now, leftMs, record: recorder(journal), running: new Set(), later: timekeeper.later, isDraining: () => draining }
 
   const reconcile: HoldLife['reconcile'] = async (ends) => {
     const closed: { hold: string; attempt: string; result: Outcome['result'] }[] = []
@@ -139,6 +141,7 @@ export const makeApprovals = (options: ApprovalOptions, { store, journal, roster
       draining = true
       await room[Symbol.asyncDispose]()
       await timekeeper[Symbol.asyncDispose]()
+      await news[Symbol.asyncDispose]()
     },
   }
 }

@@ -3,7 +3,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Caller, Principal } from '../model/caller.ts'
 import type { Hold } from '../model/hold.ts'
 import { Refusal } from '../model/refusal.ts'
-import { followChanges } from './changes.ts'
 import { believed, isUnavailable, type Desk } from './desk.ts'
 import { isDistrust } from './distrust.ts'
 
@@ -65,7 +64,7 @@ export const makeUnattended = (desk: Desk, run: RunKept, timing: UnattendedTimin
   }
 
   // Whose client waits here takes it; the sweep comes back if it does not, and finds what is missed here.
-  const listen = (): Promise<void> => followChanges(store, closing.signal, ({ id, state }) => { if (state === 'approved' && !desk.room.attends(id)) plan(id, timing.graceMs) })
+  desk.news.hear(({ id, state }) => { if (state === 'approved' && !desk.room.attends(id)) plan(id, timing.graceMs) }, closing.signal)
 
   const sweep = async (): Promise<void> => {
     for (let after: string | undefined; !closing.signal.aborted; ) {
@@ -145,7 +144,7 @@ export const makeUnattended = (desk: Desk, run: RunKept, timing: UnattendedTimin
     timer.abort()
   }
 
-  const loops = [listen(), sweeping(), ticking()]
+  const loops = [sweeping(), ticking()]
   return {
     drain: settled,
     async [Symbol.asyncDispose]() {

@@ -1,8 +1,8 @@
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import type { Hold } from '../model/hold.ts'
-import { followChanges } from './changes.ts'
+import type { News } from './changes.ts'
 import type { HoldStore } from './hold-store.ts'
-import type { Ledger, Warn } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
 import { callerKey } from './seal.ts'
 import { makeTurnstile } from './turnstile.ts'
 
@@ -45,7 +45,7 @@ const longestTimer = 2 ** 31 - 1
  * One reader of the store's changes wakes all. A lost change costs time and nothing else: every waiter's hold is looked at when it comes in
  * and again every few seconds, a thousand a query. Many that wake at once are let go in slices, and approved ones at the pace at which they run, so that the loop stays free.
  */
-export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: string, warn: Warn, timing: { readonly lookMs: number; readonly beatMs: number } = { lookMs: 500, beatMs: 1_000 }): WaitingRoom => {
+export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, news: News, replica: string, timing: { readonly lookMs: number; readonly beatMs: number } = { lookMs: 500, beatMs: 1_000 }): WaitingRoom => {
   const groups = new Map<string, Group>()
   const turnstile = makeTurnstile()
   const closing = new AbortController()
@@ -60,7 +60,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
   let drained = false
   let fresh = true
   let pumping: Promise<void> | undefined
-  let listening: Promise<void> | undefined
+  let listening = false
   let round: string[] = []
 
   const wake = (id: string): void => {
@@ -106,8 +106,6 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
       if (++told % slice === 0) await turn()
     }
   }
-
-  const listen = (): Promise<void> => followChanges(store, closing.signal, ({ id }) => { if (groups.has(id)) wake(id) }, (error) => warn('the changes of holds cannot be read', { cause: error }))
 
   const look = async (ids: readonly string[]): Promise<void> => {
     const revisions = await store.revisions(ids)
@@ -158,7 +156,8 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
     count++
     const caller = callerKey(hold.caller)
     perCaller.set(caller, (perCaller.get(caller) ?? 0) + 1)
-    listening ??= listen()
+    if (!listening) news.hear(({ id: changed }) => { if (groups.has(changed)) wake(changed) }, closing.signal)
+    listening = true
   }
 
   const leave = (id: string, waiter: Waiter): void => {
@@ -227,7 +226,7 @@ export const makeWaitingRoom = (store: HoldStore, ledger: Ledger, replica: strin
       drained = true
       await sendAway()
       closing.abort()
-      await Promise.all([...loops, listening, pumping])
+      await Promise.all([...loops, pumping])
       await store.beat(replica, { arrived: [], left: [], fresh: true }).catch(() => {})
     },
   }
