@@ -67,7 +67,7 @@ const showSinks = async (args: readonly string[], io: ConfigIo): Promise<number>
   const described = await Promise.all(
     config.sinks.map(async (sink): Promise<Described> => {
       const finding = values.check === true ? await findingOf(sink) : undefined
-      return { name: sink.name, kind: sink.kind, format: sink.format ?? 'record', place: placeOf(sink), ...(finding === undefined ? {} : { finding }) }
+      return { name: sink.name, kind: sink.kind, format: sink.kind === 'openlineage' ? 'run-event' : (sink.format ?? 'record'), place: placeOf(sink), ...(finding === undefined ? {} : { finding }) }
     }),
   )
   if (values.json === true) io.stdout.write(`${JSON.stringify(described)}\n`)

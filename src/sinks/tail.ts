@@ -113,7 +113,7 @@ export const makeTail = ({ name, kind, sink, journal, bookmark, deadLetters, war
 
   const complain = (cause: string): void => {
     failingSince ??= Date.now()
-    if (lastError !== cause) warn({ sink: name, cause }, 'audit sink does not take records; they wait in the journal')
+    if (lastError !== cause) warn({ sink: name, cause }, 'a sink or a witness takes nothing now; what it is owed waits in the journal')
     lastError = cause
   }
 

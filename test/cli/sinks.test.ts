@@ -41,6 +41,7 @@ test('sinks --check asks the places that can be asked, sends nothing, and shows 
   stream: { kind: kafka, brokers: ["127.0.0.1:${broker.port}"], topic: audit.log, plaintext: true }
   gone: { kind: kafka, brokers: ["127.0.0.1:${await freePort()}"], topic: audit.log, plaintext: true }
   feed: { kind: redis, url: "${redis.url}" }
+  map: { kind: openlineage, url: "${url}/lineage" }
 `))
   const run = async (...args: string[]): Promise<{ readonly code: number; readonly out: string }> => {
     let out = ''
@@ -53,6 +54,7 @@ test('sinks --check asks the places that can be asked, sends nothing, and shows 
     assert.equal(shown.code, 0)
     assert.match(shown.out, /^copy {2}file {2}record {2}.*copy\.ndjson$/m)
     assert.match(shown.out, new RegExp(`^stream {2}kafka {2}ocsf {2}127\\.0\\.0\\.1:${broker.port}$`, 'm'))
+    assert.match(shown.out, /^map {2}openlineage {2}run-event {2}127/m)
     assert.deepEqual(asked, [])
     const checked = await run('--check', '--json')
     assert.equal(checked.code, 1)
@@ -63,7 +65,7 @@ test('sinks --check asks the places that can be asked, sends nothing, and shows 
     const notAsked = '- not asked: only sending would tell'
     assert.deepEqual(others, {
       copy: notAsked, post: notAsked, there: 'ok here is there', fresh: 'ok there is no fresh yet; the first record makes it, where that is allowed', good: 'ok the token is good', wrong: 'FAIL HTTP 403: Invalid token',
-      logs: 'ok it takes logs', lines: 'ok the connection stands', stream: 'ok audit.log is there, and we may write', feed: 'ok it answers',
+      logs: 'ok it takes logs', lines: 'ok the connection stands', stream: 'ok audit.log is there, and we may write', feed: 'ok it answers', map: notAsked,
     })
     assert.doesNotMatch(shown.out + checked.out + (await run('--check')).out, /CANARY/)
     assert.deepEqual([...new Set(asked)].toSorted(), ['GET /fresh ', 'GET /here ', 'POST /services/collector/event ', 'POST /v1/logs {"resourceLogs":[]}'])
