@@ -49,13 +49,13 @@ export const makeRequired = ({ audit: { required, witnesses: watching }, sinks }
 }
 
 export const makeWitnesses = ({ audit }: ConfigSource, checks: Checks): readonly WitnessOptions[] =>
-  Object.entries(audit.witnesses).flatMap(([name, { url, key, every, timeout }]) => {
+  Object.entries(audit.witnesses).flatMap(([name, { url, key, 'ca-file': authority, every, timeout }]) => {
     const path = ['audit', 'witnesses', name]
     const problem = outboundProblem(url, checks.outbound)
     if (problem !== undefined) checks.report([...path, 'url'], problem, { hide: true })
     const verifier = verifierOf(key)
     if (verifier?.witness === undefined) checks.report([...path, 'key'], 'is no key of a witness; `countersign witness key` prints it first')
-    return verifier === undefined ? [] : [{ name, url, key: verifier, everyMs: ms(every), timeoutMs: ms(timeout) }]
+    return verifier === undefined ? [] : [{ name, url, key: verifier, ...defined({ ca: checks.file([...path, 'ca-file'], authority)?.text }), everyMs: ms(every), timeoutMs: ms(timeout) }]
   })
 
 const verifierOf = (text: string): NoteVerifier | undefined => {

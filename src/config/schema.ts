@@ -166,6 +166,7 @@ const audit = z
         z.strictObject({
           url: text('Where it listens; `add-checkpoint` is put behind it.'),
           key: text('Its public key, the first that `countersign witness key` prints.'),
+          'ca-file': path('PEM file with the authority of its certificate. Default: those that the system knows.').optional(),
           every: duration('It is told of new checkpoints so often at most, unless somebody waits for it.', '10s'),
           timeout: duration('For one answer.', '5s'),
         }),

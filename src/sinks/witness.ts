@@ -15,6 +15,8 @@ export interface WitnessOptions {
   /** What add-checkpoint stands behind. */
   readonly url: string
   readonly key: NoteVerifier
+  /** PEM of the authority of its certificate. */
+  readonly ca?: string
   /** Nobody waits: then it is told of a new checkpoint so often at most. */
   readonly everyMs: number
   readonly timeoutMs: number
@@ -28,9 +30,9 @@ const pageOf = { lines: 1_000, bytes: 256 * 1024 }
  * Not the records leave, but what the log is: each checkpoint goes to the witness with the proof that the log has grown out of what the witness saw before.
  * Of the records two rows of hashes are kept, of what the witness has seen and of what came since. What it signs is a record again, which leaves by the sinks.
  */
-export const makeWitnessSink = ({ url, key, timeoutMs }: Pick<WitnessOptions, 'url' | 'key' | 'timeoutMs'>, journal: WitnessedJournal): Sink<JournalLine> => {
+export const makeWitnessSink = ({ url, key, ca, timeoutMs }: Pick<WitnessOptions, 'url' | 'key' | 'ca' | 'timeoutMs'>, journal: WitnessedJournal): Sink<JournalLine> => {
   const address = new URL('add-checkpoint', url.endsWith('/') ? url : `${url}/`)
-  const agent = new Agent({ connections: 1, pipelining: 1, connect: { timeout: timeoutMs }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
+  const agent = new Agent({ connections: 1, pipelining: 1, connect: { timeout: timeoutMs, ...(ca === undefined ? {} : { ca }) }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
   const start = journal.last().replace(/-?\d+$/, '') // each start is a log of its own, and its beginning is here
   let old = new MerkleRange(0)
   let since = new MerkleRange(0)

@@ -8,6 +8,7 @@ import { noteSigner, noteVerifier } from '../../src/audit/signed-note.ts'
 import { makeWitnesses, type Witnesses } from '../../src/sinks/witnesses.ts'
 import { finished, options, readAll, started } from '../audit/audit-samples.ts'
 import { makeShell } from '../cli/shell.ts'
+import { makeTls } from '../support/postgres-tls.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { until } from '../support/until.ts'
 import { startRelay } from './relay.ts'
@@ -62,6 +63,20 @@ describe('a log that is watched', () => {
     await assert.rejects(witnesses.arrived(await write(journal, 3), 2, 10_000, soon(100)), /not arrived in time/)
     await assert.rejects(witnesses.arrived(journal.last(), 3, 10_000, soon(100)), /not so many/)
     assert.match(witnesses.state()[0]?.lastError ?? '', /ECONNREFUSED/)
+  })
+
+  test('is shown over TLS to the witness alone whose certificate is of the named authority', async () => {
+    using folder = temporaryFolder('watched')
+    const { ca, cert, key } = makeTls(folder.path)
+    await using witness = await startWitness(join(folder.path, 'w'), [signer.verifier], ['--tls-cert', cert, '--tls-key', key])
+    await using journal = await open(folder.path)
+    const place = { name: 'w', url: witness.url, key: noteVerifier(witness.keys[0]), everyMs: 3_600_000, timeoutMs: 2_000 }
+    {
+      await using strangers = makeWitnesses([place], { journal, log, pace })
+      await refusedFor(strangers, await write(journal, 1), /certificate/)
+    }
+    await using witnesses = makeWitnesses([{ ...place, ca: readFileSync(ca, 'utf8') }], { journal, log, pace })
+    await witnesses.arrived(await write(journal, 3), 1, 10_000, soon())
   })
 
   test('goes on where the witness is: an answer was lost, it was put back to a copy of yesterday, it knows nothing any more', async () => {

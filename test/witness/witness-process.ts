@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { until } from '../support/until.ts'
 
 const main = join(import.meta.dirname, '../../src/cli/main.ts')
@@ -17,7 +17,8 @@ export interface WitnessProcess extends AsyncDisposable {
 
 /** The program as whoever runs a witness starts it. */
 export const startWitness = async (state: string, logs: readonly string[], more: readonly string[] = [], name = 'witness.test'): Promise<WitnessProcess> => {
-  const child = spawn(process.execPath, [main, 'witness', 'serve', '--name', name, '--state', state, '--listen', '127.0.0.1:0', ...logs.flatMap((log) => ['--log', log]), ...more], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const itself = ['--name', name, '--state', state]
+  const child = spawn(process.execPath, [main, 'witness', 'serve', ...itself, '--listen', '127.0.0.1:0', ...logs.flatMap((log) => ['--log', log]), ...more], { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
   const exited = once(child, 'exit')
@@ -34,7 +35,7 @@ export const startWitness = async (state: string, logs: readonly string[], more:
     const response = await fetch(`${url}${path}`)
     return { status: response.status, body: await response.text(), next: response.headers.get('countersign-next') }
   }
-  const [first = '', second = ''] = url.startsWith('https') ? readFileSync(join(state, 'keys.txt'), { encoding: 'utf8', flag: 'a+' }).split('\n') : (await get('/keys')).body.split('\n')
+  const [first = '', second = ''] = (await promisify(execFile)(process.execPath, [main, 'witness', 'key', ...itself])).stdout.split('\n')
   return {
     url,
     keys: [first, second],
