@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import OpenAI from 'openai'
 import { rawHttp, statusOf } from '../support/raw-http.ts'
@@ -40,6 +41,28 @@ test('an approval while the client waits sends the very bytes that were held', a
   await until('an answer', client.closed)
   assert.equal(statusOf(client.text()), 200)
   assert.deepEqual(stub.requests.map(({ body }) => body.toString()), ['{"n":1}'])
+})
+
+test('what was approved together waits for the few connections that its service has; what nobody approved is told that there are none', async () => {
+  const silent: ServerResponse[] = []
+  const answerAll = (): void => silent.splice(0).forEach((response) => response.end('done'))
+  await using stub = await startStub((_request, response) => silent.push(response) > 0)
+  await using world = await startWorld(stub.port, { service: { connections: 2, connectTimeoutMs: 300 } })
+  const clients = Array.from({ length: 25 }, (_, n) => {
+    const client = dial(world.port)
+    client.write(post('/admin/users', `{"n":${n}}`))
+    return client
+  })
+  await until('all holds', () => world.holds.size === clients.length)
+  for (const id of world.holds.keys()) world.settle(id, 'approved')
+  await until('both connections to be taken', () => stub.requests.length === 2)
+  assert.equal(statusOf(await rawHttp(world.port, `${head('GET /orders HTTP/1.1', close)}`)), 502)
+  await until('all to be answered', () => {
+    answerAll()
+    return clients.every(({ closed }) => closed())
+  }, 20_000)
+  assert.deepEqual(clients.map((client) => statusOf(client.text())), clients.map(() => 200))
+  assert.equal(stub.requests.length, 25)
 })
 
 test('Prefer: respond-async gives 202 and a place to look; wait=N shortens the silence', async () => {

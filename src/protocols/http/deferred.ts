@@ -80,7 +80,7 @@ export const makeDeferred = ({ gate, identity, policies, assertions }: DeferredP
         const receipt = await permit.receipt?.()
         const headers = frame.headers(permit.caller, action, credential.headers, receipt)
         redeem(permit, action.digest)
-        const collected = await collect(entry.upstream, { method: frame.method, target: frame.target.raw, headers, body: kept.body ?? null }, signal, receipt)
+        const collected = await collect(entry.upstream, { method: frame.method, target: frame.target.raw, headers, body: kept.body ?? null, released: true }, signal, receipt)
         reply = collected.kept
         return collected.outcome
       },

@@ -11,6 +11,8 @@ export interface Outgoing {
   readonly target: string
   readonly headers: readonly string[]
   readonly body: Uint8Array | Readable | null
+  /** People let it through, once: it waits for a free connection rather than have their approval come to nothing. */
+  readonly released: boolean
 }
 
 export interface UpstreamFailure {
@@ -111,7 +113,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
   let inFlight = 0
 
   const send: Upstream['send'] = (request, sink) => {
-    const hindrance = barred ? new AddressRefused(`${literal} is outside the allowed range`) : inFlight >= most ? new Error('too many requests wait for a connection') : undefined
+    const hindrance = barred ? new AddressRefused(`${literal} is outside the allowed range`) : inFlight >= most && !request.released ? new Error('too many requests wait for a connection') : undefined
     if (hindrance) {
       sink.fail({ sent: false, timedOut: false, cause: hindrance })
       return () => {}
@@ -138,7 +140,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
       else fail(reason)
     }
     // Only who finds no free connection needs a deadline for getting one: the connect timeout covers the others.
-    const patience = inFlight > options.connections ? setTimeout(giveUp, options.connectTimeoutMs, new Error('no connection became free in time')) : undefined
+    const patience = inFlight > options.connections ? setTimeout(giveUp, request.released ? options.connectTimeoutMs + options.headersTimeoutMs : options.connectTimeoutMs, new Error('no connection became free in time')) : undefined
     const handler: Dispatcher.DispatchHandler = {
       onConnect(end) {
         if (givenUp) return end(givenUp)
