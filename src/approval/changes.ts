@@ -15,13 +15,22 @@ export const makeNews = (store: HoldStore, failed: (error: unknown) => void): Ne
   const listeners = new Set<(change: HoldChange) => void>()
   let reading: Promise<void> | undefined
 
+  /** What one of them makes of it is nothing to the others. */
+  const tell = (listener: (change: HoldChange) => void, change: HoldChange): void => {
+    try {
+      listener(change)
+    } catch (error) {
+      failed(error)
+    }
+  }
+
   const read = async (): Promise<void> => {
     let cursor: string | undefined
     while (!closing.signal.aborted) {
       try {
         for await (const change of store.changes(cursor, closing.signal)) {
           cursor = change.cursor
-          for (const tell of listeners) tell(change)
+          for (const listener of listeners) tell(listener, change)
         }
       } catch (error) {
         failed(error)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,4 +47,19 @@ test('all who listen share one reader, each until its own end, and after trouble
   } finally {
     await rm(dir, { recursive: true, force: true })
   }
+})
+
+test('a listener that fails keeps nothing from the others, and the reader goes on', async () => {
+  const reading = new AbortController()
+  const told = { changes: async function* (_after, signal) {
+    for (const id of ['one', 'two']) yield { cursor: id, id, state: 'approved' }
+    await once(AbortSignal.any([signal, reading.signal]), 'abort')
+  } } satisfies Pick<HoldStore, 'changes'>
+  const troubles: unknown[] = []
+  await using news = makeNews(told as unknown as HoldStore, (error) => troubles.push(error))
+  const [heard, ends]: [string[], AbortController] = [[], new AbortController()]
+  news.hear(() => { throw new Error('a bug') }, ends.signal)
+  news.hear(({ id }) => heard.push(id), ends.signal)
+  await until('the other to hear of both', () => heard.length === 2)
+  assert.deepEqual([heard, troubles.length], [['one', 'two'], 2])
 })
