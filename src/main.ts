@@ -227,10 +227,10 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
       const same = sameness(next.identity) === sameness(before.config.identity)
       const nextIdentity = same ? before.identity : identityOf(next)
       if (!same) await nextIdentity.prefetch()
+      web.renew() // may fail, and by itself changes nothing that is decided
       keep(next, nextPolicies)
       await journal.append({ type: 'config-loaded', policyVersion: nextPolicies.version, generation: generation + 1, previous: before.policies.version }, 'written')
       http.reconfigure(next.http)
-      web.renew()
       if (next.postgres) postgres?.reconfigure(next.postgres)
       current = { config: next, policies: nextPolicies, identity: nextIdentity }
       generation++

@@ -124,8 +124,9 @@ export const makeHttpListener = (first: HttpListenerOptions, parts: SessionParts
     runKept: makeDeferred(parts, current),
     reconfigure(options) {
       const before = state
-      state = { ...state, options, routes: makeRoutes(options, before.routes.upstreams), trusted: trustedOf(options) }
+      const after = { ...state, options, routes: makeRoutes(options, before.routes.upstreams), trusted: trustedOf(options) }
       if (options.tls && 'setSecureContext' in server) (server as Server & { setSecureContext(options: object): void }).setSecureContext(certificates(options.tls))
+      state = after // behind all that may fail: never a part of it
       for (const upstream of before.routes.upstreams) if (!state.routes.upstreams.includes(upstream)) upstream.retire()
     },
     async drain(graceMs) {
