@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import OpenAI from 'openai'
 import { rawHttp, statusOf } from '../support/raw-http.ts'
 import { until } from '../support/until.ts'
-import { dial, head, startStub, startWorld } from './world.ts'
+import { type Client, dial, head, startStub, startWorld } from './world.ts'
 
 const close = 'Connection: close'
 const post = (path: string, body: string, ...headers: string[]): string => `${head(`POST ${path} HTTP/1.1`, close, `Content-Length: ${body.length}`, ...headers)}${body}`
@@ -63,6 +63,30 @@ test('what was approved together waits for the few connections that its service 
   }, 20_000)
   assert.deepEqual(clients.map((client) => statusOf(client.text())), clients.map(() => 200))
   assert.equal(stub.requests.length, 25)
+})
+
+test('a client that leaves before its request has a connection: nothing is sent for it, and that is on record', async () => {
+  const silent: ServerResponse[] = []
+  await using stub = await startStub((_request, response) => silent.push(response) > 0)
+  await using world = await startWorld(stub.port, { service: { connections: 1 } })
+  const [first, second, third] = Array.from({ length: 3 }, () => dial(world.port)) as [Client, Client, Client]
+  const started = (many: number) => until(`${many} to have started`, () => world.events.filter(({ type }) => type === 'started').length === many)
+  first.write(head('GET /first HTTP/1.1', close))
+  await until('the connection to be taken', () => stub.requests.length === 1)
+  second.write(head('GET /second HTTP/1.1', close))
+  await started(2)
+  third.write(head('GET /third HTTP/1.1', close))
+  await started(3)
+  second.socket.destroy()
+  const end = await until('its end', () => world.events.find((event) => event.type === 'finished'))
+  assert.deepEqual([end.type === 'finished' && end.outcome.result, world.events.findLast((event) => event.type === 'refused')?.cause], ['failed', 'the client went away'])
+  for (const client of [first, third]) {
+    await until('a request to arrive', () => silent.length === 1)
+    silent.shift()?.end('done')
+    await until('its answer', client.closed)
+  }
+  assert.deepEqual(stub.requests.map(({ url }) => url), ['/first', '/third'])
+  assert.equal(stub.connections(), 1)
 })
 
 test('Prefer: respond-async gives 202 and a place to look; wait=N shortens the silence', async () => {

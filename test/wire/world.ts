@@ -22,6 +22,8 @@ export interface Stub extends AsyncDisposable {
   readonly port: number
   readonly requests: { readonly method: string; readonly url: string; readonly rawHeaders: readonly string[]; body: Buffer; complete: boolean; aborted: boolean }[]
   readonly sockets: Set<Socket>
+  /** How many there have been. */
+  connections(): number
 }
 
 /** A recording upstream. What is not handled by `answer` is echoed. */
@@ -44,7 +46,9 @@ export const startStub = async (answer?: (request: IncomingMessage, response: Se
     })
     request.on('error', () => {})
   })
+  let connections = 0
   server.on('connection', (socket) => {
+    connections++
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => {})
@@ -54,6 +58,7 @@ export const startStub = async (answer?: (request: IncomingMessage, response: Se
     port: (server.address() as AddressInfo).port,
     requests,
     sockets,
+    connections: () => connections,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))

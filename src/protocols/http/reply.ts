@@ -107,8 +107,9 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
 
     const clientLeft = (): void => {
       if (over || keeper?.useful()) return resumeUpstream?.()
-      settle(status === 0 ? 'unknown' : 'executed', 'the client went away')
-      giveUp?.(new Error('the client went away'))
+      const reason = new Error('the client went away')
+      giveUp?.(reason) // what was never sent ends here, and is told as that
+      if (!over) settle(status === 0 ? 'unknown' : 'executed', reason.message)
     }
 
     const flushSoon = (): void => {
@@ -185,6 +186,7 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
           return reject(new Refusal(timedOut ? 'upstream-timeout' : 'upstream-unavailable', text, { cause }))
         }
         settle(status === 0 ? 'unknown' : 'executed', causeText(cause) ?? 'the answer broke off')
+        if (response.destroyed) return
         if (response.headersSent) response.destroy()
         else if (cause instanceof Refusal) sendAnswer(request, response, answerOf(cause, occasion()))
         else sendAnswer(request, response, answerUnknown(timedOut ? 504 : 502, status !== 0, occasion()))

@@ -1,7 +1,7 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns'
 import { readFileSync } from 'node:fs'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import type { HttpServiceOptions } from './options.ts'
 
@@ -136,14 +136,15 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
     const giveUp = (reason: Error): void => {
       if (over) return
       givenUp = reason
-      if (abort) abort(reason)
-      else fail(reason)
+      if (abort) return abort(reason)
+      if (request.body instanceof Readable) request.body.destroy()
+      fail(reason)
     }
     // Only who finds no free connection needs a deadline for getting one: the connect timeout covers the others.
     const patience = inFlight > options.connections ? setTimeout(giveUp, request.released ? options.connectTimeoutMs + options.headersTimeoutMs : options.connectTimeoutMs, new Error('no connection became free in time')) : undefined
     const handler: Dispatcher.DispatchHandler = {
       onConnect(end) {
-        if (givenUp) return end(givenUp)
+        if (givenUp) throw givenUp // as `end` would, but for the connection: that has sent nothing of it, and is the next one's
         // undici may hand a request to a second connection after the first was lost: that would be a second execution.
         if (sent) return end(new Error('the connection was lost after the request was sent'))
         sent = true
