@@ -27,7 +27,7 @@ export const makeRedisSink = (options: OptionsOf<'redis'>): Sink => {
     if (redis.status === 'ready') return
     if (redis.status !== 'wait' && redis.status !== 'end') redis.disconnect()
     cause = undefined
-    await redis.connect().catch((error: unknown) => { throw cause ?? error }) // its own says that it failed, and not why
+    await redis.connect().catch((error: unknown) => { throw cause?.message ? cause : error }) // its own says that it failed, and not why
   }
 
   return {

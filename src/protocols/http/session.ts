@@ -78,7 +78,7 @@ export const makeSession = (parts: SessionParts, state: () => ListenerState): Se
         const headers = frame.headers(permit.caller, action, credential.headers, receipt)
         const body = streamed ? streamBody(request, entry.route.maxBodyBytes, bodyMs) : (bytes ?? null)
         redeem(permit, action.digest)
-        const outgoing = { method: frame.method, target: frame.target.raw, headers, body, released: permit.hold !== undefined || permit.grant !== undefined }
+        const outgoing = { method: frame.method, target: frame.target.raw, headers, body, released: permit.hold !== undefined }
         const forwarded = await forward({ request, response, upstream: entry.upstream, outgoing, occasion: () => occasionOf(received, undefined), keep: permit.hold !== undefined, closing, receipt })
         kept = forwarded.kept
         return forwarded.outcome

@@ -111,14 +111,16 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
   })
   const most = options.connections * (1 + queuePerConnection)
   let inFlight = 0
+  let released = 0
 
   const send: Upstream['send'] = (request, sink) => {
-    const hindrance = barred ? new AddressRefused(`${literal} is outside the allowed range`) : inFlight >= most && !request.released ? new Error('too many requests wait for a connection') : undefined
+    const hindrance = barred ? new AddressRefused(`${literal} is outside the allowed range`) : !request.released && inFlight - released >= most ? new Error('too many requests wait for a connection') : undefined
     if (hindrance) {
       sink.fail({ sent: false, timedOut: false, cause: hindrance })
       return () => {}
     }
     inFlight++
+    if (request.released) released++
     let sent = false
     let over = false
     let givenUp: Error | undefined
@@ -127,6 +129,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
       if (over) return false
       over = true
       inFlight--
+      if (request.released) released--
       clearTimeout(patience)
       return true
     }

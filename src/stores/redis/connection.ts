@@ -21,8 +21,11 @@ const troubles = new WeakMap<Connection, Error>()
 
 const troubleOf = (connection: Connection): string => {
   const error = troubles.get(connection) as (Error & { readonly lastNodeError?: Error }) | undefined
-  return (error?.lastNodeError ?? error)?.message ?? connection.status
+  return textOf(error?.lastNodeError ?? error) || connection.status
 }
+
+/** A name with several addresses fails with an error of several causes, which says nothing itself. */
+const textOf = (error: Error | undefined): string => error?.message || (error instanceof AggregateError ? (error.errors as Error[]).map(({ message }) => message).join('; ') : '')
 
 const common = {
   protocol: 2 as const,
