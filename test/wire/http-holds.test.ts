@@ -89,6 +89,27 @@ test('a client that leaves before its request has a connection: nothing is sent 
   assert.equal(stub.connections(), 1)
 })
 
+test('what waits there by an approval keeps nobody else out', async () => {
+  const silent: ServerResponse[] = []
+  await using stub = await startStub((_request, response) => silent.push(response) > 0)
+  await using world = await startWorld(stub.port, { service: { connections: 1, connectTimeoutMs: 20_000 } })
+  const clients = Array.from({ length: 12 }, (_, n) => {
+    const client = dial(world.port)
+    client.write(post('/admin/users', `{"n":${n}}`))
+    return client
+  })
+  await until('all holds', () => world.holds.size === clients.length)
+  for (const id of world.holds.keys()) world.settle(id, 'approved')
+  await until('the connection to be taken', () => stub.requests.length === 1)
+  const reader = dial(world.port)
+  reader.write(head('GET /orders HTTP/1.1', close))
+  await until('all to be answered', () => {
+    silent.splice(0).forEach((response) => response.end('done'))
+    return [...clients, reader].every(({ closed }) => closed())
+  }, 20_000)
+  assert.equal(statusOf(reader.text()), 200)
+})
+
 test('Prefer: respond-async gives 202 and a place to look; wait=N shortens the silence', async () => {
   await using stub = await startStub()
   await using world = await startWorld(stub.port)
