@@ -7,6 +7,7 @@ import { DirectoryTaken } from '../audit/writer-lock.ts'
 import { keptKey } from '../config/approval-key.ts'
 import { splitAddress } from '../config/fields.ts'
 import { privateKeyOf } from '../lib/ed25519.ts'
+import type { CertificateFiles } from '../lib/tls-server.ts'
 import { causeText } from '../model/refusal.ts'
 import { readHistory } from '../witness/history.ts'
 import { makeWitnessListener } from '../witness/listener.ts'
@@ -56,7 +57,7 @@ const keysIn = (state: string, name: string | undefined): Keys => {
 
 const publicKeys = ({ witness, root }: Keys): string => `${witness.verifier}\n${root.verifier}\n`
 
-const tlsOf = (cert: string | undefined, key: string | undefined, io: Io): { readonly certFile: string; readonly keyFile: string } | undefined => {
+const tlsOf = (cert: string | undefined, key: string | undefined, io: Io): CertificateFiles | undefined => {
   if (cert === undefined && key === undefined) return undefined
   if (cert === undefined || key === undefined) throw new Failure('--tls-cert and --tls-key go together', exit.usage)
   const tls = { certFile: resolve(io.cwd, cert), keyFile: resolve(io.cwd, key) }

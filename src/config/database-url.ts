@@ -17,6 +17,7 @@ const kinds = {
 } as const
 
 export const makeRedisUrl = (path: Path, value: unknown, file: string | undefined, checks: Checks): Secret => makeUrl('redis', path, value, file, checks)
+
 /** A Redis that is spoken to over TLS. */
 export const isTlsUrl = (url: Secret): boolean => url.reveal().toLowerCase().startsWith('rediss:')
 

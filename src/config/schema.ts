@@ -64,7 +64,7 @@ const httpService = z
     'allowed-addresses': texts('Address ranges that the name of the upstream may resolve to. Empty: any.').default([]),
     'ca-file': path('PEM file with the certificate authority of the upstream.').optional(),
     audience: text('Tokens must carry this audience, beside being valid at their issuer.').optional(),
-    connections: count('Connections to the upstream. Four times as many requests wait for a free one, for the connect timeout; what people let through waits in any number, for an answer\'s time longer.', 256, 1, 65_536),
+    connections: count('Connections to the upstream. Four times as many requests wait for a free one, for the connect timeout; an action with an approval of its own waits in any number, for an answer\'s time longer.', 256, 1, 65_536),
     'connect-timeout': duration('For a connection.', '5s'),
     'headers-timeout': duration('For the head of an answer.', '60s'),
     'body-timeout': duration('Between two parts of an answer.', '5m'),

@@ -10,7 +10,7 @@ export interface TlsFiles {
 
 /**
  * For `tls.connect`, and for whoever hands these on to it. The files are read each time, so they may be renewed while we run.
- * Half renewed, a certificate does not fit its key: then the connection uses what fitted before.
+ * Half renewed, a certificate does not fit its key: then whoever keeps this uses what fitted before.
  */
 export const tlsClient = ({ ca, certificate }: TlsFiles): { readonly secureContext: SecureContext } => {
   const read = (): SecureContext =>

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { RecoveredJournal } from '../audit/file-journal.ts'
 import type { Log } from '../lib/log.ts'
+import { serverCertificate, type CertificateFiles } from '../lib/tls-server.ts'
 import { causeText } from '../model/refusal.ts'
 import { mostRequestBytes } from './request.ts'
 import type { Witness } from './witness.ts'
@@ -15,7 +15,7 @@ export interface WitnessListener extends AsyncDisposable {
 export interface WitnessListenerOptions {
   readonly host: string
   readonly port: number
-  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  readonly tls?: CertificateFiles
 }
 
 export interface WitnessListenerParts {
@@ -97,7 +97,7 @@ export const makeWitnessListener = ({ host, port, tls }: WitnessListenerOptions,
       .catch(() => response.destroy())
   }
 
-  const server = tls ? createTlsServer({ ...serverLimits, cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), minVersion: 'TLSv1.2' }, onRequest) : createServer(serverLimits, onRequest)
+  const server = tls ? createTlsServer({ ...serverLimits, ...serverCertificate(tls) }, onRequest) : createServer(serverLimits, onRequest)
   server.maxConnections = mostConnections
   return {
     listen: () =>

@@ -49,10 +49,10 @@ test('the stream of audit events goes over the same kind of connection', { timeo
   await using server = await startRedis([], { tls: own })
   const sinkTo = (tls: TlsFiles) => makeRedisSink({ kind: 'redis', name: 'feed', url: new Secret(`rediss://localhost:${server.port}`), stream: 'audit', maxLength: 10, tls })
   await using sink = sinkTo(filesOf(own))
-  await sink.deliver([{ id: 'r/1/0', seq: 0, text: '{}', sent: '{}' } as never], AbortSignal.timeout(5_000))
+  await sink.deliver([{ id: 'r/1/0', seq: 0, text: '{}', sent: '{}' }], AbortSignal.timeout(5_000))
   assert.match(await server.command('XLEN', 'audit'), /^:1/)
   await using stranger = sinkTo({ certificate: { cert: own.cert, key: own.key } })
-  await assert.rejects(stranger.deliver([{ id: 'r/1/0', seq: 0, text: '{}', sent: '{}' } as never], AbortSignal.timeout(5_000)), /certificate/)
+  await assert.rejects(stranger.deliver([{ id: 'r/1/0', seq: 0, text: '{}', sent: '{}' }], AbortSignal.timeout(5_000)), /certificate/)
 })
 
 test('certificates that are renewed while we run are those of the next connection', { timeout: 60_000 }, async () => {

@@ -43,18 +43,24 @@ test('an approval while the client waits sends the very bytes that were held', a
   assert.deepEqual(stub.requests.map(({ body }) => body.toString()), ['{"n":1}'])
 })
 
+/** So many clients whose actions were held, and approved at one moment. */
+const approvedAtOnce = async (world: Awaited<ReturnType<typeof startWorld>>, count: number): Promise<readonly ReturnType<typeof dial>[]> => {
+  const clients = Array.from({ length: count }, (_, n) => {
+    const client = dial(world.port)
+    client.write(post('/admin/users', `{"n":${n}}`))
+    return client
+  })
+  await until('all holds', () => world.holds.size === count)
+  for (const id of world.holds.keys()) world.settle(id, 'approved')
+  return clients
+}
+
 test('what was approved together waits for the few connections that its service has; what nobody approved is told that there are none', async () => {
   const silent: ServerResponse[] = []
   const answerAll = (): void => silent.splice(0).forEach((response) => response.end('done'))
   await using stub = await startStub((_request, response) => silent.push(response) > 0)
   await using world = await startWorld(stub.port, { service: { connections: 2, connectTimeoutMs: 300 } })
-  const clients = Array.from({ length: 25 }, (_, n) => {
-    const client = dial(world.port)
-    client.write(post('/admin/users', `{"n":${n}}`))
-    return client
-  })
-  await until('all holds', () => world.holds.size === clients.length)
-  for (const id of world.holds.keys()) world.settle(id, 'approved')
+  const clients = await approvedAtOnce(world, 25)
   await until('both connections to be taken', () => stub.requests.length === 2)
   assert.equal(statusOf(await rawHttp(world.port, `${head('GET /orders HTTP/1.1', close)}`)), 502)
   await until('all to be answered', () => {
@@ -93,13 +99,7 @@ test('what waits there by an approval keeps nobody else out', async () => {
   const silent: ServerResponse[] = []
   await using stub = await startStub((_request, response) => silent.push(response) > 0)
   await using world = await startWorld(stub.port, { service: { connections: 1, connectTimeoutMs: 20_000 } })
-  const clients = Array.from({ length: 12 }, (_, n) => {
-    const client = dial(world.port)
-    client.write(post('/admin/users', `{"n":${n}}`))
-    return client
-  })
-  await until('all holds', () => world.holds.size === clients.length)
-  for (const id of world.holds.keys()) world.settle(id, 'approved')
+  const clients = await approvedAtOnce(world, 12)
   await until('the connection to be taken', () => stub.requests.length === 1)
   const reader = dial(world.port)
   reader.write(head('GET /orders HTTP/1.1', close))

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { defined } from '../../lib/defined.ts'
 import type { Log } from '../../lib/log.ts'
+import { serverCertificate } from '../../lib/tls-server.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import type { Hook } from '../hook.ts'
 import { makeApi, type ApiParts } from './api.ts'
@@ -93,7 +93,7 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
   }
 
   const server = options.tls
-    ? createTlsServer({ ...serverLimits, ...certificateOf(options.tls) }, onRequest)
+    ? createTlsServer({ ...serverLimits, ...serverCertificate(options.tls) }, onRequest)
     : createServer(serverLimits, onRequest)
   server.maxConnections = 1_000
   server.on('clientError', (_error, socket) => {
@@ -108,12 +108,10 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
   return {
     ...life,
     renew() {
-      if (options.tls && server instanceof TlsServer) server.setSecureContext(certificateOf(options.tls))
+      if (options.tls && server instanceof TlsServer) server.setSecureContext(serverCertificate(options.tls))
     },
   }
 }
-
-const certificateOf = ({ certFile, keyFile }: NonNullable<ConsoleOptions['tls']>) => ({ cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion: 'TLSv1.2' as const })
 
 const answerHook = async (hook: Hook, request: IncomingMessage, response: ServerResponse): Promise<void> => {
   if (request.method !== 'POST') throw new WrongMethod(['POST'])

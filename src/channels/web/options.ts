@@ -1,4 +1,5 @@
 import type { Secret } from '../../lib/secret.ts'
+import type { CertificateFiles } from '../../lib/tls-server.ts'
 
 export interface ConsoleOptions {
   readonly host: string
@@ -7,7 +8,7 @@ export interface ConsoleOptions {
   readonly url: string
   /** Further values of `Host` that are ours, with a port or for any port. */
   readonly hosts: readonly string[]
-  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  readonly tls?: CertificateFiles
   /** Approvers' tokens must carry this audience, beside being valid at their issuer. */
   readonly audience?: string
   /** What `countersign login` needs to know. Public by nature. */

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type AddressRange, parseRange } from '../../lib/address.ts'
+import { serverCertificate, type CertificateFiles } from '../../lib/tls-server.ts'
 import type { RunKept } from '../../approval/unattended.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { connectionOf } from './connection.ts'
@@ -50,7 +50,7 @@ const serverOptions = ({ limits, timeouts }: HttpListenerOptions): ServerOptions
   highWaterMark: 128 * 1_024,
 })
 
-const certificates = (tls: NonNullable<HttpListenerOptions['tls']>) => ({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), minVersion: 'TLSv1.2' as const, ALPNProtocols: ['http/1.1'] })
+const certificates = (tls: CertificateFiles) => ({ ...serverCertificate(tls), ALPNProtocols: ['http/1.1'] })
 
 const makeServer = (options: HttpListenerOptions): Server => {
   const server = options.tls ? createTlsServer({ ...serverOptions(options), ...certificates(options.tls), handshakeTimeout: options.timeouts.headersMs }) : createServer(serverOptions(options))

@@ -1,3 +1,5 @@
+import type { CertificateFiles } from '../../lib/tls-server.ts'
+
 export interface RouteOptions {
   readonly service: string
   /** Exact host, ASCII lower case, no port, no trailing dot; absent matches every host that no other route names. */
@@ -43,7 +45,7 @@ export interface HttpServiceOptions {
 export interface HttpListenerOptions {
   readonly host: string
   readonly port: number
-  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  readonly tls?: CertificateFiles
   readonly trustedProxies: readonly string[]
   readonly limits: { readonly targetBytes: number; readonly headerBytes: number; readonly headerCount: number; readonly connections: number }
   readonly timeouts: { readonly headersMs: number; readonly bodyMs: number; readonly keepAliveMs: number; readonly sessionRecheckMs: number }

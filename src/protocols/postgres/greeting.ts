@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import { serverCertificate } from '../../lib/tls-server.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { Gone, makeByteSource } from './byte-source.ts'
 import { type FirstPacket, takeFirstPacket } from './codec/greeting.ts'
@@ -23,7 +23,7 @@ export class Stuffed extends Error {
 
 const clientHello = 0x16
 
-export const readTls = ({ tls }: PostgresListenerOptions): SecureContext | undefined => tls && createSecureContext({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), minVersion: 'TLSv1.2' })
+export const readTls = ({ tls }: PostgresListenerOptions): SecureContext | undefined => tls && createSecureContext(serverCertificate(tls))
 
 /** Each request for encryption may come once. What is read before TLS is never taken for what comes through it. `encrypted` is told of TLS as soon as it stands: answers have to go through it. */
 export const greet = async (raw: Socket, tls: SecureContext | undefined, signal: AbortSignal, encrypted: (socket: TLSSocket) => void): Promise<Greeting> => {

@@ -1,4 +1,5 @@
 import type { Secret } from '../../lib/secret.ts'
+import type { CertificateFiles } from '../../lib/tls-server.ts'
 
 /** A role at the server and what opens it. */
 export interface PostgresRole {
@@ -44,7 +45,7 @@ export interface PostgresServiceOptions extends PostgresTarget {
 export interface PostgresListenerOptions {
   readonly host: string
   readonly port: number
-  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  readonly tls?: CertificateFiles
   /** Who may send a token without TLS. */
   readonly plaintext: 'loopback' | 'anywhere' | 'never'
   /** How clients say who they are. One connection can be offered one of them. */
