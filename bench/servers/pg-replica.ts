@@ -19,7 +19,7 @@ export const pgReplicaCommand = async (directory: string, setup: PgReplicaSetup)
   writeFileSync(join(place, 'masked.yaml'), policy('masked', ', mask: { public.wide.email: redact }'))
   const [http, console, admin] = await Promise.all([freePort(), freePort(), freePort()])
   writeFileSync(join(place, 'countersign.yaml'), config(place, setup, { http, console, admin }))
-  return [process.execPath, '--max-semi-space-size=16', resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
+  return [process.execPath, '--min-semi-space-size=16', '--max-semi-space-size=16', resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
 }
 
 const service = (name: string, { server }: PgReplicaSetup): string => `

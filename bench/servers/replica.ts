@@ -37,7 +37,7 @@ export const replicaCommand = async (directory: string, setup: ReplicaSetup): Pr
   mkdirSync(place, { recursive: true })
   writeFileSync(join(place, 'policy.yaml'), policy())
   writeFileSync(join(place, 'countersign.yaml'), config(place, setup, setup.console ?? (await freePort()), setup.admin ?? (await freePort())))
-  return [process.execPath, '--max-semi-space-size=16', resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
+  return [process.execPath, '--min-semi-space-size=16', '--max-semi-space-size=16', resolve('src/cli/main.ts'), 'serve', '--config', join(place, 'countersign.yaml')]
 }
 
 const config = (place: string, { name: replica, port, upstream, issuer, workers }: ReplicaSetup, console: number, admin: number): string => `

@@ -70,8 +70,8 @@ export const chooseNode = (directory) => {
   return undefined
 }
 
-/** V8 would take up to 128 MB for new objects; with 32 MB a process that thousands wait at is far smaller, and no slower to speak of. */
-const smallYoungHeap = '--max-semi-space-size=16'
+/** V8 would take 2 to 128 MB for new objects. With 32 MB a process that thousands wait at stays small, and one that rested is at once as fast as before. */
+const youngHeap = ['--min-semi-space-size=16', '--max-semi-space-size=16']
 
 /**
  * Runs the file under that Node with the same streams, passes signals on, and ends as it ends.
@@ -82,7 +82,7 @@ const smallYoungHeap = '--max-semi-space-size=16'
 export const handOver = (node, file, args) => {
   // The scripts of package.json and whatever the file starts by the name `node` find the pinned one first.
   const path = [dirname(node), join(root, 'node_modules', '.bin'), process.env['PATH']].filter(Boolean).join(':')
-  const child = spawn(node, [smallYoungHeap, file, ...args], { stdio: 'inherit', env: { ...process.env, PATH: path } })
+  const child = spawn(node, [...youngHeap, file, ...args], { stdio: 'inherit', env: { ...process.env, PATH: path } })
   /** @type {NodeJS.Signals[]} */
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of signals) {

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --min-semi-space-size=16 --max-semi-space-size=16
 // The `countersign` command. Installed as a package it finds its dependencies in place; in a clone it installs them the first time.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
