@@ -1,4 +1,5 @@
 import type { SQLInputValue } from 'node:sqlite'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { HoldChange, HoldEntry, HoldRevision, HoldStore } from '../../approval/hold-store.ts'
 import { defined } from '../../lib/defined.ts'
 import { isOpen, type HoldState } from '../../model/hold.ts'
@@ -146,16 +147,22 @@ export const openEmbeddedStore = (options: Extract<StoreOptions, { kind: 'embedd
     }, endings.has(entry.state) ? 'later' : 'now')
   }
 
-  const list: HoldStore['list'] = ({ states, service, callerKey, kept, after, limit }) =>
-    read(() => {
-      const before = after === undefined ? Number.MAX_SAFE_INTEGER : Number(after)
-      if (!Number.isSafeInteger(before)) throw new Refusal('malformed', 'This page does not exist.')
-      const where = ['seq < ?', ...(states ? [`state in (${states.map(() => '?').join()})`] : []), ...(service === undefined ? [] : ['service = ?']), ...(callerKey === undefined ? [] : ['caller_key = ?']), ...(kept ? [isKept] : [])]
-      const values = [before, ...(states ?? []), ...(service === undefined ? [] : [service]), ...(callerKey === undefined ? [] : [callerKey])]
-      const rows = database.prepare(`${whole} where ${where.join(' and ')} order by seq desc limit ?`).all(...values, Math.max(1, Math.min(limit, 1_000))) as unknown as WholeRow[]
-      const last = rows.at(-1)
-      return { entries: rows.map(entryOf), ...(last !== undefined && rows.length >= limit ? { next: String(last.seq) } : {}) }
-    })
+  const pageOf = ({ states, service, callerKey, kept, after, limit }: Parameters<HoldStore['list']>[0]): Awaited<ReturnType<HoldStore['list']>> => {
+    const before = after === undefined ? Number.MAX_SAFE_INTEGER : Number(after)
+    if (!Number.isSafeInteger(before)) throw new Refusal('malformed', 'This page does not exist.')
+    const where = ['seq < ?', ...(states ? [`state in (${states.map(() => '?').join()})`] : []), ...(service === undefined ? [] : ['service = ?']), ...(callerKey === undefined ? [] : ['caller_key = ?']), ...(kept ? [isKept] : [])]
+    const values = [before, ...(states ?? []), ...(service === undefined ? [] : [service]), ...(callerKey === undefined ? [] : [callerKey])]
+    const rows = database.prepare(`${whole} where ${where.join(' and ')} order by seq desc limit ?`).all(...values, Math.max(1, Math.min(limit, 1_000))) as unknown as WholeRow[]
+    const last = rows.at(-1)
+    return { entries: rows.map(entryOf), ...(last !== undefined && rows.length >= limit ? { next: String(last.seq) } : {}) }
+  }
+
+  /** Whoever goes through page after page lets others in between. */
+  const list: HoldStore['list'] = async (query) => {
+    const page = await read(() => pageOf(query))
+    await turn()
+    return page
+  }
 
   /** Our own commits wake at once; those of other processes show in `data_version`, looked at only while somebody listens. */
   const changes = async function* (after: string | undefined, signal: AbortSignal): AsyncGenerator<HoldChange> {
