@@ -180,11 +180,14 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     const catalogs = started.use(makeCatalogs(log, note))
     const serve = makeServe({ gate, identity, approvals, policies: () => current.policies, log, reader: await makeReader(), catalogs, consoleUrl, note, digestFor: maskDigests(config) })
     const listener = makePostgresListener(first, { identity, note, serve, log })
-    const reconfigure: PostgresListener['reconfigure'] = (options) => {
-      listener.reconfigure(options)
-      catalogs.keep(options.services)
+    const prepare: PostgresListener['prepare'] = (options) => {
+      const change = listener.prepare(options)
+      return () => {
+        change()
+        catalogs.keep(options.services)
+      }
     }
-    return started.use({ ...listener, reconfigure })
+    return started.use({ ...listener, prepare })
   }
   const postgres = config.postgres && (await openPostgres(config.postgres))
   const chats = config.console.signIn && config.channels.some(isChat) ? openChats(started.use(openLinkStore(config.store, parts.storeSkewMs)), config, identity, now) : undefined
@@ -225,15 +228,17 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     async adopt(next, nextPolicies) {
       const before = current
       const same = sameness(next.identity) === sameness(before.config.identity)
-      const nextIdentity = same ? before.identity : identityOf(next)
+      await using unused = new AsyncDisposableStack()
+      const nextIdentity = same ? before.identity : unused.use(identityOf(next))
       if (!same) await nextIdentity.prefetch()
-      web.renew() // may fail, and by itself changes nothing that is decided
+      // Whatever may fail comes first, the record of it last: then all of it changes in one moment, in which nothing can.
+      const changes = [http.prepare(next.http), web.prepare(), ...(postgres && next.postgres ? [postgres.prepare(next.postgres)] : [])]
       keep(next, nextPolicies)
       await journal.append({ type: 'config-loaded', policyVersion: nextPolicies.version, generation: generation + 1, previous: before.policies.version }, 'written')
-      http.reconfigure(next.http)
-      if (next.postgres) postgres?.reconfigure(next.postgres)
+      for (const change of changes) change()
       current = { config: next, policies: nextPolicies, identity: nextIdentity }
       generation++
+      unused.move()
       if (!same) await before.identity[Symbol.asyncDispose]()
     },
     async rejected(problems) {

@@ -200,7 +200,7 @@ test('a new configuration takes new requests elsewhere and lets the running one 
   const running = dial(world.port)
   running.write(head('GET /public/1 HTTP/1.1'))
   await until('it is under way', () => before.requests.length === 1)
-  world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service, upstream: `http://127.0.0.1:${after.port}` })) })
+  world.listener.prepare({ ...world.options, services: world.options.services.map((service) => ({ ...service, upstream: `http://127.0.0.1:${after.port}` })) })()
   assert.match(await rawHttp(world.port, head('GET /public/2 HTTP/1.1', 'Connection: close')), /new/)
   finish()
   await until('the old answer', () => running.text().includes('old'))
@@ -216,17 +216,17 @@ test('what a new configuration leaves as it was goes on: its connections, and re
     assert.equal(statusOf(await rawHttp(world.port, head('GET /public/1 HTTP/1.1', 'Connection: close'))), 200)
   }
   await ask()
-  world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service })), claimHeaders: { team: 'x-team' } })
+  world.listener.prepare({ ...world.options, services: world.options.services.map((service) => ({ ...service })), claimHeaders: { team: 'x-team' } })()
   await ask()
   assert.equal(ever.size, 1)
-  world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service, bodyTimeoutMs: service.bodyTimeoutMs + 1 })) })
+  world.listener.prepare({ ...world.options, services: world.options.services.map((service) => ({ ...service, bodyTimeoutMs: service.bodyTimeoutMs + 1 })) })()
   await ask()
   assert.equal(ever.size, 2)
   // As often as not a request is past the gate while the configuration changes.
   const answers = Array.from({ length: 60 }, () => rawHttp(world.port, head('GET /public/2 HTTP/1.1', 'Connection: close')))
   const changes = (async () => {
     for (let change = 0; change < 60; change++) {
-      world.listener.reconfigure({ ...world.options, services: world.options.services.map((service) => ({ ...service })) })
+      world.listener.prepare({ ...world.options, services: world.options.services.map((service) => ({ ...service })) })()
       await new Promise((resolve) => setImmediate(resolve))
     }
   })()

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { defined } from '../../lib/defined.ts'
 import type { Log } from '../../lib/log.ts'
-import { serverCertificate } from '../../lib/tls-server.ts'
+import { certificateRenewal, serverCertificate } from '../../lib/tls-server.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import type { Hook } from '../hook.ts'
 import { makeApi, type ApiParts } from './api.ts'
@@ -21,8 +21,8 @@ export interface WebListener extends AsyncDisposable {
 }
 
 export interface ConsoleListener extends WebListener {
-  /** New connections get the certificate that stands in its files now. */
-  renew(): void
+  /** Reads the certificate that stands in its files now, and changes nothing. What it returns shows it to new connections, and cannot fail. */
+  prepare(): () => void
 }
 
 /** Longest any request other than a stream may take; the store and the issuer have shorter deadlines of their own. */
@@ -105,12 +105,7 @@ export const makeConsoleListener = (options: ConsoleOptions, parts: ApiParts & {
     draining = true
     api.endStreams()
   })
-  return {
-    ...life,
-    renew() {
-      if (options.tls && server instanceof TlsServer) server.setSecureContext(serverCertificate(options.tls))
-    },
-  }
+  return { ...life, prepare: () => certificateRenewal(server, options.tls) }
 }
 
 const answerHook = async (hook: Hook, request: IncomingMessage, response: ServerResponse): Promise<void> => {

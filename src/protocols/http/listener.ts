@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type AddressRange, parseRange } from '../../lib/address.ts'
-import { serverCertificate, type CertificateFiles } from '../../lib/tls-server.ts'
+import { certificateRenewal, serverCertificate } from '../../lib/tls-server.ts'
 import type { RunKept } from '../../approval/unattended.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { connectionOf } from './connection.ts'
@@ -17,8 +17,8 @@ import { makeUpgrade } from './upgrade.ts'
 
 export interface HttpListener extends AsyncDisposable {
   listen(): Promise<AddressInfo>
-  /** Takes over routes, services, limits that are judged per request, and certificates. Address, TLS on or off, and the server's own limits stay. */
-  reconfigure(options: HttpListenerOptions): void
+  /** Reads all that other options may fail at, and changes nothing. What it returns takes them over, and cannot fail: routes, services, limits that are judged per request, and certificates. Address, TLS on or off, and the server's own limits stay. */
+  prepare(options: HttpListenerOptions): () => void
   /** Runs what was held here or at another replica, and approved while its client was away. Rejects as the gate does. */
   runKept: RunKept
   /** Stops accepting, tells every client to go elsewhere, lets running requests end, and closes after `graceMs` at the latest. Who waits for an approval is answered by `approvals.drain()`. */
@@ -50,10 +50,8 @@ const serverOptions = ({ limits, timeouts }: HttpListenerOptions): ServerOptions
   highWaterMark: 128 * 1_024,
 })
 
-const certificates = (tls: CertificateFiles) => ({ ...serverCertificate(tls), ALPNProtocols: ['http/1.1'] })
-
 const makeServer = (options: HttpListenerOptions): Server => {
-  const server = options.tls ? createTlsServer({ ...serverOptions(options), ...certificates(options.tls), handshakeTimeout: options.timeouts.headersMs }) : createServer(serverOptions(options))
+  const server = options.tls ? createTlsServer({ ...serverOptions(options), ...serverCertificate(options.tls), ALPNProtocols: ['http/1.1'], handshakeTimeout: options.timeouts.headersMs }) : createServer(serverOptions(options))
   server.maxConnections = options.limits.connections
   server.maxHeadersCount = 0 // all are seen, so that too many are refused and none is silently cut
   server.timeout = 0
@@ -122,12 +120,15 @@ export const makeHttpListener = (first: HttpListenerOptions, parts: SessionParts
   return {
     listen,
     runKept: makeDeferred(parts, current),
-    reconfigure(options) {
-      const before = state
-      const after = { ...state, options, routes: makeRoutes(options, before.routes.upstreams), trusted: trustedOf(options) }
-      if (options.tls && 'setSecureContext' in server) (server as Server & { setSecureContext(options: object): void }).setSecureContext(certificates(options.tls))
-      state = after // behind all that may fail: never a part of it
-      for (const upstream of before.routes.upstreams) if (!state.routes.upstreams.includes(upstream)) upstream.retire()
+    prepare(options) {
+      const before = state.routes.upstreams
+      const next = { options, routes: makeRoutes(options, before), trusted: trustedOf(options) }
+      const renew = certificateRenewal(server, options.tls)
+      return () => {
+        renew()
+        state = { ...state, ...next }
+        for (const upstream of before) if (!next.routes.upstreams.includes(upstream)) upstream.retire()
+      }
     },
     async drain(graceMs) {
       state = { ...state, draining: true }

@@ -12,8 +12,8 @@ import { type Progress, startUp, type StartupParts, type StartupShared, type Sta
 
 export interface PostgresListener extends AsyncDisposable {
   listen(): Promise<AddressInfo>
-  /** Takes over services, limits, certificates and the way of logging in, for connections that come from now on. Address and TLS on or off stay. */
-  reconfigure(options: PostgresListenerOptions): void
+  /** Reads all that other options may fail at, and changes nothing. What it returns takes them over, and cannot fail: services, limits, certificates and the way of logging in, for connections that come from then on. Address and TLS on or off stay. */
+  prepare(options: PostgresListenerOptions): () => void
   /** Refuses who comes, tells sessions to end when they are idle, and closes what is left after `graceMs`. Requests to cancel are served to the end. */
   drain(graceMs: number): Promise<void>
 }
@@ -82,8 +82,9 @@ export const makePostgresListener = (first: PostgresListenerOptions, parts: Post
           resolve(server.address() as AddressInfo)
         })
       }),
-    reconfigure(options) {
-      state = { ...state, options, tls: readTls(options) }
+    prepare(options) {
+      const tls = readTls(options)
+      return () => void (state = { ...state, options, tls })
     },
     async drain(graceMs) {
       leave()
