@@ -6,6 +6,7 @@ import { readParameterDescription } from './codec/backend.ts'
 import type { Frame } from './codec/frame.ts'
 import { type Bind, type FrontendMessage, frontend } from './codec/frontend.ts'
 import { cstring, int16, int32, message } from './codec/writing.ts'
+import type { CopyIn } from './copy-in.ts'
 import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Begun, Bound, Portal, Prepared } from './namespace.ts'
@@ -18,6 +19,13 @@ import type { Watching } from './watching.ts'
 
 type Of<Type extends FrontendMessage['type']> = Extract<FrontendMessage, { readonly type: Type }>
 type Named = Extract<FrontendMessage, { readonly what: string }>
+
+export interface ExtendedParts {
+  readonly dialogue: Dialogue
+  readonly admission: Admission
+  readonly statements: Statements
+  readonly copyIn: CopyIn
+}
 
 /** A message that waits for the decision about what follows it. */
 interface Parked {
@@ -39,15 +47,15 @@ export class Extended {
   readonly #dialogue: Dialogue
   readonly #admission: Admission
   readonly #statements: Statements
+  readonly #copyIn: CopyIn
   #parked: Parked[] = []
   #parkedBytes = 0
-  /** The last Execute that was sent, if it begins a COPY FROM STDIN. */
-  copyIn: Execution | undefined
 
-  constructor(dialogue: Dialogue, admission: Admission, statements: Statements) {
+  constructor({ dialogue, admission, statements, copyIn }: ExtendedParts) {
     this.#dialogue = dialogue
     this.#admission = admission
     this.#statements = statements
+    this.#copyIn = copyIn
   }
 
   handle(frame: Frame, what: FrontendMessage): Promise<void> | undefined {
@@ -179,7 +187,6 @@ export class Extended {
 
   #execute(frame: Frame, what: Of<'execute'>): Promise<void> | undefined {
     const { pipeline } = this.#dialogue
-    this.copyIn = undefined
     const portal = this.#statements.state.portals.find(what.portal, pipeline.batch)
     if (portal === 'unsure') return this.#once(() => this.#execute(frame, what))
     if (portal === undefined) return void this.#refuseWith('34000', `portal "${what.portal}" does not exist`)
@@ -191,7 +198,8 @@ export class Extended {
     return this.#statements.fresh([reading], () => {
       const stale = this.#statements.staleness(portal.statement)
       if (stale !== undefined) return void this.#refuse(stale)
-      return this.#admission.admit(this.#request(frame, what, portal, reading)).then(() => this.#afterwards(portal))
+      const sent = this.#admission.admit(this.#request(frame, what, portal, reading)).then(() => this.#afterwards(portal))
+      return reading.answers === 'copy-in' ? sent.then(() => this.#copyIn.ofExecute(portal.begun?.execution)) : sent
     })
   }
 
@@ -207,7 +215,6 @@ export class Extended {
   }
 
   #run(frame: Frame, { portal: name, maxRows }: Of<'execute'>, portal: Portal, reading: StatementReading, execution: Execution, permit: Permit): void {
-    if (reading.answers === 'copy-in') this.copyIn = execution
     const watch = this.#statements.watch([reading], execution, permit, { bound: portal.bound, cursor: portal.cursor ? portal : undefined, inBatch: true })
     portal.begun = { execution, permit, watch }
     this.#sendParked()

@@ -1,27 +1,21 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Action } from '../../model/action.ts'
 import type { Hold } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
-import { Admission } from './admission.ts'
-import { aborted, deniedText } from './answer.ts'
+import type { Admission } from './admission.ts'
 import type { Arrival } from './arrival.ts'
 import type { Backlog } from './backlog.ts'
 import type { Frame } from './codec/frame.ts'
 import { decodeFrontend, frontend } from './codec/frontend.ts'
 import { noticeResponse } from './codec/reply.ts'
-import { Dialogue } from './dialogue.ts'
-import type { Execution } from './execution.ts'
+import { CopyIn } from './copy-in.ts'
+import type { Dialogue } from './dialogue.ts'
 import { Extended } from './extended.ts'
 import type { HoldNotice } from './hold-notice.ts'
 import { Inbox } from './inbox.ts'
-import { makePoison, poisonedQuery } from './poison.ts'
 import { errorOf } from './refusal.ts'
-import type { Reading } from './sql/reading.ts'
-import { hasFailed } from './state.ts'
+import { Simple } from './simple.ts'
 import type { Statements } from './statements.ts'
-import type { Expecting } from './replies.ts'
-import type { Watching } from './watching.ts'
 
 export interface SessionParts {
   readonly arrival: Arrival
@@ -43,11 +37,11 @@ const lastWordMs = 1_000
 export class Session {
   readonly #parts: SessionParts
   readonly #inbox: Inbox
+  readonly #copyIn: CopyIn
   readonly #extended: Extended
+  readonly #simple: Simple
   #busy = false
   #paused = false
-  /** A COPY FROM STDIN whose data the client sends; the query it belongs to, if it came in one. */
-  #copy: { readonly query: Execution | undefined } | undefined
   #leaving = false
   #resolve: () => void = () => {}
   readonly #ended: Promise<void>
@@ -55,9 +49,12 @@ export class Session {
   #expiring = false
 
   constructor(parts: SessionParts) {
+    const { arrival, dialogue, admission, statements, backlog } = parts
     this.#parts = parts
-    this.#inbox = new Inbox(parts.arrival.limits(), parts.backlog)
-    this.#extended = new Extended(parts.dialogue, parts.admission, parts.statements)
+    this.#inbox = new Inbox(arrival.limits(), backlog)
+    this.#copyIn = new CopyIn(dialogue)
+    this.#extended = new Extended({ dialogue, admission, statements, copyIn: this.#copyIn })
+    this.#simple = new Simple({ dialogue, admission, statements, extended: this.#extended, copyIn: this.#copyIn })
     this.#ended = new Promise((resolve) => (this.#resolve = resolve))
   }
 
@@ -246,139 +243,14 @@ export class Session {
 
   #handle(frame: Frame): Promise<void> | undefined {
     const { pipeline } = this.#parts.dialogue
-    if (this.#copy !== undefined && pipeline.copying) return this.#copied(frame)
-    this.#copy = undefined
     if (frame.type === frontend.terminate) return void this.#leave(frame.bytes)
+    if (this.#copyIn.takes()) return this.#copyIn.take(frame)
     if (frame.type === frontend.copyData || frame.type === frontend.copyDone || frame.type === frontend.copyFail) return undefined // of a COPY that has failed
     if (pipeline.skipping && frame.type !== frontend.sync) return void this.#extended.drop()
     const message = decodeFrontend(frame)
-    if (message.type === 'query') return this.#query(frame, message.sql)
-    if (message.type === 'function-call') return void this.#functionCall(message.oid)
-    const wait = this.#extended.handle(frame, message)
-    return message.type === 'execute' ? this.#watchCopy(wait) : wait
-  }
-
-  #query(frame: Frame, sql: string): Promise<void> | undefined {
-    const { statements } = this.#parts
-    if (!this.#extended.release()) return undefined
-    const reading = statements.read(sql)
-    return reading instanceof Promise ? reading.then((found) => this.#asked(frame, sql, found)) : this.#asked(frame, sql, reading)
-  }
-
-  #asked(frame: Frame, sql: string, reading: Reading): Promise<void> | undefined {
-    const { dialogue, statements } = this.#parts
-    if (dialogue.pipeline.skipping) return undefined // an earlier message failed while this one was read
-    const obstacle = statements.obstacle(sql, reading, dialogue.pipeline.open)
-    if (obstacle === 'wait') return dialogue.settled().then(() => this.#asked(frame, sql, reading))
-    if (obstacle !== undefined) return void this.#refuse(obstacle)
-    const [first] = reading.statements
-    if (first === undefined) return void dialogue.send({ kind: 'query' }, frame.bytes)
-    if (hasFailed(dialogue.pipeline, first)) return void this.#refuse(aborted)
-    return statements.fresh(reading.statements, async () => {
-      let sent: Execution | undefined
-      let limited = false
-      let granted: { readonly watch: Watching | undefined } | undefined
-      await this.#parts.admission.admit({
-        what: statements.inspectedText(sql, reading.statements),
-        check: (obligations, effect) => statements.check(reading.statements, obligations, effect),
-        send: (execution, permit) => {
-          if (permit.grant?.rows !== undefined) return void (granted = { watch: this.#extended.runText(sql, first, execution, permit) })
-          const watch = statements.watch(reading.statements, execution, permit, { inBatch: false })
-          const running = this.#running(reading, permit.action, execution)
-          dialogue.send(watch === undefined ? running : { ...running, rows: watch }, frame.bytes)
-          sent = execution
-          limited = watch?.limited === true
-        },
-        refuse: (refusal) => this.#refuse(deniedText(refusal, reading)),
-      })
-      if (granted !== undefined) return await this.#extended.finishText(granted.watch)
-      if (sent !== undefined && reading.statements.some(({ answers }) => answers === 'copy-in')) await this.#copyBegins(sent)
-      // What follows is not sent into a cancelling.
-      if (limited) await dialogue.settled()
-    })
-  }
-
-  #running(reading: Reading, action: Action, execution: Execution): Expecting {
-    const effects = this.#parts.statements.sent(reading.statements, action)
-    const unnamed = this.#parts.statements.forgetUnnamed()
-    let at = 0
-    return {
-      kind: 'query',
-      execution,
-      copyIn: reading.statements.some(({ answers }) => answers === 'copy-in'),
-      done(tag) {
-        execution.did(tag)
-        effects.done(at++)
-      },
-      failed(error) {
-        effects.failed()
-        execution.failed(error)
-      },
-      ended() {
-        unnamed()
-        effects.failed()
-        execution.finish()
-      },
-      lost: () => execution.lost(),
-    }
-  }
-
-  #refuse(refusal: Refusal | Buffer): void {
-    const { dialogue, statements } = this.#parts
-    const answer = Buffer.isBuffer(refusal) ? refusal : statements.errorFor(refusal)
-    if (answer === undefined) return
-    const poison = makePoison(answer)
-    dialogue.send({ kind: 'query', poison, ended: statements.forgetUnnamed() }, poisonedQuery(poison))
-  }
-
-  /** A call past all SQL. */
-  #functionCall(oid: number): void {
-    if (!this.#extended.release()) return
-    const refusal = new Refusal('denied', 'Calls by the function-call message are refused: nobody can say what they do. Call the function in SQL.')
-    this.#parts.statements.refused(`function call, oid ${oid}`, refusal)
-    this.#refuse(refusal)
-  }
-
-  async #watchCopy(wait: Promise<void> | undefined): Promise<void> {
-    const { pipeline } = this.#parts.dialogue
-    if (wait !== undefined) await wait
-    const sent = this.#extended.copyIn
-    if (sent === undefined || pipeline.skipping) return
-    this.#parts.dialogue.write()
-    await this.#parts.dialogue.until(() => pipeline.copying || sent.over)
-    if (pipeline.copying) this.#copy = { query: undefined }
-  }
-
-  async #copyBegins(execution: Execution): Promise<void> {
-    const { dialogue } = this.#parts
-    const before = dialogue.pipeline.copies
-    dialogue.write()
-    await dialogue.until(() => dialogue.pipeline.copies > before || execution.over)
-    if (dialogue.pipeline.copying) this.#copy = { query: execution }
-  }
-
-  /** Data of a COPY. As the server does, Sync and Flush are not counted here. */
-  #copied(frame: Frame): Promise<void> | undefined {
-    const { dialogue } = this.#parts
-    switch (frame.type) {
-      case frontend.copyData:
-        return void dialogue.sendUnanswered(frame.bytes)
-      case frontend.copyDone:
-      case frontend.copyFail: {
-        decodeFrontend(frame)
-        const query = this.#copy?.query
-        this.#copy = undefined
-        dialogue.sendUnanswered(frame.bytes)
-        return query === undefined ? undefined : this.#copyBegins(query)
-      }
-      case frontend.sync:
-      case frontend.flush:
-        return undefined
-      case frontend.terminate:
-        return void this.#leave(frame.bytes)
-      default:
-        throw new Refusal('malformed', 'Only the data of a COPY may be sent until it is done.')
-    }
+    if (message.type === 'query') return this.#simple.query(frame, message.sql)
+    if (message.type === 'function-call') return void this.#simple.functionCall(message.oid)
+    return this.#extended.handle(frame, message)
   }
 
   /** The client goes. What runs is let run to its end for a while, so that its end is known; nothing more begins. */
