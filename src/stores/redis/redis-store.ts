@@ -1,24 +1,20 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { HoldChange, HoldEntry, HoldRevision, HoldStore } from '../../approval/hold-store.ts'
-import { isOpen, type HoldState } from '../../model/hold.ts'
+import type { HoldEntry, HoldRevision, HoldStore } from '../../approval/hold-store.ts'
+import { isOpen } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
-import { connect, primaries, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
+import { makeChanges } from './changes.ts'
+import { connect, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
+import { keepsRecords, UnsafeRedis } from './eviction.ts'
 import { makeGrants } from './grants.ts'
 import { aliveScript, beatScript, dueScript, findScript, latestScript, leaseScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
 
 const deadlineMs = 4_000
-const blockMs = 1_000
 const acknowledgeMs = 1_000
 const changesKept = 50_000
 const scanned = 1_000
 const maxEntryBytes = 4 << 20
 const maxAttachmentBytes = 16 << 20
 const dayMs = 86_400_000
-
-/** The store is set up so that it may lose records. Stops the program; never a refusal. */
-export class UnsafeRedis extends Error {
-  override readonly name = 'UnsafeRedis'
-}
 
 const unavailable = (cause: unknown): Refusal => new Refusal('store-unavailable', 'The store for holds does not answer. NOT EXECUTED. Try again later.', { cause, retryAfterSeconds: 5 })
 
@@ -128,22 +124,7 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     return { entries: entriesIn(found), ...(next ? { next } : {}) }
   }
 
-  const waker = makeWaker(options, key('changes'), closing.signal)
-
-  const changes = async function* (after: string | undefined, signal: AbortSignal): AsyncGenerator<HoldChange> {
-    const ended = AbortSignal.any([signal, closing.signal])
-    let cursor = after !== undefined && /^\d{1,15}-\d{1,15}$/.test(after) ? after : await ask(() => lastChange(writer, key('changes')))
-    while (!ended.aborted) {
-      const woken = waker.next(ended) // listen first, then look: what comes in between is seen by one of the two
-      const found = await ask(() => writer.xrange(key('changes'), `(${cursor}`, '+', 'COUNT', 500))
-      for (const [at, fields] of found) {
-        if (ended.aborted) return
-        cursor = at
-        yield { cursor: at, id: fields[1] ?? '', state: fields[3] as HoldState }
-      }
-      if (found.length === 0) await woken
-    }
-  }
+  const changes = makeChanges(options, key('changes'), { writer, ask, closing: closing.signal })
 
   const beat: HoldStore['beat'] = async (replica, { arrived, left, fresh }) => {
     const marks = [...left.map((id) => `-${id}`), ...arrived.map((id) => `+${id}`)]
@@ -181,7 +162,7 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     replace,
     list,
     due: async (limit) => entriesIn((await ask(() => run(dueScript, [holds, meta, key('due'), asked], [limit]))) as string[]),
-    changes,
+    changes: changes.after,
     async putAttachment(id, name, sealed, keepMs) {
       const bytes = bytesOf(sealed)
       await ask(() => writer.set(key(`${name}:${id}`), bytes, 'PX', wholeMs(keepMs)))
@@ -205,7 +186,7 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
     async [Symbol.asyncDispose]() {
       if (closing.signal.aborted) return
       closing.abort()
-      await waker.ended()
+      await changes.ended()
       writer.disconnect()
     },
   }
@@ -229,8 +210,6 @@ const entriesIn = (found: readonly (string | null)[]): readonly HoldEntry[] => {
   return entries
 }
 
-const lastChange = async (connection: Connection, stream: string): Promise<string> => (await connection.xrevrange(stream, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0-0'
-
 /** In a Cluster: the connection to the primary that owns the key's slot. */
 const ownerOf = async (connection: Connection, key: string) => {
   if (!('nodes' in connection)) return connection
@@ -239,74 +218,4 @@ const ownerOf = async (connection: Connection, key: string) => {
   const node = connection.nodes('master').find(({ options: at }) => `${at.host}:${at.port}` === owner)
   if (node === undefined) throw new Error('the node that owns the holds is not known')
   return node
-}
-
-/** A policy that evicts would remove the very records that say no. */
-const keepsRecords = async (connection: Connection): Promise<void> => {
-  for (const node of primaries(connection)) {
-    const policy = await evictionPolicy((...args) => node.call(...args))
-    if (policy !== 'noeviction') throw new UnsafeRedis(`Redis may drop holds: maxmemory-policy is ${policy ?? 'unknown'}, and must be noeviction`)
-  }
-}
-
-const evictionPolicy = async (call: (command: string, ...args: string[]) => Promise<unknown>): Promise<string | undefined> => {
-  try {
-    const answer = await call('CONFIG', 'GET', 'maxmemory-policy')
-    if (Array.isArray(answer) && typeof answer[1] === 'string') return answer[1]
-  } catch (error) {
-    if (!(error instanceof Error) || !/NOPERM|unknown command|not allowed/i.test(error.message)) throw error
-  }
-  return /^maxmemory_policy:(\S+)/m.exec(String(await call('INFO', 'memory')))?.[1]
-}
-
-/** One blocked connection a process tells every listener that the stream grew. It is opened with the first listener. */
-const makeWaker = (options: RedisStoreOptions, stream: string, closing: AbortSignal) => {
-  const listeners = new Set<() => void>()
-  let loop: Promise<void> | undefined
-  let reader: Connection | undefined
-  const wakeAll = (): void => {
-    for (const wake of listeners) wake()
-  }
-  const run = async (): Promise<void> => {
-    let cursor: string | undefined
-    while (!closing.aborted) {
-      reader ??= connect(options, 'changes')
-      try {
-        await whenReady(reader, deadlineMs)
-        if (cursor === undefined) {
-          cursor = await lastChange(reader, stream)
-          wakeAll()
-        }
-        const found = await Promise.race([reader.xread('COUNT', 1_000, 'BLOCK', blockMs, 'STREAMS', stream, cursor), pause(blockMs + deadlineMs, 'late' as const, { ref: false })])
-        if (found === 'late') throw new Error('the reader of changes hangs')
-        const last = found?.[0]?.[1].at(-1)?.[0]
-        if (last === undefined) continue
-        cursor = last
-        wakeAll()
-      } catch {
-        reader.disconnect()
-        reader = undefined
-        cursor = undefined // after a failover the stream may end earlier than what we have seen
-        await pause(200, undefined, { signal: closing }).catch(() => {})
-      }
-    }
-  }
-  closing.addEventListener('abort', () => { reader?.disconnect(); wakeAll() }, { once: true })
-  return {
-    next: (signal: AbortSignal): Promise<void> =>
-      new Promise((resolve) => {
-        const wake = (): void => {
-          clearTimeout(fallback)
-          listeners.delete(wake)
-          signal.removeEventListener('abort', wake)
-          resolve()
-        }
-        const fallback = setTimeout(wake, 2_000)
-        if (signal.aborted) return wake()
-        listeners.add(wake)
-        signal.addEventListener('abort', wake, { once: true })
-        loop ??= run()
-      }),
-    ended: async (): Promise<void> => { await loop },
-  }
 }
