@@ -1,38 +1,24 @@
 import { defined } from '../lib/defined.ts'
 import type { Action, ActionPart } from '../model/action.ts'
 import type { Caller, Members } from '../model/caller.ts'
-import type { Decision, MatchedRule, Obligations, Reasons, Verdict } from '../model/decision.ts'
+import type { Decision, Obligations, Reasons, Verdict } from '../model/decision.ts'
 import type { Pinned } from '../model/grant.ts'
 import type { Service } from '../model/service.ts'
+import { asAction, eachOf } from './action-parts.ts'
+import { candidates, makeBuckets } from './buckets.ts'
+import { isAboutCaller, meetsVerbs, passes, type CompiledRule } from './compiled-rule.ts'
 import type { Condition } from './condition.ts'
+import { explainRule } from './explain.ts'
 import { Facts } from './facts.ts'
-import { onePath, pathsOf, type Matcher, type PathTest, type Question } from './matchers.ts'
-import { foldCase, viewsOf } from './path-views.ts'
-import type { Explanation, RuleExplanation } from './policy-set.ts'
+import { onePath, type Question } from './matchers.ts'
+import { viewsOf } from './path-views.ts'
+import type { Explanation } from './policy-set.ts'
 import { refusedForNobody } from './nobody.ts'
-import { openPath, pinnedValues, type Pins } from './pins.ts'
+import { openPath, pinnedValues } from './pins.ts'
 import { reasonsOf } from './reasons.ts'
 import { replay, type Replay } from './replay.ts'
-import { combineObligations, combineTerms, NO_OBLIGATIONS, type HoldTerms } from './terms.ts'
-import { mustBeNamed, needsNoRule } from './verbs.ts'
-
-export interface CompiledRule {
-  readonly matched: MatchedRule
-  readonly then: Verdict
-  /** `then: allow`: doubt means that it does not match. */
-  readonly strict: boolean
-  readonly verbs: readonly (Matcher & { readonly verb: (verb: string) => boolean })[]
-  /** `firsts`: folded. */
-  readonly paths: readonly { readonly test: PathTest; readonly not: boolean; readonly firsts: readonly string[] | undefined }[]
-  /** Every line but the verbs and the condition, cheap ones first. */
-  readonly matchers: readonly Matcher[]
-  readonly condition: Condition | undefined
-  /** It looks at how many rows an action would touch. */
-  readonly needsEstimate: boolean
-  readonly terms: HoldTerms | undefined
-  readonly obligations: Obligations | undefined
-  readonly pins: Pins
-}
+import { combineObligations, combineTerms, NO_OBLIGATIONS } from './terms.ts'
+import { needsNoRule } from './verbs.ts'
 
 /** Decisions depend on nothing but the set of rules that matched and the verdict, so each is made once. */
 interface Branch {
@@ -43,19 +29,6 @@ interface Branch {
   readonly decisions: Partial<Record<Verdict, Decision>>
 }
 
-/** Rules that the verbs of an action can meet, by the first segment of the path, folded. */
-interface Bucket {
-  readonly all: readonly CompiledRule[]
-  readonly byFirst: ReadonlyMap<string, readonly CompiledRule[]>
-  /** For a first segment that no rule names. */
-  readonly elsewhere: readonly CompiledRule[]
-  /** Those that look at how many rows, each with its lines that are not about the caller. */
-  readonly counting: readonly (readonly Matcher[])[]
-  /** Of `all`, those whose lines about the caller fit: callers are final, and a session asks many times. */
-  readonly byCaller: WeakMap<Caller, readonly CompiledRule[]>
-}
-
-const MAX_BUCKETS = 256
 const MAX_BRANCHES = 4096
 
 export interface ServiceRules {
@@ -84,49 +57,11 @@ const conclude = (rules: readonly CompiledRule[], verdict: Verdict, policyVersio
 /** Stands where lines about the caller are left out. */
 const nobody: Caller = Object.freeze({ issuer: '', subject: '', kind: 'human', groups: undefined, onBehalfOf: [], claims: {}, session: '', authenticatedAt: 0, expiresAt: 0, address: '' })
 
-const passes = (rules: readonly Matcher[], question: Question): boolean => {
-  for (const matcher of rules) if (!matcher.matches(question)) return false
-  return true
-}
-
-const meetsVerb = (rule: CompiledRule, verb: string): boolean => rule.verbs.every((matcher) => matcher.verb(verb)) && !(rule.strict && rule.verbs.length === 0 && mustBeNamed(verb))
-
-/** An allow rule answers for everything that an action does, any other for one thing of it. */
-const meetsVerbs = (rule: CompiledRule, verbs: readonly string[]): boolean => (rule.strict ? verbs.length > 0 && verbs.every((verb) => meetsVerb(rule, verb)) : verbs.some((verb) => meetsVerb(rule, verb)))
-
-const rulesFor = ({ all, byCaller }: Bucket, question: Question): readonly CompiledRule[] => {
-  const known = byCaller.get(question.caller)
-  if (known !== undefined) return known
-  const found = all.filter(({ matchers }) => passes(matchers.filter(isAboutCaller), question))
-  byCaller.set(question.caller, found)
-  return found
-}
-
-const isAboutCaller = ({ key }: Matcher): boolean => key.startsWith('callers.')
-
-const makeBucket = (rules: readonly CompiledRule[], verbs: readonly string[]): Bucket => {
-  const all = rules.filter((rule) => meetsVerbs(rule, verbs))
-  const firsts = (rule: CompiledRule): readonly string[] | undefined => rule.paths.find((path) => path.firsts !== undefined)?.firsts
-  const names = new Set(all.flatMap((rule) => firsts(rule) ?? []))
-  const byFirst = new Map([...names].map((name) => [name, all.filter((rule) => firsts(rule)?.includes(name) ?? true)] as const))
-  const counting = all.filter((rule) => rule.needsEstimate).map(({ matchers }) => matchers.filter((matcher) => !isAboutCaller(matcher)))
-  return { all, byFirst, elsewhere: all.filter((rule) => firsts(rule) === undefined), counting, byCaller: new WeakMap() }
-}
-
 export const makeServiceRules = (service: Service, rules: readonly CompiledRule[], policyVersion: string, members?: Members): ServiceRules => {
-  const buckets = new Map<string, Bucket>()
+  const bucketOf = makeBuckets(rules)
   const root: Branch = { next: new Map(), rules: [], verdict: undefined, decisions: {} }
   const nothing = denyAll(policyVersion)
   let branches = 0
-
-  const bucketOf = (verbs: readonly string[]): Bucket => {
-    const name = verbs.length === 1 ? (verbs[0] as string) : verbs.join(' ')
-    const known = buckets.get(name)
-    if (known !== undefined) return known
-    const made = makeBucket(rules, verbs)
-    if (buckets.size < MAX_BUCKETS) buckets.set(name, made)
-    return made
-  }
 
   const branchTo = (from: Branch, rule: CompiledRule): Branch => {
     const known = from.next.get(rule)
@@ -137,16 +72,6 @@ export const makeServiceRules = (service: Service, rules: readonly CompiledRule[
       from.next.set(rule, made)
     }
     return made
-  }
-
-  /** An ordinary path has one reading, and its first segment says which rules can match. Any other meets all of them. */
-  const candidates = (bucket: Bucket, question: Question): readonly CompiledRule[] => {
-    if (bucket.byFirst.size === 0) return rulesFor(bucket, question)
-    const paths = pathsOf(question)
-    if (paths.length !== 1) return bucket.all
-    const [views] = paths
-    if (views === undefined || views.all.length !== 1) return bucket.all
-    return bucket.byFirst.get(foldCase(views.plain[1] ?? '')) ?? bucket.elsewhere
   }
 
   /** The rules that match, in their one order. */
@@ -254,32 +179,3 @@ const holds = (condition: Condition, facts: Facts, strict: boolean): boolean => 
 }
 
 const graver = (a: Verdict | undefined, b: Verdict): Verdict => (a === 'deny' || b === 'deny' ? 'deny' : a === 'hold' || b === 'hold' ? 'hold' : 'allow')
-
-/** A part as if it were asked for alone. Text and digest are those of the whole. */
-const asAction = (action: Action, { verb, verbs, effect, resources, tags, facts }: ActionPart): Action => {
-  const { protocol, service, textCut, digest, shape } = action
-  return { protocol, service, verb, verbs, effect, resources, tags, facts, textCut, digest, shape, get text() { return action.text } }
-}
-
-const eachOf = (action: Action): readonly Action[] => action.parts?.map((part) => asAction(action, part)) ?? [action]
-
-/** Of a text of several statements, a rule matches where it matches one of them. */
-const explainRule = (rule: CompiledRule, service: Service, caller: Caller, action: Action, now: number): RuleExplanation => {
-  const each = eachOf(action).map((one) => explainOne(rule, service, caller, one, now))
-  return each.find(({ matched }) => matched) ?? each[0] ?? { rule: rule.matched, matched: false }
-}
-
-const explainOne = (rule: CompiledRule, service: Service, caller: Caller, action: Action, now: number): RuleExplanation => {
-  const question: Question = { caller, action, paths: undefined }
-  const failed = [...rule.verbs, ...rule.matchers].find((matcher) => !matcher.matches(question))
-  if (failed !== undefined) return { rule: rule.matched, matched: false, failed: { key: failed.key, saw: failed.saw(question) } }
-  if (!meetsVerbs(rule, action.verbs)) return { rule: rule.matched, matched: false, failed: { key: 'actions', saw: action.verbs.join(', ') } }
-  if (rule.condition === undefined) return { rule: rule.matched, matched: true }
-  try {
-    if (rule.condition.evaluate(new Facts(caller, action, service, now))) return { rule: rule.matched, matched: true }
-    return { rule: rule.matched, matched: false, failed: { key: 'if', saw: `${rule.condition.text} is false` } }
-  } catch (error) {
-    const reason = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error)
-    return { rule: rule.matched, matched: !rule.strict, error: reason, ...(rule.strict ? { failed: { key: 'if', saw: `failed: ${reason}` } } : {}) }
-  }
-}

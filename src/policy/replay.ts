@@ -2,7 +2,7 @@ import type { Action } from '../model/action.ts'
 import type { Caller } from '../model/caller.ts'
 import type { MatchedRule, Verdict } from '../model/decision.ts'
 import type { Service } from '../model/service.ts'
-import type { CompiledRule } from './decide.ts'
+import type { CompiledRule } from './compiled-rule.ts'
 import { Facts } from './facts.ts'
 import type { Question } from './matchers.ts'
 
