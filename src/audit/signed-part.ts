@@ -1,10 +1,11 @@
 import { leafHash } from '../lib/leaf-hash.ts'
 import { claimedCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { lineHead, parseLine } from './line.ts'
+import type { FindingKind } from './log-report.ts'
 import { MerkleTree } from './merkle-tree.ts'
+import type { GivenLine } from './record-order.ts'
 import { BadNote, splitNote } from './signed-note.ts'
 import { longestEntry } from './tiles.ts'
-import type { FindingKind, GivenLine } from './verification.ts'
 
 /** What stops one from going on with a log; `audit verify` says more about it. */
 export class DamagedLog extends Error {

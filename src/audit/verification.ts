@@ -1,88 +1,14 @@
-import { emptyHash, leafHash } from '../lib/leaf-hash.ts'
+import { emptyHash } from '../lib/leaf-hash.ts'
 import { claimedCheckpoint, openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { cosignaturesOf, type Cosignature } from './cosignature.ts'
 import { keptOf, type KeptCheckpoint, type KeptOfReplica } from './kept-checkpoint.ts'
-import { parseLine } from './line.ts'
+import type { Finding, FindingKind, LogReport, Witnessed } from './log-report.ts'
 import { MerkleTree } from './merkle-tree.ts'
+import { misplaced, recordOf, type GivenLine, type GivenRecord } from './record-order.ts'
 import { BadNote, splitNote, type NoteVerifier } from './signed-note.ts'
-
-/**
- * changed    a record is not what the one after it, or a signature, says
- * missing    records are not there that others prove
- * moved      records are there, and not in their place
- * repeated   a record is there twice
- * inserted   a record is there that nothing vouches for
- * unreadable a line is no record
- * forked     a log has other records than a checkpoint from elsewhere says: there were two of them
- * truncated  a log has fewer records than a checkpoint from elsewhere says
- * forged     a signature is not of what it stands under, or of nobody who is known
- * unsigned   records have gone on without a signature for longer than any replica does
- */
-export type FindingKind = 'changed' | 'missing' | 'moved' | 'repeated' | 'inserted' | 'unreadable' | 'forked' | 'truncated' | 'forged' | 'unsigned'
-
-export interface Finding {
-  readonly kind: FindingKind
-  /** `{replica}/{epoch}/{seq}`: the first record that is not right. */
-  readonly at: string
-  readonly text: string
-}
-
-export interface LogReport {
-  readonly replica: string
-  readonly records: number
-  readonly first?: string
-  readonly last?: string
-  /** So many of them, from the first on, are what somebody known has signed. Nothing is claimed of the others. */
-  readonly signed: number
-  /** Records behind the last signature, without the one that it stands in. */
-  readonly behind: number
-  /** What came before the first was not given, so nothing is known of it. */
-  readonly beginsLate: boolean
-  /** There are signatures of somebody known that cannot be compared, because the first records of their start were not given. */
-  readonly uncompared: boolean
-  /** How far known witnesses have seen it; where no witnesses are known, nothing. Nothing is claimed of what they have not seen. */
-  readonly witnessed?: readonly Witnessed[]
-  /** The first thing that is wrong; nothing behind it was looked at. */
-  readonly finding?: Finding
-}
-
-export interface Witnessed {
-  readonly witness: string
-  /** The last record that it has seen, by the hash over all of its start. */
-  readonly upTo: string
-  /** So many records are there up to it. */
-  readonly records: number
-  /** By the clock of the witness. */
-  readonly at: string
-}
-
-export interface GivenLine {
-  readonly text: string
-  /** False for what stands behind the last newline. */
-  readonly whole: boolean
-}
 
 /** A replica signs each second. What goes on for so long without is not what a replica wrote. */
 const longestUnsignedMs = 60_000
-
-interface Record {
-  readonly id: string
-  readonly epoch: number
-  readonly seq: number
-  readonly prev: string
-  readonly time: number
-  readonly hash: string
-  readonly text: string
-  readonly signed: string | undefined
-  readonly cosigned: string | undefined
-}
-
-const recordOf = ({ text, whole }: GivenLine): Record | undefined => {
-  const line = whole ? parseLine(text) : undefined
-  if (line === undefined) return undefined
-  const [, epoch = ''] = line.id.split('/')
-  return { id: line.id, epoch: Number(epoch), seq: line.seq, prev: line.prev, time: Date.parse(line.time), hash: leafHash(text), text, signed: line.type === 'checkpoint' ? String(line['signed']) : undefined, cosigned: line.type === 'cosigned' ? String(line['signed']) : undefined }
-}
 
 export interface Evidence {
   /** Whose signatures count. They come from whoever checks, never from what is checked. */
@@ -115,9 +41,9 @@ export class LogCheck {
   readonly #evidence: Evidence
   readonly #kept: KeptOfReplica
   #finding: Finding | undefined
-  #first: Record | undefined
-  #before: Record | undefined
-  #earlier: Record | undefined
+  #first: GivenRecord | undefined
+  #before: GivenRecord | undefined
+  #earlier: GivenRecord | undefined
   /** Of the current start. */
   #tree = new MerkleTree()
   /** Its records are there from the first on: only then there is a root to compare. */
@@ -129,7 +55,7 @@ export class LogCheck {
   #signed = 0
   #behind = 0
   /** The first record behind the last signature. */
-  #firstBehind: Record | undefined
+  #firstBehind: GivenRecord | undefined
   /** What was signed of the current start, by its size; the newest. */
   #roots = new Map<number, { readonly root: Buffer; readonly records: number }>()
   /** The newest size of the current start that stands in the log as seen, by who signed that. */
@@ -187,7 +113,7 @@ export class LogCheck {
     if (record === undefined) return this.#wrong('unreadable', this.#before === undefined ? this.#id(1, 0) : this.#id(this.#before.epoch, this.#before.seq + 1), line.whole ? 'this line is no record' : 'the last line is cut off')
     if (this.#before === undefined) this.#begin(record)
     else {
-      this.#follow(record, this.#before, nextLine && recordOf(nextLine))
+      this.#finding = misplaced(this.#replica, record, { before: this.#before, earlier: this.#earlier, next: nextLine && recordOf(nextLine) })
       if (this.#finding === undefined && record.epoch !== this.#before.epoch) this.#begin(record)
     }
     if (this.#finding === undefined && record.signed !== undefined) this.#checkSignature(record, record.signed)
@@ -203,7 +129,7 @@ export class LogCheck {
     this.#compare(record)
   }
 
-  #begin(record: Record): void {
+  #begin(record: GivenRecord): void {
     this.#tree = new MerkleTree()
     this.#roots = new Map()
     this.#seenSizes = new Map()
@@ -213,28 +139,8 @@ export class LogCheck {
     if (this.#before === undefined && record.seq === 0 && record.epoch === 1 && record.prev !== emptyHash) this.#wrong('changed', record.id, 'the first record of all has nothing before it, and says otherwise')
   }
 
-  /** Says what is wrong if it does not belong behind the one before. What the record behind it says of it tells which of two is the false one. */
-  #follow(record: Record, before: Record, next: Record | undefined): void {
-    const expected = record.epoch === before.epoch ? before.seq + 1 : 0
-    const confirmed = next !== undefined && next.prev === record.hash
-    if (record.epoch < before.epoch) this.#wrong('moved', record.id, 'it is of an earlier start than the record before it')
-    else if (record.seq > expected) {
-      const at = this.#id(record.epoch, expected)
-      if (next?.epoch === record.epoch && next.seq === expected) this.#wrong('moved', at, 'it stands behind the one that followed it')
-      else this.#wrong('missing', at, record.seq - expected === 1 ? 'this record is missing' : `this record and those up to ${record.seq - 1} are missing`)
-    } else if (record.seq < expected) {
-      if (record.text === before.text || record.text === this.#earlier?.text) this.#wrong('repeated', this.#id(before.epoch, expected), `it is ${record.id} once more`)
-      else if (confirmed) this.#wrong('inserted', before.id, 'another record has its number, and the one after that vouches for the other')
-      else this.#wrong('inserted', record.id, 'there is another record of this number before it')
-    } else if (record.prev !== before.hash) {
-      if (record.epoch > before.epoch + 1) return this.#wrong('missing', this.#id(before.epoch + 1, 0), `the starts between ${before.epoch} and ${record.epoch} are missing, or the end of ${before.epoch} is`)
-      if (confirmed || next === undefined) this.#wrong('changed', before.id, 'it is not what the record after it was written behind')
-      else this.#wrong('changed', record.id, 'it fits neither the record before it nor the one after it')
-    }
-  }
-
   /** A signature in the log is of all records of its start before it, and by the chain of all that came before those. */
-  #checkSignature(record: Record, signed: string): void {
+  #checkSignature(record: GivenRecord, signed: string): void {
     let checkpoint: Checkpoint
     try {
       checkpoint = openCheckpoint(signed, this.#evidence.keys)
@@ -253,7 +159,7 @@ export class LogCheck {
   }
 
   /** A witness says that it has seen what a signature before this record is of. */
-  #checkCosignature(record: Record, cosigned: string): void {
+  #checkCosignature(record: GivenRecord, cosigned: string): void {
     let checkpoint: Checkpoint
     let seen: readonly Cosignature[]
     try {
@@ -285,7 +191,7 @@ export class LogCheck {
     }
   }
 
-  #compare(record: Record): void {
+  #compare(record: GivenRecord): void {
     const all = this.#whole ? this.#kept.get(record.epoch)?.get(record.seq + 1) : undefined
     const here = all && this.#tree.root()
     for (const kept of all ?? []) {

@@ -1,4 +1,4 @@
-import type { FindingKind } from '../audit/verification.ts'
+import type { FindingKind } from '../audit/log-report.ts'
 
 /** Scripts tell by the exit code what is wrong; of several things, the first. */
 export const findingCodes: Readonly<Record<FindingKind, number>> = { changed: 10, missing: 11, moved: 12, repeated: 13, inserted: 14, unreadable: 15, forked: 16, truncated: 17, forged: 18, unsigned: 20 }

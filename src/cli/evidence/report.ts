@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { html, Html } from '../../channels/web/pages/html.ts'
 import { said, verbText } from '../../channels/words.ts'
-import type { LogReport } from '../../audit/verification.ts'
+import type { LogReport } from '../../audit/log-report.ts'
 import { endStateOf, stateOf, type CaseRow } from './case-row.ts'
 import { columns, number, stripe, type Column, type Part } from './charts.ts'
 import { controls, frameworkNames, sections, type Framework } from './controls.ts'
