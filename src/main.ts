@@ -1,6 +1,4 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Logger } from 'pino'
-import type { Channel } from './approval/channel.ts'
 import { makeApprovals, type HoldLife } from './approval/hold-life.ts'
 import type { HoldStore } from './approval/hold-store.ts'
 import { makeRoster } from './approval/roster.ts'
@@ -11,35 +9,26 @@ import type { DiskState } from './audit/disk-marks.ts'
 import { openJournal, type RecoveredJournal } from './audit/file-journal.ts'
 import { keepPolicies } from './audit/policy-archive.ts'
 import { makeRecordBefore } from './audit/strictness.ts'
-import type { AuditSearch } from './audit/search/audit-search.ts'
 import { openAside, withTextsAside } from './audit/texts-aside.ts'
 import { makeSlackDesk } from './channels/slack/desk.ts'
-import { isSlackChannel, makeSlack } from './channels/slack/slack.ts'
+import { isSlackChannel } from './channels/slack/slack.ts'
 import { makeActivities } from './channels/teams/activities.ts'
-import { isTeamsBot, makeTeamsBot } from './channels/teams/bot.ts'
-import { makeTeamsWebhook } from './channels/teams/workflow.ts'
+import { isTeamsBot } from './channels/teams/bot.ts'
 import { makeAuditDesk } from './channels/web/audit-desk.ts'
 import { makeAdminListener, type Health, type ReloadResult } from './channels/web/health.ts'
 import { makeConsoleListener } from './channels/web/listener.ts'
 import { makeReceiptDesk } from './channels/web/receipt-desk.ts'
-import { makeOutgoing } from './channels/webhook/outgoing.ts'
-import type { ChannelConfig } from './config/channels.ts'
 import type { Config } from './config/config.ts'
-import { assertionKey, linkKeys, logSigner, logSigners, maskDigests, receiptSigners, sessionKeys, webhookKey } from './config/deployment-keys.ts'
+import { assertionKey, logSigner, logSigners, maskDigests, receiptSigners, sessionKeys } from './config/deployment-keys.ts'
 import { sameness } from './config/restart.ts'
 import { makeStaticVault } from './credentials/static-vault.ts'
 import { makeGate } from './gate.ts'
 import type { Fetch } from './identity/bounded-fetch.ts'
 import type { Identity } from './identity/identity.ts'
-import { makeLinkTickets } from './identity/link-ticket.ts'
-import { makeLinks } from './identity/links.ts'
-import type { LinkStore } from './identity/link-store.ts'
 import { makeIdentity, type TokenIdentity } from './identity/make-identity.ts'
-import type { SessionStore } from './identity/session-store.ts'
 import type { SignIns } from './identity/sign-in.ts'
 import { defined } from './lib/defined.ts'
-import { formatProblem, type Problem } from './lib/problem.ts'
-import { makeSealing } from './lib/sealing.ts'
+import type { Problem } from './lib/problem.ts'
 import { version } from './lib/version.ts'
 import type { AuditEvent } from './model/audit-event.ts'
 import { causeText } from './model/refusal.ts'
@@ -52,19 +41,11 @@ import type { PostgresListenerOptions } from './protocols/postgres/options.ts'
 import { makeServe } from './protocols/postgres/serving.ts'
 import { makeHighlight } from './protocols/postgres/sql/highlight.ts'
 import { makeReader } from './protocols/postgres/sql/reader.ts'
+import { isChat, makeChannel, openChats } from './replica/channels.ts'
+import { makeHealth } from './replica/health.ts'
+import { openHoldStore, openLinkStore, openLogSearch, openPasskeyStore, openSessionStore } from './replica/stores.ts'
 import { makeSinks } from './sinks/sinks.ts'
 import { makeWitnesses } from './sinks/witnesses.ts'
-import { openAuditSearch } from './stores/embedded/audit-index/audit-search.ts'
-import { openFleetSearch } from './stores/postgres/audit-index/audit-search.ts'
-import { openEmbeddedStore } from './stores/embedded/embedded-store.ts'
-import { openEmbeddedPasskeyStore } from './stores/embedded/passkey-store.ts'
-import { openEmbeddedLinkStore } from './stores/embedded/link-store.ts'
-import { openEmbeddedSessionStore } from './stores/embedded/session-store.ts'
-import type { StoreOptions } from './stores/options.ts'
-import { openRedisPasskeyStore } from './stores/redis/passkey-store.ts'
-import { openRedisStore } from './stores/redis/redis-store.ts'
-import { openRedisLinkStore } from './stores/redis/link-store.ts'
-import { openRedisSessionStore } from './stores/redis/session-store.ts'
 
 /** One process that serves: everything below, wired by hand. */
 export interface Replica extends AsyncDisposable {
@@ -115,7 +96,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   const marked = (state: DiskState): void => void (state.mark === 'none' ? log.info(state, 'the disk of the journal has room again') : log.warn(state, 'the disk of the journal fills'))
   const opened = started.use(await openJournal(config.journal, { now, failed, marked, signer: logSigner(config), ...defined({ disk: parts.disk }) }))
   const journal = config.auditTexts === 'log' ? opened : withTextsAside(opened, openAside(config.journal.directory, config.journal.replica))
-  const store = started.use(parts.store ?? (await openStore(config.store, parts.storeSkewMs)))
+  const store = started.use(parts.store ?? (await openHoldStore(config.store, parts.storeSkewMs)))
   const record = (event: AuditEvent): void => void journal.append(event, 'queued').catch(() => {})
   const failedLogins = started.use(makeFailedLogins(record))
   const note = (event: AuditEvent): void => (event.type === 'authentication-failed' ? failedLogins.note(event) : record(event))
@@ -145,35 +126,18 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   const assertions = makeAssertions(assertionKey(config), config.console.url)
   const sinks = started.use(makeSinks(config.sinks, { journal, directory: config.journal.directory, replica: config.replica, log }))
   const witnesses = started.use(makeWitnesses(config.witnesses, { journal, log }))
-  const loop = monitorEventLoopDelay({ resolution: 20 })
-  loop.enable()
-  started.defer(() => void loop.disable())
-
-  const health = async (): Promise<Health> => {
-    const problems = { journal: refusalOf(() => journal.check()), store: await answerOf(store.check()) }
-    const ready = !draining && problems.journal === undefined && problems.store === undefined
-    return {
-      live: !journalIsDead, // too little space passes without a restart
-      ready,
-      started: true,
-      detail: {
-        version,
-        deployment: config.deployment,
-        replica: config.replica,
-        draining,
-        journal: problems.journal ?? 'ok',
-        disk: journal.disk(),
-        store: problems.store ?? 'ok',
-        policy: { version: current.policies.version, generation, ...lastReload(parts) },
-        issuers: current.identity.state(),
-        sinks: sinks.state(),
-        witnesses: witnesses.state(),
-        channels: announcer.state().map((state) => ({ ...state, ...slack?.state().get(state.channel) })),
-        waiting: approvals.waiting(),
-        eventLoop: sinceLastLook(loop),
-      },
-    }
-  }
+  const health = started.use(makeHealth(config, {
+    journal,
+    store,
+    standing: () => ({ journalIsDead, draining, policyVersion: current.policies.version, generation, lastProblems: parts.reload?.state().lastProblems ?? [] }),
+    others: () => ({
+      issuers: current.identity.state(),
+      sinks: sinks.state(),
+      witnesses: witnesses.state(),
+      channels: announcer.state().map((state) => ({ ...state, ...slack?.state().get(state.channel) })),
+      waiting: approvals.waiting(),
+    }),
+  }))
 
   const http = started.use(makeHttpListener(config.http, { gate, identity, policies: () => current.policies, approvals, log, assertions, note }))
   const openPostgres = async (first: PostgresListenerOptions): Promise<PostgresListener> => {
@@ -196,7 +160,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   const teams = chats && bots.length > 0 ? started.use(makeActivities(bots, { approvals, links: chats.links, consoleUrl, note, log, now })) : undefined
   const site = config.console.signIn && {
     store: started.use(openSessionStore(config.store, parts.storeSkewMs)),
-    passkeys: started.use(config.store.kind === 'embedded' ? openEmbeddedPasskeyStore(config.store) : openRedisPasskeyStore(config.store)),
+    passkeys: started.use(openPasskeyStore(config.store)),
     signIns: { person: (report) => current.identity.person(report), ended: (report) => current.identity.ended(report) } satisfies SignIns,
     keys: sessionKeys(config),
     deployment: config.deployment,
@@ -206,11 +170,11 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
     note,
     now,
   }
-  const search = started.use(openSearch(config, log))
+  const search = started.use(openLogSearch(config, log))
   const audit = makeAuditDesk({ search, readers: () => current.config.auditReaders.groups, members: () => current.config.members, record: (event) => journal.append(event, 'written'), keys: logSigners(config) })
   const receipts = makeReceiptDesk({ search, readers: audit, record: (event) => journal.append(event, 'written'), deployment: config.deployment, signers: receiptSigners(config), now })
   const web = started.use(makeConsoleListener(config.console, { approvals, audit, receipts, identity, roster, log, openapi: parts.openapi, hooks: [...(slack?.hooks ?? []), ...(teams ? [teams] : [])], ...defined({ site, links: chats?.links }) }))
-  const admin = started.use(makeAdminListener(config.admin, { health, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
+  const admin = started.use(makeAdminListener(config.admin, { health: health.look, reload: () => parts.reload?.run() ?? noReload(current.policies.version), log }))
 
   await journal.append({ type: 'replica-started', version, policyVersion: policies.version }, 'written')
   await journal.append({ type: 'config-loaded', policyVersion: policies.version, generation }, 'written')
@@ -223,7 +187,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   return {
     addresses,
     policyVersion: () => current.policies.version,
-    health,
+    health: health.look,
     reopen: () => sinks.reopen(),
     async adopt(next, nextPolicies) {
       const before = current
@@ -259,43 +223,6 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
   }
 }
 
-const openSearch = ({ auditIndex, journal: { directory }, replica, auditReaders }: Config, log: Logger): AuditSearch & AsyncDisposable => {
-  const warn = log.warn.bind(log)
-  if (auditIndex === undefined) return openAuditSearch(directory, warn, auditReaders.groups.length > 0)
-  return openFleetSearch({ url: auditIndex.url.reveal(), schema: auditIndex.schema, directory, replica, ...defined({ ca: auditIndex.ca }) }, warn)
-}
-
-const makeChannel = (options: ChannelConfig, consoleUrl: () => string, config: Config, log: Logger): Channel => {
-  if (options.kind === 'slack') return makeSlack(options, consoleUrl, log)
-  if (options.kind === 'teams-webhook') return makeTeamsWebhook(options, consoleUrl)
-  if (options.kind === 'teams-bot') return makeTeamsBot(options, consoleUrl, log)
-  return makeOutgoing(options, consoleUrl, { kind: 'ed25519', key: webhookKey(config) })
-}
-
-const openStore = async (options: StoreOptions, clockSkewMs: (() => number) | undefined): Promise<HoldStore> => {
-  const test = clockSkewMs ? { clockSkewMs } : {}
-  return options.kind === 'embedded' ? openEmbeddedStore(options, test) : await openRedisStore(options, test)
-}
-
-/** Whether people decide in it, so that it has to be known who they are. */
-const isChat = (options: ChannelConfig): boolean => options.kind === 'teams-bot' || (options.kind === 'slack' && options.interactivity !== undefined)
-
-const openChats = (store: LinkStore, config: Config, identity: Identity, now: () => number) => {
-  const sealing = makeSealing(linkKeys(config))
-  const workspaces = new Set(config.channels.flatMap((options) => (options.kind === 'slack' ? options.workspaces : [])))
-  return { links: makeLinks({ store, sealing, identity, now }), tickets: makeLinkTickets(sealing, now), workspaces: [...workspaces].map((workspace) => ({ chat: 'slack' as const, workspace })) }
-}
-
-const openLinkStore = (options: StoreOptions, clockSkewMs: (() => number) | undefined): LinkStore => {
-  const test = defined({ clockSkewMs })
-  return options.kind === 'embedded' ? openEmbeddedLinkStore(options, test) : openRedisLinkStore(options, test)
-}
-
-const openSessionStore = (options: StoreOptions, clockSkewMs: (() => number) | undefined): SessionStore => {
-  const test = defined({ clockSkewMs })
-  return options.kind === 'embedded' ? openEmbeddedSessionStore(options, test) : openRedisSessionStore(options, test)
-}
-
 /** Closes what this replica was running when it died. What its journal cannot tell is unknown, never "not executed". */
 const reconcile = async (approvals: HoldLife, journal: RecoveredJournal, log: Logger): Promise<void> => {
   const { unfinished, ended, since } = journal.recovered
@@ -310,37 +237,12 @@ const reconcile = async (approvals: HoldLife, journal: RecoveredJournal, log: Lo
 
 const noReload = async (policyVersion: string): Promise<ReloadResult> => ({ applied: false, policyVersion, problems: ['this process does not reload'] })
 
-const lastReload = ({ reload }: ReplicaParts): object => {
-  const problems = reload?.state().lastProblems ?? []
-  return problems.length > 0 ? { lastReload: 'refused', problems: problems.map(formatProblem) } : {}
-}
-
 const firstOf = <T>([first]: readonly T[]): T => {
   if (first === undefined) throw new Error('no approval key')
   return first
 }
 
-const refusalOf = (check: () => void): string | undefined => {
-  try {
-    check()
-    return undefined
-  } catch (error) {
-    return causeText(error)
-  }
-}
-
-const answerOf = (promise: Promise<void>): Promise<string | undefined> => promise.then(() => undefined, causeText)
-
 const addressOf = (address: { readonly port: number } & ({ readonly address: string } | { readonly host: string })): string => {
   const host = 'address' in address ? address.address : address.host
   return `${host.includes(':') ? `[${host}]` : host}:${address.port}`
 }
-
-/** How late this process was at its own timers since somebody asked last. */
-const sinceLastLook = (loop: ReturnType<typeof monitorEventLoopDelay>): object => {
-  const found = loop.count === 0 ? {} : { p99Ms: round(loop.percentile(99) / 1e6), maxMs: round(loop.max / 1e6) }
-  loop.reset()
-  return found
-}
-
-const round = (value: number): number => Math.round(value * 10) / 10

@@ -15,7 +15,7 @@ interface Place {
   readonly room: string
 }
 
-const floors: Readonly<Record<string, number>> = { model: 0, lib: 0, identity: 1, policy: 1, approval: 1, credentials: 1, masking: 1, audit: 1, protocols: 3, channels: 3, stores: 3, sinks: 3, witness: 3, cli: 4, config: 4 }
+const floors: Readonly<Record<string, number>> = { model: 0, lib: 0, identity: 1, policy: 1, approval: 1, credentials: 1, masking: 1, audit: 1, protocols: 3, channels: 3, stores: 3, sinks: 3, witness: 3, cli: 4, config: 4, replica: 4 }
 
 /** Folders whose subfolders are the rooms. */
 const houses = new Set(['protocols', 'channels', 'stores'])

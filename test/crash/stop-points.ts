@@ -8,7 +8,7 @@ import { registerHooks } from 'node:module'
 const src = new URL('../../src/', import.meta.url).href
 const instead = new URL('./stopping-ports.ts', import.meta.url).href
 const wrapped = new Set(['audit/file-journal.ts', 'approval/hold-life.ts', 'credentials/static-vault.ts', 'stores/embedded/embedded-store.ts', 'stores/redis/redis-store.ts', 'protocols/http/upstream.ts'].map((file) => `${src}${file}`))
-const users = new Set([`${src}main.ts`, `${src}protocols/http/routes.ts`])
+const users = new Set(['main.ts', 'replica/stores.ts', 'protocols/http/routes.ts'].map((file) => `${src}${file}`))
 
 registerHooks({
   resolve(specifier, context, next) {

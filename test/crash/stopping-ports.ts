@@ -7,7 +7,7 @@ import { openEmbeddedStore as openRealEmbedded } from '../../src/stores/embedded
 import { openRedisStore as openRealRedis } from '../../src/stores/redis/redis-store.ts'
 import { around, stopAt } from './stop.ts'
 
-/* What main.ts and routes.ts import, with stop points. Each stands in for the module that it wraps; what is not wrapped passes as it is. */
+/* What main.ts, replica/stores.ts and routes.ts import, with stop points. Each stands in for the module that it wraps; what is not wrapped passes as it is. */
 export * from '../../src/protocols/http/upstream.ts'
 export * from '../../src/audit/file-journal.ts'
 export * from '../../src/approval/hold-life.ts'
