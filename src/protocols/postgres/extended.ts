@@ -5,13 +5,15 @@ import { aborted, deniedText, type ServerCode, serverError } from './answer.ts'
 import { readParameterDescription } from './codec/backend.ts'
 import type { Frame } from './codec/frame.ts'
 import { type Bind, type FrontendMessage, frontend } from './codec/frontend.ts'
-import { cstring, int16, int32, message } from './codec/writing.ts'
+import { cstring, message } from './codec/writing.ts'
 import type { CopyIn } from './copy-in.ts'
 import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
 import type { Begun, Bound, Portal, Prepared } from './namespace.ts'
+import { Parked } from './parked.ts'
 import { makePoison, poisonedExecute } from './poison.ts'
 import type { Expecting } from './replies.ts'
+import { runningExecute } from './running.ts'
 import type { Reading, StatementReading } from './sql/reading.ts'
 import { hasFailed } from './state.ts'
 import type { Statements } from './statements.ts'
@@ -27,16 +29,6 @@ export interface ExtendedParts {
   readonly copyIn: CopyIn
 }
 
-/** A message that waits for the decision about what follows it. */
-interface Parked {
-  readonly sent: Expecting
-  readonly bytes: Buffer
-  /** Planning it may run what nobody has judged. */
-  readonly plans: boolean
-}
-
-const mostParkedBytes = 4 << 20
-const mostParked = 2_048
 const flushMessage = message(frontend.flush)
 
 /**
@@ -48,14 +40,14 @@ export class Extended {
   readonly #admission: Admission
   readonly #statements: Statements
   readonly #copyIn: CopyIn
-  #parked: Parked[] = []
-  #parkedBytes = 0
+  readonly #parked: Parked
 
   constructor({ dialogue, admission, statements, copyIn }: ExtendedParts) {
     this.#dialogue = dialogue
     this.#admission = admission
     this.#statements = statements
     this.#copyIn = copyIn
+    this.#parked = new Parked(dialogue)
   }
 
   handle(frame: Frame, what: FrontendMessage): Promise<void> | undefined {
@@ -84,19 +76,17 @@ export class Extended {
 
   /** Sends what waits: it runs nothing. False: it was refused instead. */
   release(): boolean {
-    if (this.#parked.some(({ plans }) => plans)) {
+    if (this.#parked.plans) {
       this.#refuse(new Refusal('denied', 'This statement needs an approval and calls functions that nobody knows. Send its Execute in the same batch as its Bind.'))
       return false
     }
-    this.#sendParked()
+    this.#parked.send()
     return true
   }
 
   /** The server skips the batch. */
   drop(): void {
-    for (const { sent } of this.#parked) sent.failed?.(undefined)
-    this.#parked = []
-    this.#parkedBytes = 0
+    this.#parked.drop()
   }
 
   #parse(frame: Frame, what: Of<'parse'>): Promise<void> | undefined {
@@ -110,7 +100,7 @@ export class Extended {
     const { pipeline } = this.#dialogue
     if (pipeline.skipping) return void this.drop() // an earlier message failed while this one was read
     if (state.statements.full) return void this.#refuseWith('53400', 'too many prepared statements in this session')
-    const obstacle = this.#statements.obstacle(sql, found, pipeline.open || this.#parked.length > 0)
+    const obstacle = this.#statements.obstacle(sql, found, pipeline.open || this.#parked.size > 0)
     if (obstacle === 'wait') return this.#dialogue.settled().then(() => this.#parsed(frame, { type: 'parse', name, sql, parameterTypes }, found))
     if (obstacle !== undefined) return void this.#refuse(obstacle)
     const [first, ...others] = found.statements
@@ -161,7 +151,7 @@ export class Extended {
     const taken = what.portal !== '' && state.portals.find(what.portal, pipeline.batch) !== undefined
     const portal: Portal = { statement, bound: boundOf(frame, what), cursor: false, held: false }
     const change = state.portals.change(what.portal, portal, pipeline.batch, taken)
-    const waits = this.#parked.length > 0 || this.#statements.verdict(statement) !== 'allow'
+    const waits = this.#parked.size > 0 || this.#statements.verdict(statement) !== 'allow'
     const plans = waits && statement.reading !== 'empty' && this.#statements.judge.piece(statement.reading).facts['pure'] !== true
     this.#forward({ kind: 'bind', done: change.happened, failed: change.dropped, lost: change.dropped }, frame.bytes, waits || this.#admission.inPlan, plans)
     return undefined
@@ -217,32 +207,10 @@ export class Extended {
   #run(frame: Frame, { portal: name, maxRows }: Of<'execute'>, portal: Portal, reading: StatementReading, execution: Execution, permit: Permit): void {
     const watch = this.#statements.watch([reading], execution, permit, { bound: portal.bound, cursor: portal.cursor ? portal : undefined, inBatch: true })
     portal.begun = { execution, permit, watch }
-    this.#sendParked()
+    this.#parked.send()
     if (watch?.masks === true) this.#describeFor(watch, name)
     const effects = this.#statements.sent([reading], permit.action)
-    this.#dialogue.send({ ...running(execution, maxRows, effects, notRun(portal)), copyIn: reading.answers === 'copy-in', ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
-  }
-
-  /**
-   * A text of the simple protocol that changes rows by a grant: as a portal without a name, so that nothing stands before its rows are known.
-   * `finishText` ends it.
-   */
-  runText(sql: string, reading: StatementReading, execution: Execution, permit: Permit): Watching | undefined {
-    const quiet = 'answers' as const
-    const name = cstring('')
-    const watch = this.#statements.watch([reading], execution, permit, { inBatch: true })
-    const effects = this.#statements.sent([reading], permit.action)
-    this.#dialogue.send({ kind: 'parse', quiet }, message(frontend.parse, name, cstring(sql), int16(0)))
-    this.#dialogue.send({ kind: 'bind', quiet }, message(frontend.bind, name, name, int16(0), int16(0), int16(0)))
-    if (reading.answers === 'rows') this.#dialogue.send({ kind: 'describe', described: (frame) => { if (watch !== undefined) watch.description = frame } }, message(frontend.describe, 'P', name))
-    this.#dialogue.send({ ...running(execution, 0, effects, () => {}), ...(watch === undefined ? {} : { rows: watch }) }, message(frontend.execute, name, int32(0)))
-    return watch
-  }
-
-  async finishText(watch: Watching | undefined): Promise<void> {
-    await this.#dialogue.settled()
-    if (watch?.exceeded === true && !this.#dialogue.pipeline.skipping) this.#refuse(watch.limitError)
-    this.#dialogue.send({ kind: 'sync', ended: this.#statements.forgetUnnamed() }, message(frontend.sync))
+    this.#dialogue.send({ ...runningExecute(execution, maxRows, effects, notRun(portal)), copyIn: reading.answers === 'copy-in', ...(watch === undefined ? {} : { rows: watch }) }, frame.bytes)
   }
 
   /** The same permission, as long as it would be given again. */
@@ -252,7 +220,7 @@ export class Extended {
       this.#statements.refused(portal.statement.sql, objection)
       return void this.#refuse(objection)
     }
-    const sent = running(execution, maxRows, noEffects, notRun(portal))
+    const sent = runningExecute(execution, maxRows, noEffects, notRun(portal))
     this.#sendExecute(watch === undefined ? sent : { ...sent, rows: watch }, bytes)
     return watch?.limited === true ? this.#afterwards(portal) : undefined
   }
@@ -271,24 +239,15 @@ export class Extended {
   }
 
   #sendExecute(sent: Expecting, bytes: Buffer): void {
-    this.#sendParked()
+    this.#parked.send()
     this.#dialogue.send(sent, bytes)
   }
 
-  /** Behind something that waits everything waits. */
+  /** Behind something that waits everything waits. `plans`: planning it may run what nobody has judged. */
   #forward(sent: Expecting, bytes: Buffer, waits = false, plans = false): void {
-    if (!waits && this.#parked.length === 0) return this.#dialogue.send(sent, bytes)
-    this.#parked.push({ sent, bytes, plans })
-    this.#parkedBytes += bytes.length
-    if (this.#parkedBytes > mostParkedBytes || this.#parked.length > mostParked) this.release()
-  }
-
-  #sendParked(): void {
-    const parked = this.#parked
-    if (parked.length === 0) return
-    this.#parked = []
-    this.#parkedBytes = 0
-    for (const { sent, bytes } of parked) this.#dialogue.send(sent, bytes)
+    if (!waits && this.#parked.size === 0) return this.#dialogue.send(sent, bytes)
+    this.#parked.add(sent, bytes, plans)
+    if (this.#parked.full) this.release()
   }
 
   /** Once the server has answered everything; not at all if it skips the batch. */
@@ -323,26 +282,3 @@ const boundOf = ({ bytes }: Frame, { portal, statement, parameterFormats, parame
 const notRun = (portal: Portal) => (): void => void (portal.begun = undefined)
 
 const noEffects = { done: (): void => {}, failed: (): void => {} }
-
-const running = (execution: Execution, maxRows: number, effects: { done(at: number): void; failed(): void }, notRun: () => void): Expecting => ({
-  kind: 'execute',
-  execution,
-  done(tag) {
-    execution.did(tag)
-    effects.done(0)
-    execution.finish()
-  },
-  suspended() {
-    execution.suspended(maxRows)
-  },
-  failed(error) {
-    notRun()
-    effects.failed()
-    execution.failed(error)
-    execution.finish()
-  },
-  lost() {
-    effects.failed()
-    execution.lost()
-  },
-})
