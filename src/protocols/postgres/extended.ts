@@ -107,7 +107,7 @@ export class Extended {
     const reading = others.length > 0 ? undefined : (first ?? 'empty')
     const taken = name !== '' && state.statements.find(name, pipeline.batch) !== undefined
     if (reading === undefined || reading === 'empty') return void this.#prepare(frame, name, taken, { sql, reading, types: parameterTypes, then: undefined }, 'allow')
-    return this.#statements.fresh([reading], (): Promise<void> | undefined => {
+    return this.#statements.freshness.whenKnown([reading], (): Promise<void> | undefined => {
       const then = this.#statements.meant(reading)
       const prepared: Prepared = { sql, reading, types: parameterTypes, then }
       const verdict = this.#statements.verdict(prepared)
@@ -185,7 +185,7 @@ export class Extended {
     if (reading === 'empty') return void this.#sendExecute({ kind: 'execute' }, frame.bytes)
     if (portal.begun !== undefined) return this.#continue(frame, what.maxRows, portal, portal.begun)
     if (hasFailed(pipeline, reading)) return void this.#refuse(aborted)
-    return this.#statements.fresh([reading], () => {
+    return this.#statements.freshness.whenKnown([reading], () => {
       const stale = this.#statements.staleness(portal.statement)
       if (stale !== undefined) return void this.#refuse(stale)
       const sent = this.#admission.admit(this.#request(frame, what, portal, reading)).then(() => this.#afterwards(portal))

@@ -14,6 +14,7 @@ import type { Catalogs, Known } from './catalogs.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { makeSessionNames } from './catalog/session-names.ts'
 import { Dialogue } from './dialogue.ts'
+import { Freshness } from './freshness.ts'
 import { HoldNotice } from './hold-notice.ts'
 import { Inspection } from './inspection.ts'
 import { Judge } from './judge.ts'
@@ -73,7 +74,8 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     taken: () => !arrival.client.destroyed && arrival.client.writableLength === 0,
     named: (name) => attribution.reported(name),
     ready: () => {
-      statements.ready()
+      state.ready(dialogue.pipeline)
+      freshness.ready()
       session.ready()
       void attribution.ready(dialogue)?.then(() => session.ready())
     },
@@ -94,12 +96,13 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     },
   })
   const judge = new Judge({ place, policies: parts.policies, names, columns: (schema, name) => columnsOf(names.catalog, schema, name), missed: () => living.missed() })
+  const freshness = new Freshness({ dialogue, state, judge, names, definitionsChanged: () => living.renew() })
   const inspection = new Inspection({
     dialogue, names, role,
     estimate: (read, question) => estimates.of(read, question),
     pattern: (text) => parts.reader.pattern(text),
     outline: (text) => parts.reader.outline(text),
-    renew: () => statements.renew(),
+    renew: () => freshness.renew(),
     transaction: () => state.transaction(dialogue.pipeline),
     knowsSettings: () => state.knowsSettings(dialogue.pipeline),
   })
@@ -124,8 +127,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
   })
   const watching = { names, digest: parts.digestFor(service.name), tagsOf, dialogue, masksOf: () => parts.policies().masksOf(service.name), callerMasks: () => parts.policies().masksOf(service.name, admission.caller) }
   const statements: Statements = new Statements({
-    dialogue, state, judge, names, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, turn: { of: `${arrival.caller.issuer} ${arrival.caller.subject}`, gone: gone.signal }, consoleUrl,
-    definitionsChanged: () => living.renew(),
+    dialogue, state, judge, names, freshness, reader: parts.reader, policies: parts.policies, caller: () => admission.caller, turn: { of: `${arrival.caller.issuer} ${arrival.caller.subject}`, gone: gone.signal }, consoleUrl,
     refused: (sql, refusal) => parts.note({ type: 'refused', attempt: randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(unjudged(place, sql)), code: refusal.code, cause: refusal.message }),
     fatal: (refusal: Refusal) => session.fatal(refusal),
     watch: (read, execution, permit, circumstances) => watchRows(watching, read, execution, permit, circumstances),

@@ -48,7 +48,7 @@ export class Simple {
     const [first] = reading.statements
     if (first === undefined) return void dialogue.send({ kind: 'query' }, frame.bytes)
     if (hasFailed(dialogue.pipeline, first)) return void this.#refuse(aborted)
-    return statements.fresh(reading.statements, async () => {
+    return statements.freshness.whenKnown(reading.statements, async () => {
       let sent: Execution | undefined
       let limited = false
       let granted: { readonly watch: Watching | undefined } | undefined

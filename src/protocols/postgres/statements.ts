@@ -7,10 +7,11 @@ import type { PolicySet } from '../../policy/policy-set.ts'
 import { makeSqlAction, type Occasion, type Understood } from './action.ts'
 import { endsSession, refusalError } from './answer.ts'
 import type { SessionNames } from './catalog/session-names.ts'
-import { AskFailed, type Dialogue, type Rows } from './dialogue.ts'
+import type { Dialogue } from './dialogue.ts'
 import type { Execution } from './execution.ts'
+import type { Freshness } from './freshness.ts'
 import type { Inspected } from './inspection.ts'
-import { endsTransaction, type Judge, movesNames } from './judge.ts'
+import { endsTransaction, type Judge } from './judge.ts'
 import type { Bound, Change, Meant, Prepared } from './namespace.ts'
 import { readPlan, type Plan } from './plan.ts'
 import type { Turn } from './sql/long-texts.ts'
@@ -24,14 +25,13 @@ export interface StatementsParts {
   readonly state: SessionState
   readonly judge: Judge
   readonly names: SessionNames
+  readonly freshness: Freshness
   readonly reader: Reader
   readonly policies: () => PolicySet
   readonly caller: () => Caller
   /** In whose turn long texts are read, and until when. */
   readonly turn: Turn
   readonly consoleUrl: string
-  /** Relations or functions may have changed, for everybody. */
-  readonly definitionsChanged: () => Promise<void>
   /** Puts a refusal on record that no policy was asked about. */
   readonly refused: (sql: string, refusal: Refusal) => void
   /** The session ends with this. */
@@ -58,8 +58,6 @@ interface Remembered {
   readonly hindrance: Refusal | undefined
 }
 
-const askMs = 5_000
-
 /** What may change settings. */
 const setting: ReadonlySet<string> = new Set(['sql.set', 'sql.session', 'sql.call', 'sql.do', 'sql.server', 'sql.unknown'])
 
@@ -69,14 +67,6 @@ export class Statements {
   readonly #remembered = new WeakMap<Prepared, Remembered>()
   /** For the next Parse of the same text. No more than a guess of what to send at once: each Execute is decided about by itself. */
   readonly #allowed = new WeakMap<Understood, Remembered>()
-  #epoch = 0
-  #catalog: unknown
-  /** Something in this transaction may have changed what names mean; its end may change it back. */
-  #moved = false
-  /** It has defined something: others see that when it ends. */
-  #defined = false
-  /** What it has defined is being learnt. */
-  #learning: Promise<void> | undefined
 
   constructor(parts: StatementsParts) {
     this.#parts = parts
@@ -87,6 +77,9 @@ export class Statements {
   }
   get judge(): Judge {
     return this.#parts.judge
+  }
+  get freshness(): Freshness {
+    return this.#parts.freshness
   }
 
   read(sql: string): Reading | Promise<Reading> {
@@ -108,57 +101,6 @@ export class Statements {
     if (reading.backslash === undefined) return undefined
     if (inBatch) return new Refusal('denied', "A backslash stands before a quote in this text, so that it can be read in two ways. Write E'...' or send Sync before it.")
     return this.#parts.dialogue.pipeline.size > 0 ? 'wait' : undefined
-  }
-
-  /** Goes on once it is known what names mean. At once, where nothing has happened to them. */
-  fresh(statements: readonly StatementReading[], then: () => Promise<void> | undefined): Promise<void> | undefined {
-    const { dialogue, names } = this.#parts
-    if (dialogue.pipeline.size > 0 && statements.some((statement) => this.#isUnsure(statement))) return dialogue.settled().then(() => (dialogue.pipeline.skipping ? undefined : this.fresh(statements, then)))
-    if (!names.current) return this.renew().then(() => this.#learn(statements)).then(() => this.#known(then))
-    const learning = this.#learn(statements)
-    return learning === undefined ? this.#known(then) : learning.then(() => this.#known(then))
-  }
-
-  #known(then: () => Promise<void> | undefined): Promise<void> | undefined {
-    if (this.#parts.dialogue.pipeline.skipping) return undefined
-    if (this.#parts.names.catalog !== this.#catalog) this.#forget()
-    return then()
-  }
-
-  /** What an open transaction has made it may use at once. */
-  #learn(statements: readonly StatementReading[]): Promise<void> | undefined {
-    const { dialogue, names } = this.#parts
-    if (!this.#defined || dialogue.pipeline.status !== 'open') return undefined
-    const ask = async (sql: string): Promise<Rows> => {
-      await dialogue.settled()
-      if (!dialogue.mayAsk) throw new AskFailed('nothing can be asked at the moment')
-      return await dialogue.ask(sql, askMs)
-    }
-    return names.learn(ask, statements.flatMap(({ relations }) => relations))?.catch((error: unknown) => { if (!(error instanceof AskFailed)) throw error })
-  }
-
-  /** It calls something by a name that an answer on its way decides about. */
-  #isUnsure({ control }: StatementReading): boolean {
-    const { batch } = this.#parts.dialogue.pipeline
-    if (control?.does === 'execute') return this.state.statements.find(control.name, batch) === 'unsure'
-    return control?.does === 'fetch' && this.state.portals.find(control.name ?? '', batch) === 'unsure'
-  }
-
-  /** Asks the server anew. */
-  async renew(): Promise<void> {
-    const { dialogue, names } = this.#parts
-    await dialogue.settled()
-    await this.#learning
-    this.#learning = undefined
-    // Without an answer no unqualified name is known, and what has one is the gravest.
-    if (dialogue.mayAsk) await names.refresh((sql) => dialogue.ask(sql, askMs)).catch((error: unknown) => { if (!(error instanceof AskFailed)) throw error })
-    this.#forget()
-  }
-
-  #forget(): void {
-    this.#catalog = this.#parts.names.catalog
-    this.#epoch++
-    this.#parts.judge.forget()
   }
 
   understand(prepared: Prepared): Understood {
@@ -192,13 +134,13 @@ export class Statements {
   #remember(prepared: Prepared): Remembered {
     const policies = this.#parts.policies()
     const known = this.#remembered.get(prepared)
-    if (known !== undefined && known.epoch === this.#epoch && known.policies === policies) return known
+    if (known !== undefined && known.epoch === this.freshness.epoch && known.policies === policies) return known
     const { reading, sql, types } = prepared
     if (reading === undefined || reading === 'empty') throw new Error('a statement that nobody could read came to be judged')
     const understood = this.judge.understand('extended', sql, [reading], types)
     const stale = this.isStale(prepared)
     const allowed = this.#allowed.get(understood)
-    if (!stale && allowed?.epoch === this.#epoch && allowed.policies === policies) {
+    if (!stale && allowed?.epoch === this.freshness.epoch && allowed.policies === policies) {
       this.#remembered.set(prepared, allowed)
       return allowed
     }
@@ -206,7 +148,7 @@ export class Statements {
     // Without the number that a rule looks at, what it says is no answer yet.
     const decision = policies.needsEstimate(action.service, action) ? undefined : policies.decide(this.#parts.caller(), action, Date.now())
     const verdict = decision?.verdict ?? 'hold'
-    const made: Remembered = { epoch: this.#epoch, policies, understood, verdict, stale, hindrance: decision?.verdict === 'allow' ? this.#hindrance(reading, decision.obligations) : undefined }
+    const made: Remembered = { epoch: this.freshness.epoch, policies, understood, verdict, stale, hindrance: decision?.verdict === 'allow' ? this.#hindrance(reading, decision.obligations) : undefined }
     this.#remembered.set(prepared, made)
     if (verdict === 'allow' && made.hindrance === undefined && !stale) this.#allowed.set(understood, made)
     return made
@@ -238,7 +180,7 @@ export class Statements {
 
   /** A text of the simple protocol. */
   textAction(sql: string, statements: readonly StatementReading[], occasion: Partial<Occasion> = {}): Action {
-    return this.#action(this.judge.understand('simple', sql, statements, [], this.#moved), occasion)
+    return this.#action(this.judge.understand('simple', sql, statements, [], this.freshness.moved), occasion)
   }
 
   /** A plan, likewise. */
@@ -253,7 +195,7 @@ export class Statements {
     if (obstacle instanceof Refusal) throw obstacle
     if (obstacle === 'wait') await this.#parts.dialogue.settled()
     const plan = readPlan(sql, reading)
-    await this.fresh(plan.steps, () => undefined)
+    await this.freshness.whenKnown(plan.steps, () => undefined)
     return plan
   }
 
@@ -269,17 +211,12 @@ export class Statements {
 
   /** It is on its way to the server. */
   sent(statements: readonly StatementReading[], action: Action): Effects {
-    const { state } = this
-    const { dialogue, names } = this.#parts
+    const { dialogue, state, freshness } = this.#parts
     const { batch } = dialogue.pipeline
     const changes: (readonly Change[])[] = [...state.changes(statements, batch, (body) => this.meant(body))]
     if (action.effect === 'write') state.wrote(batch)
-    const moves = movesNames(action.verbs, statements)
-    const ends = statements.some(endsTransaction)
-    if (moves) this.#moved = true
-    if (moves || (this.#moved && ends)) names.doubt()
-    if (ends || action.verbs.some((verb) => setting.has(verb))) state.settingsMayMove(batch)
-    if (action.verbs.includes('sql.ddl')) this.#defined = true
+    freshness.sent(action.verbs, statements)
+    if (statements.some(endsTransaction) || action.verbs.some((verb) => setting.has(verb))) state.settingsMayMove(batch)
     let next = 0
     return {
       done(at) {
@@ -303,18 +240,6 @@ export class Statements {
 
   refused(sql: string, refusal: Refusal): void {
     this.#parts.refused(sql, refusal)
-  }
-
-  /** The server has ended a batch. */
-  ready(): void {
-    const { pipeline } = this.#parts.dialogue
-    this.state.ready(pipeline)
-    if (pipeline.status !== 'idle' || pipeline.size > 0 || !this.#moved) return
-    this.#moved = false
-    this.#parts.names.doubt()
-    if (!this.#defined) return
-    this.#defined = false
-    this.#learning = this.#parts.definitionsChanged().catch(() => {})
   }
 
   check(statements: readonly StatementReading[], obligations: Obligations, effect: Action['effect'], bound?: Bound): void {
