@@ -7,7 +7,6 @@ import type { Action } from '../../model/action.ts'
 import { actionRecord, type AuditEvent, callerRecord } from '../../model/audit-event.ts'
 import type { Caller } from '../../model/caller.ts'
 import type { Decision, Drift, Obligations } from '../../model/decision.ts'
-import type { Hold } from '../../model/hold.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Permit } from '../../model/permit.ts'
 import { Refusal } from '../../model/refusal.ts'
@@ -19,6 +18,7 @@ import type { Dialogue } from './dialogue.ts'
 import { Execution } from './execution.ts'
 import { type Inspected, type Inspection, refuseDrift, refuseUncounted } from './inspection.ts'
 import type { Prepared } from './namespace.ts'
+import type { Patience } from './patience.ts'
 import type { Plans, Ways } from './plans.ts'
 import { hasFailed, type SessionState } from './state.ts'
 
@@ -44,12 +44,19 @@ export interface AdmissionParts {
   readonly note: (event: AuditEvent) => void
 }
 
-export interface Waiting {
-  /** There is a hold to wait for. */
-  began(hold: Hold): void
-  ended(): void
+/** The session that it asks for. */
+export interface AdmissionSession {
+  readonly arrival: Arrival
+  readonly dialogue: Dialogue
+  readonly state: SessionState
+  readonly inspection: Inspection
+  readonly attribution: Attribution
+  readonly patience: Patience
   /** Notices a client that has gone without a word. */
-  look(): Promise<void>
+  readonly look: () => Promise<void>
+  readonly gone: AbortSignal
+  readonly missed: () => void
+  readonly plans: Plans
 }
 
 /** Asks the gate, one request at a time. */
@@ -60,40 +67,32 @@ export class Admission {
   readonly #state: SessionState
   readonly #inspection: Inspection
   readonly #attribution: Attribution
-  readonly #waiting: Waiting
+  readonly #patience: Patience
+  readonly #look: () => Promise<void>
   readonly #gone: AbortSignal
   readonly #missed: () => void
   readonly #plans: Plans
   /** What the gate was asked about last. */
   #about: Inspected | undefined
   #caller: Caller
-  #hold: Hold | undefined
-  #cancelled = false
-  /** Ends the wait for an approval: the client has gone, or wants it back and the store does not answer. */
-  #patience = new AbortController()
 
-  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, waiting, gone, missed, plans }: { arrival: Arrival; dialogue: Dialogue; state: SessionState; inspection: Inspection; attribution: Attribution; waiting: Waiting; gone: AbortSignal; missed: () => void; plans: Plans }) {
+  constructor(parts: AdmissionParts, { arrival, dialogue, state, inspection, attribution, patience, look, gone, missed, plans }: AdmissionSession) {
     this.#parts = parts
     this.#arrival = arrival
     this.#dialogue = dialogue
     this.#state = state
     this.#inspection = inspection
     this.#attribution = attribution
-    this.#waiting = waiting
+    this.#patience = patience
+    this.#look = look
     this.#gone = gone
     this.#missed = missed
     this.#plans = plans
     this.#caller = arrival.caller
-    gone.addEventListener('abort', () => this.#patience.abort(), { once: true })
   }
 
   get caller(): Caller {
     return this.#caller
-  }
-
-  /** Whether the client waits for an approval. */
-  get holding(): boolean {
-    return this.#hold !== undefined
   }
 
   /** Why what was let run may not go on: the token has come to its end, or something else would be decided now. */
@@ -115,30 +114,11 @@ export class Admission {
     return this.#plans.isApproved
   }
 
-  /** The next message is looked at: a request to cancel that comes from now on is about it. */
-  begin(): void {
-    this.#cancelled = false
-  }
-
-  /** The client asks to cancel what is looked at now. */
-  cancel(): void {
-    this.#cancelled = true
-    const hold = this.#hold
-    if (hold === undefined) return
-    const patience = this.#patience
-    this.#parts.approvals.withdraw(hold.id, this.#caller).catch((error: unknown) => {
-      this.#parts.log.warn({ err: error, hold: hold.id }, 'a hold could not be taken back')
-      if (this.#hold !== hold) return
-      if (!this.#gone.aborted) this.#patience = new AbortController()
-      patience.abort()
-    })
-  }
-
   /** Resolves once the request was sent or refused, or is not to be answered because its batch has failed. Never rejects for the client's world. */
   async admit(request: Request): Promise<void> {
     try {
       this.#arrival.ended.throwIfAborted()
-      this.#refuseCancelled()
+      this.#patience.refuseCancelled()
       this.#about = request.what
       await this.#plans.admit(request, this.#ways)
     } catch (error) {
@@ -147,8 +127,7 @@ export class Admission {
       if (this.#dialogue.pipeline.skipping) return
       request.refuse(this.#isFutile(request) ? aborted : error instanceof Refusal ? this.#said(error, this.#about ?? request.what) : new Refusal('store-unavailable', 'NOT EXECUTED. Internal error.'))
     } finally {
-      this.#hold = undefined
-      this.#waiting.ended()
+      this.#patience.over()
     }
   }
 
@@ -157,15 +136,14 @@ export class Admission {
     ask: async (request) => {
       const action = await this.#first(request)
       await this.#parts.gate.ask({ caller: this.#caller, action, wait: atOnce }, (decision) => this.#inspect(request, action, decision), this.#patience.signal)
-      this.#hold = undefined
-      this.#waiting.ended()
-      this.#refuseCancelled()
+      this.#patience.over()
+      this.#patience.refuseCancelled()
     },
     goesOn: (permit) => this.#goesOn(permit),
     shown: (hold) => this.#parts.approvals.show(hold, this.#caller).then(({ action }) => action),
     refuseLate: () => {
       this.#arrival.ended.throwIfAborted()
-      this.#refuseCancelled()
+      this.#patience.refuseCancelled()
       if (this.#gone.aborted || this.#dialogue.over) throw new Refusal('upstream-unavailable', 'The connection ended before anything was sent.')
       this.#refuseSkipped()
     },
@@ -177,7 +155,7 @@ export class Admission {
     const action = what.make({})
     if (!this.#parts.policies().needsEstimate(action.service, action)) return action
     const estimated = await this.#inspection.estimated(what)
-    this.#refuseCancelled()
+    this.#patience.refuseCancelled()
     return estimated
   }
 
@@ -216,16 +194,15 @@ export class Admission {
     this.#refuseSkipped()
     if (this.#isFutile(request)) throw new Refusal('upstream-unavailable', 'The transaction has failed.')
     const action = await this.#inspection.inspect(request.what, this.#arrival.service.hold.inTransactionMs)
-    this.#refuseCancelled()
+    this.#patience.refuseCancelled()
     this.#refuseSkipped()
     if (terms?.drift !== undefined) this.#recorded(action, () => refuseUncounted(request.what, action))
     return { action, wait: this.#recorded(action, () => this.#wait()) }
   }
 
   async #recheck({ what }: Request, action: Action): Promise<Caller> {
-    this.#hold = undefined
-    this.#waiting.ended()
-    await this.#waiting.look()
+    this.#patience.over()
+    await this.#look()
     if (this.#gone.aborted) throw new Refusal('upstream-unavailable', 'The connection ended while its statement waited.')
     const caller = await this.#parts.identity.recheck(this.#caller, this.#arrival.claim)
     this.#caller = caller
@@ -241,10 +218,6 @@ export class Admission {
 
   #isFutile({ what: { statements: [first] } }: Request): boolean {
     return first !== undefined && hasFailed(this.#dialogue.pipeline, first)
-  }
-
-  #refuseCancelled(): void {
-    if (this.#cancelled) throw new Refusal('hold-withdrawn', cancelText)
   }
 
   #refuseSkipped(): void {
@@ -287,18 +260,13 @@ export class Admission {
       budgetMs: written ? this.#arrival.service.hold.inTransactionMs : Infinity,
       // What ran once is asked for anew: nobody keeps rows to answer a repeat with.
       idempotencyKey: randomUUID(),
-      onHeld: (hold) => {
-        this.#hold = hold
-        if (this.#cancelled) this.cancel()
-        else this.#waiting.began(hold)
-      },
+      onHeld: (hold) => this.#patience.held(hold),
     }
   }
 
   #said(refusal: Refusal, what: Inspected): Refusal {
     if (refusal.code === 'denied') return this.#denied(refusal, what.make({}))
-    if (this.#cancelled && (refusal.code === 'hold-withdrawn' || refusal.code === 'upstream-unavailable')) return new Refusal('hold-withdrawn', cancelText, refusal.detail)
-    if (this.#cancelled && refusal.code === 'hold-pending') return new Refusal('hold-pending', 'NOT EXECUTED. Canceled on request. What waited for an approval could not be taken back: it stays open until it is decided.', refusal.detail)
+    if (this.#patience.cancelled) return this.#patience.said(refusal)
     if (refusal.code === 'hold-pending' && this.#arrival.draining.aborted) return new Refusal('draining', refusal.message, refusal.detail)
     return refusal
   }
@@ -312,5 +280,4 @@ export class Admission {
   }
 }
 
-const cancelText = 'NOT EXECUTED. Canceled on request; what waited for an approval is taken back.'
 const atOnce: Wait = { budgetMs: Infinity }

@@ -20,6 +20,7 @@ import { Inspection } from './inspection.ts'
 import { Judge } from './judge.ts'
 import type { TagsOf } from './rows/column-masks.ts'
 import type { Prepared } from './namespace.ts'
+import { Patience } from './patience.ts'
 import { Plans } from './plans.ts'
 import { Session } from './session.ts'
 import type { Reader } from './sql/reader.ts'
@@ -114,13 +115,15 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     refused: (action, refusal, permit) => parts.note({ type: 'refused', attempt: permit?.attempt ?? randomUUID(), caller: callerRecord(arrival.caller), action: actionRecord(action), code: refusal.code, cause: refusal.message, ...defined({ hold: permit?.hold }) }),
     fatal: (refusal) => session.fatal(refusal),
   })
+  const patience = new Patience({ approvals: parts.approvals, log: parts.log, caller: () => admission.caller, began: (hold) => session.held(hold), ended: () => notice.stop(), gone: gone.signal })
   const admission: Admission = new Admission(parts, {
     arrival,
     dialogue,
     state,
     inspection,
     attribution,
-    waiting: { began: (hold) => session.held(hold), ended: () => notice.stop(), look: () => session.look() },
+    patience,
+    look: () => session.look(),
     gone: gone.signal,
     missed: () => living.missed(),
     plans,
@@ -134,7 +137,7 @@ const assemble = (parts: ServingParts, arrival: Arrival, { catalog: living, esti
     check: (read, obligations, effect, bound) => void planFor(watching, read, obligations, { bound, writes: effect === 'write' }),
   })
   const notice = new HoldNotice(consoleUrl, parts.noticeMs)
-  const session: Session = new Session({ arrival, dialogue, admission, statements, notice, consoleUrl, backlog, log: parts.log as Logger, gone })
+  const session: Session = new Session({ arrival, dialogue, patience, admission, statements, notice, consoleUrl, backlog, log: parts.log as Logger, gone })
   return session
 }
 

@@ -14,12 +14,14 @@ import { Extended } from './extended.ts'
 import type { HoldNotice } from './hold-notice.ts'
 import { Inbox } from './inbox.ts'
 import { errorOf } from './refusal.ts'
+import type { Patience } from './patience.ts'
 import { Simple } from './simple.ts'
 import type { Statements } from './statements.ts'
 
 export interface SessionParts {
   readonly arrival: Arrival
   readonly dialogue: Dialogue
+  readonly patience: Patience
   readonly admission: Admission
   readonly statements: Statements
   readonly notice: HoldNotice
@@ -66,7 +68,7 @@ export class Session {
     client.on('close', () => this.#lost())
     client.on('drain', () => backend.socket.resume())
     cancelled(() => {
-      if (this.#busy) this.#parts.admission.cancel()
+      if (this.#busy) this.#parts.patience.cancel()
       if (this.#parts.dialogue.pipeline.size > 0) void backend.cancel(AbortSignal.timeout(lingerMs)).catch(() => {})
     })
     for (const signal of [draining, ended]) signal.addEventListener('abort', () => this.#goIfIdle(), { once: true })
@@ -105,7 +107,7 @@ export class Session {
     if (this.#leaving || (cause === undefined && !this.#busy)) {
       return this.end()
     }
-    const said = this.#parts.admission.holding ? 'NOT EXECUTED: it waited for an approval. Send it again, and it joins its hold if that is still open.' : 'What was under way may or may not have taken effect.'
+    const said = this.#parts.patience.holding ? 'NOT EXECUTED: it waited for an approval. Send it again, and it joins its hold if that is still open.' : 'What was under way may or may not have taken effect.'
     this.fatal(new Refusal('draining', `The connection to the database has ended. ${said}`))
   }
 
@@ -145,9 +147,9 @@ export class Session {
 
   /** The token has come to its end. What the server runs now may end, and its answer is the last; a COPY that needs the client may not go on. */
   #expire(): void {
-    const { dialogue, admission, arrival } = this.#parts
+    const { dialogue, patience, arrival } = this.#parts
     const { pipeline } = dialogue
-    if (admission.holding || pipeline.copying || (pipeline.size === 0 && !this.#busy)) return this.fatal(arrival.ended.reason as Refusal)
+    if (patience.holding || pipeline.copying || (pipeline.size === 0 && !this.#busy)) return this.fatal(arrival.ended.reason as Refusal)
     if (this.#busy || this.#expiring) return
     this.#expiring = true
     const { client } = arrival
@@ -164,14 +166,14 @@ export class Session {
       this.#paused = true
       this.#parts.arrival.client.pause()
     }
-    if (this.#inbox.farewell && this.#parts.admission.holding) this.#leave()
+    if (this.#inbox.farewell && this.#parts.patience.holding) this.#leave()
     else this.#pump()
   }
 
   /** The client sends nothing more: all that it has sent is served as the server would, but for what an approval would let run. */
   #lastCame(): void {
     if (!this.#inbox.farewell) this.#inbox.push({ type: frontend.terminate, bytes: terminateMessage })
-    if (this.#parts.admission.holding) this.#leave()
+    if (this.#parts.patience.holding) this.#leave()
     else this.#pump()
   }
 
@@ -205,7 +207,7 @@ export class Session {
     if (arrival.ended.aborted && !this.#inbox.farewell) return this.#expire()
     try {
       for (let frame = this.#inbox.next(); frame !== undefined; frame = this.#inbox.next()) {
-        this.#parts.admission.begin()
+        this.#parts.patience.begin()
         const wait = this.#handle(frame)
         if (this.#over || this.#leaving) return
         if (wait !== undefined) return this.#after(wait)
