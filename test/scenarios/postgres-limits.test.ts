@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import pg from 'pg'
 import Cursor from 'pg-cursor'
 import postgres from 'postgres'
-import { bind, connectRaw, execute, parse, sync } from '../protocols/postgres/session/raw-client.ts'
+import { bind, connectRaw, copyData, copyDone, execute, parse, query, sync } from '../protocols/postgres/session/raw-client.ts'
 import { startProxiedPostgres, type ProxiedPostgres } from '../support/proxied-postgres.ts'
 
 const init = `
@@ -18,6 +18,7 @@ analyze;
 
 const rules = [
   { name: 'few', then: 'allow', actions: ['sql.select', 'sql.copy.out', 'sql.insert', 'sql.update'], tables: ['public.events'], limits: { rows: 10 } },
+  { name: 'load', then: 'allow', actions: ['sql.copy.in'], tables: ['public.slow'], limits: { rows: 10 } },
   { name: 'free', then: 'allow', actions: ['sql.select'], tables: ['public.free'] },
   { name: 'compute', then: 'allow', actions: ['sql.select'], if: 'size(sql.tables) == 0' },
   { name: 'short', then: 'allow', actions: ['sql.select', 'sql.insert'], tables: ['public.slow', 'public.free'], if: "'public.slow' in sql.tables", limits: { time: '500ms' } },
@@ -99,6 +100,13 @@ describe('limits', { concurrency: 1 }, () => {
     await assert.rejects(client.query('copy events to stdout'), { code: '42501', message: 'COPY cannot be limited to a number of rows.', hint: 'Use SELECT.' })
     await assert.rejects(client.query("update events set text = 'y' where id = 1; select * from events limit 1"), { code: '42501', hint: 'Send one statement at a time.' })
     await goesOn()
+  })
+
+  test('rows that the client sends are none that it gets', async () => {
+    await using loading = await connectRaw(place.port, await place.token())
+    const rows = copyData('1\n'.repeat(20))
+    assert.deepEqual(await loading.ask([query('copy slow from stdin'), rows, copyDone]), ['G', 'C COPY 20', 'Z I'])
+    assert.deepEqual(await loading.ask([parse('copy slow from stdin'), bind(), execute(), rows, copyDone, sync]), ['1', '2', 'G', 'C COPY 20', 'Z I'])
   })
 
   test('of several reads in one text the rows add up', async () => {

@@ -143,7 +143,9 @@ export const watchRows = (parts: WatchingParts, statements: readonly StatementRe
   const { obligations } = decision
   const writes = action.effect === 'write' || keeps === true
   const plan = planFor(parts, statements, obligations, { bound, cursor, writes })
-  const { rows, ms } = obligations.limits
+  const { ms } = obligations.limits
+  // A COPY FROM STDIN gives the client no rows, and its end cannot be waited for before the client has sent some.
+  const rows = statements.some(({ answers }) => answers === 'copy-in') ? undefined : obligations.limits.rows
   if (ms !== undefined) execution.limit = new TimeLimit(parts.dialogue, execution, ms)
   const { replies } = parts.dialogue
   if (!replies.guarded && ((plan.does === 'watch' && plan.guarded) || reachesMasked(parts, statements))) replies.guardTexts()
