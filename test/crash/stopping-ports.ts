@@ -80,6 +80,6 @@ export const makeUpstream: typeof makeRealUpstream = (...args) => {
       stopAt('after dispatch')
       return giveUp
     },
-    [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
+    [Symbol.dispose]: () => upstream[Symbol.dispose](),
   }
 }

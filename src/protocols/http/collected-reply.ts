@@ -3,7 +3,8 @@ import { causeText, Refusal } from '../../model/refusal.ts'
 import { responseHeaders } from './codec/headers.ts'
 import { makeKeeper } from './kept-reply.ts'
 import { receiptHeader } from './reply.ts'
-import type { Outgoing, Upstream } from './upstream.ts'
+import type { Outgoing } from './upstream-connection.ts'
+import type { Upstream } from './upstream.ts'
 
 /** Longest reply that is kept where nobody else gets it. The rest of a longer one is read and dropped: its action runs to its end. */
 const collectedBytes = 8 << 20
@@ -42,7 +43,7 @@ export const collect = (upstream: Upstream, outgoing: Outgoing, signal: AbortSig
     giveUp = upstream.send(outgoing, {
       head(code, raw) {
         status = code
-        keeper.head(code, [...responseHeaders(raw.map((part) => part.toString('latin1'))), ...(receipt === undefined ? [] : [receiptHeader, receipt])])
+        keeper.head(code, [...responseHeaders(raw), ...(receipt === undefined ? [] : [receiptHeader, receipt])])
         return true
       },
       data(chunk) {

@@ -147,7 +147,7 @@ export const makeHttpListener = (first: HttpListenerOptions, parts: SessionParts
       const ended = server.listening ? closed() : Promise.resolve()
       server.closeAllConnections()
       await ended
-      await Promise.all(state.routes.upstreams.map((upstream) => upstream[Symbol.asyncDispose]()))
+      for (const upstream of state.routes.upstreams) upstream[Symbol.dispose]()
     },
   }
 }

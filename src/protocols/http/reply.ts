@@ -4,7 +4,9 @@ import { causeText, Refusal } from '../../model/refusal.ts'
 import { responseHeaders } from './codec/headers.ts'
 import { makeKeeper } from './kept-reply.ts'
 import { type Answer, answerOf, answerUnknown, type Occasion } from './refusal.ts'
-import type { Outgoing, ReplySink, Upstream, UpstreamFailure } from './upstream.ts'
+import type { Outgoing } from './upstream-connection.ts'
+import type { ReplySink, UpstreamFailure } from './upstream-pool.ts'
+import type { Upstream } from './upstream.ts'
 
 /** How much of an upload we still read, and for how long, so that the client can hear an answer that came early. */
 const lingerBytes = 1 << 20
@@ -46,14 +48,12 @@ export const sendAnswer = (request: IncomingMessage, response: ServerResponse, a
   endReply(request, response, request.method === 'HEAD' ? undefined : body)
 }
 
-const textOf = (raw: readonly Buffer[]): string[] => raw.map((bytes) => bytes.toString('latin1'))
-
 /** The length that the head announces, or -1. Where the upstream framed its body by chunks, a length beside it means nothing and goes. */
-const framedLength = (headers: string[], raw: readonly Buffer[]): number => {
+const framedLength = (headers: string[], raw: readonly string[]): number => {
   let length = -1
   for (let n = 0; n + 1 < headers.length; n += 2) if ((headers[n] as string).length === 14 && (headers[n] as string).toLowerCase() === 'content-length') length = Number(headers[n + 1])
   if (length < 0) return -1
-  const chunked = raw.some((name, n) => n % 2 === 0 && name.length === 17 && name.toString('latin1').toLowerCase() === 'transfer-encoding')
+  const chunked = raw.some((name, n) => n % 2 === 0 && name.length === 17 && name.toLowerCase() === 'transfer-encoding')
   if (!chunked) return length
   for (let n = headers.length - 2; n >= 0; n -= 2) if ((headers[n] as string).toLowerCase() === 'content-length') headers.splice(n, 2)
   return -1
@@ -132,7 +132,7 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
         if (over) return true
         status = code
         resumeUpstream = resume
-        const headers = responseHeaders(textOf(raw))
+        const headers = responseHeaders(raw)
         if (receipt !== undefined) headers.push(receiptHeader, receipt)
         announced = framedLength(headers, raw)
         keeper?.head(code, headers)

@@ -91,3 +91,6 @@ export const isToken = (text: string): boolean => {
   for (let index = 0; index < text.length; index++) if (tokenCharacters[text.charCodeAt(index)] !== 1) return false
   return true
 }
+
+/** Neither line ends nor other controls but the tab; nothing beyond the byte range. */
+export const isFieldValue = (text: string): boolean => !/[^\t\x20-\x7e\x80-\xff]/.test(text)

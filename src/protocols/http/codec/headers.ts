@@ -1,5 +1,5 @@
 import { Refusal } from '../../../model/refusal.ts'
-import { type Fate, fateOf, foldedName, isToken, passesInAnswers } from './header-names.ts'
+import { type Fate, fateOf, foldedName, isFieldValue, isToken, passesInAnswers } from './header-names.ts'
 
 /** What the framing and routing headers of a request say; each at most once. */
 export interface RequestHead {
@@ -42,7 +42,7 @@ export const checkRequestHeaders = (rawHeaders: readonly string[], limits: Heade
     const name = rawHeaders[index] as string
     const value = rawHeaders[index + 1]
     if (value === undefined || !isToken(name)) throw malformed('A header name is not valid.')
-    if (value !== checked && noFieldValue.test(value)) throw malformed('A header value contains a control character.')
+    if (value !== checked && !isFieldValue(value)) throw malformed('A header value contains a control character.')
     bytes += name.length + value.length + 4
     // Only names of these lengths are looked at more closely.
     switch (name.length) {
@@ -103,9 +103,6 @@ const parseLength = (value: string): number => {
   if (!/^\d{1,15}$/.test(value)) throw malformed('Content-Length is not a plain number.')
   return Number(value)
 }
-
-/** Neither line ends nor other controls but the tab; nothing beyond the byte range. */
-const noFieldValue = /[^\t\x20-\x7e\x80-\xff]/
 
 /** The end-to-end part of a request's headers, as it will be forwarded before ours are added. */
 export interface ForwardedHeaders {
