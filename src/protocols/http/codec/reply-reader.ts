@@ -99,7 +99,7 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
   const size = (bytes: Buffer, at: number): number => {
     const text = line(bytes, at)
     if (text === undefined) return -1
-    const digits = /^([\da-f]{1,13})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/i.exec(text)?.[1]
+    const digits = sizeLine.exec(text)?.[1]
     if (digits === undefined) throw new BadReply('the size of a chunk is not a number')
     left = Number.parseInt(digits, 16)
     state = left === 0 ? 'trailers' : 'chunk'
@@ -119,8 +119,9 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
     const text = line(bytes, at)
     if (text === undefined) return -1
     trailing += text.length
-    if (trailing > longestHead || !isFieldValue(text)) throw new BadReply('the trailers are not valid')
+    if (trailing > longestHead) throw new BadReply('the trailers are too long')
     if (text === '') end()
+    else if (/^(?:content-length|transfer-encoding)$/i.test(fieldOf(text)[0])) throw new BadReply('the trailers speak of the framing')
     return at + text.length + 2
   }
 
@@ -175,6 +176,9 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
   }
 }
 
+/** The size of a chunk, and extensions that mean nothing to us. */
+const sizeLine = /^([\da-f]{1,13})(?:;[!#$%&'*+.^`|~\w-]+(?:=(?:[!#$%&'*+.^`|~\w-]+|"[\t\x20!\x23-\x5b\x5d-\x7e\x80-\xff]*"))?)*$/i
+
 const nothing = Buffer.alloc(0)
 
 interface ReplyHead {
@@ -195,11 +199,7 @@ const readHead = (text: string): ReplyHead => {
   let reusable = first[1] === '1'
   let keepMs: number | undefined
   for (let n = 1; n < lines.length; n++) {
-    const line = lines[n] as string
-    const colon = line.indexOf(':')
-    const name = line.slice(0, Math.max(0, colon))
-    const value = withoutBlanks(line, colon + 1)
-    if (!isToken(name) || !isFieldValue(value)) throw new BadReply('a header of the answer is not valid')
+    const [name, value] = fieldOf(lines[n] as string)
     headers.push(name, value)
     // Only names of these lengths are looked at more closely.
     if (name.length === 14 && name.toLowerCase() === 'content-length') {
@@ -220,6 +220,14 @@ const readHead = (text: string): ReplyHead => {
   // Where both are said, somebody on the way may have read the other one.
   if (coding !== undefined && length !== undefined) reusable = false
   return { status: Number(first[2]), headers, framing, reusable, keepMs: keepMs !== undefined && Number.isFinite(keepMs) ? keepMs : undefined }
+}
+
+const fieldOf = (line: string): [name: string, value: string] => {
+  const colon = line.indexOf(':')
+  const name = line.slice(0, Math.max(0, colon))
+  const value = withoutBlanks(line, colon + 1)
+  if (!isToken(name) || !isFieldValue(value)) throw new BadReply('a header of the answer is not valid')
+  return [name, value]
 }
 
 const isBlank = (code: number): boolean => code === 32 || code === 9
