@@ -48,14 +48,9 @@ export const sendAnswer = (request: IncomingMessage, response: ServerResponse, a
   endReply(request, response, request.method === 'HEAD' ? undefined : body)
 }
 
-/** The length that the head announces, or -1. Where the upstream framed its body by chunks, a length beside it means nothing and goes. */
-const framedLength = (headers: string[], raw: readonly string[]): number => {
-  let length = -1
-  for (let n = 0; n + 1 < headers.length; n += 2) if ((headers[n] as string).length === 14 && (headers[n] as string).toLowerCase() === 'content-length') length = Number(headers[n + 1])
-  if (length < 0) return -1
-  const chunked = raw.some((name, n) => n % 2 === 0 && name.length === 17 && name.toLowerCase() === 'transfer-encoding')
-  if (!chunked) return length
-  for (let n = headers.length - 2; n >= 0; n -= 2) if ((headers[n] as string).toLowerCase() === 'content-length') headers.splice(n, 2)
+/** The length that the head announces, or -1. */
+const lengthIn = (headers: readonly string[]): number => {
+  for (let n = 0; n < headers.length; n += 2) if ((headers[n] as string).length === 14 && (headers[n] as string).toLowerCase() === 'content-length') return Number(headers[n + 1])
   return -1
 }
 
@@ -134,7 +129,7 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
         resumeUpstream = resume
         const headers = responseHeaders(raw)
         if (receipt !== undefined) headers.push(receiptHeader, receipt)
-        announced = framedLength(headers, raw)
+        announced = lengthIn(headers)
         keeper?.head(code, headers)
         if (response.destroyed) return true
         if (closing() || !request.complete) headers.push('connection', 'close')

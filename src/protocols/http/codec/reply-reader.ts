@@ -195,6 +195,7 @@ const readHead = (text: string): ReplyHead => {
   if (first === null) throw new BadReply('the answer does not begin with a status line')
   const headers: string[] = []
   let length: string | undefined
+  let lengthAt = 0
   let coding: string | undefined
   let reusable = first[1] === '1'
   let keepMs: number | undefined
@@ -204,7 +205,7 @@ const readHead = (text: string): ReplyHead => {
     // Only names of these lengths are looked at more closely.
     if (name.length === 14 && name.toLowerCase() === 'content-length') {
       if (length !== undefined) throw new BadReply('the answer has two lengths')
-      length = value
+      ;[length, lengthAt] = [value, headers.length - 2]
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
       if (coding !== undefined) throw new BadReply('the answer is encoded twice')
       coding = value
@@ -217,8 +218,11 @@ const readHead = (text: string): ReplyHead => {
   if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || first[1] === '0')) throw new BadReply('the only transfer coding understood here is chunked')
   if (length !== undefined && !/^\d{1,15}$/.test(length)) throw new BadReply('the length of the answer is not a number')
   const framing = coding !== undefined ? 'chunked' : length !== undefined ? Number(length) : 'until the end'
-  // Where both are said, somebody on the way may have read the other one.
-  if (coding !== undefined && length !== undefined) reusable = false
+  if (coding !== undefined && length !== undefined) {
+    // The length means nothing. Somebody on the way may have read it all the same.
+    headers.splice(lengthAt, 2)
+    reusable = false
+  }
   return { status: Number(first[2]), headers, framing, reusable, keepMs: keepMs !== undefined && Number.isFinite(keepMs) ? keepMs : undefined }
 }
 
