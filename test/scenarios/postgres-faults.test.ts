@@ -39,6 +39,7 @@ test('the store is gone while a statement waits: it does not run, its client may
   assert.deepEqual(await other.ask([query('select count(*) from orders')]), ['T', 'D 10', 'C SELECT 1', 'Z I'])
   await cancel(replica.port, waiting.pid, waiting.key)
   await waiting.hears(/^E 57014/)
+  await waiting.hears(/^Z I/)
   assert.match(waiting.error()?.get('M') ?? '', /^NOT EXECUTED. Canceled on request. What waited for an approval could not be taken back/)
   assert.deepEqual(await waiting.ask([query('select 1')]), ['T', 'D 1', 'C SELECT 1', 'Z I'])
   assert.equal(await customers(place), '10')
