@@ -37,7 +37,7 @@ const scripted = async (told: (socket: Socket, text: string, connection: number)
       told(socket, bytes.toString('latin1'), n)
     })
   }
-  const server = tls === undefined ? createServer(serve) : createTlsServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) }, serve)
+  const server = tls === undefined ? createServer(serve) : createTlsServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key), SNICallback: (name, done) => done(name === 'localhost' ? null : new Error(`no such name: ${name}`)) }, serve)
   server.on('tlsClientError', () => {})
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -158,6 +158,44 @@ describe('an answer belongs to its request', () => {
 })
 
 describe('a request', () => {
+  test('that said it was the last is, also where the server does not listen to that', async () => {
+    await using server = await scripted((socket, text) => {
+      for (const [, path] of text.matchAll(/^(?:GET|DELETE) (\S+) /gm)) socket.write(reply(path as string))
+    })
+    using upstream = upstreamAt(server.port)
+    const hidden = Buffer.from('GET /hidden HTTP/1.1\r\nHost: app\r\n\r\n')
+    for (const method of ['GET', 'DELETE']) {
+      assert.equal((await ask(upstream, { method, target: '/1', body: hidden }).answer).body, '/1')
+      assert.equal((await ask(upstream, { target: '/2' }).answer).body, '/2')
+    }
+    assert.equal(server.sockets.length, 3)
+  })
+
+  test('that was never sent leaves nothing of its body behind', async () => {
+    using away = upstreamAt(await freePort())
+    using barred = upstreamAt(1, { allowedCidrs: ['10.0.0.0/8'] })
+    for (const upstream of [away, barred]) {
+      const body = new Readable({ read() {} })
+      assert.equal((await ask(upstream, { method: 'POST', body }).answer).failure?.sent, false)
+      assert.equal(body.destroyed, true)
+    }
+  })
+
+  test('whose body fails while it waits fails for that reason, and was not sent', async () => {
+    let first = (): void => {}
+    await using server = await scripted((socket, text) => { first = () => socket.write(reply(lineOf(text))) })
+    using upstream = upstreamAt(server.port)
+    const running = ask(upstream)
+    const body = new Readable({ read() {} })
+    const waiting = ask(upstream, { method: 'POST', body })
+    await until('the first', () => server.heard[0] !== undefined && server.heard[0] !== '')
+    const cause = new Error('too long')
+    body.destroy(cause)
+    first()
+    assert.equal((await running.answer).status, 200)
+    assert.deepEqual((await waiting.answer).failure, { sent: false, timedOut: false, cause })
+  })
+
   test('whose body breaks off is never whole', async () => {
     await using server = await scripted(() => {})
     using upstream = upstreamAt(server.port)
@@ -245,15 +283,25 @@ describe('what does not come in time', () => {
     first.giveUp(new Error('enough'))
   })
 
-  test('while nobody reads, nothing is late', async () => {
-    await using server = await scripted((socket) => socket.write(reply('x'.repeat(100))))
-    using upstream = upstreamAt(server.port, { bodyTimeoutMs: 50 })
+  test('while nobody reads, nothing is late, and the time begins anew when somebody does', async () => {
+    let more = (): void => {}
+    await using server = await scripted((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf')
+      more = () => socket.write('more')
+    })
+    using upstream = upstreamAt(server.port, { bodyTimeoutMs: 300 })
     const asked = ask(upstream, {}, true)
-    await until('the head', () => server.heard.length > 0)
-    await new Promise((resolve) => setTimeout(resolve, 200)) // longer than the time between two parts
+    await until('the head', () => server.heard[0] !== undefined && server.heard[0] !== '')
+    await new Promise((resolve) => setTimeout(resolve, 250)) // nearly all of the time between two parts
+    asked.resume()
+    asked.resume()
+    await until('the first half', () => asked.received() === 4)
+    await new Promise((resolve) => setTimeout(resolve, 150)) // more than what would be left of it
+    more()
     const going = setInterval(asked.resume, 1)
-    assert.equal((await asked.answer).body.length, 100)
+    const { body, failure } = await asked.answer
     clearInterval(going)
+    assert.deepEqual([body, failure], ['halfmore', undefined])
   })
 })
 
@@ -278,6 +326,24 @@ describe('connections', () => {
     using upstream = upstreamAt(server.port)
     const answers = await Promise.all(Array.from({ length: 5 }, () => ask(upstream).answer))
     assert.deepEqual(answers.map(({ status, failure }) => (status === 200 ? 'answered' : failure?.sent ? 'unknown' : 'not sent')), Array.from({ length: 5 }, (_, n) => (n % 2 === 0 ? 'unknown' : 'answered')))
+  })
+
+  test('that end right behind an answer carry nothing else', async () => {
+    await using server = await scripted((socket, text) => socket.end(reply(lineOf(text))))
+    using upstream = upstreamAt(server.port)
+    const answers = await Promise.all(Array.from({ length: 5 }, (_, n) => ask(upstream, { target: `/${n}` }).answer))
+    assert.deepEqual(answers.map(({ body }) => body), Array.from({ length: 5 }, (_, n) => `GET /${n} HTTP/1.1`))
+  })
+
+  test('on which a request still leaves carry nothing else', async () => {
+    await using server = await scripted((socket, text, n) => {
+      socket.write(reply(lineOf(text)))
+      if (n === 0) socket.pause()
+    })
+    using upstream = upstreamAt(server.port)
+    assert.equal((await ask(upstream, { method: 'POST', body: Buffer.alloc(20 << 20) }).answer).status, 200)
+    assert.equal((await ask(upstream, { target: '/2' }).answer).body, 'GET /2 HTTP/1.1')
+    assert.equal(server.sockets.length, 2)
   })
 
   test('of which nobody reads are not read', { timeout: 20_000 }, async () => {
@@ -319,8 +385,8 @@ describe('connections', () => {
     using folder = temporaryFolder('upstream-tls')
     using elsewhere = temporaryFolder('upstream-tls')
     const [own, other] = [makeTls(folder.path, ['DNS:localhost']), makeTls(elsewhere.path)]
-    const reused: boolean[] = []
-    await using server = await scripted((socket, text) => socket.write(reply(lineOf(text), 'Connection: close\r\n')), own, (socket) => reused.push((socket as TLSSocket).isSessionReused()))
+    const reused: (boolean | string | false)[] = []
+    await using server = await scripted((socket, text) => socket.write(reply(lineOf(text), 'Connection: close\r\n')), own, (socket) => reused.push((socket as TLSSocket).servername ?? '', (socket as TLSSocket).isSessionReused()))
     for (const [url, ca] of [[`https://localhost:${server.port}`, other.ca], [`https://127.0.0.1:${server.port}`, own.ca], [`https://localhost:${server.port}`, undefined]] as const) {
       using stranger = upstreamAt(server.port, { upstream: url, ...(ca === undefined ? {} : { caFile: ca }) })
       assert.deepEqual((await ask(stranger).answer).failure?.sent, false)
@@ -328,7 +394,7 @@ describe('connections', () => {
     const before = reused.length
     using upstream = upstreamAt(server.port, { upstream: `https://localhost:${server.port}`, caFile: own.ca })
     for (let n = 0; n < 2; n++) assert.equal((await ask(upstream).answer).status, 200)
-    assert.deepEqual(reused.slice(before), [false, true])
+    assert.deepEqual(reused.slice(before), ['localhost', false, 'localhost', true])
     assert.equal(server.heard.slice(0, before).join(''), '')
   })
 

@@ -1,3 +1,6 @@
+/** Pieces shorter than this are put together: a view of one byte takes as much memory as a hundred. */
+const pieceBytes = 4_096
+
 /** Longest answer that is kept for a repeat; a longer one is delivered once and not kept. */
 const keptBytes = 1 << 20
 
@@ -18,6 +21,13 @@ export const makeKeeper = (limit = keptBytes): Keeper => {
   let head: Buffer | undefined
   let chunks: Buffer[] | undefined = []
   let length = 0
+  let block: Buffer | undefined
+  let filled = 0
+  const gather = (): void => {
+    if (block !== undefined && filled > 0) chunks?.push(block.subarray(0, filled))
+    block = undefined
+    filled = 0
+  }
   return {
     head(status, headers) {
       // The length follows from the body that was kept.
@@ -27,11 +37,26 @@ export const makeKeeper = (limit = keptBytes): Keeper => {
     data(chunk) {
       length += chunk.length
       if (length > limit) chunks = undefined
-      chunks?.push(chunk)
+      if (chunks === undefined || chunk.length === 0) return
+      if (chunk.length >= pieceBytes) {
+        gather()
+        chunks.push(chunk)
+        return
+      }
+      block ??= Buffer.allocUnsafeSlow(pieceBytes)
+      const fits = chunk.copy(block, filled)
+      filled += fits
+      if (filled < pieceBytes) return
+      gather()
+      if (fits < chunk.length) {
+        block = Buffer.allocUnsafeSlow(pieceBytes)
+        filled = chunk.copy(block, 0, fits)
+      }
     },
     useful: () => chunks !== undefined,
     close() {
       if (head === undefined || chunks === undefined) return undefined
+      gather()
       const size = Buffer.alloc(4)
       size.writeUInt32BE(head.length)
       return Buffer.concat([size, head, ...chunks])

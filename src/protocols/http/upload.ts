@@ -35,6 +35,6 @@ export const upload = (body: Readable, socket: Socket, events: UploadEvents): ((
   body.on('data', chunk).on('end', whole).on('error', events.failed).on('close', short)
   return () => {
     release()
-    body.on('error', () => {}).destroy()
+    body.destroy()
   }
 }

@@ -1,4 +1,4 @@
-import { connect, type LookupFunction, type Socket } from 'node:net'
+import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { defined } from '../../lib/defined.ts'
@@ -50,6 +50,8 @@ export interface Connection {
   run(exchange: Exchange, sending: () => void): void
   /** Cuts it. What is under way fails for this reason. */
   cut(reason: Error): void
+  /** Whether it could carry a request now. */
+  readonly rests: boolean
 }
 
 export class TimedOut extends Error {
@@ -75,6 +77,8 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
   let answered = false
   let broken: Error | undefined
   let stopUpload: (() => void) | undefined
+  /** The request said that nothing comes after it. Who does not listen to that may take its body for another request, and answer that, too. */
+  let last = false
 
   // One timer for all that is waited for. It is rarely set: it looks whether its time has really come.
   let due = 0
@@ -142,21 +146,22 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
     else if (bad) cut(bad)
   }
 
-  /** Only now, with all that came looked at: what stands behind an answer is never taken for the next one. */
+  /** Only now, with all that came looked at: what stands behind an answer is never taken for the next one. Nor does a request go behind one that has not left yet. */
   const conclude = (clean: boolean): void => {
     const done = current
     current = undefined
     answered = false
     const restMs = reader.keepMs === undefined ? idleMs : Math.min(longestIdleMs, reader.keepMs - idleMarginMs)
-    const again = clean && reader.reusable && restMs > 0 && stopUpload === undefined && phase === 'body'
-    if (!again) close()
+    const again = clean && reader.reusable && restMs > 0 && !last && stopUpload === undefined && socket.writableLength === 0 && phase === 'body'
+    if (again) {
+      watch('idle', restMs)
+      events.free()
+    } else close()
     done?.end()
-    if (!again) return
-    watch('idle', restMs)
-    events.free()
   }
 
   const resume = (): void => {
+    if (phase === 'body') due = performance.now() + to.bodyTimeoutMs
     read(() => reader.resume())
     if (!reader.paused && phase !== 'closed') socket.resume()
   }
@@ -172,7 +177,7 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
   let socket: Socket
   if (tls === undefined) socket = connect({ ...base, onread: { buffer: scratch, callback: (count) => receive(scratch.subarray(0, count)) } })
   else {
-    socket = connectTls({ ...base, ...defined({ ca: tls.ca, session: tls.session }), ALPNProtocols: ['http/1.1'] })
+    socket = connectTls({ ...base, ...(isIP(host) === 0 ? { servername: host } : {}), ...defined({ ca: tls.ca, session: tls.session }), ALPNProtocols: ['http/1.1'] })
     socket.on('session', (session: Buffer) => { tls.session = session })
     socket.on('data', (bytes: Buffer) => { if (!receive(bytes)) socket.pause() })
   }
@@ -196,19 +201,21 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
 
   return {
     cut,
+    get rests() { return phase === 'idle' },
     run(exchange, sending) {
       const { method, target, headers, body } = exchange.request
       const streamed = body instanceof Readable
-      const head = requestHead(method, target, headers, body === null ? 'none' : streamed ? 'chunks' : body.byteLength)
+      const { text: head, isLast } = requestHead(method, target, headers, body === null ? 'none' : streamed ? 'chunks' : body.byteLength)
       sending()
       current = exchange
+      last = isLast
       reader.begin(method === 'HEAD')
       watch('head', to.headersTimeoutMs)
       if (body === null) socket.write(head, 'latin1')
       else if (streamed) {
         socket.write(head, 'latin1')
         stopUpload = upload(body, socket, {
-          moved() { if (phase === 'head') due = performance.now() + to.headersTimeoutMs },
+          moved() { due = performance.now() + (phase === 'body' ? to.bodyTimeoutMs : to.headersTimeoutMs) },
           ended() { stopUpload = undefined },
           failed: cut,
         })

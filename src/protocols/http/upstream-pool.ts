@@ -38,12 +38,15 @@ interface Ticket {
 }
 
 /** A request takes the connection that rested last, or a new one, or waits for the next that is free; in that order, and each in its turn. */
-export const makeUpstreamPool = (to: Destination, most: number): UpstreamPool => {
+export const makeUpstreamPool = (to: Destination, most: number, barred?: Error): UpstreamPool => {
   const connections = new Set<Connection>()
   const idle: Connection[] = []
   const queue = new Set<Ticket>()
   let waitingByRight = 0
-  let retired: Error | undefined
+  /** Why nothing is sent any more. */
+  let retired = barred
+  /** And what was on its way is cut. */
+  let closed: Error | undefined
 
   const finish = (ticket: Ticket): boolean => {
     if (ticket.over) return false
@@ -53,7 +56,10 @@ export const makeUpstreamPool = (to: Destination, most: number): UpstreamPool =>
   }
 
   const fail = (ticket: Ticket, cause: Error): void => {
-    if (finish(ticket)) ticket.sink.fail({ sent: ticket.on !== undefined, timedOut: isTimeout(cause), cause })
+    if (!finish(ticket)) return
+    const sent = ticket.on !== undefined
+    if (!sent && ticket.request.body instanceof Readable) ticket.request.body.destroy()
+    ticket.sink.fail({ sent, timedOut: isTimeout(cause), cause })
   }
 
   const exchangeOf = (ticket: Ticket): Exchange => ({
@@ -89,7 +95,7 @@ export const makeUpstreamPool = (to: Destination, most: number): UpstreamPool =>
   const start = (ticket: Ticket, connection: Connection): boolean => {
     const { body } = ticket.request
     try {
-      if (body instanceof Readable && body.destroyed) throw new Error('the body broke off before anything was sent')
+      if (body instanceof Readable && body.destroyed) throw body.errored ?? new Error('the body broke off before anything was sent')
       connection.run(exchangeOf(ticket), () => { ticket.on = connection })
       return true
     } catch (error) {
@@ -98,10 +104,36 @@ export const makeUpstreamPool = (to: Destination, most: number): UpstreamPool =>
     }
   }
 
+  /**
+   * A server may have closed a connection that rests, or said something on it that nobody asked for. What came before now shows within this turn
+   * of the loop: only then is anything written on it. Until then nothing was, so another one will do as well.
+   */
+  const reuse = (ticket: Ticket, connection: Connection): void => {
+    setImmediate(() => {
+      if (!connection.rests) return place(ticket)
+      if (ticket.over || !start(ticket, connection)) rest(connection)
+    })
+  }
+
   const rest = (connection: Connection): void => {
-    for (let ticket = next(); ticket !== undefined; ticket = next()) if (start(ticket, connection)) return
-    if (retired) connection.cut(retired)
+    if (queue.size > 0) setImmediate(carryOn, connection) // the end of the connection may stand right behind the answer
+    else if (retired) connection.cut(retired)
     else idle.push(connection)
+  }
+
+  const carryOn = (connection: Connection): void => {
+    const ticket = connection.rests ? next() : undefined
+    if (ticket !== undefined) reuse(ticket, connection)
+    else if (connection.rests) rest(connection)
+  }
+
+  const place = (ticket: Ticket): void => {
+    if (ticket.over) return
+    if (closed) return fail(ticket, closed)
+    const connection = idle.pop()
+    if (connection !== undefined) reuse(ticket, connection)
+    else if (connections.size < most) open(ticket)
+    else enqueue(ticket)
   }
 
   /** For this request, unless it is gone when the connection stands. */
@@ -117,9 +149,9 @@ export const makeUpstreamPool = (to: Destination, most: number): UpstreamPool =>
         connections.delete(connection)
         const at = idle.indexOf(connection)
         if (at >= 0) idle.splice(at, 1)
-        if (wanted !== undefined && cause !== undefined) fail(wanted, cause)
         const ticket = connections.size < most ? next() : undefined
         if (ticket !== undefined) open(ticket)
+        if (wanted !== undefined && cause !== undefined) fail(wanted, cause)
       },
     })
     connections.add(connection)
@@ -129,20 +161,16 @@ export const makeUpstreamPool = (to: Destination, most: number): UpstreamPool =>
     if (ticket.over) return
     if (ticket.on !== undefined) return ticket.on.cut(reason)
     dequeue(ticket)
-    if (ticket.request.body instanceof Readable) ticket.request.body.destroy()
     fail(ticket, reason)
   }
 
   return {
     send(request, sink) {
       const ticket: Ticket = { request, sink, on: undefined, over: false, patience: undefined }
+      if (request.body instanceof Readable) request.body.on('error', () => {}) // looked for when its turn comes
       if (retired) fail(ticket, retired)
-      else if (idle.length > 0) {
-        const connection = idle.pop() as Connection
-        if (!start(ticket, connection)) rest(connection)
-      } else if (connections.size < most) open(ticket)
       else if (!request.released && queue.size - waitingByRight >= most * queuePerConnection) fail(ticket, new Error('too many requests wait for a connection'))
-      else enqueue(ticket)
+      else place(ticket)
       return (reason) => giveUp(ticket, reason)
     },
     retire() {
@@ -150,9 +178,9 @@ export const makeUpstreamPool = (to: Destination, most: number): UpstreamPool =>
       while (idle.length > 0) idle.pop()?.cut(retired)
     },
     close() {
-      retired ??= new Error('this replica is going away')
-      for (const ticket of queue) giveUp(ticket, retired)
-      for (const connection of connections) connection.cut(retired)
+      retired = closed = new Error('this replica is going away')
+      for (const ticket of queue) giveUp(ticket, closed)
+      for (const connection of connections) connection.cut(closed)
     },
   }
 }

@@ -63,13 +63,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
   const pool = makeUpstreamPool({
     host: literal, port: Number(origin.port) || (origin.protocol === 'https:' ? 443 : 80), lookup, tls: origin.protocol === 'https:' ? { ca } : undefined,
     connectTimeoutMs: options.connectTimeoutMs, headersTimeoutMs: options.headersTimeoutMs, bodyTimeoutMs: options.bodyTimeoutMs,
-  }, options.connections)
-
-  const send: Upstream['send'] = (request, sink) => {
-    if (!barred) return pool.send(request, sink)
-    sink.fail({ sent: false, timedOut: false, cause: new AddressRefused(`${literal} is outside the allowed range`) })
-    return () => {}
-  }
+  }, options.connections, barred ? new AddressRefused(`${literal} is outside the allowed range`) : undefined)
 
   return {
     service: options.name,
@@ -80,7 +74,7 @@ export const makeUpstream = (options: HttpServiceOptions): Upstream => {
     handshakeMs: options.connectTimeoutMs + options.headersTimeoutMs,
     stallMs: options.bodyTimeoutMs,
     mayReach: (address) => !barred && mayReach(address),
-    send,
+    send: pool.send,
     retire: pool.retire,
     [Symbol.dispose]: pool.close,
   }

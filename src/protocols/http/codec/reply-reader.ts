@@ -92,7 +92,7 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
 
   const line = (bytes: Buffer, at: number): string | undefined => {
     const close = bytes.indexOf('\r\n', at)
-    if ((close < 0 ? bytes.length : close) - at > longestSizeLine) throw new BadReply('a line between chunks is too long')
+    if ((close < 0 ? bytes.length - 1 : close) - at > longestSizeLine) throw new BadReply('a line between chunks is too long')
     return close < 0 ? undefined : bytes.toString('latin1', at, close)
   }
 
@@ -205,7 +205,8 @@ const readHead = (text: string): ReplyHead => {
     // Only names of these lengths are looked at more closely.
     if (name.length === 14 && name.toLowerCase() === 'content-length') {
       if (length !== undefined) throw new BadReply('the answer has two lengths')
-      ;[length, lengthAt] = [value, headers.length - 2]
+      length = value
+      lengthAt = headers.length - 2
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
       if (coding !== undefined) throw new BadReply('the answer is encoded twice')
       coding = value
@@ -215,13 +216,14 @@ const readHead = (text: string): ReplyHead => {
       else if (lower === 'keep-alive') keepMs = Number(/(?:^|[,\t ])timeout=(\d{1,6})(?:[,\t ]|$)/i.exec(value)?.[1] ?? Number.NaN) * 1_000
     }
   }
+  if (coding !== undefined && length !== undefined) throw new BadReply('the answer has a length and chunks')
   if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || first[1] === '0')) throw new BadReply('the only transfer coding understood here is chunked')
   if (length !== undefined && !/^\d{1,15}$/.test(length)) throw new BadReply('the length of the answer is not a number')
   const framing = coding !== undefined ? 'chunked' : length !== undefined ? Number(length) : 'until the end'
-  if (coding !== undefined && length !== undefined) {
-    // The length means nothing. Somebody on the way may have read it all the same.
-    headers.splice(lengthAt, 2)
+  // Nobody may wait for what does not come; nor may it come for somebody else.
+  if (first[2] === '204' && framing !== 'until the end' && framing !== 0) {
     reusable = false
+    if (framing !== 'chunked') headers.splice(lengthAt, 2)
   }
   return { status: Number(first[2]), headers, framing, reusable, keepMs: keepMs !== undefined && Number.isFinite(keepMs) ? keepMs : undefined }
 }

@@ -68,7 +68,8 @@ const good: readonly (readonly [name: string, text: string, expected: Partial<Re
   ['204', 'HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n', { status: 204, body: '', whole: true, reusable: true }],
   ['304 with a length', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n', { status: 304, body: '', whole: true, reusable: true }],
   ['blanks around values, empty values, bytes above ASCII', 'HTTP/1.1 200 \xfcml\xe4ut\r\nA:  \t b c \t\r\nB:\r\nC:\xe4\r\nContent-Length:2\r\n\r\nok', { headers: ['A', 'b c', 'B', '', 'C', '\xe4', 'Content-Length', '2'], body: 'ok', whole: true }],
-  ['both framings: chunks count, and the connection ends', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n', { headers: ['Transfer-Encoding', 'chunked'], body: 'ok', whole: true, reusable: false }],
+  ['204 that announces a body', 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nX: 1\r\n\r\n', { headers: ['X', '1'], body: '', whole: true, reusable: false }],
+  ['a long line between chunks', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;${'a'.repeat(4_094)}\r\nok\r\n0\r\n\r\n`, { body: 'ok', whole: true, reusable: true }],
 ]
 
 describe('an answer', () => {
@@ -136,6 +137,7 @@ const bad: readonly (readonly [name: string, text: string, how?: Parameters<type
   ['a length in hex', `${ok}Content-Length: 0x2\r\n\r\nok`],
   ['an empty length', `${ok}Content-Length:\r\n\r\nok`],
   ['a length beyond numbers', `${ok}Content-Length: 99999999999999999999\r\n\r\nok`],
+  ['a length and chunks', `${ok}Content-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n`],
   ['another coding', `${ok}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
   ['a coding that is none', `${ok}Transfer-Encoding: identity\r\n\r\n`],
   ['two codings', `${ok}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
@@ -210,14 +212,14 @@ test('what is read as an answer here is read as the same one by Node', { timeout
   const { port } = server.address() as AddressInfo
   let agreed = 0
   try {
-    const texts = good.filter(([name, , , how]) => how?.method !== 'HEAD' && !name.startsWith('both framings')).map(([, text]) => text)
+    const texts = good.filter(([name, , , how]) => how?.method !== 'HEAD' && !name.startsWith('204 that') && !name.startsWith('a long line')).map(([, text]) => text)
     const change = fc.record({ at: fc.nat(200), drop: fc.nat(3), add: fc.constantFrom('', '', ' ', '\t', '\r', '\n', '\r\n', ':', ',', ';', '0', '1', 'f', 'x', '\xff', '\0', 'Content-Length: 3\r\n', 'Transfer-Encoding: chunked\r\n') })
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...texts), fc.array(change, { maxLength: 2 }), async (text, changes) => {
         for (const { at, drop, add } of changes) text = text.slice(0, at) + add + text.slice(at + drop)
         reply = bytes(text)
         const ours = play([reply], { ends: true })
-        if (!ours.whole || ours.bad !== undefined || /transfer-encoding/i.test(text) && /content-length/i.test(text)) return
+        if (!ours.whole || ours.bad !== undefined || ours.status === 204) return
         agreed++
         const { status, headers, body } = ours
         assert.deepEqual(await asNodeReads(port), { status, headers, body })
