@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { request as httpRequest } from 'node:http'
+import { once } from 'node:events'
+import { type IncomingMessage, request as httpRequest } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -29,6 +30,37 @@ test('10 MB pass in both directions unchanged, with a length and in chunks', asy
     assert.equal(answer.status, 200)
     assert.equal(digest(answer.body), digest(body))
     assert.equal(digest(stub.requests.at(-1)?.body ?? Buffer.alloc(0)), digest(body))
+  }
+})
+
+test('large answers pass unchanged in whatever pieces they come, to quick readers and to slow ones', { timeout: 30_000 }, async () => {
+  const body = randomBytes(12 << 20)
+  await using stub = await startStub((request, response) => {
+    response.writeHead(200, request.url === '/public/length' ? { 'content-length': body.length } : {})
+    let at = 0
+    const more = (): void => {
+      for (let n = 0; at < body.length; n++) {
+        const size = [70_000, 300, 33_000, 45_000, 5][n % 5] as number
+        if (!response.write(body.subarray(at, (at += size)))) return void response.once('drain', more)
+      }
+      response.end()
+    }
+    more()
+    return true
+  })
+  await using world = await startWorld(stub.port)
+  for (const path of ['/public/length', '/public/chunks']) {
+    for (const slow of [false, true]) {
+      const hash = createHash('sha256')
+      const answer = httpRequest({ port: world.port, path, agent: false, headers: { host: 'app.test', authorization: 'Bearer req-a' } }).end()
+      const [reply] = (await once(answer, 'response')) as [IncomingMessage]
+      let n = 0
+      for await (const piece of reply) {
+        hash.update(piece as Buffer)
+        if (slow && ++n % 20 === 0) await new Promise((resolve) => setImmediate(resolve))
+      }
+      assert.equal(hash.digest('hex'), digest(body), `${path} ${slow}`)
+    }
   }
 })
 

@@ -1,4 +1,5 @@
 import type { Outcome } from '../../model/outcome.ts'
+import { giveBack } from '../../lib/give-back.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import { responseHeaders } from './codec/headers.ts'
 import { makeKeeper } from './kept-reply.ts'
@@ -46,9 +47,10 @@ export const collect = (upstream: Upstream, outgoing: Outgoing, signal: AbortSig
         keeper.head(code, [...responseHeaders(raw), ...(receipt === undefined ? [] : [receiptHeader, receipt])])
         return true
       },
-      data(chunk) {
+      data(chunk, alone) {
         bytes += chunk.length
         keeper.data(chunk)
+        if (alone && !keeper.useful()) giveBack(chunk.buffer)
         return true
       },
       end: () => settle('executed'),

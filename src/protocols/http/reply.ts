@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Outcome } from '../../model/outcome.ts'
+import { giveBack } from '../../lib/give-back.ts'
 import { causeText, Refusal } from '../../model/refusal.ts'
 import { responseHeaders } from './codec/headers.ts'
 import { makeKeeper } from './kept-reply.ts'
@@ -145,7 +146,7 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
         if (announced < 0 || announced > smallBytes) process.nextTick(flushSoon)
         return true
       },
-      data(chunk) {
+      data(chunk, alone) {
         if (over) return true
         bytes += chunk.length
         keeper?.data(chunk)
@@ -160,7 +161,8 @@ export const forward = ({ request, response, upstream, outgoing, occasion, keep,
           whole = chunk
           return true
         }
-        if (response.write(chunk)) return true
+        const spent = alone && !keeper?.useful() ? () => giveBack(chunk.buffer) : undefined
+        if (response.write(chunk, spent)) return true
         waitForReader()
         return false
       },

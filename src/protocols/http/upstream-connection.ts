@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls'
 import { defined } from '../../lib/defined.ts'
 import { makeReplyReader } from './codec/reply-reader.ts'
 import { requestHead } from './codec/request-head.ts'
+import { makeReadMemory } from './read-memory.ts'
 import { upload } from './upload.ts'
 
 /** One request as it goes on the wire. `headers` is flat and complete but for the framing, which follows from `body`. */
@@ -21,7 +22,8 @@ export interface Exchange {
   readonly request: Outgoing
   /** This and `data` return false to be asked again only after `resume`. */
   head(status: number, headers: string[], resume: () => void): boolean
-  data(piece: Buffer): boolean
+  /** `alone`: nobody else has a part of the memory that it is in. */
+  data(piece: Buffer, alone: boolean): boolean
   end(): void
   fail(cause: Error): void
 }
@@ -65,9 +67,6 @@ const longestIdleMs = 60_000
 const idleMarginMs = 1_000
 const smallBytes = 16 << 10
 
-/** What is read is dealt with before anybody reads again: one buffer is enough for all connections. */
-const scratch = Buffer.allocUnsafeSlow(64 << 10)
-
 type Phase = 'connect' | 'head' | 'body' | 'idle' | 'closed'
 
 export const openConnection = (to: Destination, events: ConnectionEvents): Connection => {
@@ -79,6 +78,7 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
   let stopUpload: (() => void) | undefined
   /** The request said that nothing comes after it. Who does not listen to that may take its body for another request, and answer that, too. */
   let last = false
+  const memory = makeReadMemory()
 
   // One timer for all that is waited for. It is rarely set: it looks whether its time has really come.
   let due = 0
@@ -128,7 +128,9 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
     },
     data(piece) {
       due = performance.now() + to.bodyTimeoutMs
-      return (current as Exchange).data(tls === undefined ? Buffer.from(piece) : piece)
+      if (tls !== undefined) return (current as Exchange).data(piece, piece.byteLength === piece.buffer.byteLength)
+      const taken = memory.take(piece)
+      return (current as Exchange).data(taken.piece, taken.alone)
     },
     end() {
       answered = true
@@ -175,8 +177,14 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
 
   const base = { host, port, lookup, keepAlive: true, keepAliveInitialDelay: 60_000, noDelay: true }
   let socket: Socket
-  if (tls === undefined) socket = connect({ ...base, onread: { buffer: scratch, callback: (count) => receive(scratch.subarray(0, count)) } })
-  else {
+  if (tls === undefined) {
+    const callback = (count: number): boolean => {
+      const more = receive(memory.buffer.subarray(0, count))
+      memory.turn(count)
+      return more
+    }
+    socket = connect({ ...base, onread: { buffer: () => memory.buffer, callback } })
+  } else {
     socket = connectTls({ ...base, ...(isIP(host) === 0 ? { servername: host } : {}), ...defined({ ca: tls.ca, session: tls.session }), ALPNProtocols: ['http/1.1'] })
     socket.on('session', (session: Buffer) => { tls.session = session })
     socket.on('data', (bytes: Buffer) => { if (!receive(bytes)) socket.pause() })

@@ -14,7 +14,8 @@ export interface UpstreamFailure {
 /** Where an answer goes, piece by piece. `head` and `data` return false to be asked again only after `resume`. */
 export interface ReplySink {
   head(status: number, headers: readonly string[], resume: () => void): boolean
-  data(piece: Buffer): boolean
+  /** `alone`: nobody else has a part of the memory that it is in, so who is done with it may give it back. */
+  data(piece: Buffer, alone: boolean): boolean
   end(): void
   fail(failure: UpstreamFailure): void
 }
@@ -65,7 +66,7 @@ export const makeUpstreamPool = (to: Destination, most: number, barred?: Error):
   const exchangeOf = (ticket: Ticket): Exchange => ({
     request: ticket.request,
     head: (status, headers, resume) => ticket.sink.head(status, headers, resume),
-    data: (piece) => ticket.sink.data(piece),
+    data: (piece, alone) => ticket.sink.data(piece, alone),
     end() {
       if (finish(ticket)) ticket.sink.end()
     },

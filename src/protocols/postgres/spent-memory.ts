@@ -1,12 +1,11 @@
+import { giveBack } from '../../lib/give-back.ts'
+
 /** Less than this is not worth it. */
 const least = 4_096
 /** More than this waits only behind a client that is slow, and is left to the collector. */
 const mostWaiting = 16
 
-/**
- * Memory that rows have passed through, given back by hand as soon as they are with the client. The collector counts such memory until it has
- * looked through everything there is; where rows come at full speed it looks through everything again and again, for nothing.
- */
+/** Memory that rows have passed through, given back as soon as they are with the client. */
 export class SpentMemory {
   #fresh: ArrayBuffer[] = []
   /** Weakly: a client may ask for nothing more, and then nobody comes to give it back. */
@@ -28,8 +27,4 @@ export class SpentMemory {
     }
     this.#fresh.length = 0
   }
-}
-
-const giveBack = (memory: ArrayBuffer | undefined): void => {
-  if (memory?.detached === false) memory.transfer(0)
 }
