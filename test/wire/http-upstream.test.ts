@@ -289,14 +289,20 @@ describe('what does not come in time', () => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf')
       more = () => socket.write('more')
     })
+    await using silent = await scripted((socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n'))
+    /** Somebody else's answer has been late for the same reason. */
+    const late = async (bodyTimeoutMs: number): Promise<void> => {
+      using another = upstreamAt(silent.port, { bodyTimeoutMs })
+      assert.equal((await ask(another).answer).failure?.timedOut, true)
+    }
     using upstream = upstreamAt(server.port, { bodyTimeoutMs: 300 })
     const asked = ask(upstream, {}, true)
-    await until('the head', () => server.heard[0] !== undefined && server.heard[0] !== '')
-    await new Promise((resolve) => setTimeout(resolve, 250)) // nearly all of the time between two parts
+    await late(300)
+    await late(200)
     asked.resume()
     asked.resume()
     await until('the first half', () => asked.received() === 4)
-    await new Promise((resolve) => setTimeout(resolve, 150)) // more than what would be left of it
+    await late(200) // with what went before, more than the time between two parts
     more()
     const going = setInterval(asked.resume, 1)
     const { body, failure } = await asked.answer
@@ -365,12 +371,11 @@ describe('connections', () => {
       }, tls)
       using upstream = upstreamAt(server.port, tls && { upstream: `https://localhost:${server.port}`, caFile: tls.ca })
       const asked = ask(upstream, {}, true)
-      let before = -1
-      await until('the server to stop', async () => {
-        if (left === before) return true
+      let [before, same] = [-1, 0]
+      await until('the server to stop', () => {
+        same = left === before ? same + 1 : 0
         before = left
-        await new Promise((resolve) => setTimeout(resolve, 100))
-        return false
+        return same === 30
       })
       assert.ok(left > size / 2, `${size - left} bytes are on the way`)
       const going = setInterval(asked.resume, 1)

@@ -127,10 +127,11 @@ export const openConnection = (to: Destination, events: ConnectionEvents): Conne
       return exchange.head(status, headers, () => { if (current === exchange) resume() })
     },
     data(piece) {
+      if (current === undefined) return true // it gave up within this very read
       due = performance.now() + to.bodyTimeoutMs
-      if (tls !== undefined) return (current as Exchange).data(piece, piece.byteLength === piece.buffer.byteLength)
+      if (tls !== undefined) return current.data(piece, piece.byteLength === piece.buffer.byteLength)
       const taken = memory.take(piece)
-      return (current as Exchange).data(taken.piece, taken.alone)
+      return current.data(taken.piece, taken.alone)
     },
     end() {
       answered = true
