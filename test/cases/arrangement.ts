@@ -42,6 +42,7 @@ export const arrange = async (run: Run, area: string): Promise<Arrangement> => {
   const { given, item } = run
   await using begun = new AsyncDisposableStack()
   const opaque = given['state'] === tokenState || (isTree(given['settings']) && 'claims_refresh' in given['settings'])
+  const tls = usesTls(run) ? await certificate() : undefined
   const secret = isTree(item['fault']) && item['fault']['target'] === 'secret' ? secretSource(String(item['fault']['kind'])) : undefined
   const processes = list(item['steps']).some((step) => isTree(step) && ((isTree(step['fault']) && String(step['fault']['target']).startsWith('proxy-')) || /kill -9 the proxy/.test(String(step['do']))))
   const sentinel = given['store'] === 'redis-sentinel' ? begun.use(await startPair()) : undefined
@@ -62,7 +63,7 @@ export const arrange = async (run: Run, area: string): Promise<Arrangement> => {
       slack?.change(profile)
       advisor?.change(profile)
       if (given['state'] === passkeyState) demandPasskey(profile)
-      if (usesTls(run)) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': certificate().cert, 'key-file': certificate().key })
+      if (tls !== undefined) put(profile.config, ['listeners', 'http', 'tls'], { 'cert-file': tls.cert, 'key-file': tls.key })
       if (given['state'] === tokenState) askAboutTokens(profile)
       if (secret !== undefined) put(profile.config, ['services', 'app', 'credential'], secret.credential)
     },

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { endOnSignals } from '../support/temporary-folder.ts'
-import { atOnce, isMeasured, longestFirst, runCase } from './engine.ts'
+import { atOnce, isTimed, isWeighed, longestFirst, runCase } from './engine.ts'
 import { type Case, loadCases } from './loader.ts'
 import { notYet } from './names.ts'
 import { Pending } from './outcome.ts'
@@ -29,20 +29,22 @@ test('a sentence without a check does not pass', async () => {
 })
 
 // Memory is measured by `npm run cases`, in a process of its own.
-const inScope = longestFirst(cases.filter((theCase) => !(theCase.area in notYet) && !isMeasured(theCase)))
+const inScope = longestFirst(cases.filter((theCase) => !(theCase.area in notYet) && !isWeighed(theCase)))
 
 /** `npm run cases` tries approvals and the audit log on Redis as well; here the contracts of the stores have to do. */
 const storesOf = ({ area }: Case): readonly ('embedded' | 'redis')[] => (area === 'stores' ? ['embedded', 'redis'] : ['embedded'])
 
-test('security cases', { concurrency: atOnce }, async (context) => {
-  await Promise.all(
-    inScope.map((theCase) =>
-      context.test(`${theCase.id} ${theCase.title}`, async (inner) => {
-        const { result, reason } = await runCase(theCase, { stores: storesOf(theCase), redisUrl: async () => (await (redis ??= startRedis())).url })
-        if (result === 'pending') inner.todo(reason)
-        else if (result === 'inapplicable') inner.skip(reason)
-        else assert.equal(result, 'pass', reason)
-      }),
-    ),
-  )
-})
+const holds = (theCase: Case) => async (inner: TestContext): Promise<void> => {
+  const { result, reason } = await runCase(theCase, { stores: storesOf(theCase), redisUrl: async () => (await (redis ??= startRedis())).url })
+  if (result === 'pending') inner.todo(reason)
+  else if (result === 'inapplicable') inner.skip(reason)
+  else assert.equal(result, 'pass', reason)
+}
+
+for (const [title, concurrency, some] of [
+  ['security cases', atOnce, inScope.filter((theCase) => !isTimed(theCase))],
+  ['security cases with a bound of time, one by one', 1, inScope.filter(isTimed)],
+] as const)
+  test(title, { concurrency }, async (context) => {
+    await Promise.all(some.map((theCase) => context.test(`${theCase.id} ${theCase.title}`, holds(theCase))))
+  })

@@ -13,6 +13,7 @@ import { notYet, notYetItem } from './names.ts'
 import { allSeen, exchangeOf, seenByNow, holdOf, statusText, viewOf, vote, type Observation } from './observation.ts'
 import { collect } from './memory.ts'
 import { runCorpus } from './logins.ts'
+import { stopwatch } from './own-time.ts'
 import { fail, Failed, Inapplicable, Pending, pending } from './outcome.ts'
 import { runPolicyTest } from './policy-items.ts'
 import { makePostgresRuns, speaksPostgres } from './postgres/pg-run.ts'
@@ -100,8 +101,13 @@ const startArranged = async (run: Run, redisUrl: string | undefined, arranged: A
   })
 }
 
-/** Cases that measure the process want it for themselves. */
-export const isMeasured = ({ runs }: Case): boolean => runs.some(({ expect }) => list(expect['that']).some((sentence) => String(sentence).includes('resident memory')))
+const says = ({ runs }: Case, pattern: RegExp): boolean => runs.some(({ expect }) => list(expect['that']).some((sentence) => pattern.test(String(sentence))))
+
+/** Cases that measure the memory of the process want one for themselves. */
+export const isWeighed = (theCase: Case): boolean => says(theCase, /resident memory/)
+
+/** Those with a bound of time want nothing else to run in the process. */
+export const isTimed = (theCase: Case): boolean => theCase.runs.some(({ expect }) => 'within_ms' in expect) || says(theCase, /within \d+ ms/)
 
 /** Those with many runs, and those that draw: begun first, they are not what everybody waits for in the end. */
 export const longestFirst = (cases: readonly Case[]): readonly Case[] => {
@@ -138,11 +144,12 @@ const refuseHeld = async (seen: Observation, exchange: Exchange): Promise<void> 
 const single = async (seen: Observation, given: Tree): Promise<void> => {
   const item = (await seen.world.browsers?.adapt(seen, given)) ?? given
   const message = messageOf(item, seen.sender)
-  if (isMeasured(seen.theCase)) collect()
+  if (isWeighed(seen.theCase)) collect()
   seen.before.memory = process.memoryUsage().rss // what the runner itself needs for the message is no part of it
+  const took = stopwatch()
   const exchange = send(seen.sender, message, { ref: 'it' })
   await settleOrHeld(seen.sender, exchange, message.perSecond === undefined ? 8_000 : 20_000)
-  seen.ms = performance.now() - exchange.at
+  seen.ms = took()
   seen.world.browsers?.took(given, exchange.reply)
   if (exchange.wasHeld) await refuseHeld(seen, exchange)
 }
@@ -169,7 +176,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   if (Object.hasOwn(notYetItem, kind)) pending(notYetItem[kind] ?? kind)
   if (theCase.class === 'audit/sink') return await runAuditSink(run)
   if ('tamper' in run.item) return await runTampering(run)
-  if ('canonical' in run.item) return checkCanonical(run)
+  if ('canonical' in run.item) return await checkCanonical(run)
   if (isErasure(run)) return await runErasure(redisUrl)
   if (isEveryPath(run)) return await runEveryPath(theCase, run, redisUrl)
   if (theCase.class === 'audit/receipt') {
@@ -186,7 +193,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   }
   if (typeof run.given['store'] === 'string' && !['redis', 'redis-sentinel'].includes(run.given['store'])) pending(`the runner starts no ${run.given['store']} yet`)
   const steps = stepsOf(run.item)
-  const begin = performance.now()
+  const took = stopwatch()
   const alone = steps !== undefined || kind === 'config' || run.given['state'] !== undefined
   let world: World
   try {
@@ -194,7 +201,7 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
   } catch (error) {
     if (!(error instanceof NotLoaded)) throw error
     if (kind !== 'config') return fail(`the configuration of the case does not load: ${error.message.slice(0, 300)}`)
-    const seen = { ...observe(theCase, run, noWorld), load: { ok: false, problems: error.problems }, ms: performance.now() - begin }
+    const seen = { ...observe(theCase, run, noWorld), load: { ok: false, problems: error.problems }, ms: took() }
     return await checkAll(seen)
   }
   const end = alone ? async () => await world[Symbol.asyncDispose]() : async () => {}
@@ -205,16 +212,15 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
     await setUp(seen, run.given['state'])
     if (kind === 'config') {
       seen.load = { ok: true, problems: [] }
-      seen.ms = performance.now() - begin
+      seen.ms = took()
       if (isTree(run.given['probe'])) await single(seen, { as: run.given['as'], ...run.given['probe'] })
     } else if (kind === 'policy_test') await runPolicyTest(seen, run.item['policy_test'] as Tree)
     else if (kind === 'slack') await clickInSlack(seen, run.item['slack'] as Tree, 'click')
     else if (kind === 'teams') await clickInTeams(seen, run.item['teams'] as Tree)
     else if (steps === undefined) await single(seen, run.item)
     else {
-      const started = performance.now()
       // Where people decide, time counts from the last decision.
-      let from = started
+      let since = stopwatch()
       for (let at = 0; at < steps.length; at++) {
         const step = steps[at] as Tree
         const next = steps[at + 1]
@@ -224,11 +230,11 @@ const execute = async (theCase: Case, run: Run, redisUrl: string | undefined, sh
           at++
           continue
         }
-        if ('approve' in step || 'reject' in step) from = performance.now()
+        if ('approve' in step || 'reject' in step) since = stopwatch()
         await runStep(seen, step)
       }
       await conclude(seen)
-      seen.ms = performance.now() - from
+      seen.ms = since()
     }
     await checkAll(seen)
     if (seen.gaps.length > 0) pending(`passes with a gap: ${seen.gaps.join('; ')}`)

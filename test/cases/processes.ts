@@ -11,13 +11,14 @@ import type { Running } from './world.ts'
 export interface Processes extends AsyncDisposable {
   /** Issuers whose keys another process can read: their addresses lead nowhere outside this one. */
   adapt(profile: Profile): void
+  pid(name: string): number
   start(name: string, file: string, env: Readonly<Record<string, string>>): Promise<Running>
   end(name: string, signal: NodeJS.Signals): Promise<unknown>
   /** Without waiting for its end. */
   signal(name: string, signal: NodeJS.Signals): void
 }
 
-const portOf = (url: string): number => Number(new URL(url).port)
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))
 
 const elsewhere = (what: string) => (): never => pending(`${what} of a replica in a process of its own`)
 
@@ -35,10 +36,11 @@ export const startProcesses = (folder: string): Processes => {
     async start(name, file, env) {
       const started = await startProcess(name, file, { env })
       running.set(name, started)
-      const ports = { http: portOf(started.http), console: portOf(started.console), admin: portOf(started.admin) }
+      const ports = { http: portOf(started.http), console: portOf(started.console), admin: portOf(started.admin), ...(started.postgres === undefined ? {} : { postgres: portOf(started.postgres) }) }
       const parts = { get replica() { return elsewhere('the inside')() }, get reload() { return elsewhere('a reload')() }, get config() { return elsewhere('the configuration')() }, get store() { return elsewhere('the store')() } }
       return Object.defineProperties({ name, ports }, Object.getOwnPropertyDescriptors(parts)) as unknown as Running
     },
+    pid: (name) => known(name).process.pid ?? 0,
     end: (name, signal) => known(name).kill(signal),
     signal: (name, signal) => void known(name).process.kill(signal),
     async [Symbol.asyncDispose]() {

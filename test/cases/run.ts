@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { endOnSignals } from '../support/temporary-folder.ts'
-import { atOnce, isMeasured, longestFirst, runCase, type Result } from './engine.ts'
+import { atOnce, isTimed, isWeighed, longestFirst, runCase, type Result } from './engine.ts'
 import { loadCases, type Case } from './loader.ts'
 import { endServer } from './postgres/fixture.ts'
 import { properties, runProperty } from './properties.ts'
@@ -22,13 +22,15 @@ const say = (theCase: Case, { result, reason }: Result, ms: number): void => {
   else console.log(`${result} ${id} ${title}${reason === undefined ? '' : `: ${reason}`}`)
 }
 
+const alone = (theCase: Case): boolean => isWeighed(theCase) || isTimed(theCase)
+
 const main = async (): Promise<void> => {
   let redis: Promise<TestRedis> | undefined
   const redisUrl = async (): Promise<string> => (await (redis ??= startRedis())).url
   const stores = values.store === 'redis' ? (['redis'] as const) : values.store === 'embedded' ? (['embedded'] as const) : (['embedded', 'redis'] as const)
   const onlyProperties = values.properties && !values.area && !values.id && positionals.length === 0
   const all = onlyProperties ? [] : loadCases(resolve(positionals[0] ?? import.meta.dirname)).filter(({ area, id }) => (values.area?.includes(area) ?? true) && (values.id?.includes(id) ?? true))
-  const waiting = [...longestFirst(all.filter((theCase) => !isMeasured(theCase)))]
+  const waiting = [...longestFirst(all.filter((theCase) => !alone(theCase)))]
   const done = new Map<string, { readonly result: Result; readonly ms: number }>()
   let next = 0
   const tell = (): void => {
@@ -47,7 +49,7 @@ const main = async (): Promise<void> => {
     }
   }
   await Promise.all(Array.from({ length: atOnce }, () => worker(waiting)))
-  await worker(all.filter(isMeasured))
+  await worker(all.filter(alone))
   const propertyResults = []
   if (values.properties || (!values.area && !values.id && positionals.length === 0)) {
     const seed = Number(process.env['CASES_SEED'] ?? Math.floor(Math.random() * 2 ** 31))

@@ -52,7 +52,7 @@ export interface World extends AsyncDisposable {
   /** What secrets and settings are read from; may be changed before a reload. */
   readonly env: Record<string, string>
   /** How replicas are ended and started anew, where they are processes. */
-  readonly processes: { end(name: string, signal: NodeJS.Signals): Promise<unknown>; signal(name: string, signal: NodeJS.Signals): void; start(name: string): Promise<void> } | undefined
+  readonly processes: { pid(name: string): number; end(name: string, signal: NodeJS.Signals): Promise<unknown>; signal(name: string, signal: NodeJS.Signals): void; start(name: string): Promise<void> } | undefined
   /** The policies that the files say now. */
   compiled(): Promise<ExplainingPolicySet>
   /** Of all replicas, in the order of their time. */
@@ -81,11 +81,18 @@ export interface StoreFault {
   pause?: { readonly reached: PromiseWithResolvers<void>; readonly go: PromiseWithResolvers<void> }
 }
 
+export interface Ports {
+  readonly http: number
+  readonly console: number
+  readonly admin: number
+  readonly postgres?: number
+}
+
 export interface Running {
   readonly name: string
   readonly replica: Replica
   readonly reload: Reload
-  readonly ports: { readonly http: number; readonly console: number; readonly admin: number }
+  readonly ports: Ports
   readonly config: Config
   readonly store: HoldStore
 }
@@ -171,8 +178,8 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
       await startReplica(config, compiled.policies, { log, ...(options.disk === undefined ? {} : { disk: options.disk }), store: faulty, now: () => now(name), storeSkewMs, fetch: issuers.fetch, reload: { run: () => held.reload?.run() ?? Promise.reject(new Error('not yet')), state: () => ({ lastProblems: held.reload?.state().lastProblems ?? [] }) } }),
     )
     held.reload = makeReload({ config, policies: compiled.policies, files: loaded.files }, { load: () => loadConfig(file, env), adopt: (next) => replica.adopt(next.config, next.policies), rejected: (problems) => replica.rejected(problems) })
-    const { http, console, admin } = replica.addresses
-    replicas.set(name, { name, replica, reload: held.reload, ports: { http: portOf(http), console: portOf(console), admin: portOf(admin) }, config, store: faulty })
+    const { http, console, admin, postgres } = replica.addresses
+    replicas.set(name, { name, replica, reload: held.reload, ports: { http: portOf(http), console: portOf(console), admin: portOf(admin), ...(postgres === undefined ? {} : { postgres: portOf(postgres) }) }, config, store: faulty })
   }
   const readers = new Map(names.map((name) => [name, makeJournalTail(name, join(folder, name, 'journal', name, 'wal'), options.processes === true)]))
   let lastCount = -1
@@ -200,6 +207,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
       }))
     },
     processes: processes && {
+      pid: processes.pid,
       end: processes.end,
       signal: processes.signal,
       start: async (name) => void replicas.set(name, await processes.start(name, join(folder, `${name}.yaml`), env)),

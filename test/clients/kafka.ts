@@ -26,7 +26,7 @@ if (!existsSync(jars)) {
 
 const folder = mkdtempSync(join(tmpdir(), 'countersign-kafka-'))
 const [plain, secure, controller] = [await freePort(), await freePort(), await freePort()]
-const tls = makeTls(folder)
+const tls = await makeTls(folder)
 writeFileSync(join(folder, 'server.pem'), readFileSync(tls.key, 'utf8') + readFileSync(tls.cert, 'utf8') + readFileSync(tls.ca, 'utf8'))
 const settings = join(folder, 'server.properties')
 writeFileSync(settings, `

@@ -38,7 +38,7 @@ test('the shortest PostgreSQL service: verified TLS, loopback, names, limits', a
 
 test('every line of a PostgreSQL service arrives', async () => {
   using folder = makeFolder()
-  makeTls(folder.path)
+  await makeTls(folder.path)
   folder.write('pw', 'from a file\n')
   const more = ', tls: verify-ca, ca-file: ca.crt, databases: [crm, crm_old], audience: db, roles: { reporting: { user: reporting_ro, password-file: ./pw } }, allow: [cleartext], least-iterations: 1000, search-path: public, connect-timeout: 3s, hold: { in-transaction: 0s }'
   const { postgres } = await folder.config(text(more, 'address: "127.0.0.1:7000", plaintext: never, tls: { cert-file: server.crt, key-file: server.key }, limits: { sql: 4MiB }'), env)

@@ -10,7 +10,7 @@ const certificate = 'ca-file: ca.crt, client-certificate: { cert-file: server.cr
 
 test('how Redis is spoken to over TLS arrives, alone, behind Sentinels and in a Cluster', async () => {
   using folder = makeFolder()
-  makeTls(folder.path)
+  await makeTls(folder.path)
   const file = (name: string): string => join(folder.path, name)
   const files = { ca: file('ca.crt'), certificate: { cert: file('server.crt'), key: file('server.key') } }
   const tlsOf = async (store: string) => {
@@ -27,7 +27,7 @@ test('how Redis is spoken to over TLS arrives, alone, behind Sentinels and in a 
 
 test('what nobody would look at, and what does not fit together, is said', async () => {
   using folder = makeFolder()
-  makeTls(folder.path)
+  await makeTls(folder.path)
   folder.write('other.crt', 'x')
   const said = (store: string, more = '') => folder.problems(text(store, more), env).then((problems) => problems.map((problem) => problem.replace(/^\d+:\d+ /, '')))
   assert.deepEqual(await said(`url: "redis://redis:6379", ${certificate}`), ['store.ca-file: is not looked at without TLS: begin the URL with rediss://', 'store.client-certificate: is not looked at without TLS: begin the URL with rediss://'])

@@ -101,7 +101,7 @@ describe('sink syslog', () => {
     using other = folder()
     using wrong = folder()
     await using receiver = await startSyslogReceiver(directory.path, { wantsCertificate: true })
-    const { ca: strangers } = makeTls(other.path)
+    const { ca: strangers } = await makeTls(other.path)
     const ours = { cert: `${directory.path}/server.crt`, key: `${directory.path}/server.key` }
     await using misnamed = await startSyslogReceiver(wrong.path, { wantsCertificate: false })
     for (const [name, options, said] of [

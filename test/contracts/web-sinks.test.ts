@@ -214,7 +214,7 @@ describe('sink http, a bad receiver', () => {
 
 test('only a place whose certificate is of the authority that counts gets anything', async () => {
   using directory = temporaryDirectory()
-  const tls = makeTls(directory.path)
+  const tls = await makeTls(directory.path)
   let asked = 0
   const server = createServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) }, (request, response) => {
     asked++

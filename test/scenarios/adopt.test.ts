@@ -36,14 +36,14 @@ for (const broken of [...listeners, 'service']) test(`a configuration that canno
   using folder = temporaryFolder('adopt')
   await using issuer = await startIssuer()
   const place = (name: string): string => join(folder.path, name)
-  const renew = (names: readonly string[]): void => {
+  const renew = async (names: readonly string[]): Promise<void> => {
     for (const name of names) {
       mkdirSync(place(name), { recursive: true })
-      makeTls(place(name))
+      await makeTls(place(name))
     }
   }
   const tlsOf = (listener: string): object => ({ address: '127.0.0.1:0', tls: { 'cert-file': join(place(listener), 'server.crt'), 'key-file': join(place(listener), 'server.key') } })
-  renew([...listeners, 'service'])
+  await renew([...listeners, 'service'])
   writeFileSync(place('policy.yaml'), stringify({ policy: 'all', services: ['app'], rules: [{ name: 'read', then: 'allow', methods: ['GET'] }] }))
   writeFileSync(place('password'), 'secret')
   const load = async (host: string) => {
@@ -76,13 +76,13 @@ for (const broken of [...listeners, 'service']) test(`a configuration that canno
 
   const before = await shown()
   assert.deepEqual([await known(), loads()], [[true, false], 1])
-  renew(listeners)
+  await renew(listeners)
   if (broken === 'service') rmSync(join(place('service'), 'ca.crt'))
   else writeFileSync(join(place(broken), 'server.key'), 'half of a key')
   await assert.rejects(replica.adopt(second.config, second.policies))
   assert.deepEqual([await known(), loads(), await shown()], [[true, false], 1, before])
 
-  renew([broken])
+  await renew([broken])
   await replica.adopt(second.config, second.policies)
   assert.deepEqual([await known(), loads()], [[false, true], 2])
   const now = await shown()

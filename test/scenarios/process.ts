@@ -14,6 +14,8 @@ export interface Replica extends AsyncDisposable {
   readonly http: string
   readonly console: string
   readonly admin: string
+  /** `host:port`, where it listens for PostgreSQL. */
+  readonly postgres?: string
   readonly process: ChildProcess
   /** Its log, as it stands. */
   log(): string
@@ -74,6 +76,7 @@ export const startProcess = async (name: string, configFile: string, options: La
     http: address('http'),
     console: address('console'),
     admin: address('admin'),
+    ...(typeof ready['postgres'] === 'string' && { postgres: ready['postgres'] }),
     process: child,
     log,
     lines,

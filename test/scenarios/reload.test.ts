@@ -96,10 +96,11 @@ test('reload on demand says what came of it', async () => {
 
 test('renewed certificates are those of new connections at every listener; half of one keeps what was', async () => {
   await using world = await startDeployment('embedded')
-  const [first, second] = ['first', 'second'].map((name) => {
+  const renewed = (name: string): Promise<PostgresTls> => {
     mkdirSync(join(world.directory, name))
     return makeTls(join(world.directory, name))
-  }) as [PostgresTls, PostgresTls]
+  }
+  const [first, second] = [await renewed('first'), await renewed('second')]
   const tls = { 'cert-file': join(world.directory, 'here.crt'), 'key-file': join(world.directory, 'here.key') }
   copyFileSync(first.cert, tls['cert-file'])
   copyFileSync(first.key, tls['key-file'])

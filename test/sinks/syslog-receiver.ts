@@ -23,7 +23,7 @@ const message = /^<(\d{1,3})>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([\x21-\
 
 /** A strict receiver of RFC 5425: octet counting over TLS. `folder` is for its certificate. */
 export const startSyslogReceiver = async (folder: string, { wantsCertificate = false } = {}): Promise<SyslogReceiver> => {
-  const tls = makeTls(folder)
+  const tls = await makeTls(folder)
   const ca = readFileSync(tls.ca, 'utf8')
   const texts: string[] = []
   const complaints: string[] = []

@@ -21,14 +21,14 @@ type Redis = Extract<StoreOptions, { kind: 'redis' }>
 const limits = { perCaller: 1_000, perService: 1_000 }
 const optionsFor = (connect: Redis['connect'], acknowledgingReplicas = 0): Redis => ({ kind: 'redis', connect, prefix: 'cs', acknowledgingReplicas })
 const single = (port: number, tls?: TlsFiles, host = 'localhost'): Redis => optionsFor({ mode: 'single', url: new Secret(`${tls === undefined ? 'redis' : 'rediss'}://${host}:${port}`), ...(tls && { tls }) })
-const authority = (names?: readonly string[]) => {
+const authority = async (names?: readonly string[]) => {
   const folder = temporaryFolder('redis-tls')
-  return { ...makeTls(folder.path, names), [Symbol.dispose]: () => folder[Symbol.dispose]() }
+  return { ...(await makeTls(folder.path, names)), [Symbol.dispose]: () => folder[Symbol.dispose]() }
 }
 
 test('only a Redis of the given authority and of the right name is spoken to, and it gets to see who we are', { timeout: 60_000 }, async () => {
-  using own = authority(['DNS:localhost'])
-  using other = authority()
+  using own = await authority(['DNS:localhost'])
+  using other = await authority()
   await using server = await startRedis([], { tls: own })
   await using store = await openRedisStore(single(server.port, filesOf(own)))
   assert.equal((await store.open(entry(), limits)).result, 'opened')
@@ -45,7 +45,7 @@ test('only a Redis of the given authority and of the right name is spoken to, an
 })
 
 test('the stream of audit events goes over the same kind of connection', { timeout: 30_000 }, async () => {
-  using own = authority()
+  using own = await authority()
   await using server = await startRedis([], { tls: own })
   const sinkTo = (tls: TlsFiles) => makeRedisSink({ kind: 'redis', name: 'feed', url: new Secret(`rediss://localhost:${server.port}`), stream: 'audit', maxLength: 10, tls })
   await using sink = sinkTo(filesOf(own))
@@ -56,8 +56,8 @@ test('the stream of audit events goes over the same kind of connection', { timeo
 })
 
 test('certificates that are renewed while we run are those of the next connection', { timeout: 60_000 }, async () => {
-  using before = authority()
-  using after = authority()
+  using before = await authority()
+  using after = await authority()
   using place = temporaryFolder('renewed')
   const filesIn = (name: string): PostgresTls => ({ ca: join(place.path, `${name}-ca.crt`), cert: join(place.path, `${name}.crt`), key: join(place.path, `${name}.key`) })
   const put = (from: PostgresTls, to: PostgresTls, names: readonly (keyof PostgresTls)[] = ['ca', 'cert', 'key']): void => names.forEach((name) => copyFileSync(from[name], to[name]))
@@ -82,15 +82,15 @@ test('certificates that are renewed while we run are those of the next connectio
   assert.equal((await until('a connection with the new one', () => store.read(one.id).catch(() => undefined), 10_000)).id, one.id)
 })
 
-test('a certificate without its key is nothing to begin with', () => {
-  using one = authority()
-  using other = authority()
+test('a certificate without its key is nothing to begin with', async () => {
+  using one = await authority()
+  using other = await authority()
   assert.throws(() => tlsClient({ certificate: { cert: one.cert, key: other.key } }))
   assert.throws(() => tlsClient({ ca: join(one.ca, 'nowhere') }))
 })
 
 test('the Sentinels are asked over TLS as well, and a promoted primary is found', { timeout: 90_000 }, async () => {
-  using own = authority()
+  using own = await authority()
   await using pair = await startPair(own)
   await using store = await pair.open(1)
   const one = entry({ state: 'approved' })
@@ -103,7 +103,7 @@ test('the Sentinels are asked over TLS as well, and a promoted primary is found'
 })
 
 test('in a Cluster of six nodes a hold outlives the primary that had it', { timeout: 120_000 }, async () => {
-  using own = authority()
+  using own = await authority()
   await using cluster = await startCluster(own)
   const nodes = cluster.nodes.slice(0, 2).map(({ port }) => ({ host: '127.0.0.1', port }))
   await using store = await openRedisStore(optionsFor({ mode: 'cluster', nodes, tls: filesOf(own) }, 1))

@@ -174,7 +174,7 @@ export const startPostgres = async (settings: PostgresSettings = {}): Promise<Te
       await makeTemplate(binaries, join(folder, 'fresh'))
       await rename(join(folder, 'fresh', 'data'), data)
     } else await cp(settings.cluster === undefined ? await template(binaries) : join(settings.cluster.of.socket, 'data'), data, { recursive: true, filter: (path) => !path.endsWith('postmaster.pid') })
-    const tls = settings.tls === undefined ? undefined : (await mkdir(certificates), makeTls(certificates, settings.certificateNames))
+    const tls = settings.tls === undefined ? undefined : (await mkdir(certificates), await makeTls(certificates, settings.certificateNames))
     await writeFile(join(data, 'pg_hba.conf'), hostRules(settings))
     await writeFile(join(data, 'postgresql.auto.conf'), configuration(settings, tls))
     if (tls !== undefined) chmodSync(tls.key, 0o600)

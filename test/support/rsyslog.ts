@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnTied } from '../../examples/world/tied.ts'
 import { freePort } from './ports.ts'
-import { makeTls } from './postgres-tls.ts'
+import { makeTls, type PostgresTls } from './postgres-tls.ts'
 import { until } from './until.ts'
 
 /** One message, in the parts that rsyslog took it apart into. */
@@ -29,7 +29,7 @@ export interface TestRsyslog extends AsyncDisposable {
   logged(): readonly Logged[]
 }
 
-const configuration = (folder: string, port: number, tls: ReturnType<typeof makeTls>): string => `
+const configuration = (folder: string, port: number, tls: PostgresTls): string => `
 global(workDirectory="${folder}" maxMessageSize="64k" defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="${tls.ca}" defaultNetstreamDriverCertFile="${tls.cert}" defaultNetstreamDriverKeyFile="${tls.key}")
 module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="anon")
 template(name="parts" type="string" string="%hostname%\\t%app-name%\\t%procid%\\t%msgid%\\t%pri%\\t%timereported:::date-rfc3339%\\t%structured-data%\\t%msg%\\n")
@@ -39,7 +39,7 @@ input(type="imtcp" address="127.0.0.1" port="${port}" ruleset="all")
 
 export const startRsyslog = async (): Promise<TestRsyslog> => {
   const folder = await mkdtemp(join(tmpdir(), 'countersign-rsyslog-'))
-  const tls = makeTls(folder)
+  const tls = await makeTls(folder)
   const port = await freePort()
   writeFileSync(join(folder, 'rsyslog.conf'), configuration(folder, port, tls))
   const child = spawnTied('/usr/sbin/rsyslogd', ['-n', '-f', join(folder, 'rsyslog.conf'), '-i', 'NONE'], { signal: 'SIGKILL', folder, output: 'ignore' })

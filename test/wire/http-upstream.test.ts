@@ -123,7 +123,7 @@ describe('an answer belongs to its request', () => {
   test('many on one connection, of readers that stop at every piece', { timeout: 20_000 }, async () => {
     const bodies = Array.from({ length: 20 }, (_, n) => randomBytes(n % 3 === 0 ? 200_000 : 50).toString('latin1'))
     using folder = temporaryFolder('upstream-tls')
-    const own = makeTls(folder.path)
+    const own = await makeTls(folder.path)
     for (const tls of [undefined, own]) {
       await using server = await scripted((socket, text) => {
         const n = Number(/^GET \/(\d+) /.exec(text)?.[1])
@@ -354,7 +354,7 @@ describe('connections', () => {
 
   test('of which nobody reads are not read', { timeout: 20_000 }, async () => {
     using folder = temporaryFolder('upstream-tls')
-    const own = makeTls(folder.path)
+    const own = await makeTls(folder.path)
     const size = 64 << 20
     for (const tls of [undefined, own]) {
       let left = size
@@ -389,7 +389,7 @@ describe('connections', () => {
   test('over TLS go to the named server of the given authority alone, and take their session up again', async () => {
     using folder = temporaryFolder('upstream-tls')
     using elsewhere = temporaryFolder('upstream-tls')
-    const [own, other] = [makeTls(folder.path, ['DNS:localhost']), makeTls(elsewhere.path)]
+    const [own, other] = [await makeTls(folder.path, ['DNS:localhost']), await makeTls(elsewhere.path)]
     const reused: (boolean | string | false)[] = []
     await using server = await scripted((socket, text) => socket.write(reply(lineOf(text), 'Connection: close\r\n')), own, (socket) => reused.push((socket as TLSSocket).servername ?? '', (socket as TLSSocket).isSessionReused()))
     for (const [url, ca] of [[`https://localhost:${server.port}`, other.ca], [`https://127.0.0.1:${server.port}`, own.ca], [`https://localhost:${server.port}`, undefined]] as const) {

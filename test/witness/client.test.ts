@@ -67,7 +67,7 @@ describe('a log that is watched', () => {
 
   test('is shown over TLS to the witness alone whose certificate is of the named authority', async () => {
     using folder = temporaryFolder('watched')
-    const { ca, cert, key } = makeTls(folder.path)
+    const { ca, cert, key } = await makeTls(folder.path)
     await using witness = await startWitness(join(folder.path, 'w'), [signer.verifier], ['--tls-cert', cert, '--tls-key', key])
     await using journal = await open(folder.path)
     const place = { name: 'w', url: witness.url, key: noteVerifier(witness.keys[0]), everyMs: 3_600_000, timeoutMs: 2_000 }

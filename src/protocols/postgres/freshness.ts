@@ -1,6 +1,7 @@
 import type { SessionNames } from './catalog/session-names.ts'
 import { AskFailed, type Dialogue, type Rows } from './dialogue.ts'
 import { endsTransaction, type Judge, movesNames } from './judge.ts'
+import { longTurn } from './sql/long-turn.ts'
 import type { StatementReading } from './sql/reading.ts'
 import type { SessionState } from './state.ts'
 
@@ -45,9 +46,9 @@ export class Freshness {
   whenKnown(statements: readonly StatementReading[], then: () => Promise<void> | undefined): Promise<void> | undefined {
     const { dialogue, names } = this.#parts
     if (dialogue.pipeline.size > 0 && statements.some((statement) => this.#isUnsure(statement))) return dialogue.settled().then(() => (dialogue.pipeline.skipping ? undefined : this.whenKnown(statements, then)))
-    if (!names.current) return this.renew().then(() => this.#learn(statements)).then(() => this.#known(then))
+    if (!names.current) return this.renew().then(() => this.#learn(statements)).then(() => longTurn(lengthOf(statements))).then(() => this.#known(then))
     const learning = this.#learn(statements)
-    return learning === undefined ? this.#known(then) : learning.then(() => this.#known(then))
+    return learning === undefined ? this.#known(then) : learning.then(() => longTurn(lengthOf(statements))).then(() => this.#known(then))
   }
 
   #known(then: () => Promise<void> | undefined): Promise<void> | undefined {
@@ -112,3 +113,5 @@ export class Freshness {
     this.#learning = definitionsChanged().catch(() => {})
   }
 }
+
+const lengthOf = (statements: readonly StatementReading[]): number => statements.reduce((sum, { text }) => sum + text.length, 0)

@@ -16,6 +16,7 @@ import { Inbox } from './inbox.ts'
 import { errorOf } from './refusal.ts'
 import type { Patience } from './patience.ts'
 import { Simple } from './simple.ts'
+import { longTurn } from './sql/long-turn.ts'
 import type { Statements } from './statements.ts'
 
 export interface SessionParts {
@@ -244,11 +245,14 @@ export class Session {
   }
 
   #handle(frame: Frame): Promise<void> | undefined {
-    const { pipeline } = this.#parts.dialogue
     if (frame.type === frontend.terminate) return void this.#leave(frame.bytes)
     if (this.#copyIn.takes()) return this.#copyIn.take(frame)
     if (frame.type === frontend.copyData || frame.type === frontend.copyDone || frame.type === frontend.copyFail) return undefined // of a COPY that has failed
-    if (pipeline.skipping && frame.type !== frontend.sync) return void this.#extended.drop()
+    return longTurn(frame.bytes.length)?.then(() => (this.#over || this.#leaving ? undefined : this.#take(frame))) ?? this.#take(frame)
+  }
+
+  #take(frame: Frame): Promise<void> | undefined {
+    if (this.#parts.dialogue.pipeline.skipping && frame.type !== frontend.sync) return void this.#extended.drop()
     const message = decodeFrontend(frame)
     if (message.type === 'query') return this.#simple.query(frame, message.sql)
     if (message.type === 'function-call') return void this.#simple.functionCall(message.oid)

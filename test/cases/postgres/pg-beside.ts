@@ -1,7 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { messageOf, send, settleOrHeld, type Sender } from '../exchange.ts'
 import { isTree, type Tree } from '../loader.ts'
 import { statesOf } from '../names.ts'
 import { ask, statusText, viewOf, vote } from '../observation.ts'
+import { working } from '../own-time.ts'
 import { fail, pending } from '../outcome.ts'
 import { until } from '../../support/until.ts'
 import type { World } from '../world.ts'
@@ -30,6 +32,12 @@ export const holdOf = (seen: PgObservation, ref: string): string | undefined => 
 /** Whether something was asked over HTTP that may expire. */
 export const waitsOverHttp = (seen: PgObservation): boolean => senderOf(seen).exchanges.some(({ hold }) => hold !== undefined)
 
+/** Until when what was asked there waits for a decision. */
+export const deadlineOverHttp = async (seen: PgObservation): Promise<number> => {
+  const hold = senderOf(seen).exchanges.find((exchange) => exchange.hold !== undefined)?.hold ?? fail('nothing was held over HTTP')
+  return Date.parse(String((await viewOf(seen.place.world, hold))?.['deadline']))
+}
+
 export const checkStates = async (seen: PgObservation, wanted: unknown): Promise<void> => {
   if (!isTree(wanted)) return pending('that state')
   for (const [ref, name] of Object.entries(wanted)) {
@@ -46,26 +54,24 @@ export const voteTooLate = async (seen: PgObservation, ref: string): Promise<voi
   if (typeof reply !== 'object' || reply.status < 400) fail(`the vote was answered ${statusText(reply)}`)
 }
 
-const ownMs = (): number => {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1_000
-}
-
 export interface HealthWatch {
-  /** The longest that an answer took, in milliseconds of this thread's own work: what the machine did meanwhile for others is no fault of ours. */
+  /** The longest that an answer took of the replica's time, in milliseconds: what the machine did meanwhile for others, the clients among them, is no fault of its. */
   stop(): Promise<number>
 }
 
-/** Asks for the health of the replica all the time. */
+/** Asks for the health of the replica all the time: of one that has its process for itself. */
 export const watchHealth = (world: World): HealthWatch => {
+  const { first, processes } = world
+  const pid = processes?.pid(first().name) ?? fail('this replica shares its process')
   let isOver = false
   let longest = 0
   const watching = (async () => {
     while (!isOver) {
-      const [began, worked] = [performance.now(), ownMs()]
+      const before = working(pid)
       const reply = await ask(world, 'admin', 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n', { withinMs: 10_000 })
       if (statusText(reply) !== '200') return Infinity
-      longest = Math.max(longest, Math.min(performance.now() - began, ownMs() - worked))
+      longest = Math.max(longest, working(pid) - before)
+      await pause(5)
     }
     return longest
   })()

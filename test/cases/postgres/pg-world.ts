@@ -1,7 +1,7 @@
 import type { Disk } from '../../../src/audit/disk.ts'
 import { list, type Run, isTree } from '../loader.ts'
 import { applySettings, patience, put } from '../translate.ts'
-import { pending } from '../outcome.ts'
+import { fail, pending } from '../outcome.ts'
 import type { Profile, RuleSource } from '../profile.ts'
 import type { TestPostgres } from '../../support/postgres.ts'
 import { startWorld, type World, type WorldOptions } from '../world.ts'
@@ -98,6 +98,8 @@ export interface PgArrangement {
   readonly redisUrl?: string
   /** Absent: the real one, under the journal. */
   readonly disk?: Disk
+  /** In a process of its own, on the machine's clock. */
+  readonly apart?: boolean
 }
 
 const change = (run: Pick<Run, 'given'>, place: { readonly port: number; readonly database: string }, more: PgArrangement): WorldOptions['change'] => (profile) => {
@@ -125,10 +127,9 @@ export const startPgWorld = async (run: Pick<Run, 'given'>, more: PgArrangement 
   await using begun = new AsyncDisposableStack()
   const database = begun.use(await makeDatabase(more.server))
   const relay = begun.use(await startRelay(database.server.port))
-  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password, ...more.env }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }), ...(more.disk === undefined ? {} : { disk: more.disk }) }))
-  const { addresses } = world.first().replica as unknown as { readonly addresses: Readonly<Record<string, string>> }
-  const address = addresses['postgres'] ?? pending('PostgreSQL is not spoken yet')
+  const world = begun.use(await startWorld({ change: change(run, { port: relay.port, database: database.name }, more), env: () => ({ CASES_PG: proxyRole.password, ...more.env }), ...(more.redisUrl === undefined ? {} : { redisUrl: more.redisUrl }), ...(more.disk === undefined ? {} : { disk: more.disk }), ...(more.apart === undefined ? {} : { processes: more.apart }) }))
+  const port = world.first().ports.postgres ?? fail('nobody listens for PostgreSQL')
   const life = begun.move()
-  return { world, relay, database, port: Number(address.slice(address.lastIndexOf(':') + 1)), keep: (thing) => void life.use(thing), [Symbol.asyncDispose]: () => life.disposeAsync() }
+  return { world, relay, database, port, keep: (thing) => void life.use(thing), [Symbol.asyncDispose]: () => life.disposeAsync() }
 }
 

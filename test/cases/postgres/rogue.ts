@@ -1,10 +1,9 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import { temporaryFolder } from '../../support/temporary-folder.ts'
-import { makeTls } from '../../support/postgres-tls.ts'
+import { makeTls, openssl } from '../../support/postgres-tls.ts'
 import { pending } from '../outcome.ts'
 
 /** A server that is not what it should be, in one way. */
@@ -62,11 +61,10 @@ const talks: Readonly<Record<string, (socket: Socket | TLSSocket) => void>> = {
   'AuthenticationOk without SCRAM final message': scram({ iterations: 4_096 }),
 }
 
-const expired = (folder: string, ca: string): { readonly cert: string; readonly key: string } => {
+const expired = async (folder: string, ca: string): Promise<{ readonly cert: string; readonly key: string }> => {
   const [key, asked, cert, terms] = [join(folder, 'old.key'), join(folder, 'old.csr'), join(folder, 'old.crt'), join(folder, 'server.ext')]
-  const openssl = (...args: readonly string[]): void => void execFileSync('openssl', args, { stdio: 'ignore' })
-  openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', asked, '-subj', '/CN=test server')
-  openssl('x509', '-req', '-in', asked, '-CA', ca, '-CAkey', join(folder, 'ca.key'), '-CAcreateserial', '-out', cert, '-days', '-1', '-extfile', terms)
+  await openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', asked, '-subj', '/CN=test server')
+  await openssl('x509', '-req', '-in', asked, '-CA', ca, '-CAkey', join(folder, 'ca.key'), '-CAcreateserial', '-out', cert, '-days', '-1', '-extfile', terms)
   return { cert, key }
 }
 
@@ -76,12 +74,12 @@ interface Secured {
   readonly ca: string
 }
 
-const certificates: Readonly<Record<string, (folder: string, other: string) => Secured>> = {
+const certificates: Readonly<Record<string, (folder: string, other: string) => Promise<Secured>>> = {
   'certificate for another host name': (folder) => makeTls(folder, ['DNS:other.test', 'IP:127.0.0.99']),
-  'certificate of an unknown authority': (folder, other) => ({ ...makeTls(folder), ca: makeTls(other).ca }),
-  'expired certificate': (folder) => {
-    const made = makeTls(folder)
-    return { ca: made.ca, ...expired(folder, made.ca) }
+  'certificate of an unknown authority': async (folder, other) => ({ ...(await makeTls(folder)), ca: (await makeTls(other)).ca }),
+  'expired certificate': async (folder) => {
+    const made = await makeTls(folder)
+    return { ca: made.ca, ...(await expired(folder, made.ca)) }
   },
 }
 
@@ -113,9 +111,9 @@ const server = (got: Buffer[], talk: (socket: Socket | TLSSocket) => void, secur
 export const startRogue = async (kind: string): Promise<Rogue> => {
   const [own, other] = [temporaryFolder('rogue'), temporaryFolder('rogue')]
   const folder = own.path
-  const secured = certificates[kind]?.(folder, other.path)
+  const secured = await certificates[kind]?.(folder, other.path)
   const talk = talks[kind] ?? (secured !== undefined || kind === 'answers N to SSLRequest' ? afterStartup(welcome()) : pending(`no server does this yet: ${kind}`))
-  const ca = secured?.ca ?? (kind === 'answers N to SSLRequest' ? makeTls(folder).ca : undefined)
+  const ca = secured?.ca ?? (kind === 'answers N to SSLRequest' ? (await makeTls(folder)).ca : undefined)
   const got: Buffer[] = []
   const sockets = new Set<Socket>()
   const listening = createServer((socket) => {

@@ -25,7 +25,7 @@ import { collect, framesOf, type RawClient, rawClient, serviceFor, startWorld, w
 let started: Promise<TestPostgres> | undefined
 const server = (): Promise<TestPostgres> => (started ??= startPostgres({ auth: 'scram-sha-256' }))
 const folder = mkdtempSync(join(tmpdir(), 'countersign-listener-'))
-const certificate = makeTls(folder)
+const certificate = await makeTls(folder)
 after(async () => {
   rmSync(folder, { recursive: true, force: true })
   await (await started)?.[Symbol.asyncDispose]()
@@ -171,7 +171,7 @@ describe('TLS', () => {
     await using world = await startWorld([serviceFor((await server()).port)], { tls })
     const other = mkdtempSync(join(tmpdir(), 'countersign-listener-'))
     try {
-      const next = makeTls(other)
+      const next = await makeTls(other)
       world.listener.prepare({ ...world.options, tls: { certFile: next.cert, keyFile: next.key } })()
       const socket = connectTls({ port: world.port, host: '127.0.0.1', servername: 'localhost', ca: readFileSync(next.ca, 'utf8'), ALPNProtocols: ['postgresql'] })
       await collect(socket, hello, passwordMessage('alice')).until('Z')

@@ -232,11 +232,11 @@ describe('a false server', () => {
     })
 })
 
-describe('TLS to a server', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-tls-'))
-  after(() => rmSync(folder, { recursive: true, force: true }))
-  const certificate = makeTls(folder, ['DNS:elsewhere.test'])
+const folder = mkdtempSync(join(tmpdir(), 'countersign-tls-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+const certificate = await makeTls(folder, ['DNS:elsewhere.test'])
 
+describe('TLS to a server', () => {
   for (const [why, tls, mode, cause] of [
     ['says no', Buffer.from('N'), 'verify-full', /does not offer TLS/],
     ['says no, where anybody would do', Buffer.from('N'), 'require', /does not offer TLS/],

@@ -66,6 +66,7 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
     const reply = readHead(bytes.toString('latin1', at, close))
     if (reply.status < 200) {
       if (reply.status === 101) throw new BadReply('the service changed the protocol, and was not asked to')
+      if (!reply.reusable) throw new BadReply('the service says that nothing follows, and the answer has not come yet')
       if (++interim > mostInterim) throw new BadReply('too many interim answers')
       return close + 4
     }

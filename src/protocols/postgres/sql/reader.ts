@@ -1,13 +1,11 @@
 import { ReadingCache } from './cache.ts'
+import { longTurn, shortText } from './long-turn.ts'
 import { LongTexts, type Turn } from './long-texts.ts'
 import { outlineOf } from './outline.ts'
 import { makeParser } from './parser.ts'
 import { patternIn, type SqlPattern } from './pattern.ts'
 import type { Reading } from './reading.ts'
 import { readWith, unread } from './read.ts'
-
-/** Longer texts are read beside the event loop. A shorter one cannot be nested deeply enough to overflow the parser's stack. */
-export const shortText = 6 * 1024
 
 export interface ReaderSettings {
   /** The longest text that is read at all, in characters. */
@@ -43,8 +41,11 @@ export const makeReader = async ({ longest = 4 * 1024 * 1024, cache: cacheBytes 
   }
   const readLater: Reader['readLater'] = async (text, turn) => {
     if (text.length <= shortText) return read(text)
-    if (text.length > longest) return unread(text, `it is longer than ${longest} characters`)
-    return cache.get(text) ?? kept(text, await longTexts.read(text, turn))
+    const known = cache.get(text)
+    if (known !== undefined) return known
+    const reading = text.length > longest ? unread(text, `it is longer than ${longest} characters`) : await longTexts.read(text, turn)
+    await longTurn(text.length)
+    return kept(text, reading)
   }
   const pattern = (text: string): SqlPattern | undefined => (text.length > shortText ? undefined : patternIn(text, parser))
   const outline = (text: string): string | undefined => outlineOf(text, parser)

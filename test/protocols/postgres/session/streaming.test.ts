@@ -45,7 +45,7 @@ for (const tls of [false, true]) {
     let world: ProxiedPostgres
     before(async () => {
       folder = temporaryFolder('streaming')
-      const files = tls ? makeTls(folder.path) : undefined
+      const files = tls ? await makeTls(folder.path) : undefined
       world = await startProxiedPostgres({
         postgres: { init, ...(tls ? { tls: 'required' } : {}) },
         rules,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { ReadingCache } from '../../../../src/protocols/postgres/sql/cache.ts'
 import { makeParser, ParserFailure, SyntaxProblem } from '../../../../src/protocols/postgres/sql/parser.ts'
-import { makeReader, shortText } from '../../../../src/protocols/postgres/sql/reader.ts'
+import { shortText } from '../../../../src/protocols/postgres/sql/long-turn.ts'
+import { makeReader } from '../../../../src/protocols/postgres/sql/reader.ts'
 import { nameBound, readWith } from '../../../../src/protocols/postgres/sql/read.ts'
 
 const reader = await makeReader()
