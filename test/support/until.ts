@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** Waits until the condition gives something other than `undefined` or `false`, and gives it back. Looks every few milliseconds, never longer than the deadline. */
-export const until = async <T>(what: string, condition: () => T | undefined | false | Promise<T | undefined | false>, deadlineMs = 5_000): Promise<T> => {
+export const until = async <T>(what: string, condition: () => T | undefined | false | Promise<T | undefined | false>, deadlineMs = 15_000): Promise<T> => {
   const end = Date.now() + deadlineMs
   for (;;) {
     const value = await condition()
