@@ -27,6 +27,9 @@ export interface Command {
   readonly run: (args: readonly string[], io: Io) => Promise<number>
 }
 
+/** The command that these words begin with. */
+export const commandNamed = (commands: readonly Command[], words: readonly string[]): Command | undefined => commands.find(({ path }) => path.every((word, at) => words[at] === word))
+
 type Value<O extends Option> = O['type'] extends 'boolean' ? boolean : O['multiple'] extends true ? string[] : string
 
 /** Options and positionals, or a usage failure that names the option meant. */

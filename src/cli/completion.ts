@@ -68,7 +68,7 @@ const fish = (commands: readonly Command[]): string =>
 const shells: Readonly<Record<string, (commands: readonly Command[]) => string>> = { bash, zsh, fish }
 
 /** Completion scripts are made from the command table, so they know what the help knows. */
-export const makeCompletionCommand = (commands: () => readonly Command[]): Command => ({
+export const makeCompletionCommand = (commands: () => Promise<readonly Command[]>): Command => ({
   path: ['completion'],
   summary: 'Print a completion script for your shell',
   usage: 'bash|zsh|fish',
@@ -78,7 +78,7 @@ export const makeCompletionCommand = (commands: () => readonly Command[]): Comma
     const { positionals } = parseOptions(args, {}, { min: 1, max: 1 })
     const script = Object.hasOwn(shells, positionals[0] ?? '') ? shells[positionals[0] ?? ''] : undefined
     if (script === undefined) throw new Failure('the shell is one of bash, zsh, fish', exit.usage)
-    io.stdout.write(script(commands()))
+    io.stdout.write(script(await commands()))
     return exit.ok
   },
 })

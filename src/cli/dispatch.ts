@@ -1,19 +1,20 @@
 import { nearest } from '../lib/nearest.ts'
 import type { Command } from './command.ts'
+import type { Commands } from './commands.ts'
 import { helpFor, overview } from './help.ts'
 import { exit, Failure, type Io } from './io.ts'
 
 /** Finds the command and runs it; the one place where what went wrong becomes a message and an exit code. */
-export const dispatch = async (commands: readonly Command[], argv: readonly string[], io: Io): Promise<number> => {
+export const dispatch = async (commands: Commands, argv: readonly string[], io: Io): Promise<number> => {
   const words = argv[0] === 'help' ? argv.slice(1) : argv
   const wantsHelp = argv[0] === 'help' || beforeDashes(argv).some((arg) => arg === '--help' || arg === '-h')
   if (words.length === 0 || (words.length === 1 && wantsHelp && words[0]?.startsWith('-'))) {
-    ;(wantsHelp ? io.stdout : io.stderr).write(overview(commands))
+    ;(wantsHelp ? io.stdout : io.stderr).write(overview(await commands.all()))
     return wantsHelp ? exit.ok : exit.usage
   }
   if (words[0] === '--version' || words[0] === '-V') return dispatch(commands, ['version'], io)
-  const command = commands.find(({ path }) => path.every((word, at) => words[at] === word))
-  if (command === undefined) return unknown(commands, words, wantsHelp, io)
+  const command = await commands.named(words)
+  if (command === undefined) return unknown(await commands.all(), words, wantsHelp, io)
   if (wantsHelp) {
     io.stdout.write(helpFor(command))
     return exit.ok

@@ -9,10 +9,16 @@ import { commands } from '../../src/cli/commands.ts'
 import { silent } from '../channels/web/hold-desk.ts'
 import { makeShell } from './shell.ts'
 
+const all = await commands.all()
 const main = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
 
 describe('every command', () => {
-  for (const { path, examples, options } of commands) {
+  test('is found by its name, and is alone with it', async () => {
+    for (const command of all) assert.equal(await commands.named([...command.path, 'and', 'more']), command)
+    assert.equal(new Set(all.map(({ path }) => path.join(' '))).size, all.length)
+  })
+
+  for (const { path, examples, options } of all) {
     const name = path.join(' ')
     test(`${name} explains itself, with examples and every option`, async () => {
       await using shell = await makeShell()
@@ -56,7 +62,7 @@ test('completion scripts parse in their shells and know every command', async (t
   assert.equal((await shell.run(['completion', 'constructor'])).code, 2)
   for (const name of ['bash', 'zsh', 'fish']) {
     const { out } = await shell.run(['completion', name])
-    for (const { path } of commands) for (const word of path) assert.ok(out.includes(word), `${name}: ${word}`)
+    for (const { path } of all) for (const word of path) assert.ok(out.includes(word), `${name}: ${word}`)
     const parsed = spawnSync(name, ['-n'], { input: out, encoding: 'utf8', timeout: 5_000 })
     if (parsed.error) t.diagnostic(`${name} is not here to try`)
     else assert.deepEqual([parsed.status, parsed.stderr], [0, ''])
@@ -98,5 +104,5 @@ test('healthcheck asks the admin listener: the default one, a named one, or that
 
 test('the page about the command line knows every command', () => {
   const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'cli.md'), 'utf8')
-  assert.deepEqual(commands.map(({ path }) => path.join(' ')).filter((name) => !page.includes(name)), [], 'docs/cli.md does not name these commands')
+  assert.deepEqual(all.map(({ path }) => path.join(' ')).filter((name) => !page.includes(name)), [], 'docs/cli.md does not name these commands')
 })

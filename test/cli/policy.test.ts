@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { caseAction } from '../../src/cli/case-action.ts'
+import { commandNamed } from '../../src/cli/command.ts'
 import { dispatch } from '../../src/cli/dispatch.ts'
 import type { Io } from '../../src/cli/io.ts'
 import { policyCommands } from '../../src/cli/policy.ts'
@@ -23,7 +24,7 @@ const run = async (args: readonly string[], more: { readonly cwd?: string; reado
     stdout: { write: (text) => (stdout += text) }, stderr: { write: (text) => (stderr += text) },
     stdin: (async function* () { yield more.stdin ?? '' })(), env: {}, cwd: more.cwd ?? resolve(import.meta.dirname, '../..'), signal: new AbortController().signal,
   }
-  const code = await dispatch(commands, ['policy', ...args], io)
+  const code = await dispatch({ named: async (words) => commandNamed(commands, words), all: async () => commands }, ['policy', ...args], io)
   return { code, stdout, stderr }
 }
 

@@ -46,7 +46,7 @@ test('sinks --check asks the places that can be asked, sends nothing, and shows 
   const run = async (...args: string[]): Promise<{ readonly code: number; readonly out: string }> => {
     let out = ''
     const io = { stdout: { write: (text: string) => (out += text) }, stderr: { write: (text: string) => (out += text) }, env: { GOOD: 'CANARY-1', WRONG: 'CANARY-2' }, cwd: folder.path } as unknown as Io
-    const code = await commands.find(({ path }) => path.join(' ') === 'sinks')!.run(args, io)
+    const code = await (await commands.named(['sinks']))!.run(args, io)
     return { code, out }
   }
   try {

@@ -14,7 +14,7 @@ const run = async (text: string, name: string, ...args: string[]): Promise<{ rea
   folder.write('countersign.yaml', text)
   const said = { stdout: '', stderr: '' }
   const io = { stdout: { write: (more: string) => (said.stdout += more) }, stderr: { write: (more: string) => (said.stderr += more) }, env, cwd: folder.path } as unknown as Io
-  const command = commands.find(({ path }) => path.join(' ') === name)!
+  const command = (await commands.named(name.split(' ')))!
   const code = await command.run(args, io).catch((error: unknown) => { if (error instanceof Failure) { said.stderr += error.message; return error.code } throw error })
   return { code, ...said }
 }

@@ -20,7 +20,7 @@ ${channels.join('\n')}
 const run = async (folder: { readonly path: string }, ...args: string[]): Promise<{ readonly code: number; readonly stderr: string }> => {
   let stderr = ''
   const io = { stdout: { write: () => {} }, stderr: { write: (more: string) => (stderr += more) }, env: { BOT: 's3cret' }, cwd: folder.path } as unknown as Io
-  const command = commands.find(({ path }) => path.join(' ') === 'teams manifest')!
+  const command = (await commands.named(['teams', 'manifest']))!
   const code = await command.run(args, io).catch((error: unknown) => { if (error instanceof Failure) { stderr += error.message; return error.code } throw error })
   return { code, stderr }
 }
