@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { eventText } from '../../src/audit/event-text.ts'
 import { freeText } from '../../src/audit/free-text.ts'
+import { work } from '../support/work.ts'
 import { action } from './audit-samples.ts'
 
 const canary = 'zQ7CANARYx9'
@@ -57,9 +58,7 @@ describe('free text', () => {
 
   test('long and adversarial texts are cut, in bounded time', () => {
     for (const text of ['a'.repeat(1e6), 'a://'.repeat(1e5), 'password'.repeat(1e5), '?'.repeat(1e6), 'eyJ'.repeat(1e5), 'bearer '.repeat(1e5), `password${' '.repeat(1e6)}`, '"'.repeat(1e6)]) {
-      const from = performance.now()
-      assert.ok(freeText(text).length <= 510)
-      assert.ok(performance.now() - from < 4_000)
+      assert.ok(work(() => assert.ok(freeText(text).length <= 510)) < 2_000)
     }
   })
 })

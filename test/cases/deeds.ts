@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { compilePolicies } from '../../src/config/policies.ts'
 import { formatProblem } from '../../src/lib/problem.ts'
 import { startReplica } from '../../src/main.ts'
+import { inTheEnd } from '../support/until.ts'
 import { digestOfHold, finalReply, send, settleOrHeld } from './exchange.ts'
 import { exchangeOf, holdOf, openHold, statusText, vote, type Observation } from './observation.ts'
 import { loginDeeds } from './logins.ts'
@@ -98,7 +99,7 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
   },
   'send one more message on s1': async ({ sender }) => {
     const wire = sender.sockets.get('s1')?.wire ?? pending('no s1')
-    await wire.untilClosed(8_000)
+    await wire.untilClosed(inTheEnd)
     wire.write(frame('more'))
   },
   'wait until the replica is promoted': async ({ world }) => {
@@ -163,11 +164,11 @@ const deeds: Readonly<Record<string, (seen: Observation) => Promise<void>>> = {
   'repeat 200 times with fresh requests': async ({ sender, world }) => {
     const one = async (number: number): Promise<void> => {
       const exchange = openHold(sender, requesters[number % requesters.length] ?? '', '/admin/critical/x', `again-${number}`, `{"n":${number}}`, 'wait')
-      await settleOrHeld(sender, exchange, 8_000)
+      await settleOrHeld(sender, exchange, inTheEnd)
       const hold = exchange.hold ?? fail(`request ${number} was not held`)
       const votes = await Promise.all([vote(world, 'appr-a', hold, 'approve', { replica: 'proxy-a' }), vote(world, 'appr-b', hold, 'approve', { replica: 'proxy-b' })])
       if (!votes.every((reply) => statusText(reply) === '200')) fail(`the votes of run ${number} were answered ${votes.map(statusText).join()}`)
-      const reply = await finalReply(exchange, 8_000)
+      const reply = await finalReply(exchange, inTheEnd)
       if (statusText(reply) !== '200') fail(`run ${number} was answered ${statusText(reply)}`)
       exchange.wire.destroy()
     }

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { inTheEnd } from '../support/until.ts'
 import { arrange, arrangementKey, type Arrangement } from './arrangement.ts'
 import { setBehaviour } from './behaviours.ts'
 import { checkCanonical } from './canonical.ts'
@@ -107,7 +108,7 @@ const says = ({ runs }: Case, pattern: RegExp): boolean => runs.some(({ expect }
 export const isWeighed = (theCase: Case): boolean => says(theCase, /resident memory/)
 
 /** Those with a bound of time want nothing else to run in the process. */
-export const isTimed = (theCase: Case): boolean => theCase.runs.some(({ expect }) => 'within_ms' in expect) || says(theCase, /within \d+ ms/)
+export const isTimed = (theCase: Case): boolean => theCase.runs.some(({ expect }) => 'within_ms' in expect) || says(theCase, /within \d+ ms|documented limit/)
 
 /** Those with many runs, and those that draw: begun first, they are not what everybody waits for in the end. */
 export const longestFirst = (cases: readonly Case[]): readonly Case[] => {
@@ -148,7 +149,7 @@ const single = async (seen: Observation, given: Tree): Promise<void> => {
   seen.before.memory = process.memoryUsage().rss // what the runner itself needs for the message is no part of it
   const took = stopwatch()
   const exchange = send(seen.sender, message, { ref: 'it' })
-  await settleOrHeld(seen.sender, exchange, message.perSecond === undefined ? 8_000 : 20_000)
+  await settleOrHeld(seen.sender, exchange, inTheEnd)
   seen.ms = took()
   seen.world.browsers?.took(given, exchange.reply)
   if (exchange.wasHeld) await refuseHeld(seen, exchange)

@@ -1,4 +1,4 @@
-import { until } from '../support/until.ts'
+import { inTheEnd, until } from '../support/until.ts'
 import { startBrowsers, type Browsers } from './browsers.ts'
 import { digestOfHold, finalReply, messageOf, send, settleOrHeld, type Exchange, type Sender } from './exchange.ts'
 import { eventTest } from './names.ts'
@@ -36,7 +36,7 @@ const tool = (name: string): string => JSON.stringify({ jsonrpc: '2.0', id: 1, m
 const overHttp = (sender: Sender, name: string, items: { readonly allow: Tree; readonly deny: Tree; readonly hold: (number: number) => Tree; readonly failing: Tree }): Spoken => {
   const sent = async (item: Tree): Promise<Exchange> => {
     const exchange = send(sender, messageOf(item, sender), { ref: `${name}-${sender.exchanges.length}` })
-    await settleOrHeld(sender, exchange, 8_000)
+    await settleOrHeld(sender, exchange, inTheEnd)
     return exchange
   }
   const replied = async (item: Tree, ...wanted: readonly string[]): Promise<void> => status(`${name} ${JSON.stringify(item).slice(0, 80)}`, (await sent(item)).reply, ...wanted)
@@ -48,7 +48,7 @@ const overHttp = (sender: Sender, name: string, items: { readonly allow: Tree; r
     async hold(then) {
       const exchange = await sent(items.hold(sender.exchanges.length))
       await then(exchange.hold ?? fail(`${name}: nothing was held (${statusText(exchange.reply)})`))
-      await finalReply(exchange, 8_000)
+      await finalReply(exchange, inTheEnd)
       exchange.wire.destroy()
     },
   }
@@ -113,12 +113,12 @@ const others = async (world: World, sender: Sender): Promise<void> => {
   const hold = critical.hold ?? fail('nothing was held')
   status('a first vote', await vote(world, 'appr-a', hold, 'approve'), '200')
   status('a second vote', await vote(world, 'appr-b', hold, 'approve'), '200')
-  status('what two people let through', await finalReply(critical, 8_000), '200')
+  status('what two people let through', await finalReply(critical, inTheEnd), '200')
   const urgent = openHold(sender, 'req-a', '/admin/urgent', 'urgent', '{}', 'wait')
   await settleOrHeld(sender, urgent, 5_000)
   status('a refused release', await breakGlass(world, 'appr-a', urgent.hold ?? '', 'production is down, ticket 4711'), '403', '404')
   status('a release in an emergency', await breakGlass(world, 'root-b', urgent.hold ?? '', 'production is down, ticket 4711'), '200')
-  status('what was released', await finalReply(urgent, 8_000), '200')
+  status('what was released', await finalReply(urgent, inTheEnd), '200')
   const refused = await ask(world, 'http', `GET /public/x HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer ${makeToken({ key: 'attacker/x1' }, world.now())}\r\nConnection: close\r\n\r\n`)
   status('a login with a forged token', refused, '401')
   status('a look into the log', await api(world, 'sec-a', 'GET', '/api/audit?service=app'), '200')

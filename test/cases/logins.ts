@@ -162,7 +162,7 @@ export const loginSentences: Readonly<Record<string, Check>> = {
   },
   'the session stays alive': () => {}, // by the deed itself, before it ends the session in the right way
   'websocket and postgresql connection are closed': async (seen) => {
-    await until('the stream of the session to end', () => isOver(streams.get(seen)), 20_000).catch(() => fail('a stream of the session is still open'))
+    await until('the stream of the session to end', () => isOver(streams.get(seen))).catch(() => fail('a stream of the session is still open'))
   },
   'the refresh token is revoked or deleted': async (seen) => {
     const scopes = challengeOf(await browsersOf(seen).visit(seen.world, 'another', '/oauth2/start')).get('scope')?.split(' ') ?? []

@@ -1,5 +1,6 @@
 import type { ExplainingPolicySet } from '../../src/policy/policy-set.ts'
 import type { Hold } from '../../src/model/hold.ts'
+import { inTheEnd } from '../support/until.ts'
 import { isTree } from './loader.ts'
 import { pending } from './outcome.ts'
 import { bearerOf, people } from './principals.ts'
@@ -53,7 +54,7 @@ export const seenByNow = ({ world, before }: Pick<Observation, 'world' | 'before
 export const eventsOf = ({ world, before }: Pick<Observation, 'world' | 'before'>): readonly Recorded[] => world.events().slice(before.events)
 
 /** One request of the runner's own, answered or not at all. */
-export const ask = async (world: World, listener: Message['listener'], text: string, { replica, method = 'GET', withinMs = 8_000 }: { readonly replica?: string; readonly method?: string; readonly withinMs?: number } = {}): Promise<Reply | 'closed' | 'silent'> => {
+export const ask = async (world: World, listener: Message['listener'], text: string, { replica, method = 'GET', withinMs = inTheEnd }: { readonly replica?: string; readonly method?: string; readonly withinMs?: number } = {}): Promise<Reply | 'closed' | 'silent'> => {
   const wire = connectWire(world.replica(replica).ports[listener])
   wire.write(text)
   const reply = await wire.reply(0, withinMs, method)

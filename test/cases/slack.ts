@@ -7,6 +7,7 @@ import { openEmbeddedLinkStore } from '../../src/stores/embedded/link-store.ts'
 import { openRedisLinkStore } from '../../src/stores/redis/link-store.ts'
 import { clickOf, startFakeSlack, tokens, type FakeSlack } from '../channels/slack/fake-slack.ts'
 import { startReceiver, type Receiver } from '../channels/webhook/receiver.ts'
+import { inTheEnd } from '../support/until.ts'
 import { digestOfHold, send, settleOrHeld, type Exchange } from './exchange.ts'
 import { isTree, list, type Tree } from './loader.ts'
 import { api, ask, exchangeOf, holdOf, openHold, statusText, type Observation } from './observation.ts'
@@ -105,13 +106,13 @@ export const clickInSlack = async (seen: Observation, given: Tree, ref: string):
   const signed = id === undefined ? sign(payload, given, seen) : (known.get(String(id)) ?? sign(payload, given, seen))
   if (id !== undefined) known.set(String(id), signed)
   const exchange = send(sender, { bytes: Buffer.from(postToSlackHook(signed)), method: 'POST', listener: 'console', as: undefined, user: undefined, absent: false }, { ref })
-  exchange.reply = await exchange.wire.reply(exchange.index, 8_000, 'POST')
+  exchange.reply = await exchange.wire.reply(exchange.index, inTheEnd, 'POST')
   return exchange
 }
 
 /** The message about a hold, once it is there. */
 export const shown = async ({ messages }: FakeSlack, hold: string) => {
-  const end = performance.now() + 8_000
+  const end = performance.now() + inTheEnd
   for (;;) {
     const found = messages.find(({ blocks }) => JSON.stringify(blocks).includes(hold))
     if (found !== undefined) return found
@@ -142,7 +143,7 @@ export const approveThen = async (seen: Observation, mishap: 'deleted' | 'edited
   const click = await clickInSlack(seen, { action: 'approve', approval: 1, user: 'U-APPR-A', signature: 'valid' }, 'click')
   if (statusText(click.reply) !== '200') fail(`the click was answered ${statusText(click.reply)}`)
   const over = (): boolean => (mishap === 'gone before it is drawn anew' ? seen.world.log.some(({ msg }) => msg === 'the message of a hold is not there any more') : JSON.stringify(message.blocks).includes('Approved: '))
-  for (const end = performance.now() + 8_000; !over(); await pause(20)) if (performance.now() > end) fail('the message was not drawn anew')
+  for (const end = performance.now() + inTheEnd; !over(); await pause(20)) if (performance.now() > end) fail('the message was not drawn anew')
   if (mishap === 'deleted') fake.messages.length = 0
   if (mishap === 'edited') message.blocks = []
 }

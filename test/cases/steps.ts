@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Secret } from '../../src/lib/secret.ts'
 import { openRedisStore } from '../../src/stores/redis/redis-store.ts'
 import { startRedis } from '../support/redis.ts'
-import { until } from '../support/until.ts'
+import { inTheEnd, until } from '../support/until.ts'
 import { failName, setName } from './connect-log.ts'
 import { doDeed } from './deeds.ts'
 import { finalReply, messageOf, send, settleOrHeld } from './exchange.ts'
@@ -95,7 +95,7 @@ const executeStep: Step = async (seen, given) => {
   const exchange = send(seen.sender, message, { ref: `${ref}:execute`, ...(given['via'] === undefined ? {} : { replica: String(given['via']) }) })
   // Where the upstream never answers there is nothing to wait for, once it has the request.
   const mute = isTree(seen.run.given['upstream']) && Object.values(seen.run.given['upstream']).includes('accepts the request and does not answer')
-  const reply = await finalReply(exchange, mute ? 1_500 : 8_000)
+  const reply = await finalReply(exchange, mute ? 1_500 : inTheEnd)
   seen.named.set('execute', reply)
   return reply
 }

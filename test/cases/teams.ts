@@ -1,5 +1,5 @@
 import { conversation, startTeams, type FakeTeams, type Person } from '../channels/teams/fake-teams.ts'
-import { until } from '../support/until.ts'
+import { inTheEnd, until } from '../support/until.ts'
 import { digestOfHold, send, settleOrHeld } from './exchange.ts'
 import { isTree, type Tree } from './loader.ts'
 import { api, ask, holdOf, openHold, statusText, type Observation } from './observation.ts'
@@ -74,5 +74,5 @@ export const clickInTeams = async (seen: Observation, given: Tree): Promise<void
   const who: Person = isTree(from) ? { id: `29:${String(from['aad_object_id'])}`, object: String(from['aad_object_id']), tenant: tenants[String(from['tenant'])] ?? pending(`no tenant is called ${String(from['tenant'])}`) } : approver
   const text = request(teams.click(who, 'approve', on(holdOf(seen, String(approval)))), await tokenOf(teams, token, seen))
   const exchange = send(sender, { bytes: Buffer.from(text), method: 'POST', listener: 'console', as: undefined, user: undefined, absent: false }, { ref: 'click' })
-  exchange.reply = await exchange.wire.reply(exchange.index, 8_000, 'POST')
+  exchange.reply = await exchange.wire.reply(exchange.index, inTheEnd, 'POST')
 }

@@ -53,7 +53,7 @@ const settings: Readonly<Record<string, (profile: Profile, value: unknown) => vo
   audit: ({ config }, value) => {
     const { required, buffer_bytes: _bound, ...rest } = value as Tree
     if (Object.keys(rest).length > 0) pending(`no setting of the audit is called ${Object.keys(rest)[0]} here`)
-    if (required === true) put(config, ['audit', 'required'], { read: 'local+sink', write: 'local+sink', held: 'local+sink', within: '1s' })
+    if (required === true) put(config, ['audit', 'required'], { read: 'local+sink', write: 'local+sink', held: 'local+sink', within: '3s' })
   },
   // Any session may announce a plan: nothing has to be configured for that.
   plan_mode: () => {},

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { z } from 'zod'
 import { readDocument } from '../../src/lib/document.ts'
 import { formatProblem } from '../../src/lib/problem.ts'
+import { work } from '../support/work.ts'
 
 const schema = z.strictObject({
   name: z.string().optional(),
@@ -94,9 +95,10 @@ test('what could move a cursor does not reach the terminal', () => {
 
 test('a text that grows or nests ends quickly', () => {
   const laughs = ['a: &a [x,x,x,x,x,x,x,x,x]', ...[...'bcdefgh'].map((name, index) => `${name}: &${name} [${Array.from({ length: 9 }, () => `*${'abcdefgh'[index]}`).join(',')}]`)].join('\n')
-  const before = performance.now()
-  for (const text of [laughs, '['.repeat(100_000), '{a: '.repeat(50_000), '- '.repeat(5_000), Array.from({ length: 2_000 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n').slice(0, 1_000_000), 'a'.repeat(2_000_000)]) assert.ok(problemsOf(text).length > 0, text.slice(0, 40))
-  assert.ok(performance.now() - before < 5_000)
+  const took = work(() => {
+    for (const text of [laughs, '['.repeat(100_000), '{a: '.repeat(50_000), '- '.repeat(5_000), Array.from({ length: 2_000 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n').slice(0, 1_000_000), 'a'.repeat(2_000_000)]) assert.ok(problemsOf(text).length > 0, text.slice(0, 40))
+  })
+  assert.ok(took < 3_000)
 })
 
 test('a place is found for every path, whatever is there', () => {

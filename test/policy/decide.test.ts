@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Caller } from '../../src/model/caller.ts'
+import { work } from '../support/work.ts'
 import { agent, http, load, policy, sql, verdict } from './world.ts'
 
 const wide = load(policy(`
@@ -63,9 +64,7 @@ test('path-regex is matched against the whole path, in linear time', () => {
   assert.equal(verdict(regex, http('GET', '/x/y/end')), 'allow')
   assert.equal(verdict(regex, http('GET', '/b')), 'allow')
   assert.equal(verdict(regex, http('GET', '/b/c')), 'deny')
-  const started = performance.now()
-  assert.equal(verdict(regex, http('GET', `/${'a/'.repeat(3900)}!`)), 'deny')
-  assert.ok(performance.now() - started < 8000)
+  assert.ok(work(() => assert.equal(verdict(regex, http('GET', `/${'a/'.repeat(3900)}!`)), 'deny')) < 2_000)
 })
 
 test('all values of a query key must match, however it is spelled', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadPolicies, type PolicyWorld } from '../../src/policy/load.ts'
+import { work } from '../support/work.ts'
 import { load, policy, problemsOf, warningsOf, world } from './world.ts'
 
 const refused = (rule: string, expected: RegExp): void => {
@@ -110,9 +111,7 @@ test('YAML that two readers could read differently does not load', () => {
   for (const text of ['', '---\npolicy: a\n---\npolicy: b\n', 'policy: a\npolicy: b\nrules: []\n', 'policy: a\nrules:\n\t- name: x\n', 'policy: p\nrules: !!js/function "x"\n', 'policy: p\nrules: []\n', 'base: &b { then: allow }\npolicy: p\nrules:\n  - { <<: *b, name: x }\n', 'policy: p\nrules:\n  - { name: r, then: deny, tags: [0123] }\n', '[]', 'policy: p\nrules: [null]\n'])
     assert.notDeepEqual(problemsOf(text), [], JSON.stringify(text))
   const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]', ...'bcdefghi'.split('').map((name, index) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[index]}`).join(',')}]`)].join('\n')
-  const started = performance.now()
-  assert.notDeepEqual(problemsOf(bomb), [])
-  assert.ok(performance.now() - started < 8000)
+  assert.ok(work(() => assert.notDeepEqual(problemsOf(bomb), [])) < 2_000)
   assert.deepEqual(problemsOf(policy('- { name: no, then: deny, query: { country: no } }')), [])
 })
 

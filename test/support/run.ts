@@ -52,7 +52,7 @@ const run = (): number => {
   using folder = memoryFolder()
   process.once('SIGINT', () => {}) // ends the step, which has it too; then the folder goes
   const env = { ...process.env, TMPDIR: folder.path }
-  return step(`tests, with their data in ${folder.path}`, process.execPath, ['--import', './test/support/must-end.ts', '--test', '--test-concurrency=3', '--test-timeout=300000', '--test-reporter=spec', ...files], env) ? 0 : 1
+  return step(`tests, with their data in ${folder.path}`, process.execPath, ['--import', './test/support/must-end.ts', '--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files], env) ? 0 : 1
 }
 
 process.exitCode = run()

@@ -5,7 +5,7 @@ import { statesOf } from '../names.ts'
 import { ask, statusText, viewOf, vote } from '../observation.ts'
 import { working } from '../own-time.ts'
 import { fail, pending } from '../outcome.ts'
-import { until } from '../../support/until.ts'
+import { inTheEnd, until } from '../../support/until.ts'
 import type { World } from '../world.ts'
 import type { PgObservation } from './play.ts'
 
@@ -23,7 +23,7 @@ export const senderOf = (seen: PgObservation): Sender => {
 
 export const sendHttp = async (seen: PgObservation, given: Tree): Promise<void> => {
   const sender = senderOf(seen)
-  await settleOrHeld(sender, send(sender, messageOf(given, sender), { ref: String(given['ref']) }), 8_000)
+  await settleOrHeld(sender, send(sender, messageOf(given, sender), { ref: String(given['ref']) }), inTheEnd)
 }
 
 /** What was held on a session that no step plays is known by its name. */

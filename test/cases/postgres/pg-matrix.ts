@@ -1,5 +1,6 @@
 import { fail } from '../outcome.ts'
 import { viewOf, vote, statusText } from '../observation.ts'
+import { inTheEnd } from '../../support/until.ts'
 import { makeDatabase, proxyRole } from './fixture.ts'
 import { ask, type Asked, type Trial } from './pg-ask.ts'
 import { startPgWorld, type PgWorld } from './pg-world.ts'
@@ -94,7 +95,7 @@ export const pgMatrix = async (): Promise<number> => {
 /** The original runs with nobody asked, and a second time somebody is. */
 const once = async (seen: Seen, hold: string): Promise<void> => {
   const first = await ask(seen.place, base)
-  await first.client.ready(1, 8_000)
+  await first.client.ready(1, inTheEnd)
   const deleted = async (): Promise<number> => (await written(seen)).filter(({ what }) => what === 'delete').length
   if ((await deleted()) !== 1) fail(`the original ran ${await deleted()} times (${first.hold === hold ? 'with' : 'without'} its approval)`)
   const second = await ask(seen.place, base)

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parse } from 'yaml'
-import { until } from '../../support/until.ts'
+import { inTheEnd, until } from '../../support/until.ts'
 import { hasAdvisor, startAdvisor } from '../advisor.ts'
 import { certificate } from '../certificate.ts'
 import { isTree, kindOf, list, type Case, type Run, type Tree } from '../loader.ts'
@@ -45,7 +45,7 @@ const sendStep = async (seen: PgObservation, given: Tree): Promise<void> => {
   const exchange = await sendPlay(seen, playOf(seen, given, 'simple'), { ref, as, ...(given['conn'] === undefined ? {} : { conn: String(given['conn']) }) })
   // Behind something that waits it is not answered yet: the steps go on.
   const behind = seen.exchanges.some((other) => other !== exchange && other.client === exchange.client && other.end === undefined)
-  await settle(seen, exchange, behind ? 600 : 8_000)
+  await settle(seen, exchange, behind ? 600 : inTheEnd)
 }
 
 const voteStep = async (seen: PgObservation, given: Tree, verdict: 'approve' | 'deny'): Promise<void> => {

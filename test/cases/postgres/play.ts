@@ -5,6 +5,7 @@ import { vote, viewOf, type HoldView, statusText } from '../observation.ts'
 import { fail, pending } from '../outcome.ts'
 import { bearerOf, people, userOf } from '../principals.ts'
 import type { Recorded } from '../world.ts'
+import { inTheEnd } from '../../support/until.ts'
 import { hex, message, nameOf, opening } from './messages.ts'
 import type { PgWorld } from './pg-world.ts'
 import { connectRaw, errorsIn, heard, logIn, type RawClient } from './raw-client.ts'
@@ -154,7 +155,7 @@ export const newHold = (seen: PgObservation, exchange: PgExchange): string | und
 const isOver = (exchange: PgExchange): boolean => exchange.client.closed || readies(exchange.client) >= exchange.until
 
 /** Answered, closed, or waiting for an approval. Gives back the hold it waits for. */
-export const settle = async (seen: PgObservation, exchange: PgExchange, withinMs = 8_000): Promise<string | undefined> => {
+export const settle = async (seen: PgObservation, exchange: PgExchange, withinMs = inTheEnd): Promise<string | undefined> => {
   for (const end = performance.now() + withinMs; ; await pause(4)) {
     if (isOver(exchange)) {
       newHold(seen, exchange)

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
+import { inTheEnd } from '../../support/until.ts'
 import { cut, fieldsOf, message, type Said, strings } from './messages.ts'
 
 /** One connection of a client that keeps everything it hears and repairs nothing. */
@@ -95,7 +96,7 @@ export const connectRaw = async (place: number | string, tls = false): Promise<R
 }
 
 /** Says who it is, and waits for the first ReadyForQuery, a refusal or the end. Whether it is in. */
-export const logIn = async (client: RawClient, login: Login, withinMs = 8_000): Promise<boolean> => {
+export const logIn = async (client: RawClient, login: Login, withinMs = inTheEnd): Promise<boolean> => {
   client.write(message({ StartupMessage: { user: login.user ?? 'req-a', ...(login.database === undefined ? {} : { database: login.database }), ...login.parameters } }))
   const asked = await client.until(() => client.said.some(({ type }) => type === 'R' || type === 'E'), withinMs)
   if (!asked) return false

@@ -7,6 +7,7 @@ import { Refusal } from '../../../src/model/refusal.ts'
 import { digestOf, type HttpBody, type HttpFrame, makeHttpAction, mustReadBody, verbOf } from '../../../src/protocols/http/action.ts'
 import { forwardableHeaders } from '../../../src/protocols/http/codec/headers.ts'
 import { parseTarget } from '../../../src/protocols/http/codec/target.ts'
+import { work } from '../../support/work.ts'
 
 const plain = { jsonRpc: false, graphql: false, caseVariants: 'refuse', methodOverride: {} } as const
 const json = ['Content-Type', 'application/json']
@@ -144,9 +145,10 @@ describe('routes that read more', () => {
     assert.equal(facts(action({ route, headers: form }, '_method=DELETE'))['method'], 'DELETE')
     assert.match(action({ route, headers: form }, '_method=DELETE').text, /acts as DELETE/)
     assert.equal(action({ headers: form }, '_method=DELETE').verb, 'http.POST')
-    const began = performance.now()
-    for (const name of ['_', ' ', '.', '_ ']) assert.equal(verb(JSON.stringify({ [`${name.repeat(500_000)}x`]: 'DELETE' }), json), 'http.POST')
-    assert.ok(performance.now() - began < 5_000, 'a long name is read in one pass')
+    const took = work(() => {
+      for (const name of ['_', ' ', '.', '_ ']) assert.equal(verb(JSON.stringify({ [`${name.repeat(500_000)}x`]: 'DELETE' }), json), 'http.POST')
+    })
+    assert.ok(took < 2_000, 'a long name is read in one pass')
   })
 
   test('GraphQL says what it does', () => {

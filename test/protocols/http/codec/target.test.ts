@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { Refusal } from '../../../../src/model/refusal.ts'
 import { defaultTargetRules, parseTarget, segmentsOf, stripPrefix } from '../../../../src/protocols/http/codec/target.ts'
+import { work } from '../../../support/work.ts'
 
 const keep = { ...defaultTargetRules, encodedSlash: 'keep' as const }
 const refused = (raw: string, rules = defaultTargetRules): void => assert.throws(() => parseTarget(raw, rules), (error) => error instanceof Refusal && (error.code === 'malformed' || error.code === 'too-large'), JSON.stringify(raw))
@@ -61,9 +62,10 @@ describe('request target', () => {
   test('length is bounded, and work is linear in it', () => {
     refused(`/${'a'.repeat(8192)}`)
     const rules = { ...defaultTargetRules, maxBytes: 1_000_000 }
-    const began = performance.now()
-    for (const part of ['a/', '%61', '.a/', '..;'.slice(2), '%20', '/.a%20']) parseTarget(`/x${part.repeat(100_000)}`, rules)
-    assert.ok(performance.now() - began < 2000)
+    const took = work(() => {
+      for (const part of ['a/', '%61', '.a/', '..;'.slice(2), '%20', '/.a%20']) parseTarget(`/x${part.repeat(100_000)}`, rules)
+    })
+    assert.ok(took < 2_000)
   })
 
   const piece = fc.constantFrom('/', '//', '.', '..', '%2e', '%2E', ';', '%3b', 'a', 'B', '%41', '%2f', '%5c', '\\', '%', '%25', '%252e', '?', '#', '%20', 'x=y', '%c3%a9', '%00', '*', '{', '~')
