@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { byNode } from '../examples/world/tour.ts'
-import { compiled } from './scenarios/process.ts'
+import { compiled } from './support/compiled.ts'
 import { until } from './support/until.ts'
 
 const root = resolve(import.meta.dirname, '..')

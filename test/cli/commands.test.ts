@@ -14,7 +14,7 @@ const main = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
 
 describe('every command', () => {
   test('is found by its name, and is alone with it', async () => {
-    for (const command of all) assert.equal(await commands.named([...command.path, 'and', 'more']), command)
+    for (const { path } of all) assert.deepEqual((await commands.named([...path, 'and', 'more']))?.path, path)
     assert.equal(new Set(all.map(({ path }) => path.join(' '))).size, all.length)
   })
 

@@ -1,11 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'
+import { compiled } from '../support/compiled.ts'
 import { until } from '../support/until.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
-/** Tests start many processes; each is there in half the time when it need not compile what the one before compiled. */
-export const compiled = join(root, 'node_modules/.cache/countersign-tests')
 export const program = join(root, 'src/cli/countersign.js')
 
 export interface Replica extends AsyncDisposable {

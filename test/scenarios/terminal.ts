@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { compiled, program } from './process.ts'
+import { compiled } from '../support/compiled.ts'
+import { program } from './process.ts'
 
 export interface Run {
   readonly code: number

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { compiled } from './compiled.ts'
 import { memoryFolder } from './memory-folder.ts'
 import { findPostgres } from './postgres-binaries.ts'
 import { offerPackages, type SystemPackage } from './system-packages.ts'
@@ -51,7 +52,7 @@ const run = (): number => {
   }
   using folder = memoryFolder()
   process.once('SIGINT', () => {}) // ends the step, which has it too; then the folder goes
-  const env = { ...process.env, TMPDIR: folder.path }
+  const env = { ...process.env, TMPDIR: folder.path, NODE_COMPILE_CACHE: compiled }
   return step(`tests, with their data in ${folder.path}`, process.execPath, ['--import', './test/support/must-end.ts', '--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files], env) ? 0 : 1
 }
 

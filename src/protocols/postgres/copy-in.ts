@@ -16,18 +16,18 @@ export class CopyIn {
 
   /** Whether what the client sends now is data. */
   takes(): boolean {
-    if (!this.#dialogue.pipeline.copying) this.#open = undefined
+    if (this.#dialogue.pipeline.copying === undefined) this.#open = undefined
     return this.#open !== undefined
   }
 
-  /** An Execute that begins one was sent. Resolves once the server wants data, or has said no. */
+  /** An Execute that begins one was sent, maybe behind another whose end is on its way. Resolves once the server wants data for it, or has said no. */
   async ofExecute(execution: Execution | undefined): Promise<void> {
     const dialogue = this.#dialogue
     const { pipeline } = dialogue
     if (execution === undefined || pipeline.skipping) return
     dialogue.write()
-    await dialogue.until(() => pipeline.copying || execution.over)
-    if (pipeline.copying) this.#open = { query: undefined }
+    await dialogue.until(() => pipeline.copying === execution || execution.over)
+    if (pipeline.copying === execution) this.#open = { query: undefined }
   }
 
   /** A Query that begins one was sent, or goes on behind the end of one: there may be several in it. */
@@ -37,7 +37,7 @@ export class CopyIn {
     const before = pipeline.copies
     dialogue.write()
     await dialogue.until(() => pipeline.copies > before || execution.over)
-    if (pipeline.copying) this.#open = { query: execution }
+    if (pipeline.copying === execution) this.#open = { query: execution }
   }
 
   /** As the server does, Sync and Flush are not counted here. */

@@ -51,8 +51,8 @@ export class Pipeline {
   open = false
   /** The server skips what comes until a Sync, and we have not sent one since. */
   skipping = false
-  /** A COPY FROM STDIN has begun and its end has not been answered. */
-  copying = false
+  /** Whose COPY FROM STDIN has begun, while its end has not been answered. */
+  copying: Execution | undefined
   /** How many of them have begun. */
   copies = 0
 
@@ -109,7 +109,7 @@ export class Pipeline {
   /** CommandComplete or EmptyQueryResponse. */
   commandDone(tag: string | undefined): void {
     const head = this.#expect('execute', 'query')
-    this.copying = false
+    this.copying = undefined
     this.#answered = true
     head.done?.(tag)
     if (head.kind === 'execute') this.#shift()
@@ -121,8 +121,9 @@ export class Pipeline {
   }
 
   copyBegins(): void {
-    if (this.#expect('execute', 'query').copyIn !== true) throw new OutOfStep('data was asked for by something that is no COPY')
-    this.copying = true
+    const { copyIn, execution } = this.#expect('execute', 'query')
+    if (copyIn !== true || execution === undefined) throw new OutOfStep('data was asked for by something that is no COPY')
+    this.copying = execution
     this.copies++
   }
 
@@ -130,7 +131,7 @@ export class Pipeline {
   errorCame(error: Buffer): Buffer {
     const head = this.head
     if (head === undefined) return error // the server ends the session
-    this.copying = false
+    this.copying = undefined
     this.#answered = true
     const { poison } = head
     const answer = poison !== undefined && answersPoison(poison, error) ? poison.answer : error
@@ -146,7 +147,7 @@ export class Pipeline {
     if (status === undefined) throw new OutOfStep('an unknown transaction status')
     const head = this.#expect('query', 'sync')
     if (head.kind === 'query' && !this.#answered) throw new OutOfStep('a Query ended without a result')
-    this.copying = false
+    this.copying = undefined
     this.#answered = false
     this.status = status
     this.#closedBatches++

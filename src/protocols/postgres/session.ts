@@ -150,7 +150,7 @@ export class Session {
   #expire(): void {
     const { dialogue, patience, arrival } = this.#parts
     const { pipeline } = dialogue
-    if (patience.holding || pipeline.copying || (pipeline.size === 0 && !this.#busy)) return this.fatal(arrival.ended.reason as Refusal)
+    if (patience.holding || pipeline.copying !== undefined || (pipeline.size === 0 && !this.#busy)) return this.fatal(arrival.ended.reason as Refusal)
     if (this.#busy || this.#expiring) return
     this.#expiring = true
     const { client } = arrival

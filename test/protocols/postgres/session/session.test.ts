@@ -250,6 +250,9 @@ describe('a PostgreSQL session', { concurrency: 1 }, () => {
     assert.deepEqual(await client.ask([query('copy log from stdin'), raw.copyData('a\n'), raw.copyData('b\n'), sync, flush, raw.copyDone]), ['G', 'C COPY 2', 'Z I'])
     assert.deepEqual(await client.ask([query('copy log to stdout')]), ['H', 'd', 'd', 'c', 'C COPY 2', 'Z I'])
     assert.deepEqual(await client.ask([parse('copy log from stdin'), bind(), execute(), sync, raw.copyData('c\n'), raw.copyDone, sync]), ['1', '2', 'G', 'C COPY 1', 'Z I'])
+    // Several in one batch, sent without waiting for anything: each gets its own rows.
+    const several = Array.from({ length: 20 }, (_, at) => [parse('copy log from stdin'), bind(), execute(), ...Array.from({ length: at }, () => raw.copyData('d\n')), raw.copyDone]).flat()
+    assert.deepEqual(await client.ask([...several, sync]), [...Array.from({ length: 20 }, (_, at) => ['1', '2', 'G', `C COPY ${at}`]).flat(), 'Z I'])
     assert.deepEqual(await client.ask([query('copy secrets to stdout')]), ['E 42501', 'Z I'])
     assert.deepEqual(await client.ask([query('copy log (nope) from stdin'), raw.copyData('x\n'), raw.copyDone, query('select 1')], 2), ['E 42703', 'Z I', 'T', 'D 1', 'C SELECT 1', 'Z I'])
   })
