@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseOptions, type Options } from '../../src/cli/command.ts'
+import { exit, Failure } from '../../src/cli/io.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { endOnSignals } from '../support/temporary-folder.ts'
 import { atOnce, isTimed, isWeighed, longestFirst, runCase, type Result } from './engine.ts'
@@ -7,14 +8,33 @@ import { loadCases, type Case } from './loader.ts'
 import { endServer } from './postgres/fixture.ts'
 import { properties, runProperty } from './properties.ts'
 
-/*
- * npm run cases -- [folder] [--area path] [--id A03] [--store redis|embedded|both] [--properties] [--json]
- */
+const options = {
+  area: { type: 'string', multiple: true, help: 'cases of this area only: path, headers, postgres-sql, …' },
+  id: { type: 'string', multiple: true, help: 'this case only, such as A03' },
+  store: { type: 'string', choices: ['embedded', 'redis', 'both'], help: 'where cases about holds and the audit log run' },
+  properties: { type: 'boolean', help: 'the properties, and nothing else unless it is named; CASES_SEED draws them again' },
+  json: { type: 'boolean', help: 'a line of JSON for each' },
+  help: { type: 'boolean', short: 'h', help: 'this text' },
+} as const satisfies Options
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { area: { type: 'string', multiple: true }, id: { type: 'string', multiple: true }, store: { type: 'string' }, json: { type: 'boolean' }, properties: { type: 'boolean' } },
-})
+const usage = `npm run cases -- [FOLDER] [options]
+
+Runs the security cases of a folder (test/cases) and says of each whether it holds, fails, waits for a part that is not there yet, or cannot apply.
+
+${Object.entries(options).map(([name, option]) => `  --${name.padEnd(12)}${option.help}${'choices' in option ? ` (${option.choices.join(', ')})` : ''}`).join('\n')}
+`
+
+const given = (): ReturnType<typeof parseOptions<typeof options>> => {
+  try {
+    return parseOptions(process.argv.slice(2), options, { min: 0, max: 1 })
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    console.error(`${error.message}\n\n${usage}`)
+    process.exit(exit.usage)
+  }
+}
+
+const { values, positionals } = given()
 
 const say = (theCase: Case, { result, reason }: Result, ms: number): void => {
   const { id, area, title, gate } = theCase
@@ -30,6 +50,10 @@ const main = async (): Promise<void> => {
   const stores = values.store === 'redis' ? (['redis'] as const) : values.store === 'embedded' ? (['embedded'] as const) : (['embedded', 'redis'] as const)
   const onlyProperties = values.properties && !values.area && !values.id && positionals.length === 0
   const all = onlyProperties ? [] : loadCases(resolve(positionals[0] ?? import.meta.dirname)).filter(({ area, id }) => (values.area?.includes(area) ?? true) && (values.id?.includes(id) ?? true))
+  if (all.length === 0 && !onlyProperties) {
+    console.error('no case matches')
+    process.exit(exit.usage)
+  }
   const waiting = [...longestFirst(all.filter((theCase) => !alone(theCase)))]
   const done = new Map<string, { readonly result: Result; readonly ms: number }>()
   let next = 0
@@ -69,6 +93,10 @@ const main = async (): Promise<void> => {
   process.exitCode = count('fail') > 0 ? 1 : 0
 }
 
+if (values.help === true) {
+  console.log(usage)
+  process.exit()
+}
 endOnSignals()
 await main()
 process.exit()

@@ -1,6 +1,6 @@
 import type { GrantEntry, GrantStore } from '../../approval/grant-store.ts'
 import { Refusal } from '../../model/refusal.ts'
-import { script, type Script } from './scripts.ts'
+import { script, type Script } from './script.ts'
 
 /*
  * grants       id → sealed record      grant-meta   id → the rest of the entry, JSON

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import type { LinkEntry, LinkStore } from '../../identity/link-store.ts'
 import type { RedisStoreOptions } from './connection.ts'
-import { makeRecords, script } from './records.ts'
+import { makeRecords } from './records.ts'
+import { script } from './script.ts'
 
 /*
  * link:ACCOUNT    hash: person, sealed, until

@@ -1,6 +1,7 @@
 import type { PasskeyEntry, PasskeyStore } from '../../identity/passkey-store.ts'
 import type { RedisStoreOptions } from './connection.ts'
-import { makeRecords, script } from './records.ts'
+import { makeRecords } from './records.ts'
+import { script } from './script.ts'
 
 /*
  * passkey:NAME     hash: owner, revision, sealed

@@ -1,22 +1,7 @@
-import { createHash } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import { Refusal } from '../../model/refusal.ts'
-import { connect, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
-
-/** One atomic step. It takes the time from Redis; `ARGV[1]` is added to it: 0, but in tests. */
-export const script = (body: string): Script => {
-  const text = `
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[1])
-local function text(number) return string.format('%.0f', number) end
-${body}`
-  return { text, sha: createHash('sha1').update(text).digest('hex') }
-}
-
-export interface Script {
-  readonly text: string
-  readonly sha: string
-}
+import { connect, type Connection, type RedisStoreOptions } from './connection.ts'
+import { inTime } from './in-time.ts'
+import { runScript, type Script } from './script.ts'
 
 /** Small records in Redis beside the holds. All keys carry one hash tag. */
 export interface Records extends AsyncDisposable {
@@ -26,8 +11,6 @@ export interface Records extends AsyncDisposable {
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>
 }
 
-const deadlineMs = 4_000
-
 /** `what` the records are: for whoever reads that they are away. */
 export const makeRecords = (options: RedisStoreOptions, what: string, test: { readonly clockSkewMs?: () => number }): Records => {
   const connection = connect(options, what)
@@ -36,34 +19,13 @@ export const makeRecords = (options: RedisStoreOptions, what: string, test: { re
 
   const ask: Records['ask'] = async (work) => {
     if (!isOpen) throw unavailable('the store is closed')
-    const timer = new AbortController()
-    const answer = (async () => {
-      if (connection.status !== 'ready') await whenReady(connection, deadlineMs / 2)
-      return await work(connection)
-    })()
-    try {
-      return await Promise.race([answer, pause(deadlineMs, undefined, { signal: timer.signal }).then(() => Promise.reject(new Error('Redis did not answer in time')))])
-    } catch (error) {
-      answer.catch(() => {})
-      throw unavailable(error)
-    } finally {
-      timer.abort()
-    }
+    return await inTime(connection, () => work(connection)).catch((error: unknown) => Promise.reject(unavailable(error)))
   }
 
   return {
     key: (name) => `{${options.prefix}}:${name}`,
     ask,
-    run: (step, keys, args) =>
-      ask(async () => {
-        const values = [...keys, String(Math.round(test.clockSkewMs?.() ?? 0)), ...args]
-        try {
-          return await connection.evalsha(step.sha, keys.length, ...values)
-        } catch (error) {
-          if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error
-          return await connection.eval(step.text, keys.length, ...values)
-        }
-      }),
+    run: (step, keys, args) => ask(() => runScript(connection, step, keys, [Math.round(test.clockSkewMs?.() ?? 0), ...args])),
     async [Symbol.asyncDispose]() {
       isOpen = false
       connection.disconnect()

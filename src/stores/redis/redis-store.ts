@@ -1,14 +1,14 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { HoldEntry, HoldRevision, HoldStore } from '../../approval/hold-store.ts'
 import { isOpen } from '../../model/hold.ts'
 import { Refusal } from '../../model/refusal.ts'
 import { makeChanges } from './changes.ts'
-import { connect, whenReady, type Connection, type RedisStoreOptions } from './connection.ts'
+import { connect, type Connection, type RedisStoreOptions } from './connection.ts'
 import { keepsRecords, UnsafeRedis } from './eviction.ts'
 import { makeGrants } from './grants.ts'
-import { aliveScript, beatScript, dueScript, findScript, latestScript, leaseScript, listScript, nowScript, openScript, readScript, replaceScript, type Script } from './scripts.ts'
+import { inTime } from './in-time.ts'
+import { runScript, type Script } from './script.ts'
+import { aliveScript, beatScript, dueScript, findScript, latestScript, leaseScript, listScript, nowScript, openScript, readScript, replaceScript } from './scripts.ts'
 
-const deadlineMs = 4_000
 const acknowledgeMs = 1_000
 const changesKept = 50_000
 const scanned = 1_000
@@ -39,39 +39,20 @@ export const openRedisStore = async (options: RedisStoreOptions, test: { readonl
 
   writer.on('close', () => { safe = undefined }) // after a failover another Redis answers, with settings of its own
 
-  /** Every wait on Redis ends here: with the answer, or with `store-unavailable` in time. */
   const ask = async <T>(step: () => Promise<T>, verify = true): Promise<T> => {
     if (closing.signal.aborted) throw unavailable('the store is closed')
-    const timer = new AbortController()
     try {
-      const answer = (async () => {
-        if (writer.status !== 'ready') await whenReady(writer, deadlineMs / 2)
+      return await inTime(writer, async () => {
         if (verify) await (safe ??= keepsRecords(writer))
         return await step()
-      })()
-      const late = pause(deadlineMs, undefined, { signal: timer.signal }).then(() => {
-        if (!('nodes' in writer)) writer.disconnect(true) // the connection may be dead without anybody having said so
-        throw new Error('Redis did not answer in time')
       })
-      return await Promise.race([answer, late])
     } catch (error) {
       safe = undefined
-      if (error instanceof UnsafeRedis || error instanceof Refusal) throw error
-      throw unavailable(error)
-    } finally {
-      timer.abort()
+      throw error instanceof UnsafeRedis || error instanceof Refusal ? error : unavailable(error)
     }
   }
 
-  const run = async (script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown> => {
-    const values = [...keys, skew(), ...args]
-    try {
-      return await writer.evalsha(script.sha, keys.length, ...values)
-    } catch (error) {
-      if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error
-      return await writer.eval(script.text, keys.length, ...values)
-    }
-  }
+  const run = (step: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown> => runScript(writer, step, keys, [skew(), ...args])
 
   const counted = (entry: HoldRevision): readonly string[] => [key(`open-of-caller:${entry.callerKey}`), key(`open-of-service:${entry.service}`)]
 

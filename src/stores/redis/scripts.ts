@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { script } from './script.ts'
 
 /*
  * Every step is one script, so it is atomic, and takes the time from Redis itself. All keys carry one hash tag.
@@ -9,22 +9,6 @@ import { createHash } from 'node:crypto'
  * due      ids by when they are due    gone   settled ids by the end of their keeping
  * changes  stream of (id, state)       open-of-caller:…, open-of-service:…  open ids by their end, for the limits
  */
-
-export interface Script {
-  readonly text: string
-  readonly sha: string
-}
-
-export const script = (body: string): Script => {
-  const text = `${clock}\n${body}`
-  return { text, sha: createHash('sha1').update(text).digest('hex') }
-}
-
-/** ARGV[1] is added to the clock: 0, but in tests. */
-const clock = `
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[1])
-local function text(number) return string.format('%.0f', number) end`
 
 /** Removes what has been kept long enough, a little with each write. `asked` is which of the keys holds what was asked. */
 const purge = (asked: number): string => `

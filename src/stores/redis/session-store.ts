@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { SessionStore } from '../../identity/session-store.ts'
 import type { RedisStoreOptions } from './connection.ts'
-import { makeRecords, script } from './records.ts'
+import { makeRecords } from './records.ts'
+import { script } from './script.ts'
 
 /*
  * session:NAME   hash: sealed, ends (when at most), owners; expires by itself when nobody uses it
