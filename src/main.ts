@@ -203,7 +203,7 @@ export const startReplica = async (config: Config, policies: ExplainingPolicySet
       current = { config: next, policies: nextPolicies, identity: nextIdentity }
       generation++
       unused.move()
-      if (!same) await before.identity[Symbol.asyncDispose]()
+      if (!same) await Promise.resolve(before.identity[Symbol.asyncDispose]()).catch((error: unknown) => log.warn({ err: error }, 'the identities of before could not be let go')) // the reload is done
     },
     async rejected(problems) {
       await journal.append({ type: 'config-rejected', problems, policyVersion: current.policies.version }, 'written')
