@@ -6,6 +6,7 @@ import Cursor from 'pg-cursor'
 import postgres from 'postgres'
 import { bind, connectRaw, copyData, copyDone, execute, parse, query, sync } from '../protocols/postgres/session/raw-client.ts'
 import { startProxiedPostgres, type ProxiedPostgres } from '../support/proxied-postgres.ts'
+import { until } from '../support/until.ts'
 
 const init = `
 create table events (id int primary key, text text);
@@ -56,6 +57,13 @@ describe('limits', { concurrency: 1 }, () => {
     await assert.rejects(client.query({ name: 'again', text: 'select * from events where id > $1', values: [0] }), tooMany)
     assert.equal((await client.query({ name: 'again', text: 'select * from events where id > $1', values: [19_995] })).rows.length, 5)
     await goesOn()
+  })
+
+  test('its time begins at the server: a text behind it that takes long to be read does not use it up', async () => {
+    await using raw = await connectRaw(place.port, await place.token())
+    await raw.ask([query('select 1')])
+    raw.send(parse(`select 1${' '.repeat(100_000)}`), sync, parse(long), bind(), execute(), sync, parse(`select ${'1,'.repeat(400_000)}1`), sync)
+    await until('the statement to be stopped', () => raw.heard.includes('E 57014'))
   })
 
   test('what stops one statement does not stop the next', async () => {

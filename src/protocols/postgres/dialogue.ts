@@ -90,13 +90,12 @@ export class Dialogue {
 
   send(sent: Expecting, bytes: Buffer): void {
     if (this.#ended !== undefined) return sent.lost?.()
-    // Its time begins when all before it is answered, and the server keeps answers to itself until somebody asks for them.
+    // Its time begins when it is written and all before it is answered, and the server keeps answers to itself until somebody asks for them.
     const limit = sent.execution?.limit
     if (limit !== undefined && this.pipeline.running !== undefined) this.askForAnswers()
     this.pipeline.send(sent)
     this.#out.push(bytes)
     this.#flushed = sent.kind === 'query' || sent.kind === 'sync'
-    if (limit !== undefined) this.pipeline.running?.limit?.run()
   }
 
   /** What the server does not answer. */
@@ -126,6 +125,7 @@ export class Dialogue {
   /** Writes what was sent. False: the server does not take more at the moment; wait for `drained`. */
   write(): boolean {
     if (this.#stopping) return false
+    this.pipeline.running?.limit?.run()
     if (this.#out.length === 0) return !this.#socket.writableNeedDrain
     const out = joined(this.#out)
     this.#out = []
@@ -245,7 +245,7 @@ export class Dialogue {
       this.end(error instanceof Error ? error : new Error(String(error)))
       return
     }
-    this.pipeline.running?.limit?.run()
+    if (this.pipeline.running?.limit !== undefined) this.write()
     if (this.#waiting.length > 0) this.#check()
   }
 

@@ -248,7 +248,10 @@ export class Session {
     if (frame.type === frontend.terminate) return void this.#leave(frame.bytes)
     if (this.#copyIn.takes()) return this.#copyIn.take(frame)
     if (frame.type === frontend.copyData || frame.type === frontend.copyDone || frame.type === frontend.copyFail) return undefined // of a COPY that has failed
-    return longTurn(frame.bytes.length)?.then(() => (this.#over || this.#leaving ? undefined : this.#take(frame))) ?? this.#take(frame)
+    const wait = frame.type === frontend.query || frame.type === frontend.parse ? longTurn(frame.bytes.length) : undefined
+    if (wait === undefined) return this.#take(frame)
+    this.#parts.dialogue.write() // what stands before it does not wait as well
+    return wait.then(() => (this.#over || this.#leaving ? undefined : this.#take(frame)))
   }
 
   #take(frame: Frame): Promise<void> | undefined {

@@ -43,6 +43,8 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
   let paused = false
   let finished = false
   let interim = 0
+  /** An interim answer has said that the connection ends behind the one that follows. */
+  let isLast = false
   let trailing = 0
   /** Of the body, or of the chunk. */
   let left = 0
@@ -66,11 +68,12 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
     const reply = readHead(bytes.toString('latin1', at, close))
     if (reply.status < 200) {
       if (reply.status === 101) throw new BadReply('the service changed the protocol, and was not asked to')
-      if (!reply.reusable) throw new BadReply('the service says that nothing follows, and the answer has not come yet')
+      if (!reply.reusable) isLast = true // it speaks of the answer that follows
       if (++interim > mostInterim) throw new BadReply('too many interim answers')
       return close + 4
     }
-    ;({ reusable, keepMs } = reply)
+    keepMs = reply.keepMs
+    reusable = reply.reusable && !isLast
     const { status, framing } = reply
     const none = bodiless || status === 204 || status === 304
     left = framing === 'chunked' || framing === 'until the end' ? 0 : framing
@@ -161,6 +164,7 @@ export const makeReplyReader = (events: ReplyEvents): ReplyReader => {
       state = 'head'
       bodiless = none
       interim = 0
+      isLast = false
       finished = false
     },
     push,
@@ -194,6 +198,7 @@ const readHead = (text: string): ReplyHead => {
   const lines = text.split('\r\n')
   const first = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/.exec(lines[0] as string)
   if (first === null) throw new BadReply('the answer does not begin with a status line')
+  if (first[1] === '0' && Number(first[2]) < 200) throw new BadReply('the service sends an interim answer, which its version of the protocol does not have')
   const headers: string[] = []
   let length: string | undefined
   let lengthAt = 0

@@ -63,6 +63,8 @@ const good: readonly (readonly [name: string, text: string, expected: Partial<Re
   ['an old server', 'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok', { body: 'ok', whole: true, reusable: false }],
   ['the last answer of its connection', 'HTTP/1.1 200 OK\r\nConnection: X-Foo, Close\r\nContent-Length: 2\r\n\r\nok', { body: 'ok', whole: true, reusable: false }],
   ['interim answers', 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', { status: 200, headers: ['Content-Length', '2'], body: 'ok', whole: true }],
+  // So does Go, where a handler sets it before the hints; Node takes what follows for something that should not be there.
+  ['an interim answer that speaks of the end', 'HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', { status: 200, body: 'ok', whole: true, reusable: false }],
   ['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n', { body: '', whole: true, reusable: true }, { method: 'HEAD' }],
   ['HEAD of what would come in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', { body: '', whole: true, reusable: true }, { method: 'HEAD' }],
   ['204', 'HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n', { status: 204, body: '', whole: true, reusable: true }],
@@ -159,7 +161,6 @@ const bad: readonly (readonly [name: string, text: string, how?: Parameters<type
   ['a head that is too long', `${ok}${`A: ${'b'.repeat(1_000)}\r\n`.repeat(20)}\r\n`],
   ['another protocol', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'],
   ['an interim answer of a protocol that has none', `HTTP/1.0 100 Continue\r\n\r\n${ok}Content-Length: 2\r\n\r\nok`],
-  ['an interim answer that is the last', `HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n${ok}Content-Length: 2\r\n\r\nok`],
   ['endless interim answers', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(30)],
   ['more than the answer', `${ok}Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`],
   ['a body behind HEAD', `${ok}Content-Length: 2\r\n\r\nok`, { method: 'HEAD' }],
@@ -214,7 +215,7 @@ test('what is read as an answer here is read as the same one by Node', { timeout
   const { port } = server.address() as AddressInfo
   let agreed = 0
   try {
-    const texts = good.filter(([name, , , how]) => how?.method !== 'HEAD' && !name.startsWith('204 that') && !name.startsWith('a long line')).map(([, text]) => text)
+    const texts = good.filter(([name, , , how]) => how?.method !== 'HEAD' && !name.startsWith('204 that') && !name.startsWith('an interim answer that') && !name.startsWith('a long line')).map(([, text]) => text)
     const change = fc.record({ at: fc.nat(200), drop: fc.nat(3), add: fc.constantFrom('', '', ' ', '\t', '\r', '\n', '\r\n', ':', ',', ';', '0', '1', 'f', 'x', '\xff', '\0', 'Content-Length: 3\r\n', 'Transfer-Encoding: chunked\r\n') })
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...texts), fc.array(change, { maxLength: 2 }), async (text, changes) => {
