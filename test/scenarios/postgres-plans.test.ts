@@ -180,7 +180,7 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
         assert.equal(await until(`${what}: the end`, async () => ((await stateOf(id)) === 'failed' ? 'failed' : undefined)), 'failed')
         assert.equal(await total(5), 50, what)
       }
-      assert.ok(place.world.records('a').some(({ type, code, hold }) => type === 'refused' && code === 'wrong-digest' && hold !== undefined))
+      await until('the refusal on record', () => place.world.records('a').some(({ type, code, hold }) => type === 'refused' && code === 'wrong-digest' && hold !== undefined))
     })
 
     test('what is no plan, or may not run, is never held', async () => {
@@ -441,7 +441,7 @@ for (const kind of ['embedded', 'redis'] as const satisfies readonly StoreKind[]
             assert.equal(code, '42501')
             assert.match(message, words)
           }
-          assert.ok(place.world.records('a').some(({ type, code, cause }) => type === 'refused' && code === 'denied' && /drift/.test(String(cause))))
+          await until('the refusal on record', () => place.world.records('a').some(({ type, code, cause }) => type === 'refused' && code === 'denied' && /drift/.test(String(cause))))
         })
       })
     })

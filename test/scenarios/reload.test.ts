@@ -52,7 +52,7 @@ test('a broken policy is refused, shown, and the old one goes on; a whole one cl
   assert.match(JSON.stringify(shown['problems']), /alow/)
   assert.equal((await ask(replica.http, '/orders', agent, { method: 'GET' })).status, 200)
   assert.equal((await ask(replica.http, '/refunds/1', agent, { body: '{}', headers: { prefer: 'wait=0' } })).code, 'hold-pending')
-  assert.ok(world.records('a').some((record) => record.type === 'config-rejected'))
+  await until('it on record', () => world.records('a').some((record) => record.type === 'config-rejected'))
 
   writeFileSync(world.policyFile, stringify(withDeny))
   await changed(replica, before)
