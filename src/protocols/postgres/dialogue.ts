@@ -54,6 +54,8 @@ export class Dialogue {
   /** Behind the last bytes that were written: the server's answers are on their way to us. */
   #flushed = true
   #stopping = false
+  /** There is a limit to be kept. */
+  #mustStop = false
 
   constructor(parts: DialogueParts) {
     this.#parts = parts
@@ -146,20 +148,29 @@ export class Dialogue {
     })
   }
 
-  /**
-   * Asks the server to stop what runs. Until it has heard that, nothing more is written: it would stop what comes next instead.
-   * Where it cannot be asked, the connection ends: a limit that cannot be kept is no limit.
-   */
+  /** Passes on that the client does not want what runs. */
+  cancel(): void {
+    this.write() // what waits to be written is meant as well
+    this.#askToStop()
+  }
+
+  /** Asks the server to stop what runs. Where it cannot be asked, the connection ends: a limit that cannot be kept is no limit. */
   stop(): void {
+    this.#mustStop = true
+    this.#askToStop()
+  }
+
+  /** Until the server has heard it, nothing more is written: it would stop what comes next instead. */
+  #askToStop(): void {
     if (this.#stopping || this.#ended !== undefined) return
     this.#stopping = true
     const heard = (): void => {
-      this.#stopping = false
+      this.#stopping = this.#mustStop = false
       if (this.#ended !== undefined) return
       this.write()
       this.#check()
     }
-    this.#parts.backend.cancel(AbortSignal.timeout(stopMs)).then(heard, (cause: unknown) => (this.pipeline.size === 0 ? heard() : this.end(new Error('the server could not be asked to stop', { cause }))))
+    this.#parts.backend.cancel(AbortSignal.timeout(stopMs)).then(heard, (cause: unknown) => (this.pipeline.size === 0 || !this.#mustStop ? heard() : this.end(new Error('the server could not be asked to stop', { cause }))))
   }
 
   /** Resolves once the test is true; it is made again whenever the server has said something. Rejects when the server's side is over. */

@@ -70,7 +70,7 @@ export class Session {
     client.on('drain', () => backend.socket.resume())
     cancelled(() => {
       if (this.#busy) this.#parts.patience.cancel()
-      if (this.#parts.dialogue.pipeline.size > 0) void backend.cancel(AbortSignal.timeout(lingerMs)).catch(() => {})
+      if (this.#parts.dialogue.pipeline.size > 0) this.#parts.dialogue.cancel()
     })
     for (const signal of [draining, ended]) signal.addEventListener('abort', () => this.#goIfIdle(), { once: true })
     closing.addEventListener('abort', () => this.fatal(goneAway), { once: true })

@@ -50,6 +50,36 @@ test('while the server is asked to stop, nothing else is sent that it could stop
   assert.deepEqual(written, ['first', 'second'])
 })
 
+test('what a client cancels is written before the server is asked, what follows only when it has heard', async () => {
+  let heard: () => void = () => {}
+  const order: string[] = []
+  const { dialogue, written } = begin(() => new Promise((resolve) => {
+    order.push(`asked behind ${written.join()}`)
+    heard = resolve
+  }))
+  dialogue.send({ kind: 'query' }, Buffer.from('first'))
+  dialogue.cancel()
+  dialogue.send({ kind: 'query' }, Buffer.from('second'))
+  assert.equal(dialogue.write(), false)
+  assert.deepEqual([order, written], [['asked behind first'], ['first']])
+  heard()
+  await dialogue.drained()
+  assert.deepEqual(written, ['first', 'second'])
+})
+
+test('a request of the client that does not get to the server ends nothing, unless a limit has to be kept by now', async () => {
+  for (const isLimited of [false, true]) {
+    let fail: (cause: Error) => void = () => {}
+    const { dialogue, ends } = begin(() => new Promise((_resolve, reject) => (fail = reject)))
+    dialogue.send({ kind: 'query' }, Buffer.from('long'))
+    dialogue.cancel()
+    if (isLimited) dialogue.stop()
+    fail(new Error('no way to it'))
+    await dialogue.drained().catch(() => {})
+    assert.deepEqual(ends, isLimited ? ['the server could not be asked to stop'] : [])
+  }
+})
+
 test('a server that cannot be asked to stop is left, unless it has nothing to stop any more', async () => {
   const failed = begin(() => Promise.reject(new Error('no way to it')))
   failed.dialogue.send({ kind: 'query' }, Buffer.from('long'))
