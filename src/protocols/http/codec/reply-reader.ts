@@ -215,6 +215,7 @@ const readHead = (text: string): ReplyHead => {
       lengthAt = headers.length - 2
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
       if (coding !== undefined) throw new BadReply('the answer is encoded twice')
+      if ((lines[n] as string).includes('\t')) throw new BadReply('a tab stands beside the transfer coding, and readers differ about what that means')
       coding = value
     } else if (name.length === 10) {
       const lower = name.toLowerCase()

@@ -161,6 +161,8 @@ const bad: readonly (readonly [name: string, text: string, how?: Parameters<type
   ['a head that is too long', `${ok}${`A: ${'b'.repeat(1_000)}\r\n`.repeat(20)}\r\n`],
   ['another protocol', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'],
   ['an interim answer of a protocol that has none', `HTTP/1.0 100 Continue\r\n\r\n${ok}Content-Length: 2\r\n\r\nok`],
+  ['a tab behind the coding', `${ok}Transfer-Encoding: chunked\t\r\n\r\n2\r\nok\r\n0\r\n\r\n`],
+  ['a tab before the coding', `${ok}Transfer-Encoding:\tchunked\r\n\r\n2\r\nok\r\n0\r\n\r\n`],
   ['endless interim answers', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(30)],
   ['more than the answer', `${ok}Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`],
   ['a body behind HEAD', `${ok}Content-Length: 2\r\n\r\nok`, { method: 'HEAD' }],
