@@ -18,6 +18,8 @@ export interface RecordingRelay extends AsyncDisposable {
   readonly port: number
   /** Where it leads; set before the first connection comes. */
   target: number
+  /** New connections get no further before this resolves. */
+  open: Promise<void>
   /** What was sent on each connection, in the order in which they were opened. */
   readonly sent: readonly Buffer[][]
   readonly connections: readonly Relayed[]
@@ -42,14 +44,17 @@ export const startRelay = async (): Promise<RecordingRelay> => {
       one.on('error', () => other.destroy())
       one.on('close', () => (sockets.delete(one), other.destroy()))
     }
-    from.on('data', (chunk: Buffer) => chunks.push(chunk))
-    from.pipe(to)
-    to.pipe(from)
+    from.on('data', (chunk: Buffer) => chunks.push(chunk)).pause()
+    void relay.open.then(() => {
+      from.pipe(to)
+      to.pipe(from)
+    })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const relay: RecordingRelay = {
     port: (server.address() as AddressInfo).port,
     target: 0,
+    open: Promise.resolve(),
     sent,
     connections,
     async [Symbol.asyncDispose]() {
