@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { caseAction } from '../../src/cli/case-action.ts'
 import { sqlCaseAction } from '../../src/cli/sql-case-action.ts'
-import { commandNamed } from '../../src/cli/command.ts'
 import { dispatch } from '../../src/cli/dispatch.ts'
 import { policyCommands } from '../../src/cli/policy.ts'
 import { protocolEnforces } from '../../src/config/policies.ts'
+import { listed } from '../cli/listed.ts'
 import { isTree, list, type Tree } from './loader.ts'
 import type { Observation } from './observation.ts'
 import { fail, pending } from './outcome.ts'
@@ -53,7 +53,7 @@ export const runPolicyTest = async (seen: Observation, item: Tree): Promise<void
   const [out, err] = [[] as string[], [] as string[]]
   const commands = policyCommands({ makeAction: caseAction, makeSql: sqlCaseAction, enforceable: protocolEnforces, readWorld: () => Promise.reject(new Error('no configuration is read here')) })
   const io = { stdout: { write: (text: string) => void out.push(text) }, stderr: { write: (text: string) => void err.push(text) }, stdin: (async function* () {})(), env: {}, cwd: folder, signal: new AbortController().signal }
-  const code = await dispatch({ named: async (words) => commandNamed(commands, words), all: async () => commands }, ['policy', 'test', '.'], io)
+  const code = await dispatch(listed(commands), ['policy', 'test', '.'], io)
   if (code !== 0 && code !== 4) fail(`the runner of the product did not run it: ${[...err, ...out].join('').slice(0, 300)}`)
   seen.test = { passed: code === 0, report: out.join('') }
 }

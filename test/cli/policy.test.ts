@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { caseAction } from '../../src/cli/case-action.ts'
-import { commandNamed } from '../../src/cli/command.ts'
 import { dispatch } from '../../src/cli/dispatch.ts'
 import type { Io } from '../../src/cli/io.ts'
 import { policyCommands } from '../../src/cli/policy.ts'
 import { sqlCaseAction } from '../../src/cli/sql-case-action.ts'
 import { protocolEnforces } from '../../src/config/policies.ts'
+import { listed } from './listed.ts'
 
 const commands = policyCommands({
   makeAction: caseAction,
@@ -24,7 +24,7 @@ const run = async (args: readonly string[], more: { readonly cwd?: string; reado
     stdout: { write: (text) => (stdout += text) }, stderr: { write: (text) => (stderr += text) },
     stdin: (async function* () { yield more.stdin ?? '' })(), env: {}, cwd: more.cwd ?? resolve(import.meta.dirname, '../..'), signal: new AbortController().signal,
   }
-  const code = await dispatch({ named: async (words) => commandNamed(commands, words), all: async () => commands }, ['policy', ...args], io)
+  const code = await dispatch(listed(commands), ['policy', ...args], io)
   return { code, stdout, stderr }
 }
 
